@@ -1,0 +1,551 @@
+/**
+ * FileStore: each session a JSON file, safe for several processes over one folder; the only file access of the library.
+ *
+ * A session is `<dir>/<2 hex>/<rest>.json`. Its idle limit is the file's mtime, so that using a session is one `utime`
+ * and sweeping needs no file opened. The protocol:
+ *
+ * - A name only ever changes under an exclusive lock of the file it names; a lock dies with its process.
+ * - New content is written beside it, then renamed over it: a reader, who takes no lock, sees the old or the new.
+ * - A new session is nobody's yet, so it is written beside and renamed without a lock.
+ * - What happens under a lock is synchronous: inside one process, nothing comes between. It costs a third of the same
+ *   calls made asynchronously.
+ *
+ * @module
+ */
+import { Cache } from "../cache.ts";
+import { type Log, silent } from "../log.ts";
+import {
+  type Apply,
+  freeze,
+  type Json,
+  MAX_RECORD_BYTES,
+  type SessionData,
+  type SessionRecord,
+  type SessionStore,
+  StoreFullError,
+} from "../store.ts";
+
+/** What a {@linkcode FileStore} is made of. */
+export interface FileStoreOptions {
+  /** The folder; it and those in it are made with mode 0700 when missing. */
+  readonly dir: string;
+  /** Live sessions at most: 1,000,000 unless given. */
+  readonly max?: number;
+  /** Bytes of memory, about, for records read lately: 16 MiB unless given; 0 keeps none. */
+  readonly cacheBytes?: number;
+  /** Told of corrupt records, sweeps and the like; says nothing unless given. */
+  readonly log?: Log;
+  /** The clock, in milliseconds since 1970: `Date.now` unless given. */
+  readonly now?: () => number;
+}
+
+/** How long to wait for another process's lock, in milliseconds, before giving up. */
+const LOCK_DEADLINE = 5000;
+/** How many names one step of the sweep looks at. */
+const NAMES_PER_STEP = 64;
+/** How many names each new session pays for, which keeps dead files under a seventh of the live ones. */
+const NAMES_PER_CREATE = 8;
+/** Milliseconds between steps that nobody paid for, while requests come. */
+const IDLE_STEP = 1000;
+/** How long past its end a file is left alone, in milliseconds, for whoever looked at it just before. */
+const GRACE = 1000;
+/** How many deletions to make before requests get their turn. */
+const DELETIONS_PER_TURN = 4;
+/** How often at most, in milliseconds, a refusal for lack of space has the whole folder swept. */
+const FULL_SWEEP = 10_000;
+const EXTENSION = ".json";
+const VERSION = 1;
+/** An id's first two digits name the folder, the others the file. */
+const ID = /^[0-9a-f]{32}$/;
+const SHARD = /^[0-9a-f]{2}$/;
+const NAME = /^[0-9a-f]{30}\.json$/;
+
+/** A record as read, and the stat that it is good for. */
+interface Cached {
+  readonly record: SessionRecord;
+  readonly stat: Stat;
+}
+
+/** What tells one state of a file from another: every change of content makes a new inode and moves the mtime. */
+interface Stat {
+  readonly ino: number | null;
+  readonly size: number;
+  readonly mtime: number;
+}
+
+/**
+ * Sessions as JSON files in a folder.
+ *
+ * Several processes may share the folder if its file system has working locks between them, as local ones on Linux
+ * and macOS do. It survives the death of any of them at any moment. It does not wait for the disk: what was stored in
+ * the last seconds before a power cut may be gone, and a file cut short by one counts as no session.
+ *
+ * @example
+ * ```ts
+ * import { FileStore } from "session-server";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const dir = await Deno.makeTempDir();
+ * const store = new FileStore({ dir });
+ * const life = { created: Date.now(), ends: Date.now() + 60_000, expires: Date.now() + 60_000 };
+ * await store.create("0123456789abcdef0123456789abcdef", { data: { user: "Ada" }, ...life });
+ *
+ * const again = new FileStore({ dir });
+ * const record = await again.read("0123456789abcdef0123456789abcdef");
+ * assertEquals(record?.data, { user: "Ada" });
+ * await Deno.remove(dir, { recursive: true });
+ * ```
+ */
+export class FileStore implements SessionStore {
+  #dir: string;
+  #max: number;
+  #cache: Cache<Cached>;
+  #log: Log;
+  #now: () => number;
+
+  // How many session files each shard holds: counted before the first create, and again whenever a shard is listed,
+  // since other processes make and remove some too.
+  #counts = new Map<string, number>();
+  #total = 0;
+  #counted: Promise<void> | undefined;
+
+  #names: AsyncGenerator<{ shard: string; name: string }> | undefined;
+  #sweeping: Promise<void> | undefined;
+  #owed = 0;
+  #lastStep = -Infinity;
+  #lastFullSweep = -Infinity;
+
+  /**
+   * Makes a store; touches nothing yet.
+   *
+   * @param options The folder, and what differs from the defaults.
+   */
+  constructor(options: FileStoreOptions) {
+    this.#dir = options.dir;
+    this.#max = options.max ?? 1_000_000;
+    this.#cache = new Cache(options.cacheBytes ?? 16 * 1024 * 1024);
+    this.#log = options.log ?? silent;
+    this.#now = options.now ?? Date.now;
+  }
+
+  /**
+   * Makes the folder if it is missing, and tries it out. Calling it is optional: the folder is also made when the
+   * first session is stored.
+   *
+   * @throws {Error} if files cannot be made in it.
+   */
+  check(): void {
+    try {
+      Deno.mkdirSync(this.#dir, { recursive: true, mode: 0o700 });
+      const probe = `${this.#dir}/.${crypto.randomUUID()}.tmp`;
+      writeNew(probe, new Uint8Array(), 1);
+      // Where times are kept in whole seconds, a stat cannot tell whether a record is still the one in memory.
+      if (lstat(probe)?.mtime !== 1) this.#cache = new Cache(0);
+      Deno.removeSync(probe);
+      const { mode } = Deno.statSync(this.#dir);
+      if (mode !== null && (mode & 0o077) !== 0) {
+        this.#log("warn", `Others on this machine can reach into "${this.#dir}": it should have mode 0700`);
+      }
+    } catch (error) {
+      throw this.#failure(error);
+    }
+  }
+
+  async create(id: string, record: SessionRecord): Promise<void> {
+    await (this.#counted ??= this.#countAll());
+    if (this.#total >= this.#max) {
+      if (this.#now() - this.#lastFullSweep >= FULL_SWEEP) {
+        this.#lastFullSweep = this.#now();
+        this.#owed = Math.max(this.#owed, this.#total);
+      }
+      throw new StoreFullError(`"${this.#dir}" may hold ${this.#max} sessions`);
+    }
+    try {
+      this.#write(id, this.#path(id), record, true);
+    } catch (error) {
+      throw this.#failure(error);
+    }
+    this.#count(id, +1);
+    this.#owed += NAMES_PER_CREATE;
+  }
+
+  // deno-lint-ignore require-await -- a failure rejects
+  async read(id: string): Promise<SessionRecord | undefined> {
+    const path = this.#path(id);
+    try {
+      const record = this.#read(id, path);
+      if (record === "corrupt") this.#setAside(id, path);
+      return record !== "corrupt" && record !== undefined && this.#isLive(record) ? record : undefined;
+    } catch (error) {
+      throw this.#failure(error);
+    }
+  }
+
+  async update(id: string, apply: Apply, expires: number): Promise<SessionRecord | undefined> {
+    return await this.#locked(id, (path, record) => {
+      if (!this.#isLive(record)) return undefined;
+      // A reader knows a new content by its mtime, even in the millisecond of the one before.
+      const soon = expires <= record.expires && expires > record.expires - 1000;
+      const updated = freeze({ ...record, data: apply(record.data), expires: soon ? record.expires + 1 : expires });
+      this.#write(id, path, updated, false);
+      return updated;
+    });
+  }
+
+  // deno-lint-ignore require-await -- a failure rejects
+  async touch(id: string, expires: number): Promise<boolean> {
+    const path = this.#path(id);
+    try {
+      const record = this.#read(id, path);
+      if (record === undefined || record === "corrupt" || !this.#isLive(record)) return false;
+      // By its name: it cannot bring back a file, nor write into one.
+      Deno.utimeSync(path, new Date(this.#now()), new Date(expires));
+      return true;
+    } catch (error) {
+      if (isMissing(error)) return false;
+      throw this.#failure(error);
+    }
+  }
+
+  async delete(id: string): Promise<SessionRecord | undefined> {
+    return await this.#locked(id, (path, record) => {
+      this.#remove(id, path);
+      return this.#isLive(record) ? record : undefined;
+    });
+  }
+
+  sweep(): void {
+    if (this.#sweeping !== undefined) return;
+    if (this.#owed < NAMES_PER_STEP && this.#now() - this.#lastStep < IDLE_STEP) return;
+    this.#lastStep = this.#now();
+    this.#sweeping = this.#steps()
+      .catch((error) => this.#log("error", "The sweep of expired sessions failed", this.#failure(error).message))
+      .finally(() => this.#sweeping = undefined);
+  }
+
+  /** Waits for the running step of the sweep, if any. The store can be used on. */
+  async close(): Promise<void> {
+    this.#owed = 0;
+    await this.#sweeping;
+  }
+
+  #path(id: string): string {
+    if (!ID.test(id)) throw new TypeError("Cannot use a session id: needed 32 lower-case hex digits");
+    return `${this.#dir}/${id.slice(0, 2)}/${id.slice(2)}${EXTENSION}`;
+  }
+
+  #isLive(record: SessionRecord): boolean {
+    return this.#now() < Math.min(record.expires, record.ends);
+  }
+
+  /** Reads without a lock. Never follows a link, and reads no more than a record can be. */
+  #read(id: string, path: string): SessionRecord | "corrupt" | undefined {
+    let stat = lstat(path);
+    while (stat !== undefined) {
+      if (!stat.isFile || stat.size > MAX_RECORD_BYTES) return "corrupt";
+      const cached = this.#cache.get(id);
+      if (cached !== undefined && isSame(cached.stat, stat)) return cached.record;
+      let text: string;
+      try {
+        text = Deno.readTextFileSync(path);
+      } catch (error) {
+        if (isMissing(error)) return undefined;
+        throw error;
+      }
+      const after = lstat(path);
+      if (after === undefined || isSame(stat, after)) {
+        const record = parse(text, stat.mtime);
+        // In memory, the text, the object and the entry around them.
+        if (record !== "corrupt") this.#cache.set(id, { record, stat }, 4 * text.length + 500);
+        return record;
+      }
+      stat = after;
+    }
+    return undefined;
+  }
+
+  /**
+   * Does some work on a session's file under its lock, in one go. Waits while another process has the lock.
+   *
+   * @returns What the work returns; `undefined` if there is no such file, or a corrupt one.
+   */
+  async #locked<T>(id: string, work: (path: string, record: SessionRecord) => T): Promise<T | undefined> {
+    const path = this.#path(id);
+    try {
+      const record = await this.#withLock(path, () => {
+        const record = this.#read(id, path);
+        return record === "corrupt" || record === undefined ? record : { result: work(path, record) };
+      });
+      if (record === "corrupt") this.#setAside(id, path);
+      return record === "corrupt" ? undefined : record?.result;
+    } catch (error) {
+      throw this.#failure(error);
+    }
+  }
+
+  async #withLock<T>(path: string, work: () => T): Promise<T | "corrupt" | undefined> {
+    const deadline = performance.now() + LOCK_DEADLINE;
+    while (true) {
+      const outcome = tryLocked(path, work);
+      if (outcome !== "busy") return outcome.result;
+      if (performance.now() > deadline) {
+        throw new Error(`Another process has kept a session locked for ${LOCK_DEADLINE / 1000} seconds`);
+      }
+      await new Promise((resolve) => setTimeout(resolve, 1 + Math.random() * 4));
+    }
+  }
+
+  /** Writes a record beside its place, then puts it there. Leaves nothing behind when that fails. */
+  #write(id: string, path: string, record: SessionRecord, isNew: boolean): void {
+    const { created, ends, data, expires } = record;
+    const bytes = encoder.encode(JSON.stringify({ version: VERSION, created, ends, data }));
+    if (bytes.length > MAX_RECORD_BYTES) {
+      throw new RangeError(`A session may take ${MAX_RECORD_BYTES} bytes: received ${bytes.length}`);
+    }
+    const beside = `${path}.tmp`;
+    try {
+      writeNew(beside, bytes, expires);
+    } catch (error) {
+      if (error instanceof Deno.errors.NotFound && isNew) {
+        Deno.mkdirSync(`${this.#dir}/${id.slice(0, 2)}`, { recursive: true, mode: 0o700 });
+      } else if (error instanceof Deno.errors.AlreadyExists && !isNew) {
+        // Nobody else writes here while we have the lock: a process died before it could rename.
+        Deno.removeSync(beside);
+      } else {
+        throw error;
+      }
+      writeNew(beside, bytes, expires);
+    }
+    try {
+      if (isNew && lstat(path) !== undefined) throw new Error("Cannot create a session: its id is already there");
+      Deno.renameSync(beside, path);
+    } catch (error) {
+      removeIfThere(beside);
+      throw error;
+    }
+    this.#cache.delete(id);
+  }
+
+  #remove(id: string, path: string): void {
+    Deno.removeSync(path);
+    this.#cache.delete(id);
+    this.#count(id, -1);
+  }
+
+  /** Moves a corrupt record out of the way, for somebody to look at, unless a good one has taken its place. */
+  #setAside(id: string, path: string): void {
+    try {
+      const stat = lstat(path);
+      if (stat === undefined) return;
+      if (stat.isFile) {
+        const outcome = tryLocked(path, () => {
+          if (this.#read(id, path) !== "corrupt") return;
+          Deno.renameSync(path, `${path}.corrupt`);
+        });
+        if (outcome === "busy") return;
+      } else {
+        Deno.renameSync(path, `${path}.corrupt`);
+      }
+      this.#cache.delete(id);
+      this.#count(id, -1);
+      this.#log("warn", "A corrupt session record was put aside", `its name in "${this.#dir}" now ends in ".corrupt"`);
+    } catch (error) {
+      this.#log("warn", "A corrupt session record could not be put aside", this.#failure(error).message);
+    }
+  }
+
+  #count(id: string, change: number): void {
+    const shard = id.slice(0, 2);
+    this.#setCount(shard, (this.#counts.get(shard) ?? 0) + change);
+  }
+
+  #setCount(shard: string, count: number): void {
+    this.#total += count - (this.#counts.get(shard) ?? 0);
+    this.#counts.set(shard, count);
+  }
+
+  async #countAll(): Promise<void> {
+    try {
+      for (const shard of await list(this.#dir)) {
+        if (SHARD.test(shard)) await this.#listShard(shard);
+      }
+    } catch (error) {
+      this.#counted = undefined;
+      throw this.#failure(error);
+    }
+  }
+
+  async #listShard(shard: string): Promise<string[]> {
+    const before = this.#counts.get(shard) ?? 0;
+    const names = await list(`${this.#dir}/${shard}`);
+    // What was made or removed here while the folder was being listed may or may not be in the list: the next listing
+    // puts it right.
+    if ((this.#counts.get(shard) ?? 0) === before) {
+      this.#setCount(shard, names.filter((name) => NAME.test(name)).length);
+    }
+    return names;
+  }
+
+  /** Runs steps of the sweep until those that are owed are done. */
+  async #steps(): Promise<void> {
+    let swept = 0;
+    do {
+      await turn();
+      swept += await this.#step();
+      this.#owed = Math.max(0, this.#owed - NAMES_PER_STEP);
+    } while (this.#owed >= NAMES_PER_STEP);
+    if (swept > 0) this.#log("info", "Expired sessions were swept", String(swept));
+  }
+
+  /** Looks at some names, going on where the last step stopped, and removes the files that are past their end. */
+  async #step(): Promise<number> {
+    let swept = 0;
+    for (let looked = 0; looked < NAMES_PER_STEP; looked++) {
+      this.#names ??= this.#allNames();
+      const { value, done } = await this.#names.next();
+      if (done) {
+        this.#names = undefined;
+        break;
+      }
+      if (!this.#sweepOne(value.shard, value.name)) continue;
+      swept++;
+      if (swept % DELETIONS_PER_TURN === 0) await turn();
+    }
+    return swept;
+  }
+
+  /** Every name in every shard, once, from a random shard on. */
+  async *#allNames(): AsyncGenerator<{ shard: string; name: string }> {
+    const shards = (await list(this.#dir)).filter((name) => SHARD.test(name));
+    const start = Math.floor(Math.random() * shards.length);
+    for (const shard of [...shards.slice(start), ...shards.slice(0, start)]) {
+      for (const name of await this.#listShard(shard)) yield { shard, name };
+    }
+  }
+
+  /** Removes one file if it is past its end and nobody is at it. Returns whether it was a session's. */
+  #sweepOne(shard: string, name: string): boolean {
+    const path = `${this.#dir}/${shard}/${name}`;
+    const isOver = () => {
+      const stat = lstat(path);
+      return stat !== undefined && stat.isFile && stat.mtime + GRACE < this.#now();
+    };
+    if (name.endsWith(`${EXTENSION}.tmp`)) {
+      // A live writer's has an mtime of now or later. One this old is of a process that died.
+      if (isOver()) removeIfThere(path);
+      return false;
+    }
+    if (!NAME.test(name) || !isOver()) return false;
+    const outcome = tryLocked(path, () => {
+      if (!isOver()) return false;
+      this.#remove(shard + name.slice(0, -EXTENSION.length), path);
+      return true;
+    });
+    return outcome !== "busy" && outcome.result === true;
+  }
+
+  /** The same failure without the path in it, since a path holds an id. */
+  #failure(error: unknown): Error {
+    if (!(error instanceof Error)) return new Error(String(error));
+    const [reason] = error.message.split(/: \w+ '/);
+    return new Error(`${reason} in "${this.#dir}"`);
+  }
+}
+
+const encoder = new TextEncoder();
+
+/** Runs `work` while holding the lock of the file that `path` names. */
+function tryLocked<T>(path: string, work: () => T): { result: T | "corrupt" | undefined } | "busy" {
+  while (true) {
+    // Looked at first, because opening a pipe would wait for its other end.
+    const stat = lstat(path);
+    if (stat === undefined) return { result: undefined };
+    if (!stat.isFile) return { result: "corrupt" };
+    let file: Deno.FsFile;
+    try {
+      file = Deno.openSync(path, { read: true });
+    } catch (error) {
+      if (isMissing(error)) continue;
+      throw error;
+    }
+    try {
+      if (!file.tryLockSync(true)) return "busy";
+      // Between the opening and the lock, another process may have put a new file there, or removed it.
+      if (file.statSync().ino !== lstat(path)?.ino) continue;
+      return { result: work() };
+    } finally {
+      file.close();
+    }
+  }
+}
+
+function writeNew(path: string, bytes: Uint8Array, mtime: number): void {
+  const file = Deno.openSync(path, { write: true, createNew: true, mode: 0o600 });
+  try {
+    for (let done = 0; done < bytes.length;) done += file.writeSync(bytes.subarray(done));
+    file.utimeSync(new Date(), new Date(mtime));
+  } catch (error) {
+    removeIfThere(path);
+    throw error;
+  } finally {
+    file.close();
+  }
+}
+
+/** The state of what a name stands for, links not followed; `undefined` if there is nothing. */
+function lstat(path: string): (Stat & { isFile: boolean }) | undefined {
+  try {
+    const { ino, size, mtime, isFile } = Deno.lstatSync(path);
+    return { ino, size, mtime: mtime?.getTime() ?? 0, isFile };
+  } catch (error) {
+    if (isMissing(error)) return undefined;
+    throw error;
+  }
+}
+
+function isSame(a: Stat, b: Stat): boolean {
+  return a.ino === b.ino && a.mtime === b.mtime && a.size === b.size;
+}
+
+function isMissing(error: unknown): boolean {
+  return error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory;
+}
+
+function removeIfThere(path: string): void {
+  try {
+    Deno.removeSync(path);
+  } catch {
+    // Gone already, or the next sweep's.
+  }
+}
+
+async function list(dir: string): Promise<string[]> {
+  try {
+    return (await Array.fromAsync(Deno.readDir(dir))).map(({ name }) => name);
+  } catch (error) {
+    if (isMissing(error)) return [];
+    throw error;
+  }
+}
+
+function parse(text: string, expires: number): SessionRecord | "corrupt" {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    return "corrupt";
+  }
+  if (!isObject(value) || value.version !== VERSION || !isObject(value.data)) return "corrupt";
+  const { created, ends } = value;
+  if (typeof created !== "number" || typeof ends !== "number") return "corrupt";
+  return freeze({ data: value.data as SessionData, created, ends, expires });
+}
+
+function isObject(value: unknown): value is Record<string, Json> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+/** Lets waiting requests have their turn. */
+function turn(): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, 0));
+}

@@ -1,0 +1,13 @@
+/**
+ * Server-side sessions for any handler from `Request` to `Response`.
+ *
+ * @module
+ */
+export * from "./session.ts";
+export * from "./sessions.ts";
+export * from "./signer.ts";
+export * from "./store.ts";
+export * from "./stores/file.ts";
+export * from "./stores/memory.ts";
+export * from "./stores/null.ts";
+export { createLog, type Level, type Log } from "./log.ts";

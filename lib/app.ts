@@ -1,0 +1,116 @@
+/** The app: the route table, the order in which a request is checked, and the one place where errors become answers. */
+import { HttpError } from "./http.ts";
+import { type Log, silent } from "./log.ts";
+import { add, addForm, type Handler, home, remove, type Visitor } from "./pages.ts";
+import { hostsOf, isCrossSite, pathOf, securityHeaders } from "./protection.ts";
+import { SessionGoneError, type SessionManager, SessionStoreError } from "./sessions.ts";
+import { StoreFullError } from "./store.ts";
+import { renderError, styleSheet } from "./views.ts";
+
+/** What the app is made of. */
+export interface AppOptions {
+  /** The visitors' sessions. */
+  readonly sessions: SessionManager<Visitor>;
+  /** The site's public address, or `undefined` if it goes by whatever valid host a request names. */
+  readonly origin?: string | undefined;
+  /** Whether the site is served over https: as `origin` says unless given. */
+  readonly https?: boolean | undefined;
+  /** Told of what fails; says nothing unless given. */
+  readonly log?: Log;
+}
+
+/** Seconds after which to ask again, when a session could not be stored. */
+const RETRY_AFTER = "5";
+
+/**
+ * Makes the app: a function from request to answer, for `Deno.serve`. It never throws.
+ *
+ * @param options What it is made of.
+ */
+export function createApp(options: AppOptions): (request: Request) => Promise<Response> {
+  const { sessions, origin, log = silent } = options;
+  const hosts = origin === undefined ? undefined : hostsOf(origin);
+  const headers = securityHeaders(options.https ?? origin?.startsWith("https:") ?? false);
+
+  const routes: Record<string, Record<string, Handler>> = {
+    "/": { GET: home(sessions) },
+    "/add": { GET: addForm, POST: add },
+    "/remove": { GET: remove(origin), POST: remove(origin) },
+    "/style.css": { GET: serveStyleSheet },
+    "/healthz": { GET: () => new Response("ok", { headers: { "cache-control": "no-store" } }) },
+  };
+  const table = new Map(
+    Object.entries(routes).map(([path, handlers]) => {
+      const methods = Object.entries(handlers).map(([method, handler]) =>
+        [method, sessions.wrap<[]>(handler)] as const
+      );
+      const allow = Object.keys(handlers).flatMap((method) => method === "GET" ? ["GET", "HEAD"] : [method]);
+      return [path, { methods: new Map(methods), allow: [...allow, "OPTIONS"].join(", ") }] as const;
+    }),
+  );
+
+  async function answer(request: Request): Promise<Response> {
+    const { method } = request;
+    const path = pathOf(request, hosts);
+    if (path === undefined) throw new HttpError(400, "The request names a host that this site does not go by.");
+    if (method === "OPTIONS" && path === "/*") return options204("GET, HEAD, POST, OPTIONS");
+    const route = table.get(path);
+    if (route === undefined) throw new HttpError(404, "There is no such page.");
+    if (method === "OPTIONS") return options204(route.allow);
+    const handler = route.methods.get(method === "HEAD" ? "GET" : method);
+    if (handler === undefined) {
+      throw new HttpError(405, "This page does not take such a request.", { allow: route.allow });
+    }
+    if (method === "POST" && isCrossSite(request, origin)) {
+      log("warn", "A cross-site request was refused");
+      throw new HttpError(403, "This request came from another site, so it was refused.");
+    }
+    return await handler(request);
+  }
+
+  return async (request) => {
+    let response: Response;
+    try {
+      response = await answer(request);
+    } catch (error) {
+      response = errorPage(toHttpError(error, log));
+    }
+    for (const [name, value] of headers) response.headers.set(name, value);
+    return request.method === "HEAD" ? new Response(null, response) : response;
+  };
+}
+
+function serveStyleSheet(): Response {
+  return new Response(styleSheet, {
+    headers: { "content-type": "text/css; charset=utf-8", "cache-control": "public, max-age=31536000, immutable" },
+  });
+}
+
+function options204(allow: string): Response {
+  return new Response(null, { status: 204, headers: { allow } });
+}
+
+function toHttpError(error: unknown, log: Log): HttpError {
+  if (error instanceof HttpError) return error;
+  if (error instanceof StoreFullError || error instanceof SessionStoreError) {
+    const message = "Your session could not be stored just now. Nothing was changed. Please try again in a moment.";
+    return new HttpError(503, message, { "retry-after": RETRY_AFTER });
+  }
+  if (error instanceof SessionGoneError) {
+    return new HttpError(409, "You were logged out while this was under way. Nothing was stored.");
+  }
+  log("error", "A request failed", error instanceof Error ? `${error.name}: ${error.message}` : String(error));
+  return new HttpError(500, "Something went wrong here. It was not your fault.");
+}
+
+function errorPage({ status, message, headers }: HttpError): Response {
+  return new Response(renderError({ status, message }), {
+    status,
+    headers: {
+      "content-type": "text/html; charset=utf-8",
+      "cache-control": "no-store",
+      "vary": "Cookie",
+      ...headers,
+    },
+  });
+}

@@ -1,0 +1,80 @@
+/** HTTP: what a handler is, errors with a status, redirects, and reading a form within limits. */
+
+/** An answer other than success, thrown by a handler and made into a page by the app. */
+export class HttpError extends Error {
+  override name = "HttpError";
+
+  /**
+   * @param status The HTTP status.
+   * @param message What to tell the visitor.
+   * @param headers Headers the status calls for.
+   */
+  constructor(readonly status: number, message: string, readonly headers: Record<string, string> = {}) {
+    super(message);
+  }
+}
+
+/** The most a form may take, in bytes. */
+export const MAX_FORM_BYTES = 16 * 1024;
+
+/** How long a form may take to arrive, in milliseconds. */
+export const FORM_DEADLINE = 10_000;
+
+/** Sends the browser to `path` with a GET, after a POST (RFC 9110, section 15.4.4). */
+export function seeOther(path: string): Response {
+  return new Response(null, { status: 303, headers: { location: path } });
+}
+
+/**
+ * Reads a form from a request, and never more of it than a form may take.
+ *
+ * @param request A request that nobody has read from.
+ * @param deadline How long it may take to arrive, in milliseconds.
+ * @throws {HttpError} 415 if it is not a form, 413 if it is too long, 408 if too slow, 400 if it is broken.
+ */
+export async function readForm(request: Request, deadline: number = FORM_DEADLINE): Promise<FormData> {
+  const type = request.headers.get("content-type") ?? "";
+  const [essence = ""] = type.split(";");
+  if (!["application/x-www-form-urlencoded", "multipart/form-data"].includes(essence.trim().toLowerCase())) {
+    throw new HttpError(415, "This page takes a form: application/x-www-form-urlencoded or multipart/form-data.");
+  }
+  const bytes = await readBody(request, deadline);
+  try {
+    return await new Response(bytes, { headers: { "content-type": type } }).formData();
+  } catch {
+    throw new HttpError(400, "The form that was sent could not be read.");
+  }
+}
+
+async function readBody(request: Request, deadline: number): Promise<Uint8Array<ArrayBuffer>> {
+  const tooLong = () => new HttpError(413, `The form that was sent is too long: it may take ${MAX_FORM_BYTES} bytes.`);
+  if (Number(request.headers.get("content-length")) > MAX_FORM_BYTES) throw tooLong();
+  if (request.body === null) return new Uint8Array();
+
+  const reader = request.body.getReader();
+  let late = false;
+  const timer = setTimeout(() => {
+    late = true;
+    reader.cancel().catch(() => {});
+  }, deadline);
+  const bytes = new Uint8Array(MAX_FORM_BYTES);
+  let length = 0;
+  try {
+    while (true) {
+      const { value, done } = await reader.read();
+      if (late) throw new HttpError(408, "The form took too long to arrive. Please send it again.");
+      if (done) return bytes.subarray(0, length);
+      if (length + value.length > MAX_FORM_BYTES) {
+        reader.cancel().catch(() => {});
+        throw tooLong();
+      }
+      bytes.set(value, length);
+      length += value.length;
+    }
+  } catch (error) {
+    if (error instanceof HttpError) throw error;
+    throw new HttpError(400, "The form that was sent broke off.");
+  } finally {
+    clearTimeout(timer);
+  }
+}

@@ -1,0 +1,104 @@
+/** Pages: what the three pages do, as handlers. */
+import { readForm, seeOther } from "./http.ts";
+import { isCrossSite, isPrefetch } from "./protection.ts";
+import type { OpenSession, SessionManager } from "./sessions.ts";
+import { renderAddUsername, renderHome } from "./views.ts";
+
+/** What the pages keep of a visitor. */
+export interface Visitor {
+  /** The registered name. */
+  user: string;
+  /** What is said to the visitor while registered. */
+  greet: string;
+  /** What is said after the name was removed. */
+  notify: string;
+}
+
+/** Answers a request whose host was checked; `open` opens its session. */
+export type Handler = (request: Request, open: OpenSession<Visitor>) => Response | Promise<Response>;
+
+/** The longest a name may be, in characters (code points). */
+const MAX_NAME_LENGTH = 64;
+
+/** `GET /`: greets the visitor by name, or asks to register. */
+export function home(sessions: SessionManager<Visitor>): Handler {
+  return async (_request, open) => {
+    const session = await open();
+    const user = session.get("user");
+    if (user === undefined) return page(renderHome({ alert: session.get("notify") }));
+    const now = sessions.now();
+    const idle = inWords(sessions.expires(session) - now);
+    const atMost = inWords((session.record?.ends ?? now) - now);
+    return page(renderHome({ user, alert: session.get("greet"), left: { idle, atMost } }));
+  };
+}
+
+/** `GET /add`: the form. */
+export async function addForm(_request: Request, open: OpenSession<Visitor>): Promise<Response> {
+  await open(); // Reading the form is a use, too: it keeps the session alive.
+  return page(renderAddUsername({ username: "" }));
+}
+
+/** `POST /add`: registers a name. */
+export async function add(request: Request, open: OpenSession<Visitor>): Promise<Response> {
+  // Opened before the form has arrived, so that a log-out in between is noticed.
+  const session = await open();
+  const typed = (await readForm(request)).get("username");
+  const username = typeof typed === "string" ? typed.trim().normalize("NFC") : "";
+  const problem = problemWith(username);
+  if (problem !== undefined) {
+    return page(renderAddUsername({ username: username.replace(/\p{Cc}/gu, ""), problem }), 422);
+  }
+  session.set("user", username);
+  session.set("greet", `Successfully registered username - ${username}.`);
+  session.delete("notify");
+  session.renew();
+  return seeOther("/");
+}
+
+/** `POST /remove` and `GET /remove`: forgets the name. */
+export function remove(origin: string | undefined): Handler {
+  return async (request, open) => {
+    // A GET that the visitor did not ask for has no effect; that of a POST was refused before it came here.
+    const isAsked = request.method === "POST" ||
+      (request.method === "GET" && !isPrefetch(request) && !isCrossSite(request, origin));
+    if (isAsked) {
+      const session = await open();
+      if (session.has("user")) {
+        session.delete("user");
+        session.delete("greet");
+        session.set("notify", "Username Removed from Session Storage.");
+        session.renew();
+      }
+    }
+    return seeOther("/");
+  };
+}
+
+function page(html: string, status = 200): Response {
+  return new Response(html, { status, headers: { "content-type": "text/html; charset=utf-8" } });
+}
+
+function problemWith(username: string): string | undefined {
+  if (username === "") return "Enter a username.";
+  if ([...username].length > MAX_NAME_LENGTH) return `Use ${MAX_NAME_LENGTH} characters at most.`;
+  // Besides control characters: line separators, and what turns the reading direction of the text after it.
+  if (/[\p{Cc}\p{Cs}\p{Zl}\p{Zp}\u202A-\u202E\u2066-\u2069]/u.test(username)) {
+    return "Use letters, digits and other visible characters only.";
+  }
+  if (!/[\p{L}\p{N}\p{P}\p{S}]/u.test(username)) return "Use at least one visible character.";
+  return undefined;
+}
+
+/** A length of time, as a person would say it. */
+function inWords(milliseconds: number): string {
+  const seconds = Math.max(0, Math.round(milliseconds / 1000));
+  if (seconds < 120) return count(seconds, "second");
+  if (seconds < 2 * 3600) return count(Math.round(seconds / 60), "minute");
+  if (seconds < 48 * 3600) return count(Math.round(seconds / 3600), "hour");
+  return count(Math.round(seconds / 86_400), "day");
+}
+
+function count(number: number, unit: string): string {
+  return `${number} ${unit}${number === 1 ? "" : "s"}`;
+}

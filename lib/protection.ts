@@ -1,0 +1,88 @@
+/** Protection: the host check, the cross-site check, and the headers that every answer carries. */
+
+// A host name or address and an optional port (RFC 9110, section 7.2), as far as browsers send them.
+const HOST = /^(?:[a-z0-9_](?:[a-z0-9_.-]{0,252}[a-z0-9_])?\.?|\[[0-9a-f:.]{2,45}\])(?::(\d{1,5}))?$/i;
+
+/**
+ * The hosts under which requests for an origin come: its own, and the same with the default port spelled out.
+ *
+ * @param origin The site's public address, such as `https://example.com`.
+ */
+export function hostsOf(origin: string): ReadonlySet<string> {
+  const { host, port, protocol } = new URL(origin);
+  return new Set(port === "" ? [host, `${host}:${protocol === "https:" ? 443 : 80}`] : [host]);
+}
+
+/**
+ * Finds the path that a request names, and checks the host it names first. No URL is built for it: a `Host` like
+ * `evil.com/@x` would move the path, and one like `a b` would throw.
+ *
+ * @param request The request.
+ * @param hosts The hosts it may name, or `undefined` if any valid one will do.
+ * @returns The path without its query, or `undefined` if the request names no valid host, two, or another one.
+ */
+export function pathOf(request: Request, hosts: ReadonlySet<string> | undefined): string | undefined {
+  const { url } = request;
+  const host = hostOf(url);
+  // HTTP/2, and a request made in this process, have an authority and no Host header.
+  if (host === undefined || (request.headers.get("host") ?? host) !== host) return undefined;
+  const match = HOST.exec(host);
+  if (match === null || Number(match[1] ?? 0) > 65535) return undefined;
+  if (hosts !== undefined && !hosts.has(host.toLowerCase())) return undefined;
+  const slash = url.indexOf("://") + 3 + host.length;
+  const query = url.indexOf("?", slash);
+  return query === -1 ? url.slice(slash) : url.slice(slash, query);
+}
+
+/**
+ * Whether a browser sent the request on behalf of another site: by `Sec-Fetch-Site`, else by `Origin`. A request with
+ * neither is a program's, which nobody can forge for a visitor. (As Go's CrossOriginProtection; ASVS 5, 3.5.)
+ *
+ * @param request A request whose host was checked.
+ * @param origin The site's public address, or `undefined` if it goes by the host that the request names.
+ */
+export function isCrossSite(request: Request, origin: string | undefined): boolean {
+  const site = request.headers.get("sec-fetch-site");
+  if (site !== null) return site !== "same-origin" && site !== "none";
+  const from = request.headers.get("origin");
+  if (from === null || from === origin) return false;
+  if (origin !== undefined) return true;
+  // The scheme is left out, as a proxy may have ended TLS.
+  const host = hostOf(request.url)?.toLowerCase();
+  return from !== `http://${host}` && from !== `https://${host}`;
+}
+
+/**
+ * Whether a browser fetches the page in case the visitor will want it.
+ *
+ * @param request The request.
+ */
+export function isPrefetch({ headers }: Request): boolean {
+  const purpose = headers.get("sec-purpose") ?? headers.get("purpose") ?? headers.get("x-moz") ?? "";
+  return purpose.includes("prefetch");
+}
+
+/**
+ * The headers of every answer (ASVS 5, 3.4).
+ *
+ * @param https Whether the site is served over https, so that browsers should never use anything else.
+ */
+export function securityHeaders(https: boolean): [name: string, value: string][] {
+  return [
+    [
+      "content-security-policy",
+      "default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+    ],
+    ["x-content-type-options", "nosniff"],
+    // With "no-referrer" browsers would send "Origin: null" with our own forms.
+    ["referrer-policy", "same-origin"],
+    ["cross-origin-opener-policy", "same-origin"],
+    ...(https ? [["strict-transport-security", "max-age=31536000"] as [string, string]] : []),
+  ];
+}
+
+function hostOf(url: string): string | undefined {
+  const start = url.indexOf("://") + 3;
+  const slash = url.indexOf("/", start);
+  return slash === -1 ? undefined : url.slice(start, slash);
+}

@@ -1,0 +1,46 @@
+/** Opens the store that the settings name. The shared ones are loaded, client and all, only when one is asked for. */
+import type { Config } from "../config.ts";
+import type { Log } from "../log.ts";
+import type { SessionStore } from "../store.ts";
+import { FileStore } from "./file.ts";
+import { MemoryStore } from "./memory.ts";
+import { NullStore } from "./null.ts";
+
+/** What the module of a shared store exports, under the name `open`. */
+export type OpenSharedStore = (options: SharedStoreOptions) => Promise<SessionStore>;
+
+/** What a shared store is made of. */
+export interface SharedStoreOptions {
+  /** Where the server or the database is. */
+  readonly url: string;
+  /** Live sessions at most, where the engine can count them. */
+  readonly max: number;
+  /** Told of lost connections and the like. */
+  readonly log: Log;
+}
+
+/**
+ * Opens the store that the settings name.
+ *
+ * @param config The settings.
+ * @param log Told of what goes wrong in the background.
+ * @throws {Error} if the folder cannot be written or the server not reached.
+ */
+export async function openStore({ type, dir, max, url }: Config, log: Log): Promise<SessionStore> {
+  switch (type) {
+    case "filesystem": {
+      const store = new FileStore({ dir, max, log });
+      store.check();
+      return store;
+    }
+    case "memory":
+      return new MemoryStore({ max });
+    case "null":
+      return new NullStore();
+    default: {
+      // A computed name keeps the clients out of the program's module graph.
+      const module: { open: OpenSharedStore } = await import(new URL(`./${type}.ts`, import.meta.url).href);
+      return await module.open({ url: url!, max, log });
+    }
+  }
+}

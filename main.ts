@@ -1,0 +1,137 @@
+/** Starts the server: settings, store, sessions, app, Deno.serve, and what the signals do. */
+import { createApp } from "./lib/app.ts";
+import { type Config, type Environment, readConfig, SETTINGS } from "./lib/config.ts";
+import { createLog, type Log } from "./lib/log.ts";
+import type { Visitor } from "./lib/pages.ts";
+import { readSecretKey } from "./lib/secret_key.ts";
+import { SessionManager } from "./lib/sessions.ts";
+import { MIN_KEY_BYTES } from "./lib/signer.ts";
+import { openStore } from "./lib/stores/open.ts";
+
+/** How long requests under way may take when the server stops, in milliseconds; then it stops without them. */
+const STOP_DEADLINE = 4000;
+/** A second signal this soon, in milliseconds, is the same Ctrl-C: terminals and task runners deliver it twice. */
+const SAME_SIGNAL = 1000;
+/** How long to wait before listening again after connections could not be accepted, in milliseconds. */
+const LISTEN_AGAIN = 100;
+
+type Serve = Deno.ServeTcpOptions & Partial<Deno.TlsCertifiedKeyPem>;
+type Handler = (request: Request) => Promise<Response>;
+
+async function start(): Promise<void> {
+  const env: Environment = {};
+  for (const name of SETTINGS) {
+    const value = Deno.env.get(name);
+    if (value !== undefined) env[name] = value;
+  }
+  const config = readConfig(env);
+  const log = createLog(config.logLevel);
+  const tls = readTls(config);
+  const store = await openStore(config, log).catch((error) => {
+    throw new Error(`the session store does not work: ${error.message}`);
+  });
+  const sessions = new SessionManager<Visitor>({ ...config, store, keys: readKeys(config), log });
+  const { origin, https } = config;
+  const { hostname, port } = config;
+  serve({ hostname, port, ...tls }, createApp({ sessions, origin, https, log }), sessions, log);
+}
+
+function readKeys(config: Config): string[] {
+  if (config.secretKey !== undefined) return [config.secretKey, ...config.fallbackKeys];
+  try {
+    Deno.mkdirSync(config.dir, { recursive: true, mode: 0o700 });
+    const { key, path, isNew } = readSecretKey(config.dir);
+    if (key.length < MIN_KEY_BYTES) {
+      throw new Error(`"${path}" must hold at least ${MIN_KEY_BYTES} bytes, received ${key.length}: remove it`);
+    }
+    if (isNew) console.error(`"SECRET_KEY" is not set: made a key, kept in ${path}`);
+    return [key, ...config.fallbackKeys];
+  } catch (error) {
+    throw new Error(`"SECRET_KEY" is not set, and no key can be kept in "SESSION_FILE_DIR": ${reason(error)}`);
+  }
+}
+
+function readTls({ tls }: Config): Partial<Deno.TlsCertifiedKeyPem> {
+  if (tls === undefined) return {};
+  const read = (name: string, path: string) => {
+    try {
+      return Deno.readTextFileSync(path);
+    } catch (error) {
+      throw new Error(`"${name}" must be a file that can be read: ${reason(error)}`);
+    }
+  };
+  return { cert: read("TLS_CERT_FILE", tls.certFile), key: read("TLS_KEY_FILE", tls.keyFile) };
+}
+
+/** Serves until a signal ends it; serves again when connections could not be accepted for a while. */
+function serve(options: Serve, handler: Handler, sessions: SessionManager<Visitor>, log: Log): void {
+  let stopping = false;
+  let server = listen(options, handler, ({ hostname, port }) => {
+    const host = hostname.includes(":") ? `[${hostname}]` : hostname;
+    console.log(`Listening on ${options.cert === undefined ? "http" : "https"}://${host}:${port}/`);
+  });
+  const again = { ...options, port: server.addr.port };
+
+  const watch = () =>
+    void server.finished.catch((error) => error).then((error) => {
+      if (stopping) return;
+      log("error", "Connections cannot be accepted; trying again", reason(error));
+      const retry = () => {
+        if (stopping) return;
+        try {
+          server = listen(again, handler, () => {});
+          watch();
+        } catch {
+          setTimeout(retry, LISTEN_AGAIN);
+        }
+      };
+      setTimeout(retry, LISTEN_AGAIN);
+    });
+  watch();
+
+  // The last net: what fails in the background must not end the process.
+  globalThis.addEventListener("unhandledrejection", (event) => {
+    event.preventDefault();
+    log("error", "Something failed in the background", reason(event.reason));
+  });
+
+  let firstSignal = 0;
+  const stop = (code: number) => async () => {
+    if (stopping) {
+      if (performance.now() - firstSignal >= SAME_SIGNAL) Deno.exit(code);
+      return;
+    }
+    stopping = true;
+    firstSignal = performance.now();
+    setTimeout(() => Deno.exit(0), STOP_DEADLINE);
+    await server.shutdown().catch(() => {});
+    await sessions.close().catch((error) => log("error", "The session store did not close", reason(error)));
+    Deno.exit(0);
+  };
+  Deno.addSignalListener("SIGINT", stop(130));
+  if (Deno.build.os !== "windows") Deno.addSignalListener("SIGTERM", stop(143));
+}
+
+function listen(options: Serve, handler: Handler, onListen: (address: Deno.NetAddr) => void) {
+  try {
+    return Deno.serve({ ...options, onListen }, handler);
+  } catch (error) {
+    const { hostname, port } = options;
+    if (error instanceof Deno.errors.AddrInUse) {
+      throw new Error(`port ${port} of ${hostname} is in use: stop what uses it, or set "PORT" to another`);
+    }
+    const about = options.cert === undefined ? "" : ', or "TLS_CERT_FILE" and "TLS_KEY_FILE"';
+    throw new Error(`cannot listen on ${hostname}, port ${port}: ${reason(error)}: check "HOST" and "PORT"${about}`);
+  }
+}
+
+function reason(error: unknown): string {
+  return error instanceof Error ? error.message : String(error ?? "it ended");
+}
+
+try {
+  await start();
+} catch (error) {
+  console.error(`Cannot start: ${reason(error).replace(/\s+/g, " ")}`);
+  Deno.exit(1);
+}

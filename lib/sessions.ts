@@ -355,7 +355,8 @@ export class SessionManager<Data extends object = Record<string, never>> {
     const id = crypto.getRandomValues(new Uint8Array(ID_LENGTH / 2)).toHex();
     const expires = this.#expiry(record.ends, now);
     const { created, ends } = record;
-    await this.#try("create", this.#store.create(id, { data: session.apply(record.data), created, ends, expires }));
+    const moved = { data: session.apply(record.data), created, ends, expires };
+    await this.#try("create", this.#store.create(id, moved, true));
     try {
       const last = await this.#try("delete", this.#store.delete(from));
       if (last === undefined) throw this.#gone();

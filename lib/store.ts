@@ -46,10 +46,12 @@ export interface SessionStore {
   /**
    * Keeps a new session.
    *
+   * @param replaces Whether it takes the place of one that is deleted next, as when a session gets a new id: the
+   * maximum is not applied then, so that a full store keeps nobody from logging out.
    * @throws {StoreFullError} if as many sessions are live as the store may hold. No live session is ever evicted.
    * @throws {Error} if the id is already there.
    */
-  create(id: string, record: SessionRecord): Promise<void>;
+  create(id: string, record: SessionRecord, replaces?: boolean): Promise<void>;
 
   /** The session as stored now; `undefined` if it is unknown, gone, or unreadable (then it is set aside, and logged). */
   read(id: string): Promise<SessionRecord | undefined>;

@@ -23,12 +23,12 @@ const SECOND = 1000;
 
 /** Declares the suite's tests for one store. */
 export function testStore(subject: Subject): void {
-  // A clock that can be moved, or the engine's own, which can only be waited for.
-  let ahead = 0;
-  const now = () => Date.now() + ahead;
+  // A clock that stands still until it is moved, or the engine's own, which can only be waited for.
+  let time = 0;
+  const now = () => subject.ownClock ? Date.now() : time;
   const pass = async (milliseconds: number) => {
     if (subject.ownClock) await new Promise((resolve) => setTimeout(resolve, milliseconds));
-    else ahead += milliseconds;
+    else time += milliseconds;
   };
   const record = (data: SessionData = {}, idle = 60 * SECOND, absolute = 600 * SECOND): SessionRecord => {
     const created = now();
@@ -40,7 +40,7 @@ export function testStore(subject: Subject): void {
       name: `${subject.name}: ${behaviour}`,
       ignore: subject.ignore ?? false,
       async fn() {
-        ahead = 0;
+        time = Date.now();
         const options = max === undefined ? { now } : { now, max };
         const store = await subject.open(options);
         const other = await subject.open(options);
@@ -241,7 +241,10 @@ export function testStore(subject: Subject): void {
       for (const id of ids) await store.create(id, record({ n: 1 }));
       await assertRejects(() => store.create(newId(), record()), StoreFullError);
       for (const id of ids) assert(await store.update(id, () => ({ n: 2 }), now() + 60 * SECOND));
+      await store.create(newId(), record(), true);
       await store.delete(ids[0]!);
+      await assertRejects(() => store.create(newId(), record()), StoreFullError);
+      await store.delete(ids[1]!);
       await store.create(newId(), record());
     }, MAX);
   }

@@ -151,9 +151,9 @@ export class FileStore implements SessionStore {
     }
   }
 
-  async create(id: string, record: SessionRecord): Promise<void> {
+  async create(id: string, record: SessionRecord, replaces = false): Promise<void> {
     await (this.#counted ??= this.#countAll());
-    if (this.#total >= this.#max) {
+    if (this.#total >= this.#max && !replaces) {
       if (this.#now() - this.#lastFullSweep >= FULL_SWEEP) {
         this.#lastFullSweep = this.#now();
         this.#owed = Math.max(this.#owed, this.#total);

@@ -55,10 +55,10 @@ export class MemoryStore implements SessionStore {
   }
 
   // deno-lint-ignore require-await -- a failure rejects
-  async create(id: string, record: SessionRecord): Promise<void> {
+  async create(id: string, record: SessionRecord, replaces = false): Promise<void> {
     this.#sweep(LOOKS_PER_CREATE);
     if (this.#records.size >= this.#max) this.#sweep(this.#records.size);
-    if (this.#records.size >= this.#max) throw new StoreFullError(`It may hold ${this.#max} live sessions`);
+    if (this.#records.size >= this.#max && !replaces) throw new StoreFullError(`It may hold ${this.#max} live sessions`);
     if (this.#live(id)) throw new Error("Cannot create a session: its id is already there");
     this.#records.set(id, freeze(structuredClone(record)));
   }

@@ -208,11 +208,11 @@ export class SessionManager<Data extends object = Record<string, never>> {
    * which nothing is stored until something is put into it. A request with no validly signed cookie causes no call of
    * the store.
    *
-   * @param request The request; only its `Cookie` header is read.
+   * @param request The request, or anything with its headers; only `Cookie` is read.
    * @returns The session, to be given to `commit` with the answer.
    * @throws {SessionStoreError} if the store fails.
    */
-  async open(request: Request): Promise<Session<Data>> {
+  async open(request: { readonly headers: Headers }): Promise<Session<Data>> {
     const header = request.headers.get("cookie");
     if (header === null || !header.includes(this.#prefix)) return new OpenedSession(undefined, false, false);
 

@@ -66,11 +66,9 @@ function readTls({ tls }: Config): Partial<Deno.TlsCertifiedKeyPem> {
 /** Serves until a signal ends it; serves again when connections could not be accepted for a while. */
 function serve(options: Serve, handler: Handler, sessions: SessionManager<Visitor>, log: Log): void {
   let stopping = false;
-  let server = listen(options, handler, ({ hostname, port }) => {
-    const host = hostname.includes(":") ? `[${hostname}]` : hostname;
-    console.log(`Listening on ${options.cert === undefined ? "http" : "https"}://${host}:${port}/`);
-  });
-  const again = { ...options, port: server.addr.port };
+  let server = listen(options, handler);
+  const { hostname, port } = server.addr;
+  const again = { ...options, port };
 
   const watch = () =>
     void server.finished.catch((error) => error).then((error) => {
@@ -79,7 +77,7 @@ function serve(options: Serve, handler: Handler, sessions: SessionManager<Visito
       const retry = () => {
         if (stopping) return;
         try {
-          server = listen(again, handler, () => {});
+          server = listen(again, handler);
           watch();
         } catch {
           setTimeout(retry, LISTEN_AGAIN);
@@ -110,11 +108,15 @@ function serve(options: Serve, handler: Handler, sessions: SessionManager<Visito
   };
   Deno.addSignalListener("SIGINT", stop(130));
   if (Deno.build.os !== "windows") Deno.addSignalListener("SIGTERM", stop(143));
+
+  // Said last, so that whoever waits for this line can be sure that a signal now stops the server in good order.
+  const host = hostname.includes(":") ? `[${hostname}]` : hostname;
+  console.log(`Listening on ${options.cert === undefined ? "http" : "https"}://${host}:${port}/`);
 }
 
-function listen(options: Serve, handler: Handler, onListen: (address: Deno.NetAddr) => void) {
+function listen(options: Serve, handler: Handler) {
   try {
-    return Deno.serve({ ...options, onListen }, handler);
+    return Deno.serve({ ...options, onListen: () => {} }, handler);
   } catch (error) {
     const { hostname, port } = options;
     if (error instanceof Deno.errors.AddrInUse) {

@@ -29,7 +29,10 @@ import {
 export interface FileStoreOptions {
   /** The folder; it and those in it are made with mode 0700 when missing. */
   readonly dir: string;
-  /** Live sessions at most: 1,000,000 unless given. */
+  /**
+   * Live sessions at most: 1,000,000 unless given. Processes that share the folder count what the others made when
+   * their sweep comes by it, so that together they may go past it for a while.
+   */
   readonly max?: number;
   /** Bytes of memory, about, for records read lately: 16 MiB unless given; 0 keeps none. */
   readonly cacheBytes?: number;
@@ -41,19 +44,22 @@ export interface FileStoreOptions {
 
 /** How long to wait for another process's lock, in milliseconds, before giving up. */
 const LOCK_DEADLINE = 5000;
+/** How old a left-over temporary file must be, in milliseconds, before it counts as that of a process that died. */
+const LEFTOVER = 60_000;
 /** How many names one step of the sweep looks at. */
 const NAMES_PER_STEP = 64;
 /** How many names each new session pays for, which keeps dead files under a seventh of the live ones. */
 const NAMES_PER_CREATE = 8;
 /** Milliseconds between steps that nobody paid for, while requests come. */
 const IDLE_STEP = 1000;
-/** How long past its end a file is left alone, in milliseconds, for whoever looked at it just before. */
-const GRACE = 1000;
 /** How many deletions to make before requests get their turn. */
 const DELETIONS_PER_TURN = 4;
 /** How often at most, in milliseconds, a refusal for lack of space has the whole folder swept. */
 const FULL_SWEEP = 10_000;
+/** How long after its making, in milliseconds, a file is kept in memory: some ticks of the kernel's clock. */
+const SETTLED = 50;
 const EXTENSION = ".json";
+const TEMPORARY = ".tmp";
 const VERSION = 1;
 /** An id's first two digits name the folder, the others the file. */
 const ID = /^[0-9a-f]{32}$/;
@@ -66,9 +72,14 @@ interface Cached {
   readonly stat: Stat;
 }
 
-/** What tells one state of a file from another: every change of content makes a new inode and moves the mtime. */
+/**
+ * What tells one state of a file from another. Every change of content makes a new file, and a file system soon gives
+ * the number of a removed one to the next: only number and birth together name a file, and only once its birth is far
+ * enough in the past that no later file can share it.
+ */
 interface Stat {
   readonly ino: number | null;
+  readonly birth: number | undefined;
   readonly size: number;
   readonly mtime: number;
 }
@@ -108,11 +119,13 @@ export class FileStore implements SessionStore {
   #counts = new Map<string, number>();
   #total = 0;
   #counted: Promise<void> | undefined;
+  #isMade = false;
 
   #names: AsyncGenerator<{ shard: string; name: string }> | undefined;
   #sweeping: Promise<void> | undefined;
   #owed = 0;
   #lastStep = -Infinity;
+  #firstShard = randomShard();
   #lastFullSweep = -Infinity;
 
   /**
@@ -132,16 +145,20 @@ export class FileStore implements SessionStore {
    * Makes the folder if it is missing, and tries it out. Calling it is optional: the folder is also made when the
    * first session is stored.
    *
-   * @throws {Error} if files cannot be made in it.
+   * @throws {Error} if files cannot be made or locked in it.
    */
   check(): void {
     try {
-      Deno.mkdirSync(this.#dir, { recursive: true, mode: 0o700 });
-      const probe = `${this.#dir}/.${crypto.randomUUID()}.tmp`;
+      this.#makeDir();
+      const probe = `${this.#dir}/.${crypto.randomUUID()}${TEMPORARY}`;
       writeNew(probe, new Uint8Array(), 1);
-      // Where times are kept in whole seconds, a stat cannot tell whether a record is still the one in memory.
-      if (lstat(probe)?.mtime !== 1) this.#cache = new Cache(0);
-      Deno.removeSync(probe);
+      try {
+        tryLocked(probe, () => {});
+        // Where times are kept in whole seconds, a stat cannot tell whether a record is still the one in memory.
+        if (lstat(probe)?.mtime !== 1) this.#cache = new Cache(0);
+      } finally {
+        removeIfThere(probe);
+      }
       const { mode } = Deno.statSync(this.#dir);
       if (mode !== null && (mode & 0o077) !== 0) {
         this.#log("warn", `Others on this machine can reach into "${this.#dir}": it should have mode 0700`);
@@ -184,27 +201,20 @@ export class FileStore implements SessionStore {
   async update(id: string, apply: Apply, expires: number): Promise<SessionRecord | undefined> {
     return await this.#locked(id, (path, record) => {
       if (!this.#isLive(record)) return undefined;
-      // A reader knows a new content by its mtime, even in the millisecond of the one before.
-      const soon = expires <= record.expires && expires > record.expires - 1000;
-      const updated = freeze({ ...record, data: apply(record.data), expires: soon ? record.expires + 1 : expires });
+      const updated = freeze({ ...record, data: apply(record.data), expires });
       this.#write(id, path, updated, false);
       return updated;
     });
   }
 
-  // deno-lint-ignore require-await -- a failure rejects
   async touch(id: string, expires: number): Promise<boolean> {
-    const path = this.#path(id);
-    try {
-      const record = this.#read(id, path);
-      if (record === undefined || record === "corrupt" || !this.#isLive(record)) return false;
-      // By its name: it cannot bring back a file, nor write into one.
+    // Under the lock, as otherwise a sweep could find the session over just before, and remove it just after.
+    const touched = await this.#locked(id, (path, record) => {
+      if (!this.#isLive(record)) return false;
       Deno.utimeSync(path, new Date(this.#now()), new Date(expires));
       return true;
-    } catch (error) {
-      if (isMissing(error)) return false;
-      throw this.#failure(error);
-    }
+    });
+    return touched ?? false;
   }
 
   async delete(id: string): Promise<SessionRecord | undefined> {
@@ -240,8 +250,10 @@ export class FileStore implements SessionStore {
 
   /** Reads without a lock. Never follows a link, and reads no more than a record can be. */
   #read(id: string, path: string): SessionRecord | "corrupt" | undefined {
-    let stat = lstat(path);
-    while (stat !== undefined) {
+    while (true) {
+      const now = Date.now();
+      const stat = lstat(path);
+      if (stat === undefined) return undefined;
       if (!stat.isFile || stat.size > MAX_RECORD_BYTES) return "corrupt";
       const cached = this.#cache.get(id);
       if (cached !== undefined && isSame(cached.stat, stat)) return cached.record;
@@ -253,15 +265,14 @@ export class FileStore implements SessionStore {
         throw error;
       }
       const after = lstat(path);
-      if (after === undefined || isSame(stat, after)) {
-        const record = parse(text, stat.mtime);
+      if (after !== undefined && !isSame(stat, after)) continue;
+      const record = parse(text, stat.mtime);
+      if (record !== "corrupt" && stat.birth !== undefined && now > stat.birth + SETTLED) {
         // In memory, the text, the object and the entry around them.
-        if (record !== "corrupt") this.#cache.set(id, { record, stat }, 4 * text.length + 500);
-        return record;
+        this.#cache.set(id, { record, stat }, 4 * text.length + 500);
       }
-      stat = after;
+      return record;
     }
-    return undefined;
   }
 
   /**
@@ -277,6 +288,8 @@ export class FileStore implements SessionStore {
         return record === "corrupt" || record === undefined ? record : { result: work(path, record) };
       });
       if (record === "corrupt") this.#setAside(id, path);
+      // A session is not gone because its folder is: that may come back, and the session with it.
+      if (record === undefined) Deno.statSync(this.#dir);
       return record === "corrupt" ? undefined : record?.result;
     } catch (error) {
       throw this.#failure(error);
@@ -302,12 +315,12 @@ export class FileStore implements SessionStore {
     if (bytes.length > MAX_RECORD_BYTES) {
       throw new RangeError(`A session may take ${MAX_RECORD_BYTES} bytes: received ${bytes.length}`);
     }
-    const beside = `${path}.tmp`;
+    const beside = path + TEMPORARY;
     try {
       writeNew(beside, bytes, expires);
     } catch (error) {
       if (error instanceof Deno.errors.NotFound && isNew) {
-        Deno.mkdirSync(`${this.#dir}/${id.slice(0, 2)}`, { recursive: true, mode: 0o700 });
+        makeDir(`${this.#dir}/${id.slice(0, 2)}`);
       } else if (error instanceof Deno.errors.AlreadyExists && !isNew) {
         // Nobody else writes here while we have the lock: a process died before it could rename.
         Deno.removeSync(beside);
@@ -350,6 +363,7 @@ export class FileStore implements SessionStore {
       this.#count(id, -1);
       this.#log("warn", "A corrupt session record was put aside", `its name in "${this.#dir}" now ends in ".corrupt"`);
     } catch (error) {
+      if (isMissing(error)) return;
       this.#log("warn", "A corrupt session record could not be put aside", this.#failure(error).message);
     }
   }
@@ -364,8 +378,15 @@ export class FileStore implements SessionStore {
     this.#counts.set(shard, count);
   }
 
+  /** Makes the folder, once. If it vanishes later, another in its place would hide what comes back with it. */
+  #makeDir(): void {
+    if (!this.#isMade) Deno.mkdirSync(this.#dir, { recursive: true, mode: 0o700 });
+    this.#isMade = true;
+  }
+
   async #countAll(): Promise<void> {
     try {
+      this.#makeDir();
       for (const shard of await list(this.#dir)) {
         if (SHARD.test(shard)) await this.#listShard(shard);
       }
@@ -414,11 +435,20 @@ export class FileStore implements SessionStore {
     return swept;
   }
 
-  /** Every name in every shard, once, from a random shard on. */
+  /**
+   * Every name in the folder and in its shards, once. Processes start at different shards, each at the same one every
+   * time: so no name waits for longer than one pass.
+   */
   async *#allNames(): AsyncGenerator<{ shard: string; name: string }> {
-    const shards = (await list(this.#dir)).filter((name) => SHARD.test(name));
-    const start = Math.floor(Math.random() * shards.length);
-    for (const shard of [...shards.slice(start), ...shards.slice(0, start)]) {
+    const top = (await list(this.#dir)).sort();
+    for (const name of top) {
+      if (!SHARD.test(name)) yield { shard: ".", name };
+    }
+    const shards = top.filter((name) => SHARD.test(name));
+    const later = shards.filter((shard) => shard >= this.#firstShard);
+    for (const shard of [...later, ...shards.slice(0, shards.length - later.length)]) {
+      // Listing a folder counts as looking at a name, even if it is empty.
+      yield { shard, name: "" };
       for (const name of await this.#listShard(shard)) yield { shard, name };
     }
   }
@@ -426,22 +456,31 @@ export class FileStore implements SessionStore {
   /** Removes one file if it is past its end and nobody is at it. Returns whether it was a session's. */
   #sweepOne(shard: string, name: string): boolean {
     const path = `${this.#dir}/${shard}/${name}`;
-    const isOver = () => {
+    const isOver = (grace: number) => {
       const stat = lstat(path);
-      return stat !== undefined && stat.isFile && stat.mtime + GRACE < this.#now();
+      return stat !== undefined && stat.isFile && stat.mtime + grace <= this.#now();
     };
-    if (name.endsWith(`${EXTENSION}.tmp`)) {
-      // A live writer's has an mtime of now or later. One this old is of a process that died.
-      if (isOver()) removeIfThere(path);
+    if (name.endsWith(TEMPORARY)) {
+      if (isOver(LEFTOVER)) this.#sweepLeftover(path, () => isOver(LEFTOVER));
       return false;
     }
-    if (!NAME.test(name) || !isOver()) return false;
+    if (!NAME.test(name) || !isOver(0)) return false;
     const outcome = tryLocked(path, () => {
-      if (!isOver()) return false;
+      // It may have been used since.
+      if (!isOver(0)) return false;
       this.#remove(shard + name.slice(0, -EXTENSION.length), path);
       return true;
     });
     return outcome !== "busy" && outcome.result === true;
+  }
+
+  #sweepLeftover(path: string, isOver: () => boolean): void {
+    const outcome = tryLocked(path.slice(0, -TEMPORARY.length), () => {
+      // An update of the session it belongs to may have put its own there since.
+      if (isOver()) removeIfThere(path);
+      return true;
+    });
+    if (outcome !== "busy" && outcome.result === undefined) removeIfThere(path);
   }
 
   /** The same failure without the path in it, since a path holds an id. */
@@ -495,8 +534,8 @@ function writeNew(path: string, bytes: Uint8Array, mtime: number): void {
 /** The state of what a name stands for, links not followed; `undefined` if there is nothing. */
 function lstat(path: string): (Stat & { isFile: boolean }) | undefined {
   try {
-    const { ino, size, mtime, isFile } = Deno.lstatSync(path);
-    return { ino, size, mtime: mtime?.getTime() ?? 0, isFile };
+    const { ino, birthtime, size, mtime, isFile } = Deno.lstatSync(path);
+    return { ino, birth: birthtime?.getTime(), size, mtime: mtime?.getTime() ?? 0, isFile };
   } catch (error) {
     if (isMissing(error)) return undefined;
     throw error;
@@ -504,11 +543,19 @@ function lstat(path: string): (Stat & { isFile: boolean }) | undefined {
 }
 
 function isSame(a: Stat, b: Stat): boolean {
-  return a.ino === b.ino && a.mtime === b.mtime && a.size === b.size;
+  return a.ino === b.ino && a.birth === b.birth && a.mtime === b.mtime && a.size === b.size;
 }
 
 function isMissing(error: unknown): boolean {
   return error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory;
+}
+
+function makeDir(path: string): void {
+  try {
+    Deno.mkdirSync(path, { mode: 0o700 });
+  } catch (error) {
+    if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
+  }
 }
 
 function removeIfThere(path: string): void {
@@ -543,6 +590,10 @@ function parse(text: string, expires: number): SessionRecord | "corrupt" {
 
 function isObject(value: unknown): value is Record<string, Json> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function randomShard(): string {
+  return crypto.getRandomValues(new Uint8Array(1)).toHex();
 }
 
 /** Lets waiting requests have their turn. */

@@ -38,8 +38,9 @@ export async function openStore({ type, dir, max, url }: Config, log: Log): Prom
     case "null":
       return new NullStore();
     default: {
-      // A computed name keeps the clients out of the program's module graph.
-      const module: { open: OpenSharedStore } = await import(new URL(`./${type}.ts`, import.meta.url).href);
+      // A computed name keeps the clients out of the program's module graph. A bundle has its modules in ".js" files.
+      const extension = import.meta.url.slice(-".ts".length);
+      const module: { open: OpenSharedStore } = await import(new URL(`./${type}${extension}`, import.meta.url).href);
       return await module.open({ url: url!, max, log });
     }
   }

@@ -51,7 +51,6 @@ export async function add(request: Request, open: OpenSession<Visitor>): Promise
   }
   session.set("user", username);
   session.set("greet", `Successfully registered username - ${username}.`);
-  session.delete("notify");
   session.renew();
   return seeOther("/");
 }

@@ -157,7 +157,7 @@ export class Session<Data extends object = Record<string, Json>> {
    * @returns The new data, frozen.
    */
   apply(data: SessionData): SessionData {
-    // Without a prototype, so that "__proto__" is a key like any other.
+    // Without a prototype, so that "__proto__" is a key like any other under --unstable-unsafe-proto, too.
     const next: Record<string, Json> = Object.assign(Object.create(null), data);
     for (const change of this.#changes) change(next);
     return freeze(next);

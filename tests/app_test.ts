@@ -186,15 +186,6 @@ Deno.test("GET /remove: does nothing when a browser prefetches it, another site 
   assert((await browser.get("/")).includes("Register First"));
 });
 
-Deno.test("registering again clears the notice of the log-out", async () => {
-  const { browser } = serve();
-  await browser.post("/add", { username: "Ada" });
-  await browser.post("/remove");
-  await browser.post("/add", { username: "Ada" });
-  await browser.post("/remove");
-  assertEquals(alerts(await browser.get("/")), [NOTIFY]);
-});
-
 Deno.test("a visitor is forgotten after a minute of silence, and kept by use, of the form too", async () => {
   const { browser, clock } = serve();
   await browser.post("/add", { username: "Ada" });

@@ -303,6 +303,16 @@ Deno.test("sessions: a clock set back a day extends nothing", async () => {
   assertEquals(browser.setCookies, []);
 });
 
+Deno.test("sessions: a shorter lifetime ends the sessions that would outlive it", async () => {
+  for (const shorter of [{ idle: 60 }, { absolute: 60 }]) {
+    const before = site({ idle: 600, absolute: 600 });
+    await before.visit(logIn);
+    const after = site({ idle: 600, absolute: 600, ...shorter, store: before.memory, now: before.clock.now });
+    after.browser.cookies.set("session", before.browser.cookies.get("session")!);
+    assertEquals(await after.visit(), {} as Data, JSON.stringify(shorter));
+  }
+});
+
 Deno.test("sessions: clocks that differ by some seconds do no harm", async () => {
   const { clock, visit } = site();
   await visit(logIn);

@@ -117,8 +117,9 @@ export class Signer {
   }
 
   #signature(value: string, index: number): string {
-    // A purpose has no NUL in it (a cookie name cannot), so purpose and value cannot run into each other.
-    return createHmac("sha256", this.#keys[index]!).update(`${this.#purpose}\0${value}`).digest("base64url");
+    // The purpose's length comes first, so that no other purpose and value make up the same text.
+    const text = `${this.#purpose.length}:${this.#purpose}:${value}`;
+    return createHmac("sha256", this.#keys[index]!).update(text).digest("base64url");
   }
 }
 

@@ -38,7 +38,9 @@ export function createLog(
   return (level, event, detail) => {
     if (LEVELS.indexOf(level) > limit) return;
     const last = seen.get(event);
-    if (last !== undefined && now() - last.at < QUIET) {
+    const passed = now() - (last?.at ?? -Infinity);
+    // A clock that was set back does not silence it.
+    if (last !== undefined && passed >= 0 && passed < QUIET) {
       last.heldBack++;
       return;
     }

@@ -1,7 +1,11 @@
 /** Protection: the host check, the cross-site check, and the headers that every answer carries. */
 
-// A host name or address and an optional port (RFC 9110, section 7.2), as far as browsers send them.
-const HOST = /^(?:[a-z0-9_](?:[a-z0-9_.-]{0,252}[a-z0-9_])?\.?|\[[0-9a-f:.]{2,45}\])(?::(\d{1,5}))?$/i;
+// A host name or address and an optional port (RFC 9110, section 7.2), as far as browsers send them: labels of letters,
+// digits, "-" and "_" with single dots between them, or an IPv6 address in brackets.
+const HOST = /^(?:(?!-)[\w-]{1,63}(?:\.(?!-)[\w-]{1,63})*\.?|\[[0-9a-f:.]{2,45}\])(?::(\d{1,5}))?$/i;
+
+/** The longest a host may be with its port: a name of 253 characters (RFC 1035, section 2.3.4) and its last dot. */
+const MAX_HOST_LENGTH = 254 + ":65535".length;
 
 /**
  * The hosts under which requests for an origin come: its own, and the same with the default port spelled out.
@@ -24,8 +28,10 @@ export function hostsOf(origin: string): ReadonlySet<string> {
 export function pathOf(request: Request, hosts: ReadonlySet<string> | undefined): string | undefined {
   const { url } = request;
   const host = hostOf(url);
-  // HTTP/2, and a request made in this process, have an authority and no Host header.
+  // HTTP/2, and a request made in this process, have an authority and no Host header. HTTP/1 without one cannot be told
+  // from them (Deno puts "localhost" in its place); no browser sends that.
   if (host === undefined || (request.headers.get("host") ?? host) !== host) return undefined;
+  if (host.length > MAX_HOST_LENGTH) return undefined;
   const match = HOST.exec(host);
   if (match === null || Number(match[1] ?? 0) > 65535) return undefined;
   if (hosts !== undefined && !hosts.has(host.toLowerCase())) return undefined;
@@ -77,6 +83,7 @@ export function securityHeaders(https: boolean): [name: string, value: string][]
     // With "no-referrer" browsers would send "Origin: null" with our own forms.
     ["referrer-policy", "same-origin"],
     ["cross-origin-opener-policy", "same-origin"],
+    ["cross-origin-resource-policy", "same-origin"],
     ...(https ? [["strict-transport-security", "max-age=31536000"] as [string, string]] : []),
   ];
 }

@@ -22,6 +22,9 @@ export interface AppOptions {
 /** Seconds after which to ask again, when a session could not be stored. */
 const RETRY_AFTER = "5";
 
+/** The methods that some page takes. */
+const ALL_METHODS = "GET, HEAD, POST, OPTIONS";
+
 /**
  * Makes the app: a function from request to answer, for `Deno.serve`. It never throws.
  *
@@ -51,9 +54,14 @@ export function createApp(options: AppOptions): (request: Request) => Promise<Re
 
   async function answer(request: Request): Promise<Response> {
     const { method } = request;
+    // CONNECT names a host and no path.
+    if (method === "CONNECT") throw new HttpError(405, "This is no proxy.", { allow: ALL_METHODS });
     const path = pathOf(request, hosts);
-    if (path === undefined) throw new HttpError(400, "The request names a host that this site does not go by.");
-    if (method === "OPTIONS" && path === "/*") return options204("GET, HEAD, POST, OPTIONS");
+    if (path === undefined) {
+      log("warn", "A request was refused: it named a host that this site does not go by");
+      throw new HttpError(400, "The request names a host that this site does not go by.");
+    }
+    if (method === "OPTIONS" && path === "/*") return options204(ALL_METHODS);
     const route = table.get(path);
     if (route === undefined) throw new HttpError(404, "There is no such page.");
     if (method === "OPTIONS") return options204(route.allow);
@@ -76,7 +84,7 @@ export function createApp(options: AppOptions): (request: Request) => Promise<Re
       response = errorPage(toHttpError(error, log));
     }
     for (const [name, value] of headers) response.headers.set(name, value);
-    return request.method === "HEAD" ? new Response(null, response) : response;
+    return request.method === "HEAD" ? await withoutBody(response) : response;
   };
 }
 
@@ -84,6 +92,14 @@ function serveStyleSheet(): Response {
   return new Response(styleSheet, {
     headers: { "content-type": "text/css; charset=utf-8", "cache-control": "public, max-age=31536000, immutable" },
   });
+}
+
+/** The answer to HEAD, with the length that GET's has. With the body left in, Deno breaks off an HTTP/2 stream. */
+async function withoutBody(response: Response): Promise<Response> {
+  const { byteLength } = await response.arrayBuffer();
+  const bare = new Response(null, response);
+  bare.headers.set("content-length", String(byteLength));
+  return bare;
 }
 
 function options204(allow: string): Response {

@@ -1,0 +1,52 @@
+#!/bin/sh
+# A server in one file: this script, and below it a gzipped tar of the Deno runtime and the program. The first start
+# unpacks them into the user's cache folder; every start checks them there and runs them.
+files='@FILES@'
+sum='@SUM@' # of what cksum says of these files
+name='@NAME@'
+
+# Whether folder $1 is whole.
+whole() {
+  [ "$(cd "$1" 2>/dev/null && cksum $files 2>/dev/null | cksum)" = "$sum" ]
+}
+
+# Unpacks into folder $1: beside first, then file by file into place, so that a start at the same time never sees part
+# of a file, and a damaged one is replaced.
+unpack() {
+  for old in "$1"/new.*; do # Left over if their process was killed.
+    pid=${old##*/new.}
+    kill -0 "${pid%.*}" 2>/dev/null || rm -rf "$old"
+  done
+  new=$(mktemp -d "$1/new.$$.XXXXXX" 2>/dev/null) || return 1
+  trap 'rm -rf "$new"; exit 143' TERM
+  trap 'rm -rf "$new"; exit 130' INT HUP
+  tail -n +@LINES@ "$self" | gzip -dc 2>/dev/null | tar -xof - -C "$new" 2>/dev/null
+  # Some systems run nothing that lies in a temporary folder.
+  whole "$new" && "$new/deno" --version >/dev/null 2>&1 && mv -f "$new"/* "$1"
+  unpacked=$?
+  rm -rf "$new"
+  trap - TERM INT HUP
+  return $unpacked
+}
+
+# Runs the program from a folder below folder $1, or returns if that cannot be. Only this user may be able to change
+# what is run: the folder must be this user's own, no link, and not be for others to rename.
+run() {
+  parent=$1
+  case $parent in /*) shift ;; *) return ;; esac
+  [ -d "$parent" ] || { [ -O "${parent%/*}" ] && mkdir -m 700 "$parent"; } 2>/dev/null
+  [ -O "$parent" ] || [ -k "$parent" ] || return
+  folder=$parent/$name
+  [ -e "$folder" ] || mkdir -m 700 "$folder" 2>/dev/null
+  [ -d "$folder" ] && [ ! -L "$folder" ] && [ -O "$folder" ] && chmod 700 "$folder" 2>/dev/null || return
+  whole "$folder" || unpack "$folder" || return
+  DENO_DIR=$folder/cache DENO_NO_UPDATE_CHECK=1 exec "$folder/deno" run --no-config --no-lock --no-remote --no-npm \
+    @FLAGS@ "$folder/main.js" "$@"
+}
+
+self=$0
+run "${XDG_CACHE_HOME:-}" "$@"
+run "${HOME:+$HOME/.cache}" "$@"
+run "${TMPDIR:-/tmp}" "$@"
+echo 'Cannot start: no folder to unpack the program into: set XDG_CACHE_HOME to one of yours with 150 MB free' >&2
+exit 1

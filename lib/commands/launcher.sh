@@ -7,7 +7,7 @@ name='@NAME@'
 
 # Whether folder $1 is whole.
 whole() {
-  [ "$(cd "$1" 2>/dev/null && cksum $files 2>/dev/null | cksum)" = "$sum" ]
+  [ -x "$1/deno" ] && [ "$(cd "$1" 2>/dev/null && cksum $files 2>/dev/null | cksum)" = "$sum" ]
 }
 
 # Unpacks into folder $1: beside first, then file by file into place, so that a start at the same time never sees part

@@ -1,12 +1,16 @@
 /** `deno task compile [--target …]`: makes the program one executable file, dist/session-server. */
 import config from "../../deno.json" with { type: "json" };
+import { SESSION_TYPES } from "../config.ts";
 import launcher from "./launcher.sh" with { type: "text" };
 
 const root = new URL("../../", import.meta.url);
 const output = path(new URL("dist/session-server", root));
 
+/** The stores that the program loads by name, each with a lock of its own. */
+const SHARED_STORES = SESSION_TYPES.filter((type) => !["filesystem", "memory", "null"].includes(type));
+
 /** What the program may do: the same as under `deno task start`. */
-const permissions = config.tasks.start.match(/--(no-prompt|allow-\S+|deny-\S+)/g)!;
+const permissions = config.tasks.start.match(/--(no-prompt|allow-\S+|deny-\S+|ignore-\S+)/g)!;
 
 async function compile(args: string[]): Promise<void> {
   const folder = Deno.makeTempDirSync({ prefix: "session-server-compile-" });
@@ -46,20 +50,25 @@ async function compile(args: string[]): Promise<void> {
 async function bundle(folder: string): Promise<void> {
   const lock = readLock("deno.lock");
   const sources = ["main.ts"];
-  for (const { name } of Deno.readDirSync(new URL("lib/stores", root))) {
-    if (!name.endsWith(".lock")) continue;
-    // A store with a lock of its own has packages of its own.
-    const { specifiers, npm } = readLock(`lib/stores/${name}`);
+  for (const name of SHARED_STORES) {
+    sources.push(`lib/stores/${name}.ts`);
+    const { specifiers, npm } = readLock(`lib/stores/${name}.lock`);
     lock.specifiers = { ...lock.specifiers, ...specifiers };
     lock.npm = { ...lock.npm, ...npm };
-    sources.push(`lib/stores/${name.replace(/lock$/, "ts")}`);
   }
   Deno.writeTextFileSync(`${folder}/deno.lock`, JSON.stringify(lock));
 
+  // Some packages look for Node's `require` by `eval`, which finds no more than what is global.
+  Deno.writeTextFileSync(
+    `${folder}/require.ts`,
+    `import { createRequire } from "node:module";\n` +
+      `Object.assign(globalThis, { require: createRequire(import.meta.url) });\n`,
+  );
   // All in one folder, as the names of the stores are relative to the program.
   const entries = sources.map((source) => {
     const entry = `${folder}/${source.split("/").at(-1)}`;
-    Deno.writeTextFileSync(entry, `export * from ${JSON.stringify(new URL(source, root).href)};\n`);
+    const first = source === "main.ts" ? "" : 'import "./require.ts";\n';
+    Deno.writeTextFileSync(entry, `${first}export * from ${JSON.stringify(new URL(source, root).href)};\n`);
     return entry;
   });
   const { success, stderr } = await deno(path(root), [
@@ -74,8 +83,14 @@ interface Lock {
   npm?: Record<string, unknown>;
 }
 
+/** A store that needs no package has no lock. */
 function readLock(file: string): Lock {
-  return JSON.parse(Deno.readTextFileSync(new URL(file, root)));
+  try {
+    return JSON.parse(Deno.readTextFileSync(new URL(file, root)));
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return {};
+    throw error;
+  }
 }
 
 /** Makes a shell script that carries Deno and the modules of `folder` with it. */

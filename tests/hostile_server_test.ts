@@ -517,3 +517,11 @@ Deno.test("hostile server: a file that is no certificate stops the start, and no
   assert(!server.stderr.includes("root"), server.stderr);
   await Deno.remove(file);
 });
+
+Deno.test("hostile server: LOG_LEVEL=error leaves out what was only refused", async () => {
+  const { stderr } = await withServer({ LOG_LEVEL: "error" }, async ({ server }) => {
+    assertMatch(await new Browser(server.origin).get("/", { cookie: "session=forged" }), /Register First/);
+    assertEquals(await new Browser(server.origin).post("/add", {}, { origin: "https://evil.example" }), 403);
+  });
+  assertEquals(stderr, "");
+});

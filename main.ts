@@ -18,6 +18,15 @@ const LISTEN_AGAIN = 100;
 type Serve = Deno.ServeTcpOptions & Partial<Deno.TlsCertifiedKeyPem>;
 type Handler = (request: Request) => Promise<Response>;
 
+/** A server that listens. */
+interface Listener {
+  readonly addr: Deno.NetAddr;
+  /** Rejects when connections cannot be accepted; what is open stays open. */
+  readonly finished: Promise<void>;
+  /** Answers what is under way and closes every connection. */
+  stop(): Promise<void>;
+}
+
 async function start(): Promise<void> {
   const env: Environment = {};
   for (const name of SETTINGS) {
@@ -66,18 +75,23 @@ function readTls({ tls }: Config): Partial<Deno.TlsCertifiedKeyPem> {
 /** Serves until a signal ends it; serves again when connections could not be accepted for a while. */
 function serve(options: Serve, handler: Handler, sessions: SessionManager<Visitor>, log: Log): void {
   let stopping = false;
-  let server = listen(options, handler);
+  const answer: Handler = (request) => stopping ? Promise.resolve(refusal()) : handler(request);
+  let server = listen(options, answer);
   const { hostname, port } = server.addr;
   const again = { ...options, port };
+  const draining = new Set<Promise<void>>();
 
   const watch = () =>
     void server.finished.catch((error) => error).then((error) => {
       if (stopping) return;
       log("error", "Connections cannot be accepted; trying again", reason(error));
+      // Requests under way there are answered; idle connections are let go, which frees their handles.
+      const drained = server.stop().finally(() => draining.delete(drained));
+      draining.add(drained);
       const retry = () => {
         if (stopping) return;
         try {
-          server = listen(again, handler);
+          server = listen(again, answer);
           watch();
         } catch {
           setTimeout(retry, LISTEN_AGAIN);
@@ -102,7 +116,7 @@ function serve(options: Serve, handler: Handler, sessions: SessionManager<Visito
     stopping = true;
     firstSignal = performance.now();
     setTimeout(() => Deno.exit(0), STOP_DEADLINE);
-    await server.shutdown().catch(() => {});
+    await Promise.all([server.stop(), ...draining]);
     await sessions.close().catch((error) => log("error", "The session store did not close", reason(error)));
     Deno.exit(0);
   };
@@ -114,9 +128,24 @@ function serve(options: Serve, handler: Handler, sessions: SessionManager<Visito
   console.log(`Listening on ${options.cert === undefined ? "http" : "https"}://${host}:${port}/`);
 }
 
-function listen(options: Serve, handler: Handler) {
+function listen(options: Serve, handler: Handler): Listener {
+  // Requests whose body may still be coming in. Deno 2.9 breaks those off as soon as the server shuts down
+  // (denoland/deno#36809), so it is told to only when there are none.
+  const arriving = new Set<Promise<Response>>();
   try {
-    return Deno.serve({ ...options, onListen: () => {} }, handler);
+    const server = Deno.serve({ ...options, onListen: () => {} }, (request) => {
+      const response = handler(request);
+      if (request.method !== "GET") {
+        arriving.add(response);
+        response.finally(() => arriving.delete(response));
+      }
+      return response;
+    });
+    const stop = async () => {
+      while (arriving.size > 0) await Promise.allSettled(arriving);
+      await server.shutdown().catch(() => {});
+    };
+    return { addr: server.addr, finished: server.finished, stop };
   } catch (error) {
     const { hostname, port } = options;
     if (error instanceof Deno.errors.AddrInUse) {
@@ -125,6 +154,14 @@ function listen(options: Serve, handler: Handler) {
     const about = options.cert === undefined ? "" : ', or "TLS_CERT_FILE" and "TLS_KEY_FILE"';
     throw new Error(`cannot listen on ${hostname}, port ${port}: ${reason(error)}: check "HOST" and "PORT"${about}`);
   }
+}
+
+/** What is answered to who still comes while the server waits for others' forms before it stops. */
+function refusal(): Response {
+  return new Response("The server is stopping. Please try again in a moment.\n", {
+    status: 503,
+    headers: { "connection": "close", "retry-after": "1", "cache-control": "no-store" },
+  });
 }
 
 function reason(error: unknown): string {

@@ -1,0 +1,259 @@
+/** Scenarios of the disk: full, read-only, its folder gone, its files turned into something else. */
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { createApp } from "../../lib/app.ts";
+import type { Visitor } from "../../lib/pages.ts";
+import { SessionManager } from "../../lib/sessions.ts";
+import { FileStore } from "../../lib/stores/file.ts";
+import { Browser, Server } from "../helpers.ts";
+import { fileOf, filesIn, type Scenario, type Stage } from "./scenario.ts";
+
+const STRANGER = "You Need to Register First!";
+const HOUR = { PERMANENT_SESSION_LIFETIME: "3600" };
+const NO_SPACE = "No space left on device (os error 28)";
+const READ_ONLY = "Read-only file system (os error 30)";
+
+/** The calls of a save, in their order, and how they are made to fail. */
+const steps: readonly { name: string; target: object; method: string; onlyWrites?: boolean; ofUpdate: boolean }[] = [
+  { name: "make the folder", target: Deno, method: "mkdirSync", ofUpdate: false },
+  { name: "make the file", target: Deno, method: "openSync", onlyWrites: true, ofUpdate: true },
+  { name: "write", target: Deno.FsFile.prototype, method: "writeSync", ofUpdate: true },
+  { name: "set the time", target: Deno.FsFile.prototype, method: "utimeSync", ofUpdate: true },
+  { name: "rename", target: Deno, method: "renameSync", ofUpdate: true },
+];
+
+/** Runs `test` while one of the calls fails. */
+async function failing(
+  { target, method, onlyWrites }: typeof steps[number],
+  message: string,
+  test: () => Promise<void>,
+) {
+  const calls = target as Record<string, (...args: unknown[]) => unknown>;
+  const original = calls[method]!;
+  calls[method] = function (...args) {
+    if (onlyWrites && !(args[1] as Deno.OpenOptions).write) return original.apply(this, args);
+    throw new Error(`${message}: ${method} '${args[0]}'`);
+  };
+  try {
+    await test();
+  } finally {
+    calls[method] = original;
+  }
+}
+
+/** A visitor of the app in this process, where calls can be made to fail. */
+function visitorOf(dir: string): { browser: Browser; store: FileStore } {
+  const store = new FileStore({ dir });
+  const sessions = new SessionManager<Visitor>({ store, keys: ["a secret key of at least 32 bytes"] });
+  return { browser: new Browser("http://localhost", createApp({ sessions })), store };
+}
+
+/** Plays a save of a visitor, each of its calls failing once. */
+async function failEachStep(dir: string, message: string): Promise<number> {
+  for (const step of steps) {
+    const { browser, store } = visitorOf(dir);
+    assertEquals(await browser.post("/add", { username: "Ada" }), 303);
+    const cookie = browser.cookies.get("session")!;
+    const files = filesIn(dir).length;
+    // In a folder that is already there, nothing has to be made.
+    if (step.name === "make the folder") { for (const path of spareFolders(dir, cookie)) await Deno.remove(path); }
+    await failing(step, message, async () => {
+      assertEquals(await browser.post("/add", { username: "Eve" }), 503, step.name);
+      assertEquals(browser.setCookies, []);
+      const page = await browser.request("/");
+      assertEquals(page.status, 200);
+      assert((await page.text()).includes("Hi, Ada!"), step.name);
+      if (step.ofUpdate) {
+        const update = () => store.update(cookie.slice(0, 32), () => ({ user: "Eve" }), Date.now() + 60_000);
+        const error = await assertRejects(update, Error, message);
+        assert(!error.message.includes(cookie.slice(2, 32)), "the message holds no id");
+      }
+    });
+    assert((await browser.get("/")).includes("Hi, Ada!"), "the old value is intact");
+    assertEquals(filesIn(dir).length, files, `${step.name}: nothing is left behind`);
+    assertEquals(await browser.post("/add", { username: "Eve" }), 303, "it works again by itself");
+  }
+  return steps.length;
+}
+
+function spareFolders(dir: string, cookie: string): string[] {
+  const names = [...Deno.readDirSync(dir)].filter(({ isDirectory }) => isDirectory).map(({ name }) => name);
+  return names.filter((name) => name !== cookie.slice(0, 2) && [...Deno.readDirSync(`${dir}/${name}`)].length === 0)
+    .map((name) => `${dir}/${name}`);
+}
+
+async function run(command: string, ...args: string[]): Promise<boolean> {
+  try {
+    const { success } = await new Deno.Command(command, { args, stderr: "null" }).output();
+    return success;
+  } catch {
+    return false;
+  }
+}
+
+/** Runs `test` on a small file system of its own. Returns false if this machine does not let one be mounted. */
+async function onOwnDisk(dir: string, options: string, test: (disk: string) => Promise<void>): Promise<boolean> {
+  const disk = `${dir}/disk`;
+  await Deno.mkdir(disk);
+  if (!await run("mount", "-t", "tmpfs", "-o", options, "tmpfs", disk)) return false;
+  try {
+    await test(disk);
+  } finally {
+    if (!await run("umount", disk)) await run("umount", "-l", disk);
+    await Deno.remove(disk);
+  }
+  return true;
+}
+
+async function withServer(env: Record<string, string>, test: (server: Server) => Promise<void>): Promise<void> {
+  const server = await Server.start({ ...HOUR, ...env });
+  try {
+    await test(server);
+    assertEquals(await server.stop(), 0);
+  } finally {
+    await server.kill();
+  }
+}
+
+/** Asserts that a visitor can read the page and is still known as Ada, but nothing can be stored. */
+async function assertReadsOnly(browser: Browser, origin: string): Promise<void> {
+  assert((await browser.get("/")).includes("Hi, Ada!"));
+  assertEquals(await browser.post("/add", { username: "Eve" }), 503);
+  assertEquals(await browser.post("/remove"), 503);
+  assert((await browser.get("/")).includes("Hi, Ada!"), "the old value is intact");
+  const stranger = new Browser(origin);
+  assertEquals(await stranger.post("/add", { username: "Bob" }), 503);
+  assert((await stranger.get("/")).includes(STRANGER));
+  assertEquals(stranger.cookies.size, 0);
+}
+
+/** F4. No space at each step of a save. */
+export const noSpace: Scenario = {
+  name: "F4-no-space",
+  rounds: 1,
+  async play({ dir }: Stage) {
+    const failed = await failEachStep(`${dir}/injected`, NO_SPACE);
+    const isMounted = await onOwnDisk(dir, "size=400k,nr_inodes=300", async (disk) => {
+      const data = `${disk}/data`;
+      await withServer({ SESSION_FILE_DIR: data }, async ({ origin }) => {
+        const browser = new Browser(origin);
+        assertEquals(await browser.post("/add", { username: "Ada" }), 303);
+        for (const fill of [fillBytes, fillFiles]) {
+          fill(disk);
+          await assertReadsOnly(browser, origin);
+          assertEquals(filesIn(data).length, 1, "nothing is left behind");
+          await Deno.remove(`${disk}/filler`, { recursive: true });
+          assertEquals(await browser.post("/add", { username: "Ada" }), 303, "it works again by itself");
+        }
+      });
+    });
+    const real = isMounted
+      ? "a disk full of bytes, then of files"
+      : "no disk could be mounted here, so only injected ones";
+    return `${failed} failing steps, ${real}: 503, old value intact, nothing left behind, pages 200`;
+  },
+};
+
+function fillBytes(disk: string): void {
+  using file = Deno.openSync(`${disk}/filler`, { write: true, createNew: true });
+  try {
+    while (true) file.writeSync(new Uint8Array(4096));
+  } catch {
+    // Full.
+  }
+}
+
+function fillFiles(disk: string): void {
+  Deno.mkdirSync(`${disk}/filler`);
+  try {
+    for (let i = 0;; i++) Deno.openSync(`${disk}/filler/${i}`, { write: true, createNew: true }).close();
+  } catch {
+    // Full.
+  }
+}
+
+/** F5. A visitor's record is turned into something that is none. */
+export const corrupt: Scenario = {
+  name: "F5-corrupt",
+  rounds: 1,
+  async play({ dir }: Stage) {
+    const target = `${dir}/target`;
+    const data = `${dir}/data`;
+    const secret = JSON.stringify({ version: 1, created: 0, ends: 9e12, data: { user: "Mallory" } });
+    await Deno.writeTextFile(target, secret);
+    const make: Record<string, (path: string) => unknown> = {
+      "empty": (path) => Deno.writeTextFile(path, ""),
+      "cut": (path) => Deno.writeTextFile(path, secret.slice(0, -3)),
+      "garbage": (path) => Deno.writeFile(path, crypto.getRandomValues(new Uint8Array(200))),
+      "other JSON": (path) => Deno.writeTextFile(path, "[null]"),
+      "another version": (path) => Deno.writeTextFile(path, secret.replace("1", "99")),
+      "10 MB": (path) => Deno.writeTextFile(path, secret + " ".repeat(10_000_000)),
+      "folder": (path) => Deno.mkdir(path),
+      "link to a file": (path) => Deno.symlink(target, path),
+      "link to nothing": (path) => Deno.symlink(`${dir}/nothing`, path),
+      "pipe": async (path) => assert(await run("mkfifo", path)),
+    };
+    let log = "";
+    const server = await Server.start({ ...HOUR, SESSION_FILE_DIR: data });
+    try {
+      for (const [kind, makeIt] of Object.entries(make)) {
+        const browser = new Browser(server.origin);
+        await browser.post("/add", { username: "Ada" });
+        const cookie = browser.cookies.get("session")!;
+        const path = fileOf(data, cookie);
+        await Deno.remove(path);
+        await makeIt(path);
+        // As long as its record would have lived, or the sweep may come first.
+        if ((await Deno.lstat(path)).isFile) await Deno.utime(path, Date.now() / 1000, Date.now() / 1000 + 3600);
+        const page = await browser.request("/");
+        assertEquals(page.status, 200, kind);
+        assert((await page.text()).includes(STRANGER), kind);
+        assertEquals(await browser.post("/add", { username: "Eve" }), 303, kind);
+        assert(browser.cookies.get("session") !== cookie, `${kind}: its id is not used again`);
+        assert((await browser.get("/")).includes("Hi, Eve!"), kind);
+        await Deno.lstat(`${path}.corrupt`);
+      }
+    } finally {
+      await server.kill();
+      log = server.stderr;
+    }
+    assert(/warn A corrupt session record was put aside/.test(log), "the log says so");
+    assert(!/[0-9a-f]{30}/.test(log), "the log holds no id");
+    assertEquals(await Deno.readTextFile(target), secret);
+    return `${Object.keys(make).length} kinds: fresh visitor, 200, put aside; what a link names is untouched`;
+  },
+};
+
+/** F12. The folder is made read-only, then taken away, then put back. */
+export const readOnly: Scenario = {
+  name: "F12-read-only",
+  rounds: 1,
+  async play({ dir }: Stage) {
+    await failEachStep(`${dir}/injected`, READ_ONLY);
+    const isMounted = await onOwnDisk(dir, "size=1m", async (disk) => {
+      const data = `${disk}/data`;
+      await withServer({ SESSION_FILE_DIR: data }, async ({ origin }) => {
+        const browser = new Browser(origin);
+        assertEquals(await browser.post("/add", { username: "Ada" }), 303);
+        assert(await run("mount", "-o", "remount,ro", disk));
+        await assertReadsOnly(browser, origin);
+        assert(await run("mount", "-o", "remount,rw", disk));
+        assertEquals(await browser.post("/add", { username: "Ada" }), 303, "it works again by itself");
+      });
+    });
+    const data = `${dir}/data`;
+    await withServer({ SESSION_FILE_DIR: data }, async ({ origin }) => {
+      const browser = new Browser(origin);
+      assertEquals(await browser.post("/add", { username: "Ada" }), 303);
+      const cookie = browser.cookies.get("session")!;
+      await Deno.rename(data, `${dir}/away`);
+      assert((await browser.get("/")).includes(STRANGER));
+      assertEquals(await browser.post("/add", { username: "Eve" }), 503);
+      await Deno.rename(`${dir}/away`, data);
+      browser.cookies.set("session", cookie);
+      assert((await browser.get("/")).includes("Hi, Ada!"));
+      assertEquals(await browser.post("/add", { username: "Ada" }), 303, "it works again by itself");
+    });
+    const real = isMounted ? "a disk mounted read-only" : "none could be mounted read-only here, so injected failures";
+    return `${real}, then the folder taken away: reads 200, writes 503; put back: as before`;
+  },
+};

@@ -1,0 +1,210 @@
+/** Scenarios of several processes at work in one folder: killed, racing, sweeping, reading what others write. */
+import { assert, assertEquals } from "@std/assert";
+import { FileStore } from "../../lib/stores/file.ts";
+import { Browser, Server } from "../helpers.ts";
+import { filesIn, said, type Scenario, seededId, type Stage, startWorker, until, wait } from "./scenario.ts";
+
+type Line = { updated?: string; n?: number; made?: string; ending?: string; ended?: string; trouble?: string };
+
+/** F1. Two writers are killed in the middle of their work, again and again. */
+export const kill: Scenario = {
+  name: "F1-kill",
+  rounds: 200,
+  async play({ dir, rounds, random }: Stage) {
+    let acknowledged = 0;
+    let leftovers = 0;
+    for (let round = 0; round < rounds; round++) {
+      const trouble: string[] = [];
+      const log = (level: string, event: string) => void (level === "info" || trouble.push(event));
+      const store = new FileStore({ dir, log });
+      const shared = Array.from({ length: 3 }, () => seededId(random));
+      const created = Date.now();
+      for (const id of shared) {
+        await store.create(id, { data: {}, created, ends: created + 900_000, expires: created + 600_000 });
+      }
+      const seeds = [1, 2].map(() => String(Math.floor(random() * 2 ** 31)));
+      const writers = await Promise.all(seeds.map((seed) => startWorker("write", dir, seed, ...shared)));
+      await wait(40 * random());
+      await writers[0]!.kill();
+      await wait(10 * random());
+      await writers[1]!.kill();
+      leftovers += filesIn(dir).filter((path) => path.endsWith(".tmp")).length;
+
+      for (const [index, writer] of writers.entries()) {
+        const lines = said<Line>(writer);
+        acknowledged += lines.filter(({ ending }) => ending === undefined).length;
+        trouble.push(...lines.flatMap(({ trouble = [] }) => trouble));
+        const me = `writer ${seeds[index]}`;
+        const lastN = Math.max(...lines.map(({ n = 0 }) => n));
+        for (const id of shared) {
+          const kept = Number((await store.read(id))?.data[me] ?? 0);
+          const told = Math.max(0, ...lines.filter(({ updated }) => updated === id).map(({ n = 0 }) => n));
+          // What it was at when it died may be stored without having been acknowledged.
+          assert(kept === told || kept === lastN + 1, `round ${round}: ${kept} is kept of ${told}`);
+        }
+        const ended = new Set(lines.map(({ ended }) => ended));
+        const ending = lines.at(-1)?.ending;
+        for (const { made } of lines) {
+          if (made === undefined || made === ending) continue;
+          assertEquals(
+            await store.read(made) !== undefined,
+            !ended.has(made),
+            `round ${round}: a session made, or ended`,
+          );
+        }
+      }
+      for (const id of shared) {
+        const start = performance.now();
+        assert(await store.update(id, (data) => ({ ...data, after: 1 }), created + 600_000));
+        assert(performance.now() - start < 1000, `round ${round}: a lock is stuck`);
+      }
+      assertEquals(trouble, [], `round ${round}`);
+    }
+    const corrupt = filesIn(dir).filter((path) => path.endsWith(".corrupt")).length;
+    assertEquals(corrupt, 0, "unreadable records");
+
+    // Everything goes once it is over, what the dead left behind as well.
+    const later = Date.now() + 1_000_000;
+    let now = later;
+    const store = new FileStore({ dir, now: () => now });
+    await until(() => {
+      now += 1000;
+      store.sweep();
+      return filesIn(dir).length === 0;
+    }, "the sweep of what the dead left behind");
+    await store.close();
+    return `${acknowledged} acknowledged changes kept, 0 unreadable, 0 stuck locks, ${leftovers} leftovers swept`;
+  },
+};
+
+/** F3. Eight clients count the same session up fifty times each, at one server and at two. */
+export const increments: Scenario = {
+  name: "F3-increments",
+  rounds: 5,
+  async play({ dir, rounds }: Stage) {
+    const program = new URL("counter.ts", import.meta.url).pathname;
+    const command = [Deno.execPath(), "run", "--allow-all", program];
+    const figures: number[] = [];
+    for (const processes of [1, 2]) {
+      const servers = await Promise.all(
+        Array.from({ length: processes }, () => Server.start({ SESSION_FILE_DIR: dir }, command)),
+      );
+      try {
+        for (let round = 0; round < rounds; round++) {
+          const first = new Browser(servers[0]!.origin);
+          await first.get("/");
+          await Promise.all(Array.from({ length: 8 }, async (_, client) => {
+            const browser = new Browser(servers[client % processes]!.origin);
+            for (let i = 0; i < 50; i++) {
+              browser.cookies.set("session", first.cookies.get("session")!);
+              const response = await browser.request("/");
+              await response.body?.cancel();
+              assertEquals(response.status, 200);
+            }
+          }));
+          const id = first.cookies.get("session")!.slice(0, 32);
+          const visits = Number((await new FileStore({ dir }).read(id))?.data.visits);
+          assertEquals(visits, 401, `of 400 increments and the one before, by ${processes} processes`);
+          figures.push(visits - 1);
+        }
+      } finally {
+        for (const server of servers) await server.kill();
+      }
+    }
+    return `${figures.length / 2} × 400 of 400 kept by one process, ${figures.length / 2} × 400 of 400 by two`;
+  },
+};
+
+/** F8. Sessions are used around the moment they expire, while two processes sweep as fast as they can. */
+export const boundary: Scenario = {
+  name: "F8-boundary",
+  rounds: 1000,
+  async play({ dir, rounds, random }: Stage) {
+    const trouble: string[] = [];
+    const log = (level: string, event: string) => void (level === "info" || trouble.push(event));
+    const store = new FileStore({ dir, log });
+    const seeds = [1, 2].map(() => String(Math.floor(random() * 2 ** 31)));
+    const sweepers = await Promise.all(seeds.map((seed) => startWorker("sweep", dir, seed)));
+    let saved = 0;
+    let over = 0;
+    try {
+      // The first one is kept waiting while the folder is counted.
+      const created = Date.now();
+      await store.create(seededId(random), { data: {}, created, ends: created + 1, expires: created + 1 });
+      const use = async (): Promise<void> => {
+        const id = seededId(random);
+        const created = Date.now();
+        const expires = created + 60 + Math.floor(20 * random());
+        await store.create(id, { data: { n: 0 }, created, ends: created + 900_000, expires });
+        // From some milliseconds before the boundary to some after it.
+        await wait(Math.max(0, expires - Date.now() - 20 + 22 * random()));
+        const isTouch = random() < 0.5;
+        const later = Date.now() + 60_000;
+        const isSaved = isTouch
+          ? await store.touch(id, later)
+          : await store.update(id, (data) => ({ ...data, n: 1 }), later) !== undefined;
+        isSaved ? saved++ : over++;
+        // The sweepers come by several times meanwhile.
+        for (let i = 0; i < 4; i++) {
+          const record = await store.read(id);
+          assertEquals(record?.data, isSaved ? { n: isTouch ? 0 : 1 } : undefined, "a session used at its boundary");
+          await wait(20 * random());
+        }
+        await store.delete(id);
+      };
+      for (let round = 0; round < rounds; round += 40) {
+        await Promise.all(Array.from({ length: Math.min(40, rounds - round) }, use));
+      }
+      for (const sweeper of sweepers) {
+        trouble.push(...said<{ trouble?: string }>(sweeper).flatMap(({ trouble = [] }) => trouble));
+        assertEquals(sweeper.stderr, "");
+      }
+    } finally {
+      for (const sweeper of sweepers) await sweeper.kill();
+    }
+    assertEquals(trouble, []);
+    assert(saved > 0 && over > 0, `both sides of the boundary: ${saved} and ${over}`);
+    return `${saved} used in time, all live after; ${over} too late, all gone; 0 errors`;
+  },
+};
+
+/** Not in the table: a reader with a cache, while two processes change a session in bursts. */
+export const stale: Scenario = {
+  name: "stale-reads",
+  rounds: 100,
+  async play({ dir, rounds, random }: Stage) {
+    const store = new FileStore({ dir });
+    const id = seededId(random);
+    const created = Date.now();
+    const expires = created + 600_000;
+    const START = 1_000_000;
+    await store.create(id, { data: { n: START }, created, ends: expires, expires });
+    const seeds = [1, 2].map(() => String(Math.floor(random() * 2 ** 31)));
+    const writers = await Promise.all(
+      seeds.map((seed) => startWorker("burst", dir, seed, id, String(rounds), String(expires))),
+    );
+    let last = START;
+    let reads = 0;
+    let distinct = 0;
+    const look = async (): Promise<void> => {
+      const n = Number((await store.read(id))?.data.n);
+      assert(n >= last, `read ${n - START} after ${last - START}`);
+      reads++;
+      if (n > last) distinct++;
+      last = n;
+    };
+    try {
+      const isDone = () => writers.every(({ stdout }) => stdout.includes("done"));
+      while (!isDone()) {
+        for (let i = 0; i < 50; i++) await look();
+        await wait(0);
+      }
+      await look();
+    } finally {
+      for (const writer of writers) await writer.kill();
+    }
+    const updates = writers.reduce((sum, writer) => sum + said<{ done?: number }>(writer).at(-1)!.done!, 0);
+    assertEquals(last - START, updates, "the newest state is read in the end");
+    return `${updates} updates by two processes, ${reads} reads saw ${distinct} states, none after a newer one`;
+  },
+};

@@ -1,0 +1,144 @@
+/** What a fault scenario is, and what several of them use: files of a folder, seeded choices, raw connections. */
+import { Server } from "../helpers.ts";
+
+/** Something that goes wrong, played with real processes, and what must hold nevertheless. */
+export interface Scenario {
+  /** What it is called on the command line. */
+  readonly name: string;
+  /** How often it is played unless told otherwise; 1 for a story that is told once. */
+  readonly rounds: number;
+  /** Plays it. Returns its figures in one line; throws if the outcome is not exact. */
+  play(stage: Stage): Promise<string>;
+}
+
+/** What a scenario is played on. */
+export interface Stage {
+  /** An empty folder, removed afterwards. */
+  readonly dir: string;
+  readonly rounds: number;
+  /** From 0 up to 1; the same numbers for the same seed. */
+  readonly random: () => number;
+}
+
+/** Numbers that look random and are the same for the same seed (mulberry32). */
+export function seeded(seed: number): () => number {
+  return () => {
+    seed = (seed + 0x6d2b79f5) | 0;
+    let t = Math.imul(seed ^ (seed >>> 15), 1 | seed);
+    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
+    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
+
+/** A session id that is the same for the same seed. */
+export function seededId(random: () => number): string {
+  return Array.from({ length: 32 }, () => Math.floor(random() * 16).toString(16)).join("");
+}
+
+export function wait(milliseconds: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, milliseconds));
+}
+
+/** Waits until `isSo`, looking every few milliseconds; throws after `seconds`. */
+export async function until(isSo: () => boolean, what: string, seconds = 20): Promise<void> {
+  for (const end = Date.now() + seconds * 1000; !isSo();) {
+    if (Date.now() > end) throw new Error(`${what}: not after ${seconds} s`);
+    await wait(2);
+  }
+}
+
+/** Every file below a folder, as paths relative to it; the key is left out. */
+export function filesIn(dir: string, below = ""): string[] {
+  const paths: string[] = [];
+  for (const { name, isDirectory } of Deno.readDirSync(`${dir}/${below}`)) {
+    if (isDirectory) paths.push(...filesIn(dir, `${below}${name}/`));
+    else if (name !== "secret.key") paths.push(below + name);
+  }
+  return paths;
+}
+
+/** The file that keeps the session a cookie names. */
+export function fileOf(dir: string, cookie: string): string {
+  return `${dir}/${cookie.slice(0, 2)}/${cookie.slice(2, 32)}.json`;
+}
+
+/** Starts a job of `worker.ts` as a process of its own, and waits until it is at work. */
+export async function startWorker(job: string, ...args: string[]): Promise<Server> {
+  const program = new URL("worker.ts", import.meta.url).pathname;
+  const worker = await Server.spawn({}, [
+    Deno.execPath(),
+    "run",
+    "--allow-read",
+    "--allow-write",
+    program,
+    job,
+    ...args,
+  ]);
+  await until(() => worker.stdout.includes("\n"), `worker ${job} starts: ${worker.stderr}`);
+  return worker;
+}
+
+/** What a worker said so far, one JSON value a line; a line cut short by its death is left out. */
+export function said<T>(worker: Server): T[] {
+  return worker.stdout.split("\n").slice(0, -1).map((line) => JSON.parse(line));
+}
+
+/** A connection on which the bytes are sent by hand. */
+export class Connection {
+  #received = "";
+  #ended = false;
+
+  private constructor(readonly conn: Deno.TcpConn) {}
+
+  static async open(origin: string): Promise<Connection> {
+    const { hostname, port } = new URL(origin);
+    return new Connection(await Deno.connect({ hostname, port: Number(port) }));
+  }
+
+  async send(text: string): Promise<void> {
+    const bytes = new TextEncoder().encode(text);
+    for (let done = 0; done < bytes.length;) done += await this.conn.write(bytes.subarray(done));
+  }
+
+  /** Sends the head of a form's POST. */
+  async post(path: string, length: number, headers: Record<string, string> = {}): Promise<void> {
+    const all = {
+      host: `127.0.0.1:${(this.conn.remoteAddr as Deno.NetAddr).port}`,
+      "content-type": "application/x-www-form-urlencoded",
+      "content-length": length,
+      connection: "close",
+      ...headers,
+    };
+    const lines = Object.entries(all).map(([name, value]) => `${name}: ${value}\r\n`);
+    await this.send(`POST ${path} HTTP/1.1\r\n${lines.join("")}\r\n`);
+  }
+
+  /** Reads until `text` came, or to the end. */
+  async receive(text?: string): Promise<string> {
+    const buffer = new Uint8Array(65_536);
+    while (!this.#ended && (text === undefined || !this.#received.includes(text))) {
+      const length = await this.conn.read(buffer).catch(() => null);
+      if (length === null) this.#ended = true;
+      else this.#received += new TextDecoder().decode(buffer.subarray(0, length));
+    }
+    return this.#received;
+  }
+
+  /** Reads the answer to the end and closes. Returns its status, 0 for none, and the session cookie it set. */
+  async answer(): Promise<{ status: number; cookie: string | undefined }> {
+    const text = (await this.receive()).replace(/^HTTP\/1\.1 100 [^]*?\r\n\r\n/, "");
+    this.close();
+    return {
+      status: Number(/^HTTP\/1\.1 (\d+)/.exec(text)?.[1] ?? 0),
+      cookie: /^set-cookie: session=([^;]+)/im.exec(text)?.[1],
+    };
+  }
+
+  close(): void {
+    try {
+      this.conn.close();
+    } catch {
+      // The other side was first.
+    }
+  }
+}

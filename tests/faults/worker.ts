@@ -1,0 +1,77 @@
+/** One process of several over one folder: does one kind of work with a FileStore and says each thing it has done. */
+import type { Json } from "../../lib/store.ts";
+import { FileStore } from "../../lib/stores/file.ts";
+import { seeded, seededId, wait } from "./scenario.ts";
+
+const [job = "", dir = "", seed = "1", ...ids] = Deno.args;
+const random = seeded(Number(seed));
+const me = `writer ${seed}`;
+
+function say(value: Json): void {
+  Deno.stdout.writeSync(new TextEncoder().encode(`${JSON.stringify(value)}\n`));
+}
+
+const store = new FileStore({
+  dir,
+  log: (level, event, detail) => level === "info" || say({ trouble: `${event}: ${detail}` }),
+});
+
+function pick<T>(from: readonly T[]): T {
+  return from[Math.floor(random() * from.length)]!;
+}
+
+function life(milliseconds: number) {
+  const created = Date.now();
+  return { created, ends: created + 3_600_000, expires: created + milliseconds };
+}
+
+const jobs: Record<string, () => Promise<void>> = {
+  /** Changes shared sessions, makes and ends its own, until it is killed. */
+  async write() {
+    const own: string[] = [];
+    for (let n = 1;; n++) {
+      const id = pick(ids);
+      await store.update(id, (data) => ({ ...data, [me]: n }), Date.now() + 600_000);
+      say({ updated: id, n });
+      if (random() < 0.3) {
+        const made = seededId(random);
+        await store.create(made, { data: { n }, ...life(600_000) });
+        say({ made });
+        own.push(made);
+      }
+      if (random() < 0.1 && own.length > 0) {
+        const [ended] = own.splice(Math.floor(random() * own.length), 1);
+        say({ ending: ended! });
+        await store.delete(ended!);
+        say({ ended: ended! });
+      }
+    }
+  },
+
+  /** Sweeps as fast as the sessions it makes pay for, until it is killed. */
+  async sweep() {
+    for (let n = 0;; n++) {
+      for (let i = 0; i < 8; i++) await store.create(seededId(random), { data: {}, ...life(10 + 40 * random()) });
+      store.sweep();
+      if (n % 50 === 0) say({ sweeping: n });
+      await wait(0);
+    }
+  },
+
+  /** Counts one session up in short bursts, every state as long as the others and with the same idle limit. */
+  async burst() {
+    const [id = "", bursts = "", expires = ""] = ids;
+    let updates = 0;
+    for (let burst = 0; burst < Number(bursts); burst++) {
+      for (let i = Math.ceil(4 * random()); i > 0; i--) {
+        await store.update(id, (data) => ({ n: data.n as number + 1 }), Number(expires));
+        updates++;
+      }
+      say({ updates });
+      await wait(random() < 0.5 ? 0 : 90 * random());
+    }
+    say({ done: updates });
+  },
+};
+
+await jobs[job]!();

@@ -35,10 +35,10 @@ Deno.test("signer: of all last characters of a signature, the right one alone is
 Deno.test("signer: a changed character anywhere, a cut, a longer or a padded text is refused", () => {
   const signer = new Signer([KEY], "test");
   const signed = signer.sign("0123456789abcdef");
-  signer.unsign(signed);
   for (let at = 0; at < signed.length; at++) {
     for (const other of ["A", "-", "é", "\0", "👋", "."]) {
       if (signed[at] !== other) {
+        signer.unsign(signed); // So that nothing is left over from it.
         assertEquals(signer.unsign(signed.slice(0, at) + other + signed.slice(at + 1)), undefined, `${other} at ${at}`);
       }
     }

@@ -48,6 +48,10 @@ export function createLog(
     seen.set(event, { at: now(), heldBack: 0 });
     // One line, whatever the detail holds.
     const text = `${event}${detail ? `: ${detail}` : ""}`.replace(/[\s\p{Cc}]+/gu, " ");
-    write(`${new Date(now()).toISOString()} ${level} ${text}${more}`);
+    try {
+      write(`${new Date(now()).toISOString()} ${level} ${text}${more}`);
+    } catch {
+      // Standard error may be a file on a full disk. Visitors are served all the same.
+    }
   };
 }

@@ -525,3 +525,24 @@ Deno.test("hostile server: LOG_LEVEL=error leaves out what was only refused", as
   });
   assertEquals(stderr, "");
 });
+
+Deno.test({
+  name: "hostile server: with standard error on a full disk, refusals are the same",
+  ignore: Deno.build.os !== "linux",
+  async fn() {
+    const command = [Deno.execPath(), "run", ...await startFlags(), MAIN];
+    const server = await Server.start({ SESSION_TYPE: "memory", SECRET_KEY: KEY }, [
+      "sh",
+      "-c",
+      'exec "$@" 2> /dev/full',
+      "sh",
+      ...command,
+    ]);
+    try {
+      assertMatch(await new Browser(server.origin).get("/", { cookie: "session=forged" }), /Register First/);
+      assertEquals(await new Browser(server.origin).post("/add", {}, { origin: "https://evil.example" }), 403);
+    } finally {
+      assertEquals(await server.stop(), 0);
+    }
+  },
+});

@@ -61,3 +61,10 @@ Deno.test("log: whatever a detail holds, it is one line without control characte
     "2030-01-01T00:00:00.000Z error A failure: first 2030-01-01T00:00:00.000Z info forged [2Jtab end x",
   ]);
 });
+
+Deno.test("log: a line that cannot be written, as on a full disk, is nobody's error", () => {
+  const log = createLog("info", () => {
+    throw new Error("No space left on device");
+  });
+  log("error", "A failure");
+});

@@ -169,6 +169,7 @@ export class FileStore implements SessionStore {
   }
 
   async create(id: string, record: SessionRecord, replaces = false): Promise<void> {
+    const path = this.#path(id);
     await (this.#counted ??= this.#countAll());
     if (this.#total >= this.#max && !replaces) {
       if (this.#now() - this.#lastFullSweep >= FULL_SWEEP) {
@@ -178,7 +179,7 @@ export class FileStore implements SessionStore {
       throw new StoreFullError(`"${this.#dir}" may hold ${this.#max} sessions`);
     }
     try {
-      this.#write(id, this.#path(id), record, true);
+      this.#write(id, path, record, true);
     } catch (error) {
       throw this.#failure(error);
     }

@@ -4,6 +4,7 @@ import { createApp } from "../../lib/app.ts";
 import type { Visitor } from "../../lib/pages.ts";
 import { SessionManager } from "../../lib/sessions.ts";
 import { FileStore } from "../../lib/stores/file.ts";
+import { failing, SAVE } from "../failing.ts";
 import { Browser, Server } from "../helpers.ts";
 import { fileOf, filesIn, type Scenario, type Stage } from "./scenario.ts";
 
@@ -11,34 +12,6 @@ const STRANGER = "You Need to Register First!";
 const HOUR = { PERMANENT_SESSION_LIFETIME: "3600" };
 const NO_SPACE = "No space left on device (os error 28)";
 const READ_ONLY = "Read-only file system (os error 30)";
-
-/** The calls of a save, in their order, and how they are made to fail. */
-const steps: readonly { name: string; target: object; method: string; onlyWrites?: boolean; ofUpdate: boolean }[] = [
-  { name: "make the folder", target: Deno, method: "mkdirSync", ofUpdate: false },
-  { name: "make the file", target: Deno, method: "openSync", onlyWrites: true, ofUpdate: true },
-  { name: "write", target: Deno.FsFile.prototype, method: "writeSync", ofUpdate: true },
-  { name: "set the time", target: Deno.FsFile.prototype, method: "utimeSync", ofUpdate: true },
-  { name: "rename", target: Deno, method: "renameSync", ofUpdate: true },
-];
-
-/** Runs `test` while one of the calls fails. */
-async function failing(
-  { target, method, onlyWrites }: typeof steps[number],
-  message: string,
-  test: () => Promise<void>,
-) {
-  const calls = target as Record<string, (...args: unknown[]) => unknown>;
-  const original = calls[method]!;
-  calls[method] = function (...args) {
-    if (onlyWrites && !(args[1] as Deno.OpenOptions).write) return original.apply(this, args);
-    throw new Error(`${message}: ${method} '${args[0]}'`);
-  };
-  try {
-    await test();
-  } finally {
-    calls[method] = original;
-  }
-}
 
 /** A visitor of the app in this process, where calls can be made to fail. */
 function visitorOf(dir: string): { browser: Browser; store: FileStore } {
@@ -49,7 +22,7 @@ function visitorOf(dir: string): { browser: Browser; store: FileStore } {
 
 /** Plays a save of a visitor, each of its calls failing once. */
 async function failEachStep(dir: string, message: string): Promise<number> {
-  for (const step of steps) {
+  for (const step of SAVE) {
     const { browser, store } = visitorOf(dir);
     assertEquals(await browser.post("/add", { username: "Ada" }), 303);
     const cookie = browser.cookies.get("session")!;
@@ -62,7 +35,7 @@ async function failEachStep(dir: string, message: string): Promise<number> {
       const page = await browser.request("/");
       assertEquals(page.status, 200);
       assert((await page.text()).includes("Hi, Ada!"), step.name);
-      if (step.ofUpdate) {
+      if (step.name !== "make the folder") {
         const update = () => store.update(cookie.slice(0, 32), () => ({ user: "Eve" }), Date.now() + 60_000);
         const error = await assertRejects(update, Error, message);
         assert(!error.message.includes(cookie.slice(2, 32)), "the message holds no id");
@@ -72,7 +45,7 @@ async function failEachStep(dir: string, message: string): Promise<number> {
     assertEquals(filesIn(dir).length, files, `${step.name}: nothing is left behind`);
     assertEquals(await browser.post("/add", { username: "Eve" }), 303, "it works again by itself");
   }
-  return steps.length;
+  return SAVE.length;
 }
 
 function spareFolders(dir: string, cookie: string): string[] {

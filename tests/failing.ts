@@ -1,0 +1,52 @@
+/** Makes file calls fail on purpose, as a full or read-only disk would. */
+
+/** A file call that can be made to fail. */
+export interface Call {
+  /** What it does, in words. */
+  readonly name: string;
+  readonly target: object;
+  readonly method: string;
+  /** Whether this one of its uses fails; all of them unless given. */
+  readonly fails?: (args: unknown[]) => boolean;
+}
+
+function isWrite([, options]: unknown[]): boolean {
+  return (options as Deno.OpenOptions).write === true;
+}
+
+/** The calls of a save, in their order; the first is made only for the first session of a folder. */
+export const SAVE: readonly Call[] = [
+  { name: "make the folder", target: Deno, method: "mkdirSync" },
+  { name: "make the file", target: Deno, method: "openSync", fails: isWrite },
+  { name: "write", target: Deno.FsFile.prototype, method: "writeSync" },
+  { name: "set the time", target: Deno.FsFile.prototype, method: "utimeSync" },
+  { name: "rename", target: Deno, method: "renameSync" },
+];
+
+/** Runs `test` while a call fails with the message that a real failure would have, path and all. */
+export async function failing(call: Call, message: string, test: () => Promise<void>): Promise<void> {
+  await replacing(call.target, call.method, (original) =>
+    function (this: unknown, ...args: unknown[]) {
+      if (call.fails?.(args) === false) return original.apply(this, args);
+      throw new Error(`${message}: ${call.method} '${args[0]}'`);
+    }, test);
+}
+
+/** Runs `test` while a method is replaced by another made from it. */
+export async function replacing(
+  target: object,
+  method: string,
+  // deno-lint-ignore no-explicit-any -- any method at all
+  replace: (original: (...args: any[]) => any) => (...args: any[]) => any,
+  test: () => Promise<void>,
+): Promise<void> {
+  // deno-lint-ignore no-explicit-any
+  const methods = target as Record<string, (...args: any[]) => any>;
+  const original = methods[method]!;
+  methods[method] = replace(original);
+  try {
+    await test();
+  } finally {
+    methods[method] = original;
+  }
+}

@@ -27,9 +27,9 @@ export function home(sessions: SessionManager<Visitor>): Handler {
     const user = session.get("user");
     if (user === undefined) return page(renderHome({ alert: session.get("notify") }));
     const now = sessions.now();
-    const idle = inWords(sessions.expires(session) - now);
-    const atMost = inWords((session.record?.ends ?? now) - now);
-    return page(renderHome({ user, alert: session.get("greet"), left: { idle, atMost } }));
+    const expires = sessions.expires(session);
+    const left = timeLeft(expires - now, (session.record?.ends ?? expires) - now);
+    return page(renderHome({ user, alert: session.get("greet"), left }));
   };
 }
 
@@ -89,13 +89,18 @@ function problemWith(username: string): string | undefined {
   return undefined;
 }
 
-/** A length of time, as a person would say it. */
+/** When a session ends, as a person would say it. Both times are milliseconds from now. */
+function timeLeft(idle: number, atMost: number): string {
+  if (idle >= atMost) return inWords(atMost);
+  return `${inWords(idle)} unless you use it, and in ${inWords(atMost)} at the latest`;
+}
+
 function inWords(milliseconds: number): string {
   const seconds = Math.max(0, Math.round(milliseconds / 1000));
   if (seconds < 120) return count(seconds, "second");
-  if (seconds < 2 * 3600) return count(Math.round(seconds / 60), "minute");
-  if (seconds < 48 * 3600) return count(Math.round(seconds / 3600), "hour");
-  return count(Math.round(seconds / 86_400), "day");
+  if (seconds < 2 * 3600) return `about ${count(Math.round(seconds / 60), "minute")}`;
+  if (seconds < 48 * 3600) return `about ${count(Math.round(seconds / 3600), "hour")}`;
+  return `about ${count(Math.round(seconds / 86_400), "day")}`;
 }
 
 function count(number: number, unit: string): string {

@@ -13,8 +13,8 @@ export interface HomeView {
   readonly user?: string | undefined;
   /** The message above the page, if there is one. */
   readonly alert?: string | undefined;
-  /** How long the session has left, in words, if there is one. */
-  readonly left?: { readonly idle: string; readonly atMost: string } | undefined;
+  /** When the session ends, in words that follow "in", if there is one. */
+  readonly left?: string | undefined;
 }
 
 /** What the form shows. */

@@ -450,6 +450,7 @@ Deno.test("hostile server: standard error has a line for what was refused or fai
     ]
   ) assertEquals(events.filter((one) => one === event).length, 1, `${event}, once, in ${stderr}`);
   for (const secret of secrets) assert(!stderr.includes(secret), `"${secret}" in ${stderr}`);
+  assert(!/[0-9a-f]{30}/.test(stderr), `somebody's id, or a path that holds one, in ${stderr}`);
 });
 
 /** The flags of a production run, as the README gives them, for a server on `address` with `dir` for its sessions. */

@@ -1,8 +1,9 @@
 /** The app: the route table, the order in which a request is checked, and the one place where errors become answers. */
-import { HttpError } from "./http.ts";
+import { type Answer, HttpError, PAGE } from "./http.ts";
 import { type Log, silent } from "./log.ts";
 import { add, addForm, type Handler, home, remove, type Visitor } from "./pages.ts";
 import { hostsOf, isCrossSite, pathOf, securityHeaders } from "./protection.ts";
+import type { Session } from "./session.ts";
 import { SessionGoneError, type SessionManager, SessionStoreError } from "./sessions.ts";
 import { StoreFullError } from "./store.ts";
 import { renderError, styleSheet } from "./views.ts";
@@ -33,26 +34,24 @@ const ALL_METHODS = "GET, HEAD, POST, OPTIONS";
 export function createApp(options: AppOptions): (request: Request) => Promise<Response> {
   const { sessions, origin, log = silent } = options;
   const hosts = origin === undefined ? undefined : hostsOf(origin);
-  const headers = securityHeaders(options.https ?? origin?.startsWith("https:") ?? false);
+  const security = securityHeaders(options.https ?? origin?.startsWith("https:") ?? false);
+  const pageHeaders = new Headers([...Object.entries(PAGE), ...security]);
 
   const routes: Record<string, Record<string, Handler>> = {
     "/": { GET: home(sessions) },
     "/add": { GET: addForm, POST: add },
     "/remove": { GET: remove(origin), POST: remove(origin) },
     "/style.css": { GET: serveStyleSheet },
-    "/healthz": { GET: () => new Response("ok", { headers: { "cache-control": "no-store" } }) },
+    "/healthz": { GET: sayOk },
   };
   const table = new Map(
     Object.entries(routes).map(([path, handlers]) => {
-      const methods = Object.entries(handlers).map(([method, handler]) =>
-        [method, sessions.wrap<[]>(handler)] as const
-      );
       const allow = Object.keys(handlers).flatMap((method) => method === "GET" ? ["GET", "HEAD"] : [method]);
-      return [path, { methods: new Map(methods), allow: [...allow, "OPTIONS"].join(", ") }] as const;
+      return [path, { handlers: new Map(Object.entries(handlers)), allow: [...allow, "OPTIONS"].join(", ") }] as const;
     }),
   );
 
-  async function answer(request: Request): Promise<Response> {
+  async function handle(request: Request): Promise<Response> {
     const { method } = request;
     // CONNECT names a host and no path.
     if (method === "CONNECT") throw new HttpError(405, "This is no proxy.", { allow: ALL_METHODS });
@@ -61,11 +60,11 @@ export function createApp(options: AppOptions): (request: Request) => Promise<Re
       log("warn", "A request was refused: it named a host that this site does not go by");
       throw new HttpError(400, "The request names a host that this site does not go by.");
     }
-    if (method === "OPTIONS" && path === "/*") return options204(ALL_METHODS);
+    if (method === "OPTIONS" && path === "/*") return respond(optionsAnswer(ALL_METHODS));
     const route = table.get(path);
     if (route === undefined) throw new HttpError(404, "There is no such page.");
-    if (method === "OPTIONS") return options204(route.allow);
-    const handler = route.methods.get(method === "HEAD" ? "GET" : method);
+    if (method === "OPTIONS") return respond(optionsAnswer(route.allow));
+    const handler = route.handlers.get(method === "HEAD" ? "GET" : method);
     if (handler === undefined) {
       throw new HttpError(405, "This page does not take such a request.", { allow: route.allow });
     }
@@ -73,25 +72,41 @@ export function createApp(options: AppOptions): (request: Request) => Promise<Re
       log("warn", "A cross-site request was refused");
       throw new HttpError(403, "This request came from another site, so it was refused.");
     }
-    return await handler(request);
+    let opened: Promise<Session<Visitor>> | undefined;
+    const answer = await handler(request, () => opened ??= sessions.open(request));
+    return respond(answer, opened && await sessions.save(await opened));
+  }
+
+  function respond({ status, body, headers }: Answer, cookie?: string): Response {
+    // What a `Headers` holds was checked when it was made. Any other list, and any change, is checked anew.
+    if (headers === PAGE && cookie === undefined) return new Response(body, { status, headers: pageHeaders });
+    const all = new Headers([...Object.entries(headers), ...security]);
+    if (cookie !== undefined) all.append("set-cookie", cookie);
+    return new Response(body, { status, headers: all });
   }
 
   return async (request) => {
     let response: Response;
     try {
-      response = await answer(request);
+      response = await handle(request);
     } catch (error) {
-      response = errorPage(toHttpError(error, log));
+      response = respond(errorPage(toHttpError(error, log)));
     }
-    for (const [name, value] of headers) response.headers.set(name, value);
     return request.method === "HEAD" ? await withoutBody(response) : response;
   };
 }
 
-function serveStyleSheet(): Response {
-  return new Response(styleSheet, {
-    headers: { "content-type": "text/css; charset=utf-8", "cache-control": "public, max-age=31536000, immutable" },
-  });
+function sayOk(): Answer {
+  return {
+    status: 200,
+    body: "ok",
+    headers: { "content-type": "text/plain; charset=utf-8", "cache-control": "no-store" },
+  };
+}
+
+function serveStyleSheet(): Answer {
+  const headers = { "content-type": "text/css; charset=utf-8", "cache-control": "public, max-age=31536000, immutable" };
+  return { status: 200, body: styleSheet, headers };
 }
 
 /** The answer to HEAD, with the length that GET's has. With the body left in, Deno breaks off an HTTP/2 stream. */
@@ -102,8 +117,8 @@ async function withoutBody(response: Response): Promise<Response> {
   return bare;
 }
 
-function options204(allow: string): Response {
-  return new Response(null, { status: 204, headers: { allow } });
+function optionsAnswer(allow: string): Answer {
+  return { status: 204, body: null, headers: { allow } };
 }
 
 function toHttpError(error: unknown, log: Log): HttpError {
@@ -119,14 +134,6 @@ function toHttpError(error: unknown, log: Log): HttpError {
   return new HttpError(500, "Something went wrong here. It was not your fault.");
 }
 
-function errorPage({ status, message, headers }: HttpError): Response {
-  return new Response(renderError({ status, message }), {
-    status,
-    headers: {
-      "content-type": "text/html; charset=utf-8",
-      "cache-control": "no-store",
-      "vary": "Cookie",
-      ...headers,
-    },
-  });
+function errorPage({ status, message, headers }: HttpError): Answer {
+  return { status, body: renderError({ status, message }), headers: { ...PAGE, ...headers } };
 }

@@ -1,4 +1,18 @@
-/** HTTP: what a handler is, errors with a status, redirects, and reading a form within limits. */
+/** HTTP: what a handler answers, errors with a status, redirects, and reading a form within limits. */
+
+/** What a handler answers. The app makes the `Response` of it, with the headers that every answer carries. */
+export interface Answer {
+  readonly status: number;
+  readonly body: string | null;
+  /** Headers of its own. */
+  readonly headers: Readonly<Record<string, string>>;
+}
+
+/** The headers of what depends on who asks, and so is not for caches. */
+const PERSONAL = { "vary": "Cookie", "cache-control": "no-store" };
+
+/** The headers of a page. */
+export const PAGE: Answer["headers"] = { "content-type": "text/html; charset=utf-8", ...PERSONAL };
 
 /** An answer other than success, thrown by a handler and made into a page by the app. */
 export class HttpError extends Error {
@@ -21,8 +35,8 @@ export const MAX_FORM_BYTES = 16 * 1024;
 export const FORM_DEADLINE = 10_000;
 
 /** Sends the browser to `path` with a GET, after a POST (RFC 9110, section 15.4.4). */
-export function seeOther(path: string): Response {
-  return new Response(null, { status: 303, headers: { location: path } });
+export function seeOther(path: string): Answer {
+  return { status: 303, body: null, headers: { location: path, ...PERSONAL } };
 }
 
 /**

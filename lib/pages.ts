@@ -1,5 +1,5 @@
 /** Pages: what the three pages do, as handlers. */
-import { readForm, seeOther } from "./http.ts";
+import { type Answer, PAGE, readForm, seeOther } from "./http.ts";
 import { isCrossSite, isPrefetch } from "./protection.ts";
 import type { OpenSession, SessionManager } from "./sessions.ts";
 import { renderAddUsername, renderHome } from "./views.ts";
@@ -15,7 +15,7 @@ export interface Visitor {
 }
 
 /** Answers a request whose host was checked; `open` opens its session. */
-export type Handler = (request: Request, open: OpenSession<Visitor>) => Response | Promise<Response>;
+export type Handler = (request: Request, open: OpenSession<Visitor>) => Answer | Promise<Answer>;
 
 /** The longest a name may be, in characters (code points). */
 const MAX_NAME_LENGTH = 64;
@@ -34,13 +34,13 @@ export function home(sessions: SessionManager<Visitor>): Handler {
 }
 
 /** `GET /add`: the form. */
-export async function addForm(_request: Request, open: OpenSession<Visitor>): Promise<Response> {
+export async function addForm(_request: Request, open: OpenSession<Visitor>): Promise<Answer> {
   await open(); // Reading the form is a use, too: it keeps the session alive.
   return page(renderAddUsername({ username: "" }));
 }
 
 /** `POST /add`: registers a name. */
-export async function add(request: Request, open: OpenSession<Visitor>): Promise<Response> {
+export async function add(request: Request, open: OpenSession<Visitor>): Promise<Answer> {
   // Opened before the form has arrived, so that a log-out in between is noticed.
   const session = await open();
   const typed = (await readForm(request)).get("username");
@@ -74,8 +74,8 @@ export function remove(origin: string | undefined): Handler {
   };
 }
 
-function page(html: string, status = 200): Response {
-  return new Response(html, { status, headers: { "content-type": "text/html; charset=utf-8" } });
+function page(html: string, status = 200): Answer {
+  return { status, body: html, headers: PAGE };
 }
 
 function problemWith(username: string): string | undefined {

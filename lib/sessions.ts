@@ -251,17 +251,40 @@ export class SessionManager<Data extends object = Record<string, never>> {
    * @throws {TypeError} if the session did not come from `open`, or was committed before.
    */
   async commit(session: Session<Data>, response: Response): Promise<Response> {
+    const cookie = await this.save(session);
+    let headers = response.headers;
+    try {
+      addVaryCookie(headers);
+    } catch {
+      // The headers of a fetched or redirecting answer are immutable.
+      response = new Response(response.body, response);
+      headers = response.headers;
+      addVaryCookie(headers);
+    }
+    if (!headers.has("cache-control")) headers.set("cache-control", "no-store");
+    if (cookie !== undefined) headers.append("set-cookie", cookie);
+    return response;
+  }
+
+  /**
+   * Stores what the request did to the session, as `commit` does, for whoever makes the answer afterwards. That answer
+   * should have `Vary: Cookie`, and `Cache-Control: no-store` if it shows anything of the session.
+   *
+   * @param session The session that `open` returned, once.
+   * @returns The `Set-Cookie` header that the answer must have, if any.
+   * @throws What `commit` throws.
+   */
+  async save(session: Session<Data>): Promise<string | undefined> {
     if (!(session instanceof OpenedSession) || session.committed) {
       throw new TypeError("Cannot commit: needed a session that open() returned and that was not committed before");
     }
     session.committed = true;
-    let cookie: string | undefined;
     try {
-      cookie = await this.#save(session);
+      const id = await this.#save(session);
+      return id === undefined ? undefined : this.#setCookie(id);
     } finally {
       this.#store.sweep?.();
     }
-    return this.#answer(response, cookie);
   }
 
   /**
@@ -405,22 +428,8 @@ export class SessionManager<Data extends object = Record<string, never>> {
     return found;
   }
 
-  #answer(response: Response, id: string | undefined): Response {
-    let headers = response.headers;
-    try {
-      addVaryCookie(headers);
-    } catch {
-      // The headers of a fetched or redirecting answer are immutable.
-      response = new Response(response.body, response);
-      headers = response.headers;
-      addVaryCookie(headers);
-    }
-    if (!headers.has("cache-control")) headers.set("cache-control", "no-store");
-    if (id !== undefined) this.#setCookie(headers, id);
-    return response;
-  }
-
-  #setCookie(headers: Headers, id: string): void {
+  #setCookie(id: string): string {
+    const headers = new Headers();
     const { domain, ...cookie } = this.#cookie;
     const life = id === "" ? 0 : Math.ceil(Math.min(this.#idle, this.#absolute) / 1000);
     setCookie(headers, {
@@ -430,6 +439,7 @@ export class SessionManager<Data extends object = Record<string, never>> {
       ...(this.#permanent || id === "" ? { maxAge: life } : {}),
       ...(id === "" ? { expires: new Date(0) } : {}),
     });
+    return headers.getSetCookie()[0]!;
   }
 
   async #try<T>(verb: string, answer: Promise<T>): Promise<T> {

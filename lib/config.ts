@@ -139,7 +139,7 @@ function readTls(env: Environment): Config["tls"] {
 function readUrl(env: Environment, type: SessionType): string | undefined {
   const schemes: Partial<Record<SessionType, string[]>> = {
     redis: ["redis:", "rediss:"],
-    sqlite: ["file:", "sqlite:"],
+    sqlite: ["sqlite:"],
     postgres: ["postgres:", "postgresql:"],
     memcached: ["memcached:"],
   };

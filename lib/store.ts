@@ -38,7 +38,8 @@ export type Apply = (now: SessionData) => SessionData;
  * reached: at that millisecond it is gone. What is gone never comes back: only `create` makes a session, and it is
  * only ever called with an id that nobody knows yet.
  *
- * Any verb may fail (a full disk, a lost connection): it then rejects, and what was stored before still stands. A verb
+ * Any verb may fail (a full disk, a lost connection): it then rejects, and what was stored before still stands, or, if a
+ * server was lost before it could answer, the whole of what it was asked to do is done; which one, nobody knows. A verb
  * that resolves has done what it says, for every process that shares the store, and no reader ever sees half of it.
  * An answer may take some seconds at most; a store that cannot answer by then rejects.
  */
@@ -82,6 +83,12 @@ export interface SessionStore {
 
   /** Called after requests. May start one bounded piece of cleaning up; returns at once and never throws. */
   sweep?(): void;
+
+  /** Removes every session that is over, for an operator; lets requests have their turn. Returns how many there were. */
+  sweepAll?(): Promise<number>;
+
+  /** The live sessions by id, for an operator; those made or ended meanwhile may or may not be among them. */
+  list?(): AsyncIterable<readonly [id: string, record: SessionRecord]>;
 
   /** Finishes what runs in the background and lets go of connections. */
   close?(): Promise<void>;

@@ -15,6 +15,8 @@ export interface Subject {
   readonly ownClock?: boolean;
   /** Whether the store counts sessions and refuses those past its maximum. */
   readonly counts?: boolean;
+  /** Whether the store can list its sessions: it can unless this is false. */
+  readonly lists?: boolean;
   /** Whether to leave the tests out, by name: what they need is missing. */
   readonly ignore?: boolean;
 }
@@ -233,6 +235,21 @@ export function testStore(subject: Subject): void {
     assertEquals(await store.touch(id, now() + 60 * SECOND), false);
     assertEquals(await store.update(id, (data) => data, now() + 60 * SECOND), undefined);
   });
+
+  if (subject.lists ?? true) {
+    test("it lists the live sessions, and sweeps those that are over", async (store, other) => {
+      const [dead, live, used] = [newId(), newId(), newId()];
+      await store.create(dead, record({ n: 1 }, SECOND));
+      await store.create(live, record({ n: 2 }));
+      await store.create(used, record({ n: 3 }, SECOND));
+      await other.touch(used, now() + 60 * SECOND);
+      await pass(SECOND + (subject.ownClock ? 300 : 0));
+      const listed = new Map(await Array.fromAsync(other.list!()));
+      assertEquals([listed.size, listed.get(live)?.data, listed.get(used)?.data], [2, { n: 2 }, { n: 3 }]);
+      if (other.sweepAll !== undefined) assertEquals([await other.sweepAll(), await store.sweepAll!()], [1, 0]);
+      assertEquals((await Array.fromAsync(store.list!())).length, 2);
+    });
+  }
 
   if (subject.counts) {
     const MAX = 5;

@@ -240,6 +240,27 @@ export class FileStore implements SessionStore {
     await this.#sweeping;
   }
 
+  async sweepAll(): Promise<number> {
+    let swept = 0;
+    try {
+      for await (const { shard, name } of this.#allNames()) {
+        if (this.#sweepOne(shard, name) && ++swept % DELETIONS_PER_TURN === 0) await turn();
+      }
+    } catch (error) {
+      throw this.#failure(error);
+    }
+    return swept;
+  }
+
+  async *list(): AsyncGenerator<readonly [string, SessionRecord]> {
+    for await (const { shard, name } of this.#allNames()) {
+      if (!NAME.test(name)) continue;
+      const id = shard + name.slice(0, -EXTENSION.length);
+      const record = await this.read(id);
+      if (record !== undefined) yield [id, record];
+    }
+  }
+
   #path(id: string): string {
     if (!ID.test(id)) throw new TypeError("Cannot use a session id: needed 32 lower-case hex digits");
     return `${this.#dir}/${id.slice(0, 2)}/${id.slice(2)}${EXTENSION}`;

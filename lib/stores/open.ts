@@ -1,5 +1,5 @@
 /** Opens the store that the settings name. The shared ones are loaded, client and all, only when one is asked for. */
-import type { Config } from "../config.ts";
+import type { Config, SessionType } from "../config.ts";
 import type { Log } from "../log.ts";
 import type { SessionStore } from "../store.ts";
 import { FileStore } from "./file.ts";
@@ -17,6 +17,8 @@ export interface SharedStoreOptions {
   readonly max: number;
   /** Told of lost connections and the like. */
   readonly log: Log;
+  /** The clock, in milliseconds since 1970, where the engine does not go by its own: `Date.now` unless given. */
+  readonly now?: () => number;
 }
 
 /**
@@ -37,11 +39,28 @@ export async function openStore({ type, dir, max, url }: Config, log: Log): Prom
       return new MemoryStore({ max });
     case "null":
       return new NullStore();
-    default: {
-      // A computed name keeps the clients out of the program's module graph. A bundle has its modules in ".js" files.
-      const extension = import.meta.url.slice(-".ts".length);
-      const module: { open: OpenSharedStore } = await import(new URL(`./${type}${extension}`, import.meta.url).href);
-      return await module.open({ url: url!, max, log });
+    case "sqlite": {
+      // Its client comes with Deno.
+      const { open } = await import("./sqlite.ts");
+      return await open({ url: url!, max, log });
     }
+    default: {
+      const { open } = await load(type);
+      return await open({ url: url!, max, log });
+    }
+  }
+}
+
+async function load(type: SessionType): Promise<{ open: OpenSharedStore }> {
+  // A computed name keeps the clients out of the program's module graph. A bundle has its modules in ".js" files.
+  const extension = import.meta.url.slice(-".ts".length);
+  try {
+    return await import(new URL(`./${type}${extension}`, import.meta.url).href);
+  } catch (error) {
+    // What stands in the default lock file is downloaded by everybody, so the clients have lock files of their own.
+    if (!/lockfile/.test(String(error))) throw error;
+    throw new Error(
+      `the client for "${type}" is not in the lock file: start with "deno task start", or "--lock=lib/stores/${type}.lock"`,
+    );
   }
 }

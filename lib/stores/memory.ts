@@ -58,7 +58,9 @@ export class MemoryStore implements SessionStore {
   async create(id: string, record: SessionRecord, replaces = false): Promise<void> {
     this.#sweep(LOOKS_PER_CREATE);
     if (this.#records.size >= this.#max) this.#sweep(this.#records.size);
-    if (this.#records.size >= this.#max && !replaces) throw new StoreFullError(`It may hold ${this.#max} live sessions`);
+    if (this.#records.size >= this.#max && !replaces) {
+      throw new StoreFullError(`It may hold ${this.#max} live sessions`);
+    }
     if (this.#live(id)) throw new Error("Cannot create a session: its id is already there");
     this.#records.set(id, freeze(structuredClone(record)));
   }

@@ -69,6 +69,49 @@ export function isPrefetch({ headers }: Request): boolean {
 }
 
 /**
+ * What a page could ask of a browser and these do not: switched off. Naming them all has a second use. Deno sends an
+ * answer in one write if its head and body fit into a buffer that starts at 512 bytes and doubles when a head outgrows
+ * it. With a head of more than 1,024 bytes a page fits, which saves a system call and a fifth of the time it takes.
+ */
+const UNUSED_FEATURES = [
+  "accelerometer",
+  "autoplay",
+  "browsing-topics",
+  "camera",
+  "clipboard-read",
+  "clipboard-write",
+  "compute-pressure",
+  "cross-origin-isolated",
+  "display-capture",
+  "encrypted-media",
+  "fullscreen",
+  "gamepad",
+  "geolocation",
+  "gyroscope",
+  "hid",
+  "identity-credentials-get",
+  "idle-detection",
+  "keyboard-map",
+  "local-fonts",
+  "magnetometer",
+  "microphone",
+  "midi",
+  "otp-credentials",
+  "payment",
+  "picture-in-picture",
+  "publickey-credentials-create",
+  "publickey-credentials-get",
+  "screen-wake-lock",
+  "serial",
+  "storage-access",
+  "sync-xhr",
+  "unload",
+  "usb",
+  "window-management",
+  "xr-spatial-tracking",
+];
+
+/**
  * The headers of every answer (ASVS 5, 3.4).
  *
  * @param https Whether the site is served over https, so that browsers should never use anything else.
@@ -84,6 +127,7 @@ export function securityHeaders(https: boolean): [name: string, value: string][]
     ["referrer-policy", "same-origin"],
     ["cross-origin-opener-policy", "same-origin"],
     ["cross-origin-resource-policy", "same-origin"],
+    ["permissions-policy", UNUSED_FEATURES.map((feature) => `${feature}=()`).join(", ")],
     ...(https ? [["strict-transport-security", "max-age=31536000"] as [string, string]] : []),
   ];
 }

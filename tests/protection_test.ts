@@ -105,7 +105,9 @@ Deno.test("protection: a prefetch is known by each of the headers browsers send"
 });
 
 Deno.test("protection: the content security policy allows nothing unsafe, and nothing but the own style and forms", () => {
-  const { "content-security-policy": policy, ...others } = Object.fromEntries(securityHeaders(false));
+  const { "content-security-policy": policy, "permissions-policy": _, ...others } = Object.fromEntries(
+    securityHeaders(false),
+  );
   const directives = Object.fromEntries(
     policy!.split("; ").map((directive) => [directive.split(" ")[0], directive.split(" ").slice(1).join(" ")]),
   );
@@ -123,6 +125,12 @@ Deno.test("protection: the content security policy allows nothing unsafe, and no
     "cross-origin-opener-policy": "same-origin",
     "cross-origin-resource-policy": "same-origin",
   });
+});
+
+Deno.test("protection: every feature that pages could ask of a browser is switched off", () => {
+  const features = Object.fromEntries(securityHeaders(false))["permissions-policy"]!.split(", ");
+  assert(features.includes("camera=()") && features.includes("geolocation=()") && features.includes("usb=()"));
+  assertEquals(features.filter((feature) => !/^[a-z-]+=\(\)$/.test(feature)), []);
 });
 
 Deno.test("protection: browsers are told to stay on https for a year, under https only", () => {

@@ -395,6 +395,28 @@ test("update and delete wait for another process's lock, and see what it did", a
   assertEquals(await touch, true);
 });
 
+test("an update that locked a file just replaced goes on to the one in its place", async ({ dir, store, open, clock, create }) => {
+  const id = await create(1);
+  const original = Deno.FsFile.prototype.tryLockSync;
+  let isFirst = true;
+  let other: Promise<unknown> | undefined;
+  await replacing(Deno.FsFile.prototype, "tryLockSync", () =>
+    function (this: Deno.FsFile, exclusive: boolean) {
+      if (isFirst) {
+        // Between the opening and the lock, another process gets its whole update done.
+        isFirst = false;
+        other = open().update(id, () => ({ n: 41 }), clock.time + MINUTE);
+        assertEquals(JSON.parse(Deno.readTextFileSync(pathOf(dir, id))).data, { n: 41 });
+      }
+      return original.call(this, exclusive);
+    }, async () => {
+    const updated = await store.update(id, ({ n }) => ({ n: n as number + 1 }), clock.time + MINUTE);
+    assertEquals(updated?.data, { n: 42 });
+  });
+  await other;
+  assertEquals((await store.read(id))?.data, { n: 42 });
+});
+
 test("a lock that is never let go is given up on", async ({ dir, store, clock, create }) => {
   const id = await create(1);
   using file = Deno.openSync(pathOf(dir, id));

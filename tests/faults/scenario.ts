@@ -74,7 +74,10 @@ export async function startWorker(job: string, ...args: string[]): Promise<Serve
     job,
     ...args,
   ]);
-  await until(() => worker.stdout.includes("\n"), `worker ${job} starts: ${worker.stderr}`);
+  await until(() => worker.stdout.includes("\n"), "a worker's start").catch(async (error) => {
+    await worker.kill();
+    throw new Error(`${error.message}: ${worker.stderr}`);
+  });
   return worker;
 }
 

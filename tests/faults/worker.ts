@@ -58,12 +58,12 @@ const jobs: Record<string, () => Promise<void>> = {
     }
   },
 
-  /** Counts one session up in short bursts, every state as long as the others and with the same idle limit. */
+  /** Counts one session up in bursts, every state as long as the others and with the same idle limit. */
   async burst() {
     const [id = "", bursts = "", expires = ""] = ids;
     let updates = 0;
     for (let burst = 0; burst < Number(bursts); burst++) {
-      for (let i = Math.ceil(4 * random()); i > 0; i--) {
+      for (let i = Math.ceil((random() < 0.5 ? 4 : 60) * random()); i > 0; i--) {
         await store.update(id, (data) => ({ n: data.n as number + 1 }), Number(expires));
         updates++;
       }

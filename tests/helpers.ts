@@ -59,6 +59,8 @@ export async function startFlags(): Promise<string[]> {
   return flags.filter((flag) => !flag.startsWith("--lock"));
 }
 
+const LISTENING = /^Listening on (\S+)\/$/m;
+
 /** The server as a process of its own. */
 export class Server {
   stdout = "";
@@ -80,7 +82,10 @@ export class Server {
    */
   static async spawn(env: Record<string, string>, command?: string[]): Promise<Server> {
     const root = new URL("..", import.meta.url).pathname;
-    const [program, ...args] = command ?? [Deno.execPath(), "run", ...await startFlags(), `${root}main.ts`];
+    // The stores that need a package have a lock file of their own.
+    const own = ["redis", "postgres", "memcached"].includes(env.SESSION_TYPE ?? "");
+    const lock = own ? [`--lock=${root}lib/stores/${env.SESSION_TYPE}.lock`] : [];
+    const [program, ...args] = command ?? [Deno.execPath(), "run", ...lock, ...await startFlags(), `${root}main.ts`];
     const keep = ["HOME", "PATH", "DENO_DIR"].flatMap((name) => {
       const value = Deno.env.get(name);
       return value === undefined ? [] : [[name, value]];
@@ -100,20 +105,25 @@ export class Server {
   /** Starts the server and waits until it listens. */
   static async start(env: Record<string, string>, command?: string[]): Promise<Server> {
     const server = await Server.spawn(env, command);
-    for (let i = 0; i < 600 && !server.stdout.includes("Listening on"); i++) {
+    for (let i = 0; i < 600 && !server.#listens; i++) {
       await new Promise((resolve) => setTimeout(resolve, 25));
       if (server.#ended) break;
     }
-    if (!server.stdout.includes("Listening on")) {
+    if (!server.#listens) {
       await server.kill();
       throw new Error(`The server did not start: ${server.stderr}`);
     }
     return server;
   }
 
+  // The server says so on standard output, Deno.serve by itself on standard error.
+  get #listens(): boolean {
+    return LISTENING.test(this.stdout) || LISTENING.test(this.stderr);
+  }
+
   /** Where it listens, without a slash at the end. */
   get origin(): string {
-    return /Listening on (\S+)\//.exec(this.stdout)![1]!;
+    return LISTENING.exec(this.stdout + this.stderr)![1]!;
   }
 
   /** Waits until it ends; returns its exit code. */

@@ -41,6 +41,7 @@ Deno.test("server: registers, greets and forgets; keeps sessions and its key ove
     const first = await Server.start(env);
     const browser = new Browser(first.origin);
     assert((await browser.get("/")).includes("Register First"));
+    assertEquals(first.stdout, `Listening on ${first.origin}/\n`);
     assertEquals(await browser.post("/add", { username: "Ada" }), 303);
     assert((await browser.get("/")).includes("Hi, Ada!"));
     assertEquals((await sessionFiles(env.SESSION_FILE_DIR)).length, 1);

@@ -153,7 +153,7 @@ export class FileStore implements SessionStore {
       const probe = `${this.#dir}/.${crypto.randomUUID()}${TEMPORARY}`;
       writeNew(probe, new Uint8Array(), 1);
       try {
-        tryLocked(probe, () => {});
+        tryOutLock(probe);
         // Where times are kept in whole seconds, a stat cannot tell whether a record is still the one in memory.
         if (lstat(probe)?.mtime !== 1) this.#cache = new Cache(0);
       } finally {
@@ -537,6 +537,14 @@ function tryLocked<T>(path: string, work: () => T): { result: T | "corrupt" | un
     } finally {
       file.close();
     }
+  }
+}
+
+function tryOutLock(path: string): void {
+  try {
+    tryLocked(path, () => {});
+  } catch (error) {
+    throw new Error(`Files cannot be locked: needed a local file system, received "${(error as Error).message}"`);
   }
 }
 

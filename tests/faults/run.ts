@@ -10,7 +10,7 @@ import { corrupt, noSpace, readOnly } from "./disk.ts";
 import { everywhere, logout } from "./logout.ts";
 import { boundary, increments, kill, stale } from "./processes.ts";
 import { type Scenario, seeded } from "./scenario.ts";
-import { flood, handles, slowForm, stop } from "./server.ts";
+import { background, flood, handles, slowForm, stop } from "./server.ts";
 
 const scenarios: readonly Scenario[] = [
   kill,
@@ -26,6 +26,7 @@ const scenarios: readonly Scenario[] = [
   readOnly,
   everywhere,
   stale,
+  background,
 ];
 
 function usage(message: string): never {

@@ -218,3 +218,24 @@ export const flood: Scenario = {
     }
   },
 };
+
+/** Not in the table: something fails in the background, where no request waits for it. */
+export const background: Scenario = {
+  name: "background-failure",
+  rounds: 1,
+  async play({ dir }: Stage) {
+    const program = new URL("rejecting_server.ts", import.meta.url).pathname;
+    const command = [Deno.execPath(), "run", "--allow-all", program];
+    const server = await Server.start({ ...HOUR, SESSION_FILE_DIR: dir }, command);
+    try {
+      const browser = new Browser(server.origin);
+      assertEquals(await browser.post("/add", { username: "Ada" }), 303);
+      await until(() => server.stderr.includes("Something failed in the background: on purpose"), "the log says so");
+      assert((await browser.get("/")).includes("Hi, Ada!"));
+      assertEquals(await server.stop(), 0);
+      return "said in the log, the server goes on";
+    } finally {
+      await server.kill();
+    }
+  },
+};

@@ -90,7 +90,7 @@ test("does its whole work alone in an empty folder, with nothing in its environm
 });
 
 test("keeps its sessions over a restart, in files and in SQLite", async (place) => {
-  for (const env of [{}, { SESSION_TYPE: "sqlite", SESSION_URL: `sqlite://${place.work}/sessions.db` }]) {
+  for (const env of [{}, { SESSION_TYPE: "sqlite", SESSION_URL: `sqlite:${place.work}/sessions.db` }]) {
     const first = await place.start(env);
     const browser = new Browser(first.origin);
     assertEquals(await browser.post("/add", { username: "Ada" }), 303);
@@ -258,7 +258,10 @@ testPacked("says in one line that there is nowhere to unpack to", async (place) 
   const server = await place.spawn({ HOME: "/proc", TMPDIR: "/proc" });
   assertEquals(await server.ended(), 1);
   assertEquals(server.stdout, "");
-  assertMatch(server.stderr, /^Cannot start: no folder to unpack the program into: set XDG_CACHE_HOME [^\n]+\n$/);
+  assertMatch(
+    server.stderr,
+    /^Cannot start: no folder to unpack the program into and run it from: set XDG_CACHE_HOME [^\n]+\n$/,
+  );
 });
 
 testPacked("ended while it unpacks, it leaves nothing half-done", async (place) => {

@@ -7,7 +7,7 @@ name='@NAME@'
 
 # Whether folder $1 is whole.
 whole() {
-  [ -x "$1/deno" ] && [ "$(cd "$1" 2>/dev/null && cksum $files 2>/dev/null | cksum)" = "$sum" ]
+  [ -x "$1/deno" ] && [ "$({ cd "$1" && cksum $files | cksum; } 2>/dev/null)" = "$sum" ]
 }
 
 # Unpacks into folder $1: beside first, then file by file into place, so that a start at the same time never sees part
@@ -48,5 +48,10 @@ self=$0
 run "${XDG_CACHE_HOME:-}" "$@"
 run "${HOME:+$HOME/.cache}" "$@"
 run "${TMPDIR:-/tmp}" "$@"
-echo 'Cannot start: no folder to unpack the program into: set XDG_CACHE_HOME to one of yours with 150 MB free' >&2
+for tool in cksum gzip mktemp tail tar; do
+  command -v "$tool" >/dev/null && continue
+  echo "Cannot start: $tool is needed to unpack the program: install it" >&2
+  exit 1
+done
+echo 'Cannot start: no folder to unpack the program into and run it from: set XDG_CACHE_HOME to one of yours with 150 MB free' >&2
 exit 1

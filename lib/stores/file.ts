@@ -1,8 +1,8 @@
 /**
  * FileStore: each session a JSON file, safe for several processes over one folder; the only file access of the library.
  *
- * A session is `<dir>/<2 hex>/<rest>.json`. Its idle limit is the file's mtime, so that using a session is one `utime`
- * and sweeping needs no file opened. The protocol:
+ * A session is `<dir>/<2 hex>/<rest>.json`. Its idle limit is the mtime of the file, so that using a session writes
+ * nothing into it and finding the dead ones opens none. The protocol:
  *
  * - A name only ever changes under an exclusive lock of the file it names; a lock dies with its process.
  * - New content is written beside it, then renamed over it: a reader, who takes no lock, sees the old or the new.

@@ -1,0 +1,17 @@
+/** Loads a server with autocannon, for where there is no wrk; prints what it saw as JSON. */
+// deno-lint-ignore no-import-prefix -- it has a lock file of its own
+import autocannon from "npm:autocannon@8.0.0";
+
+const { url, seconds, connections, method, body, headers } = JSON.parse(Deno.args[0]!);
+const requests = (headers as Record<string, string>[]).map((headers) => ({
+  method,
+  headers,
+  ...(body ? { body } : {}),
+}));
+const result = await autocannon({ url, duration: seconds, connections, requests });
+console.log(JSON.stringify({
+  rate: result.requests.average,
+  p50: result.latency.p50,
+  p99: result.latency.p99,
+  failed: result.non2xx - (result["3xx"] ?? 0) + result.errors,
+}));

@@ -1,0 +1,98 @@
+/** Load: requests to a server, as many as it answers, by wrk if it is there and else by autocannon. */
+
+/** What to send. */
+export interface Load {
+  readonly url: string;
+  readonly seconds: number;
+  /** Cookies to send, one request each in turn; none unless given. */
+  readonly cookies?: readonly string[];
+  /** A form to POST; a GET unless given. */
+  readonly form?: string;
+  /** Connections at once: 32 unless given. */
+  readonly connections?: number;
+}
+
+/** What came of it. */
+export interface Result {
+  /** Requests a second. */
+  readonly rate: number;
+  /** Latencies, in milliseconds. */
+  readonly p50: number;
+  readonly p99: number;
+}
+
+const FORM = "application/x-www-form-urlencoded";
+
+/** The load tool and its version. */
+export const tool: { readonly name: "wrk" | "autocannon"; readonly version: string } = findTool();
+
+/** Sends requests for some seconds. Throws if an answer was an error: its speed would mean nothing. */
+export async function load(what: Load): Promise<Result> {
+  return tool.name === "wrk" ? await wrk(what) : await autocannon(what);
+}
+
+function findTool(): typeof tool {
+  try {
+    const { stdout } = new Deno.Command("wrk", { args: ["-v"], stdout: "piped", stderr: "null" }).outputSync();
+    const version = /wrk (?:debian\/)?([\d.]+)/.exec(new TextDecoder().decode(stdout));
+    return { name: "wrk", version: version?.[1] ?? "of unknown version" };
+  } catch {
+    return { name: "autocannon", version: "8.0.0" };
+  }
+}
+
+async function wrk({ url, seconds, cookies = [], form, connections = 32 }: Load): Promise<Result> {
+  const script = await Deno.makeTempFile({ suffix: ".lua" });
+  await Deno.writeTextFile(
+    script,
+    `local cookies = { ${cookies.map((cookie) => JSON.stringify(cookie)).join(", ")} }
+local form = ${form === undefined ? "nil" : JSON.stringify(form)}
+local requests, turn = {}, 0
+init = function()
+  for index = 1, math.max(#cookies, 1) do
+    local headers = { Cookie = cookies[index], ["Content-Type"] = form and "${FORM}" }
+    requests[index] = wrk.format(form and "POST" or "GET", nil, headers, form)
+  end
+end
+request = function()
+  turn = turn % #requests + 1
+  return requests[turn]
+end
+`,
+  );
+  const args = ["-t1", `-c${connections}`, `-d${seconds}s`, "--latency", "-s", script, url];
+  const output = await new Deno.Command("wrk", { args }).output();
+  await Deno.remove(script);
+  const text = new TextDecoder().decode(output.stdout);
+  const failed = /Non-2xx or 3xx responses: (\d+)|Socket errors: (.*)/.exec(text);
+  const rate = /Requests\/sec:\s+([\d.]+)/.exec(text);
+  if (failed !== null || rate === null) throw new Error(`wrk at ${url}: ${failed?.[0] ?? text}`);
+  return { rate: Number(rate[1]), p50: latency(text, "50%"), p99: latency(text, "99%") };
+}
+
+function latency(text: string, percentile: string): number {
+  const [, number, unit] = new RegExp(`${percentile}\\s+([\\d.]+)(us|ms|s)`).exec(text)!;
+  return Number(number) * { us: 0.001, ms: 1, s: 1000 }[unit as "us" | "ms" | "s"];
+}
+
+async function autocannon({ url, seconds, cookies, form, connections = 32 }: Load): Promise<Result> {
+  const type: Record<string, string> = form === undefined ? {} : { "content-type": FORM };
+  const options = {
+    url,
+    seconds,
+    connections,
+    method: form === undefined ? "GET" : "POST",
+    body: form,
+    headers: cookies?.map((cookie) => ({ ...type, cookie })) ?? [type],
+  };
+  const here = import.meta.dirname;
+  const args = ["run", "--no-config", `--lock=${here}/autocannon.lock`, "-A", `${here}/autocannon.ts`];
+  const { stdout, success } = await new Deno.Command(Deno.execPath(), {
+    args: [...args, JSON.stringify(options)],
+    stderr: "inherit",
+  }).output();
+  if (!success) throw new Error(`autocannon at ${url} failed`);
+  const { failed, ...result } = JSON.parse(new TextDecoder().decode(stdout));
+  if (failed > 0) throw new Error(`autocannon at ${url}: ${failed} requests failed`);
+  return result;
+}

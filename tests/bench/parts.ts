@@ -1,0 +1,53 @@
+/** What the parts of a request cost, each alone, in this process: `deno task bench:parts`. */
+import { type OpenSession, SessionManager } from "../../lib/sessions.ts";
+import { createApp } from "../../lib/app.ts";
+import type { Visitor } from "../../lib/pages.ts";
+import { Signer } from "../../lib/signer.ts";
+import { FileStore } from "../../lib/stores/file.ts";
+import { MemoryStore } from "../../lib/stores/memory.ts";
+import { renderHome } from "../../lib/views.ts";
+import { KEY } from "./folders.ts";
+
+const dir = await Deno.makeTempDir({ prefix: "session-parts-" });
+addEventListener("unload", () => Deno.removeSync(dir, { recursive: true }));
+
+const signer = new Signer([KEY], "benchmark");
+const id = "0123456789abcdef0123456789abcdef";
+const signed = signer.sign(id);
+const forged = `${signed.slice(0, -4)}AAAA`;
+
+Deno.bench("sign", { group: "signer" }, () => void signer.sign(id));
+Deno.bench("verify a signature seen before", { group: "signer" }, () => void signer.unsign(signed));
+Deno.bench("refuse a forged signature", { group: "signer" }, () => void signer.unsign(forged));
+
+for (const [name, store] of [["memory", new MemoryStore()], ["file", new FileStore({ dir })]] as const) {
+  const sessions = new SessionManager<Visitor>({ store, keys: [KEY] });
+  const register = sessions.wrap(async (_request: Request, open: OpenSession<Visitor>) => {
+    const session = await open();
+    session.set("user", "alice");
+    session.set("greet", "Successfully registered username - alice.");
+    return new Response();
+  });
+  const response = await register(new Request("http://localhost/"));
+  const cookie = response.headers.getSetCookie()[0]!.split(";")[0]!;
+  const request = new Request("http://localhost/", { headers: { cookie } });
+  const key = cookie.slice("session=".length).split(".")[0]!;
+  const app = createApp({ sessions });
+  const group = `${name} store`;
+
+  Deno.bench(`${name} store: read`, { group }, async () => void await store.read(key));
+  Deno.bench(`${name} store: update`, { group }, async () => {
+    await store.update(key, (data) => data, Date.now() + 1_800_000);
+  });
+  Deno.bench(`${name} store: touch`, { group }, async () => void await store.touch(key, Date.now() + 1_800_000));
+  Deno.bench(`${name} store: open`, { group }, async () => void await sessions.open(request));
+  Deno.bench(`${name} store: open and commit, unchanged`, { group }, async () => {
+    await sessions.commit(await sessions.open(request), new Response());
+  });
+  Deno.bench(`${name} store: the home page`, { group }, async () => void await app(request));
+}
+
+const left = "Your session ends in about 60 minutes unless you use it, and in about 12 hours at the latest.";
+Deno.bench("render the home page", { group: "render" }, () => {
+  renderHome({ user: "alice", alert: "Successfully registered username - alice.", left });
+});

@@ -1,9 +1,14 @@
 /** Cache: a map that forgets what was not used lately, so that it never outgrows its bytes. */
 
+interface Entry<Value> {
+  readonly value: Value;
+  readonly bytes: number;
+}
+
 /** A map of bounded size in two generations: what is read moves to the young one; a full young one becomes the old. */
 export class Cache<Value> {
-  #young = new Map<string, Value>();
-  #old = new Map<string, Value>();
+  #young = new Map<string, Entry<Value>>();
+  #old = new Map<string, Entry<Value>>();
   #youngBytes = 0;
   #half: number;
 
@@ -13,22 +18,29 @@ export class Cache<Value> {
   }
 
   get(key: string): Value | undefined {
-    return this.#young.get(key) ?? this.#old.get(key);
+    const young = this.#young.get(key);
+    if (young !== undefined) return young.value;
+    const old = this.#old.get(key);
+    if (old === undefined) return undefined;
+    this.set(key, old.value, old.bytes);
+    return old.value;
   }
 
   /** @param bytes About how much this value takes, its key included. */
   set(key: string, value: Value, bytes: number): void {
-    if (bytes > this.#half) return this.delete(key);
+    this.delete(key);
+    if (bytes > this.#half) return;
     if (this.#youngBytes + bytes > this.#half) {
       this.#old = this.#young;
       this.#young = new Map();
       this.#youngBytes = 0;
     }
-    this.#young.set(key, value);
+    this.#young.set(key, { value, bytes });
     this.#youngBytes += bytes;
   }
 
   delete(key: string): void {
+    this.#youngBytes -= this.#young.get(key)?.bytes ?? 0;
     this.#young.delete(key);
     this.#old.delete(key);
   }

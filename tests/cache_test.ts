@@ -50,6 +50,7 @@ Deno.test("cache: a value deleted or replaced after it became old does not come 
   cache.set("replaced", 1, 10);
   for (let key = 0; key < 4; key++) cache.set(String(key), key, 10);
   cache.delete("deleted");
+  assertEquals(cache.get("deleted"), undefined);
   cache.set("replaced", 2, 10);
   for (let key = 4; key < 8; key++) cache.set(String(key), key, 10);
   assertEquals([cache.get("deleted"), cache.get("replaced")], [undefined, 2]);

@@ -3,6 +3,7 @@ import { createApp } from "./lib/app.ts";
 import { type Config, type Environment, readConfig, SETTINGS } from "./lib/config.ts";
 import { createLog, type Log } from "./lib/log.ts";
 import type { Visitor } from "./lib/pages.ts";
+import { securityHeaders } from "./lib/protection.ts";
 import { readSecretKey } from "./lib/secret_key.ts";
 import { SessionManager } from "./lib/sessions.ts";
 import { MIN_KEY_BYTES } from "./lib/signer.ts";
@@ -75,7 +76,8 @@ function readTls({ tls }: Config): Partial<Deno.TlsCertifiedKeyPem> {
 /** Serves until a signal ends it; serves again when connections could not be accepted for a while. */
 function serve(options: Serve, handler: Handler, sessions: SessionManager<Visitor>, log: Log): void {
   let stopping = false;
-  const answer: Handler = (request) => stopping ? Promise.resolve(refusal()) : handler(request);
+  const answer: Handler = (request) =>
+    stopping ? Promise.resolve(refusal(options.cert !== undefined)) : handler(request);
   let server = listen(options, answer);
   const { hostname, port } = server.addr;
   const again = { ...options, port };
@@ -157,10 +159,16 @@ function listen(options: Serve, handler: Handler): Listener {
 }
 
 /** What is answered to who still comes while the server waits for others' forms before it stops. */
-function refusal(): Response {
+function refusal(https: boolean): Response {
   return new Response("The server is stopping. Please try again in a moment.\n", {
     status: 503,
-    headers: { "connection": "close", "retry-after": "1", "cache-control": "no-store" },
+    headers: [
+      ...securityHeaders(https),
+      ["content-type", "text/plain; charset=utf-8"],
+      ["cache-control", "no-store"],
+      ["connection", "close"],
+      ["retry-after", "1"],
+    ],
   });
 }
 

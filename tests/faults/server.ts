@@ -107,6 +107,17 @@ export const slowForm: Scenario = {
   },
 };
 
+/** Waits until the server has heard the signal: who comes new is then turned away. */
+async function turnsAway(origin: string): Promise<void> {
+  for (const end = Date.now() + 2000;;) {
+    const late = await Connection.open(origin);
+    await late.send(`GET / HTTP/1.1\r\nhost: ${new URL(origin).host}\r\nconnection: close\r\n\r\n`);
+    const { status } = await late.answer();
+    if (status === 503) return;
+    assert(Date.now() < end, `who comes new is answered ${status}`);
+  }
+}
+
 /** F9. The server is asked to stop with 50 saves under way and idle connections open. */
 export const stop: Scenario = {
   name: "F9-stop",
@@ -134,6 +145,7 @@ export const stop: Scenario = {
         }));
         const start = performance.now();
         server.process.kill("SIGTERM");
+        await turnsAway(server.origin);
         await wait(100 * random());
         const answers = await Promise.all(saves.map(async (save) => {
           await save.send(FORM);

@@ -1,9 +1,11 @@
 /** Runs the commands of the README as they stand there, in a copy of the project. */
+import { assert } from "@std/assert";
 import { SETTINGS } from "../lib/config.ts";
 
-// "```sh" blocks are run in order; "```sh slow" ones only where this is "all", as they take long or need a network.
-// A block is over when it ends, or when it says that a server listens; that one runs until the next server starts.
-// What is only to be read is fenced as "console" or "text"; "ts" blocks are run by `deno test --doc`.
+// "```sh" blocks are run in order; "```sh slow" ones, and those with a task that does not serve, only where this is
+// "all", as they take long or need a network. A block is over when it ends, or when it says that a server listens; that
+// one runs until the next server starts. What is only to be read is fenced as "console" or "text"; "ts" blocks are run
+// by `deno test --doc`.
 const RUNS_SLOW = Deno.env.get("TEST_README") === "all";
 const QUICK = 20_000;
 const SLOW = 600_000;
@@ -11,7 +13,7 @@ const SLOW = 600_000;
 const root = new URL("..", import.meta.url).pathname;
 const readme = Deno.readTextFileSync(`${root}README.md`);
 const blocks = [...readme.matchAll(/^```sh( slow)?\n(.*?)^```$/gms)].map(([, slow, script = ""]) => ({
-  isSlow: slow !== undefined,
+  isSlow: slow !== undefined || /task (?!start|dev)/.test(script),
   script,
 }));
 
@@ -24,8 +26,9 @@ interface Server {
 Deno.test({
   name: "README: every command does what it says",
   // A block that runs the tests must not run itself again.
-  ignore: Deno.build.os === "windows" || Deno.env.get("TEST_README") === "none" || blocks.length === 0,
+  ignore: Deno.build.os === "windows" || Deno.env.get("TEST_README") === "none",
   fn: async (t) => {
+    assert(blocks.some(({ script }) => script.includes("task start")), "the README must say how to start the server");
     const folder = Deno.makeTempDirSync({ prefix: "session-server-readme-" });
     const project = `${folder}/project`;
     const port = freePort();

@@ -80,9 +80,8 @@ export function createApp(options: AppOptions): (request: Request) => Promise<Re
   function respond({ status, body, headers }: Answer, cookie?: string): Response {
     // What a `Headers` holds was checked when it was made. Any other list, and any change, is checked anew.
     if (headers === PAGE && cookie === undefined) return new Response(body, { status, headers: pageHeaders });
-    const all = new Headers([...Object.entries(headers), ...security]);
-    if (cookie !== undefined) all.append("set-cookie", cookie);
-    return new Response(body, { status, headers: all });
+    const more: [string, string][] = cookie === undefined ? [] : [["set-cookie", cookie]];
+    return new Response(body, { status, headers: [...Object.entries(headers), ...more, ...security] });
   }
 
   return async (request) => {

@@ -31,6 +31,10 @@ export class HttpError extends Error {
 /** The most a form may take, in bytes. */
 export const MAX_FORM_BYTES = 16 * 1024;
 
+const URLENCODED = "application/x-www-form-urlencoded";
+
+const decoder = new TextDecoder();
+
 /** How long a form may take to arrive, in milliseconds. */
 export const FORM_DEADLINE = 10_000;
 
@@ -46,13 +50,18 @@ export function seeOther(path: string): Answer {
  * @param deadline How long it may take to arrive, in milliseconds.
  * @throws {HttpError} 415 if it is not a form, 413 if it is too long, 408 if too slow, 400 if it is broken.
  */
-export async function readForm(request: Request, deadline: number = FORM_DEADLINE): Promise<FormData> {
+export async function readForm(
+  request: Request,
+  deadline: number = FORM_DEADLINE,
+): Promise<URLSearchParams | FormData> {
   const type = request.headers.get("content-type") ?? "";
   const [essence = ""] = type.split(";");
-  if (!["application/x-www-form-urlencoded", "multipart/form-data"].includes(essence.trim().toLowerCase())) {
+  const form = essence.trim().toLowerCase();
+  if (form !== URLENCODED && form !== "multipart/form-data") {
     throw new HttpError(415, "This page takes a form: application/x-www-form-urlencoded or multipart/form-data.");
   }
   const bytes = await readBody(request, deadline);
+  if (form === URLENCODED) return new URLSearchParams(decoder.decode(bytes));
   try {
     return await new Response(bytes, { headers: { "content-type": type } }).formData();
   } catch {
@@ -71,19 +80,17 @@ async function readBody(request: Request, deadline: number): Promise<Uint8Array<
     late = true;
     reader.cancel().catch(() => {});
   }, deadline);
-  const bytes = new Uint8Array(MAX_FORM_BYTES);
-  let length = 0;
+  let bytes = new Uint8Array();
   try {
     while (true) {
       const { value, done } = await reader.read();
       if (late) throw new HttpError(408, "The form took too long to arrive. Please send it again.");
-      if (done) return bytes.subarray(0, length);
-      if (length + value.length > MAX_FORM_BYTES) {
+      if (done) return bytes;
+      if (bytes.length + value.length > MAX_FORM_BYTES) {
         reader.cancel().catch(() => {});
         throw tooLong();
       }
-      bytes.set(value, length);
-      length += value.length;
+      bytes = bytes.length === 0 ? value : concat(bytes, value);
     }
   } catch (error) {
     if (error instanceof HttpError) throw error;
@@ -91,4 +98,11 @@ async function readBody(request: Request, deadline: number): Promise<Uint8Array<
   } finally {
     clearTimeout(timer);
   }
+}
+
+function concat(a: Uint8Array<ArrayBuffer>, b: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {
+  const both = new Uint8Array(a.length + b.length);
+  both.set(a);
+  both.set(b, a.length);
+  return both;
 }

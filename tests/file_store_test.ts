@@ -318,7 +318,7 @@ test("the sweep removes what is over and nothing that is not", async ({ dir, sto
   assert(logged.every((line) => line.startsWith("info Expired sessions were swept")), logged.join());
 });
 
-test("a step of the sweep looks at 64 names at most, and there is one step at a time", async (place) => {
+test("a step of the sweep looks at 64 names at most", async (place) => {
   const { dir, clock, create, open } = place;
   for (let i = 0; i < 300; i++) await create();
   clock.time += 2 * MINUTE;
@@ -340,14 +340,27 @@ test("a step of the sweep looks at 64 names at most, and there is one step at a 
   assertEquals(filesIn(dir).length, 300 - removed);
 });
 
-test("under steady load dead files stay under a seventh of the live ones", async ({ dir, store, clock, create }) => {
+test("a sweep asked for while one is under way is that one", async ({ dir, store, clock, create, logged }) => {
+  for (let i = 0; i < 100; i++) await create();
+  clock.time += 2 * MINUTE;
+  for (let i = 0; i < 5; i++) {
+    store.sweep();
+    await turn();
+  }
+  for (let i = 0; i < 500 && filesIn(dir).length > 0; i++) await turn(2);
+  await store.close();
+  assertEquals(logged, ["info Expired sessions were swept 100"]);
+});
+
+test("under steady load dead files stay under a seventh of the live ones", async ({ dir, store, clock }) => {
   const LIVE = 400;
+  const IDLE = 6000;
   // The folders themselves are looked at as well, and a step waits until eight sessions have paid for it.
   const ROOM = 256 / 7 + 8;
   let most = 0;
   for (let made = 1; made <= 4 * LIVE; made++) {
-    clock.time += MINUTE / LIVE;
-    await create();
+    clock.time += IDLE / LIVE;
+    await store.create(newId(), { ...record(clock), expires: clock.time + IDLE });
     if (made % 8 > 0) continue;
     // Eight new sessions have paid for one step.
     store.sweep();

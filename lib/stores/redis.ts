@@ -78,59 +78,11 @@ export class RedisStore implements SessionStore {
     this.#max = options.max ?? 1_000_000;
     this.#log = options.log ?? silent;
     const url = new URL(options.url);
-    const { searchParams: query, host } = url;
-    this.#server = `Redis at ${host}`;
-
-    const nodes = [url.host, ...query.getAll("node")].map((node) => {
-      const { hostname, port } = new URL(`redis://${node}`);
-      return { host: hostname.replace(/^\[|\]$/g, ""), port: Number(port || (query.has("sentinel") ? 26379 : 6379)) };
-    });
-    const database = Number(url.pathname.slice(1) || 0);
-    const auth = {
-      ...(url.username === "" ? {} : { username: decodeURIComponent(url.username) }),
-      ...(url.password === "" ? {} : { password: decodeURIComponent(url.password) }),
-    };
-    const tls = url.protocol === "rediss:";
-    const socket = {
-      ...(tls ? { tls: true as const } : {}),
-      connectTimeout: SILENCE,
-      socketTimeout: SILENCE,
-      reconnectStrategy: (retries: number) =>
-        this.#isConnected && Math.min(50 * 2 ** retries, 1000) + Math.random() * 100,
-    };
-    // Without a queue of what waits for a connection: while there is none, everything fails at once.
-    const common = {
-      ...auth,
-      socket,
-      disableOfflineQueue: true,
-      pingInterval: SILENCE / 2,
-      maintNotifications: "disabled" as const,
-    };
-    if (query.has("cluster")) {
-      const cluster = createCluster({
-        rootNodes: nodes.map((node) => ({ socket: { ...node, ...(tls ? { tls } : {}) } })),
-        defaults: common,
-      });
-      this.#client = cluster as unknown as Client;
-      this.#scans = async () => {
-        const clients = await Promise.all(cluster.masters.map((node) => cluster.nodeClient(node)));
-        return clients.map((client) => client.scanIterator.bind(client) as Scan);
-      };
-    } else {
-      const name = query.get("sentinel");
-      const client = name === null
-        ? createClient({ ...common, socket: { ...nodes[0], ...socket }, database })
-        : createSentinel({
-          name,
-          sentinelRootNodes: nodes,
-          nodeClientOptions: { ...common, database },
-          sentinelClientOptions: { socket },
-          scanInterval: SILENCE,
-          passthroughClientErrorEvents: true,
-        });
-      this.#client = client as unknown as Client;
-      this.#scans = () => Promise.resolve([client.scanIterator.bind(client) as Scan]);
-    }
+    this.#server = `Redis at ${url.host}`;
+    // Before it was ever connected it does not try again: the start has failed.
+    const { client, scans } = makeClient(url, () => this.#isConnected);
+    this.#client = client;
+    this.#scans = scans;
     this.#client.on("error", (error) => {
       if (this.#isConnected) this.#log("error", "The connection to the session store failed", reasonOf(error));
     });
@@ -148,6 +100,11 @@ export class RedisStore implements SessionStore {
     } catch (error) {
       await this.close();
       throw error;
+    }
+    // Where it may not be asked, it is believed.
+    const memory = String(await this.#eval('return redis.call("INFO", "memory")', "").catch(() => ""));
+    if (/^maxmemory:[1-9]/m.test(memory) && !memory.includes("maxmemory_policy:noeviction")) {
+      this.#log("warn", 'Redis may evict live sessions: set its "maxmemory-policy" to noeviction');
     }
   }
 
@@ -220,6 +177,55 @@ export class RedisStore implements SessionStore {
   async #evalNow(script: string, id: string, ...values: (string | number)[]): Promise<unknown> {
     return await this.#client.eval(script, { keys: [PREFIX + id], arguments: values.map(String) });
   }
+}
+
+function makeClient(url: URL, retries: () => boolean): { client: Client; scans: () => Promise<Scan[]> } {
+  const query = url.searchParams;
+  const isTls = url.protocol === "rediss:";
+  const nodes = [url.host, ...query.getAll("node")].map((node) => {
+    const { hostname, port } = new URL(`redis://${node}`);
+    return { host: hostname.replace(/^\[|\]$/g, ""), port: Number(port || (query.has("sentinel") ? 26379 : 6379)) };
+  });
+  const socket = {
+    ...(isTls ? { tls: true as const } : {}),
+    connectTimeout: SILENCE,
+    socketTimeout: SILENCE,
+    reconnectStrategy: (count: number) => retries() && Math.min(50 * 2 ** count, 1000) + Math.random() * 100,
+  };
+  const options = {
+    ...(url.username === "" ? {} : { username: decodeURIComponent(url.username) }),
+    ...(url.password === "" ? {} : { password: decodeURIComponent(url.password) }),
+    socket,
+    pingInterval: SILENCE / 2,
+    // Nothing waits for a connection: while there is none, everything fails at once.
+    disableOfflineQueue: true,
+    maintNotifications: "disabled" as const,
+  };
+  if (query.has("cluster")) {
+    const rootNodes = nodes.map((node) => ({ socket: { ...node, ...(isTls ? { tls: isTls } : {}) } }));
+    const cluster = createCluster({ rootNodes, defaults: options });
+    const scans = async () => {
+      const masters = await Promise.all(cluster.masters.map((node) => cluster.nodeClient(node)));
+      return masters.map((master) => master.scanIterator.bind(master) as Scan);
+    };
+    return { client: cluster as unknown as Client, scans };
+  }
+  const database = Number(url.pathname.slice(1));
+  const name = query.get("sentinel");
+  const client = name === null
+    ? createClient({ ...options, socket: { ...nodes[0], ...socket }, database })
+    : createSentinel({
+      name,
+      sentinelRootNodes: nodes,
+      sentinelClientOptions: { socket, pingInterval: SILENCE / 2 },
+      nodeClientOptions: { ...options, database },
+      scanInterval: SILENCE,
+      passthroughClientErrorEvents: true,
+    });
+  return {
+    client: client as unknown as Client,
+    scans: () => Promise.resolve([client.scanIterator.bind(client) as Scan]),
+  };
 }
 
 /** Opens the store for `SESSION_TYPE=redis`. */

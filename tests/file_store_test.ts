@@ -209,6 +209,16 @@ test("a save that fails at any step leaves the old value and nothing else, and s
   assert(await store.update(id, () => ({ n: 2 }), clock.time + MINUTE));
 });
 
+test("a folder that cannot be made or counted at first is when it can be", async ({ store, clock, dir, create }) => {
+  for (const method of ["mkdirSync", "readDirSync"]) {
+    await failing({ name: method, target: Deno, method }, "Too many open files (os error 24)", async () => {
+      await assertRejects(() => store.create(newId(), record(clock)), Error, "Too many open files");
+    });
+  }
+  await create();
+  assertEquals(filesIn(dir).length, 1);
+});
+
 test("a delete or touch that fails rejects, and the session goes on", async ({ store, clock, create }) => {
   const id = await create(1);
   const verbs = {

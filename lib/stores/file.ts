@@ -54,6 +54,8 @@ const NAMES_PER_CREATE = 8;
 const IDLE_STEP = 1000;
 /** How many deletions to make before requests get their turn. */
 const DELETIONS_PER_TURN = 4;
+/** How long to count files, in milliseconds, before requests get their turn. */
+const COUNTING_TURN = 4;
 /** How often at most, in milliseconds, a refusal for lack of space has the whole folder swept. */
 const FULL_SWEEP = 10_000;
 /** How long after its making, in milliseconds, a file is kept in memory: some ticks of the kernel's clock. */
@@ -121,7 +123,7 @@ export class FileStore implements SessionStore {
   #counted: Promise<void> | undefined;
   #isMade = false;
 
-  #names: AsyncGenerator<{ shard: string; name: string }> | undefined;
+  #names: Generator<{ shard: string; name: string }, undefined> | undefined;
   #sweeping: Promise<void> | undefined;
   #owed = 0;
   #lastStep = -Infinity;
@@ -142,8 +144,8 @@ export class FileStore implements SessionStore {
   }
 
   /**
-   * Makes the folder if it is missing, and tries it out. Calling it is optional: the folder is also made when the
-   * first session is stored.
+   * Makes the folder if it is missing, tries it out, and begins to count what is in it. Calling it is optional: all
+   * that also happens when the first session is stored.
    *
    * @throws {Error} if files cannot be made or locked in it.
    */
@@ -163,6 +165,8 @@ export class FileStore implements SessionStore {
       if (mode !== null && (mode & 0o077) !== 0) {
         this.#log("warn", `Others on this machine can reach into "${this.#dir}": it should have mode 0700`);
       }
+      // In a folder of a million this takes seconds, which the first new session need not wait for if it comes later.
+      this.#count().catch(() => {});
     } catch (error) {
       throw this.#failure(error);
     }
@@ -170,7 +174,7 @@ export class FileStore implements SessionStore {
 
   async create(id: string, record: SessionRecord, replaces = false): Promise<void> {
     const path = this.#path(id);
-    await (this.#counted ??= this.#countAll());
+    await this.#count();
     if (this.#total >= this.#max && !replaces) {
       if (this.#now() - this.#lastFullSweep >= FULL_SWEEP) {
         this.#lastFullSweep = this.#now();
@@ -183,7 +187,7 @@ export class FileStore implements SessionStore {
     } catch (error) {
       throw this.#failure(error);
     }
-    this.#count(id, +1);
+    this.#addToCount(id, +1);
     this.#owed += NAMES_PER_CREATE;
   }
 
@@ -234,17 +238,20 @@ export class FileStore implements SessionStore {
       .finally(() => this.#sweeping = undefined);
   }
 
-  /** Waits for the running step of the sweep, if any. The store can be used on. */
+  /** Waits for what runs in the background: the count of the files, a step of the sweep. The store can be used on. */
   async close(): Promise<void> {
     this.#owed = 0;
     await this.#sweeping;
+    await this.#counted?.catch(() => {});
   }
 
   async sweepAll(): Promise<number> {
     let swept = 0;
     try {
-      for await (const { shard, name } of this.#allNames()) {
+      let looked = 0;
+      for (const { shard, name } of this.#allNames()) {
         if (this.#sweepOne(shard, name) && ++swept % DELETIONS_PER_TURN === 0) await turn();
+        else if (++looked % NAMES_PER_STEP === 0) await turn();
       }
     } catch (error) {
       throw this.#failure(error);
@@ -253,7 +260,7 @@ export class FileStore implements SessionStore {
   }
 
   async *list(): AsyncGenerator<readonly [string, SessionRecord]> {
-    for await (const { shard, name } of this.#allNames()) {
+    for (const { shard, name } of this.#allNames()) {
       if (!NAME.test(name)) continue;
       const id = shard + name.slice(0, -EXTENSION.length);
       const record = await this.read(id);
@@ -364,7 +371,7 @@ export class FileStore implements SessionStore {
   #remove(id: string, path: string): void {
     Deno.removeSync(path);
     this.#cache.delete(id);
-    this.#count(id, -1);
+    this.#addToCount(id, -1);
   }
 
   /** Moves a corrupt record out of the way, for somebody to look at, unless a good one has taken its place. */
@@ -382,7 +389,7 @@ export class FileStore implements SessionStore {
         Deno.renameSync(path, `${path}.corrupt`);
       }
       this.#cache.delete(id);
-      this.#count(id, -1);
+      this.#addToCount(id, -1);
       this.#log("warn", "A corrupt session record was put aside", `its name in "${this.#dir}" now ends in ".corrupt"`);
     } catch (error) {
       if (isMissing(error)) return;
@@ -390,7 +397,7 @@ export class FileStore implements SessionStore {
     }
   }
 
-  #count(id: string, change: number): void {
+  #addToCount(id: string, change: number): void {
     const shard = id.slice(0, 2);
     this.#setCount(shard, (this.#counts.get(shard) ?? 0) + change);
   }
@@ -406,26 +413,28 @@ export class FileStore implements SessionStore {
     this.#isMade = true;
   }
 
-  async #countAll(): Promise<void> {
-    try {
-      this.#makeDir();
-      for (const shard of await list(this.#dir)) {
-        if (SHARD.test(shard)) await this.#listShard(shard);
-      }
-    } catch (error) {
+  /** Counts the files, if that was not done; once more if it failed. */
+  #count(): Promise<void> {
+    return this.#counted ??= this.#countAll().catch((error) => {
       this.#counted = undefined;
       throw this.#failure(error);
+    });
+  }
+
+  async #countAll(): Promise<void> {
+    this.#makeDir();
+    let start = performance.now();
+    for (const shard of list(this.#dir)) {
+      if (SHARD.test(shard)) this.#listShard(shard);
+      if (performance.now() - start < COUNTING_TURN) continue;
+      await turn();
+      start = performance.now();
     }
   }
 
-  async #listShard(shard: string): Promise<string[]> {
-    const before = this.#counts.get(shard) ?? 0;
-    const names = await list(`${this.#dir}/${shard}`);
-    // What was made or removed here while the folder was being listed may or may not be in the list: the next listing
-    // puts it right.
-    if ((this.#counts.get(shard) ?? 0) === before) {
-      this.#setCount(shard, names.filter((name) => NAME.test(name)).length);
-    }
+  #listShard(shard: string): string[] {
+    const names = list(`${this.#dir}/${shard}`);
+    this.#setCount(shard, names.filter((name) => NAME.test(name)).length);
     return names;
   }
 
@@ -445,7 +454,7 @@ export class FileStore implements SessionStore {
     let swept = 0;
     for (let looked = 0; looked < NAMES_PER_STEP; looked++) {
       this.#names ??= this.#allNames();
-      const { value, done } = await this.#names.next();
+      const { value, done } = this.#names.next();
       if (done) {
         this.#names = undefined;
         break;
@@ -461,8 +470,8 @@ export class FileStore implements SessionStore {
    * Every name in the folder and in its shards, once. Processes start at different shards, each at the same one every
    * time: so no name waits for longer than one pass.
    */
-  async *#allNames(): AsyncGenerator<{ shard: string; name: string }> {
-    const top = (await list(this.#dir)).sort();
+  *#allNames(): Generator<{ shard: string; name: string }, undefined> {
+    const top = list(this.#dir).sort();
     for (const name of top) {
       if (!SHARD.test(name)) yield { shard: ".", name };
     }
@@ -471,7 +480,7 @@ export class FileStore implements SessionStore {
     for (const shard of [...later, ...shards.slice(0, shards.length - later.length)]) {
       // Listing a folder counts as looking at a name, even if it is empty.
       yield { shard, name: "" };
-      for (const name of await this.#listShard(shard)) yield { shard, name };
+      for (const name of this.#listShard(shard)) yield { shard, name };
     }
   }
 
@@ -596,9 +605,10 @@ function removeIfThere(path: string): void {
   }
 }
 
-async function list(dir: string): Promise<string[]> {
+/** The names in a folder; none if it is not there. In one go: asynchronously it would take four times as long. */
+function list(dir: string): string[] {
   try {
-    return (await Array.fromAsync(Deno.readDir(dir))).map(({ name }) => name);
+    return Array.from(Deno.readDirSync(dir), ({ name }) => name);
   } catch (error) {
     if (isMissing(error)) return [];
     throw error;

@@ -225,15 +225,17 @@ export function testStore(subject: Subject): void {
   });
 
   test("no touch or update carries a session past its absolute limit", async (store) => {
-    const id = newId();
-    await store.create(id, record({}, SECOND, 2 * SECOND));
-    await store.touch(id, now() + 60 * SECOND);
-    await store.update(id, (data) => data, now() + 60 * SECOND);
-    assert(await store.read(id));
+    const [touched, updated] = [newId(), newId()];
+    for (const id of [touched, updated]) await store.create(id, record({}, SECOND, 2 * SECOND));
+    await store.touch(touched, now() + 60 * SECOND);
+    await store.update(updated, (data) => data, now() + 60 * SECOND);
+    for (const id of [touched, updated]) assert(await store.read(id));
     await pass(2 * SECOND + (subject.ownClock ? 300 : 0));
-    assertEquals(await store.read(id), undefined);
-    assertEquals(await store.touch(id, now() + 60 * SECOND), false);
-    assertEquals(await store.update(id, (data) => data, now() + 60 * SECOND), undefined);
+    for (const id of [touched, updated]) {
+      assertEquals(await store.touch(id, now() + 60 * SECOND), false);
+      assertEquals(await store.update(id, (data) => data, now() + 60 * SECOND), undefined);
+      assertEquals(await store.read(id), undefined);
+    }
   });
 
   if (subject.lists ?? true) {

@@ -87,7 +87,8 @@ export function testSharedStore(type: string, engine: Engine): void {
     for (let round = 0; round < 20; round++) {
       const ids = Array.from({ length: 50 }, newId);
       // Some end before they are used, some after.
-      await Promise.all(ids.map((id, index) => store.create(id, fresh({}, 2 + index % 25))));
+      const made = ids.map((_, index) => fresh({}, 2 + index % 25));
+      await Promise.all(ids.map((id, index) => store.create(id, made[index]!)));
       const sweepers = [store, other].map(async (one) => {
         for (let step = 0; step < 5; step++) await later(() => one.sweepAll?.() ?? Promise.resolve(0), 10);
       });
@@ -97,6 +98,7 @@ export function testSharedStore(type: string, engine: Engine): void {
         const use = (): Promise<unknown> =>
           index % 4 < 2 ? one.touch(id, expires) : one.update(id, (data) => data, expires);
         const used = Boolean(await later(use, 20));
+        if (!used) assert(Date.now() >= made[index]!.expires, "it ended before its time");
         await Promise.all(sweepers);
         assertEquals(await other.read(id) !== undefined, used);
         if (used) extended++;

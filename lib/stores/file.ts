@@ -121,7 +121,6 @@ export class FileStore implements SessionStore {
   #counts = new Map<string, number>();
   #total = 0;
   #counted: Promise<void> | undefined;
-  #isMade = false;
 
   #names: Generator<{ shard: string; name: string }, undefined> | undefined;
   #sweeping: Promise<void> | undefined;
@@ -151,7 +150,7 @@ export class FileStore implements SessionStore {
    */
   check(): void {
     try {
-      this.#makeDir();
+      Deno.mkdirSync(this.#dir, { recursive: true, mode: 0o700 });
       const probe = `${this.#dir}/.${crypto.randomUUID()}${TEMPORARY}`;
       writeNew(probe, new Uint8Array(), 1);
       try {
@@ -407,12 +406,6 @@ export class FileStore implements SessionStore {
     this.#counts.set(shard, count);
   }
 
-  /** Makes the folder, once. If it vanishes later, another in its place would hide what comes back with it. */
-  #makeDir(): void {
-    if (!this.#isMade) Deno.mkdirSync(this.#dir, { recursive: true, mode: 0o700 });
-    this.#isMade = true;
-  }
-
   /** Counts the files, if that was not done; once more if it failed. */
   #count(): Promise<void> {
     return this.#counted ??= this.#countAll().catch((error) => {
@@ -422,7 +415,8 @@ export class FileStore implements SessionStore {
   }
 
   async #countAll(): Promise<void> {
-    this.#makeDir();
+    // Made once, here: if it vanishes later, another in its place would hide what comes back with it.
+    Deno.mkdirSync(this.#dir, { recursive: true, mode: 0o700 });
     let start = performance.now();
     for (const shard of list(this.#dir)) {
       if (SHARD.test(shard)) this.#listShard(shard);

@@ -73,7 +73,7 @@ export const handles: Scenario = {
   },
 };
 
-/** F7. A form comes in at one byte a second. */
+/** F7. A form comes in at one byte a second, another one not at all. */
 export const slowForm: Scenario = {
   name: "F7-slow-form",
   rounds: 1,
@@ -81,8 +81,11 @@ export const slowForm: Scenario = {
     const server = await Server.start({ SESSION_FILE_DIR: dir });
     try {
       const slow = await Connection.open(server.origin);
+      const silent = await Connection.open(server.origin);
       const start = performance.now();
       await slow.post("/add", 1000);
+      await silent.post("/add", 1000);
+      const head = silent.receive("\r\n\r\n");
       let answered: string | undefined;
       let served = 0;
       slow.receive("\r\n\r\n").then((head) => answered = head);
@@ -97,10 +100,13 @@ export const slowForm: Scenario = {
       }
       const took = (performance.now() - start) / 1000;
       assertEquals(answered.slice(0, 12), "HTTP/1.1 408");
+      assertEquals((await head).slice(0, 12), "HTTP/1.1 408");
+      assert(performance.now() - start < 12_000, "both at about the same time");
       slow.close();
+      silent.close();
       assert(took > 9.5 && took < 12, `408 after ${took} s`);
       assertEquals(await server.stop(), 0);
-      return `408 after ${took.toFixed(1)} s, ${served} others served meanwhile`;
+      return `twice 408 after ${took.toFixed(1)} s, ${served} others served meanwhile`;
     } finally {
       await server.kill();
     }

@@ -72,6 +72,58 @@ async function recovered(visitor: Visitor): Promise<void> {
   throw new Error("The server does not recover");
 }
 
+/** A network between a server and its engine, whose connections can be cut so that neither end is told. */
+class Network {
+  #listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  #connections = new Set<{ isCut: boolean; ends: Deno.TcpConn[] }>();
+  #running: Promise<void>;
+
+  constructor(to: number) {
+    this.#running = this.#forward(to);
+  }
+
+  get port(): number {
+    return this.#listener.addr.port;
+  }
+
+  /** Lets nothing through any more on the connections there are; new ones work. */
+  cut(): void {
+    for (const connection of this.#connections) connection.isCut = true;
+  }
+
+  async #forward(to: number): Promise<void> {
+    const copies: Promise<void>[] = [];
+    for await (const near of this.#listener) {
+      const far = await Deno.connect({ hostname: "127.0.0.1", port: to });
+      const connection = { isCut: false, ends: [near, far] };
+      this.#connections.add(connection);
+      for (const [from, into] of [[near, far], [far, near]] as const) {
+        copies.push(
+          (async () => {
+            for await (const bytes of from.readable) if (!connection.isCut) await into.write(bytes);
+            if (!connection.isCut) into.close();
+          })().catch(() => {}),
+        );
+      }
+    }
+    await Promise.all(copies);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#listener.close();
+    for (const { ends } of this.#connections) {
+      for (const end of ends) {
+        try {
+          end.close();
+        } catch {
+          // It is closed.
+        }
+      }
+    }
+    await this.#running;
+  }
+}
+
 const visitors = (origins: string[]) => Array.from({ length: 8 }, (_, n) => new Visitor(`v${n}`, origins));
 
 for (const type of [...ENGINES, "sqlite"] as const) {
@@ -242,6 +294,23 @@ for (const type of [...ENGINES, "sqlite"] as const) {
       }
     },
   );
+
+  test("connections that died without a word are replaced", async (url, engine) => {
+    await using network = new Network(engine.port);
+    const server = await Server.start(await env(type, url.replace(`:${engine.port}`, `:${network.port}`)));
+    const all = visitors([server.origin]);
+    try {
+      for (const visitor of all) assertEquals(await visitor.register(), 303);
+      network.cut();
+      const response = await all[0]!.request("/");
+      await response.body?.cancel();
+      assertEquals(response.status, 503);
+      await recovered(all[0]!);
+      for (const visitor of all) assertEquals(await visitor.greeted(), visitor.acknowledged);
+    } finally {
+      await server.stop();
+    }
+  });
 
   test("without its engine a server does not start, and says why, without the password", async (url, engine) => {
     await engine.kill();

@@ -418,26 +418,32 @@ test("update and delete wait for another process's lock, and see what it did", a
   assertEquals(await touch, true);
 });
 
-test("an update that locked a file just replaced goes on to the one in its place", async ({ dir, store, open, clock, create }) => {
+test("an update that locked a file just replaced waits for the one in its place", async (place) => {
+  const { dir, store, open, clock, create } = place;
   const id = await create(1);
+  const path = pathOf(dir, id);
   const original = Deno.FsFile.prototype.tryLockSync;
-  let isFirst = true;
-  let other: Promise<unknown> | undefined;
+  let held: Deno.FsFile | undefined;
+  let isAnswered = false;
   await replacing(Deno.FsFile.prototype, "tryLockSync", () =>
     function (this: Deno.FsFile, exclusive: boolean) {
-      if (isFirst) {
-        // Between the opening and the lock, another process gets its whole update done.
-        isFirst = false;
-        other = open().update(id, () => ({ n: 41 }), clock.time + MINUTE);
-        assertEquals(JSON.parse(Deno.readTextFileSync(pathOf(dir, id))).data, { n: 41 });
+      if (held === undefined) {
+        // Between the opening and the lock, another process replaces the file, and a third one locks the new one.
+        held = Deno.openSync(path);
+        void open().update(id, () => ({ n: 41 }), clock.time + MINUTE);
+        held.close();
+        held = Deno.openSync(path);
+        held.lockSync(true);
       }
       return original.call(this, exclusive);
     }, async () => {
-    const updated = await store.update(id, ({ n }) => ({ n: n as number + 1 }), clock.time + MINUTE);
-    assertEquals(updated?.data, { n: 42 });
+    const update = store.update(id, ({ n }) => ({ n: n as number + 1 }), clock.time + MINUTE);
+    update.finally(() => isAnswered = true);
+    await turn(30);
+    assert(!isAnswered);
+    held!.close();
+    assertEquals((await update)?.data, { n: 42 });
   });
-  await other;
-  assertEquals((await store.read(id))?.data, { n: 42 });
 });
 
 test("a lock that is never let go is given up on", async ({ dir, store, clock, create }) => {

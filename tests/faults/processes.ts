@@ -199,6 +199,7 @@ export const stale: Scenario = {
       const isDone = () => writers.every(({ stdout }) => stdout.includes("done"));
       while (!isDone()) {
         for (let i = 0; i < 50; i++) await look();
+        assertEquals(writers.map(({ stderr }) => stderr).join(""), "");
         await wait(0);
       }
       await look();

@@ -77,15 +77,19 @@ export class Server {
   }
 
   /**
-   * Starts `command` (`main.ts` with the flags of `deno task start` unless given) with nothing in its environment but
-   * `env`, on a free port of 127.0.0.1.
+   * Starts `command` with nothing in its environment but `env`, on a free port of 127.0.0.1. Unless given, that is the
+   * executable that TEST_BINARY names, or else `main.ts` with the flags of `deno task start`.
    */
   static async spawn(env: Record<string, string>, command?: string[]): Promise<Server> {
     const root = new URL("..", import.meta.url).pathname;
     // The stores that need a package have a lock file of their own.
     const own = ["redis", "postgres", "memcached"].includes(env.SESSION_TYPE ?? "");
     const lock = own ? [`--lock=${root}lib/stores/${env.SESSION_TYPE}.lock`] : [];
-    const [program, ...args] = command ?? [Deno.execPath(), "run", ...lock, ...await startFlags(), `${root}main.ts`];
+    const binary = Deno.env.get("TEST_BINARY");
+    const main = binary === undefined
+      ? [Deno.execPath(), "run", ...lock, ...await startFlags(), `${root}main.ts`]
+      : [Deno.realPathSync(binary)];
+    const [program, ...args] = command ?? main;
     const keep = ["HOME", "PATH", "DENO_DIR"].flatMap((name) => {
       const value = Deno.env.get(name);
       return value === undefined ? [] : [[name, value]];

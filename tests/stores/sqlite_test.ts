@@ -80,3 +80,20 @@ Deno.test("sqlite store: an address whose path could be read in two ways is refu
     await assertRejects(() => open({ url, max: 1, log: () => {} }), Error, "SESSION_URL");
   }
 });
+
+Deno.test("sqlite store: under steady load dead sessions stay under a seventh of the live ones", async () => {
+  let now = 0;
+  const store = new SqliteStore({ path: `${dir}/steady.db`, now: () => now });
+  const database = new DatabaseSync(`${dir}/steady.db`);
+  const count = database.prepare("SELECT n FROM sessions_total");
+  const idle = 1000;
+  for (let made = 0; made < 4000; made++) {
+    now++;
+    await store.create(newId(), { data: {}, created: now, ends: now + 2 * idle, expires: now + idle });
+    store.sweep();
+    if (made % 16 === 0) await new Promise((resolve) => setTimeout(resolve, 0));
+    if (made > 2 * idle) assert(count.get()!.n as number <= idle * (1 + 1 / 7) + 1, `${count.get()!.n} at ${made}`);
+  }
+  database.close();
+  await store.close();
+});

@@ -56,6 +56,11 @@ const IDLE_STEP = 1000;
 const DELETIONS_PER_TURN = 4;
 /** How long to count files, in milliseconds, before requests get their turn. */
 const COUNTING_TURN = 4;
+/**
+ * How many files to have counted before the other shards are taken to hold as many each, their names being random, as
+ * long as that leaves half the maximum free. Before the other half is used, the sweep has listed every shard.
+ */
+const COUNTED_ENOUGH = 10_000;
 /** How often at most, in milliseconds, a refusal for lack of space has the whole folder swept. */
 const FULL_SWEEP = 10_000;
 /** How long after its making, in milliseconds, a file is kept in memory: some ticks of the kernel's clock. */
@@ -297,7 +302,7 @@ export class FileStore implements SessionStore {
       const record = parse(text, stat.mtime);
       if (record !== "corrupt" && stat.birth !== undefined && now > stat.birth + SETTLED) {
         // In memory, the text, the object and the entry around them.
-        this.#cache.set(id, { record, stat }, 4 * text.length + 500);
+        this.#cache.set(id, { record, stat }, 2 * text.length + 400);
       }
       return record;
     }
@@ -418,8 +423,14 @@ export class FileStore implements SessionStore {
     // Made once, here: if it vanishes later, another in its place would hide what comes back with it.
     Deno.mkdirSync(this.#dir, { recursive: true, mode: 0o700 });
     let start = performance.now();
-    for (const shard of list(this.#dir)) {
-      if (SHARD.test(shard)) this.#listShard(shard);
+    const shards = list(this.#dir).filter((name) => SHARD.test(name));
+    for (const [index, shard] of shards.entries()) {
+      this.#listShard(shard);
+      const average = this.#total / (index + 1);
+      if (this.#total >= COUNTED_ENOUGH && average * shards.length < this.#max / 2) {
+        for (const other of shards.slice(index + 1)) this.#setCount(other, Math.round(average));
+        return;
+      }
       if (performance.now() - start < COUNTING_TURN) continue;
       await turn();
       start = performance.now();

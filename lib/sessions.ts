@@ -313,7 +313,8 @@ export class SessionManager<Data extends object = Record<string, never>> {
     const { record } = session;
     const now = this.#now();
     if (record === undefined) return now + Math.min(this.#idle, this.#absolute);
-    return this.#isDue(record, now) ? this.#expiry(record.ends, now) : record.expires;
+    const isExtended = session.changed || session.renewed || (this.#refresh && this.#isDue(record, now));
+    return isExtended ? this.#expiry(record.ends, now) : record.expires;
   }
 
   /** The time by the clock of the sessions, in milliseconds since 1970. */

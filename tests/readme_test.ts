@@ -44,7 +44,7 @@ Deno.test({
           sanitizeOps: false,
           sanitizeResources: false,
           fn: async () => {
-            if (/task (start|dev)\b|dist\/session-server/.test(script)) {
+            if (/task (start|dev)\b|\bmain\.ts\b|dist\/session-server/.test(script)) {
               await stop(server);
               server = undefined;
             }

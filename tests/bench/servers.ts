@@ -18,14 +18,15 @@ export interface Subject {
 /** Thrown for a peer that cannot be had on this machine. */
 export class Missing extends Error {}
 
-/** Ours, as `deno task start` starts it, with a lifetime and a maximum that outlast the run. */
-export async function ours(dir: string): Promise<Subject> {
+/** Ours, as `deno task start` starts it, with a lifetime that outlasts the run, and room for all it makes. */
+export async function ours(dir: string, max = 10_000_000): Promise<Subject> {
   const flags = await startFlags();
   return await start(() => [Deno.execPath(), "run", ...flags, `${ROOT}main.ts`], {
+    LOG_LEVEL: "error",
     SECRET_KEY: KEY,
     SESSION_FILE_DIR: dir,
     PERMANENT_SESSION_LIFETIME: "3600",
-    SESSION_MAX: "10000000",
+    SESSION_MAX: String(max),
   });
 }
 

@@ -54,7 +54,7 @@ export interface SessionStore {
    */
   create(id: string, record: SessionRecord, replaces?: boolean): Promise<void>;
 
-  /** The session as stored now; `undefined` if it is unknown, gone, or unreadable (then it is set aside, and logged). */
+  /** The session as stored now; `undefined` if it is unknown, gone, or unreadable (which is logged). */
   read(id: string): Promise<SessionRecord | undefined>;
 
   /**

@@ -202,7 +202,7 @@ export class PostgresStore implements SessionStore {
     return count;
   }
 
-  /** Whether there are as many as there may be. Counting a million takes a tenth of a second, so it is done seldom. */
+  /** Whether there are as many as there may be. Counting takes longer the more there are, so it is done seldom. */
   async #isFull(sql: postgres.Sql): Promise<boolean> {
     const age = performance.now() - this.#countedAt;
     if (age > COUNT_AGE || (this.#total >= this.#max && age > FULL_AGE)) {

@@ -17,7 +17,7 @@ export interface SqliteStoreOptions {
   readonly now?: () => number;
 }
 
-/** How many dead sessions one step of the sweep removes at most: under a millisecond's work. */
+/** How many dead sessions one step of the sweep removes at most: few, since other requests wait meanwhile. */
 const SWEEP_SIZE = 64;
 /** How long to wait for another process without giving other requests their turn, in milliseconds. */
 const BUSY_TIMEOUT = 5;

@@ -12,7 +12,6 @@ export const kill: Scenario = {
   rounds: 200,
   async play({ dir, rounds, random }: Stage) {
     let acknowledged = 0;
-    let leftovers = 0;
     for (let round = 0; round < rounds; round++) {
       const trouble: string[] = [];
       const log = (level: string, event: string) => void (level === "info" || trouble.push(event));
@@ -28,7 +27,6 @@ export const kill: Scenario = {
       await writers[0]!.kill();
       await wait(10 * random());
       await writers[1]!.kill();
-      leftovers += filesIn(dir).filter((path) => path.endsWith(".tmp")).length;
 
       for (const [index, writer] of writers.entries()) {
         const lines = said<Line>(writer);
@@ -62,6 +60,7 @@ export const kill: Scenario = {
     }
     const corrupt = filesIn(dir).filter((path) => path.endsWith(".corrupt")).length;
     assertEquals(corrupt, 0, "unreadable records");
+    const leftovers = filesIn(dir).filter((path) => path.endsWith(".tmp")).length;
 
     // Everything goes once it is over, what the dead left behind as well.
     const later = Date.now() + 1_000_000;

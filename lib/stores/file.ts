@@ -12,6 +12,7 @@
  *
  * @module
  */
+import { existsSync } from "node:fs";
 import { Cache } from "../cache.ts";
 import { type Log, silent } from "../log.ts";
 import {
@@ -363,7 +364,8 @@ export class FileStore implements SessionStore {
       writeNew(beside, bytes, expires);
     }
     try {
-      if (isNew && lstat(path) !== undefined) throw new Error("Cannot create a session: its id is already there");
+      // Node's way makes no error of what is missing, which is nearly always so, and takes a fifth of the time.
+      if (isNew && existsSync(path)) throw new Error("Cannot create a session: its id is already there");
       Deno.renameSync(beside, path);
     } catch (error) {
       removeIfThere(beside);

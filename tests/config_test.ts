@@ -175,6 +175,13 @@ Deno.test("config: a shared store needs its address, which is not shown, as it m
 });
 
 Deno.test("config: the start task may read every setting, and no other variable", async () => {
-  const flag = (await startFlags()).find((flag) => flag.startsWith("--allow-env="));
-  assertEquals(flag?.slice("--allow-env=".length).split(","), [...SETTINGS]);
+  const flag = (await startFlags()).find((flag) => flag.startsWith("--allow-env="))!;
+  const allowed = flag.slice("--allow-env=".length).split(",");
+  const mayRead = (name: string) =>
+    allowed.some((one) => one.endsWith("*") ? name.startsWith(one.slice(0, -1)) : name === one);
+  for (const name of SETTINGS) assert(mayRead(name), name);
+  for (const one of allowed) {
+    assert(SETTINGS.some((name) => one.endsWith("*") ? name.startsWith(one.slice(0, -1)) : name === one), one);
+  }
+  for (const name of ["PATH", "HOME", "DENO_DIR", "AWS_SECRET_ACCESS_KEY"]) assert(!mayRead(name), name);
 });

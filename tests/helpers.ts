@@ -55,7 +55,7 @@ export class Browser {
 /** The flags of `deno task start`, without the program. */
 export async function startFlags(): Promise<string[]> {
   const { tasks } = JSON.parse(await Deno.readTextFile(new URL("../deno.json", import.meta.url)));
-  const flags = (tasks.start as string).match(/--[\w-]+(=[\w,./]+)?/g)!;
+  const flags = (tasks.start as string).replaceAll("'", "").match(/--[\w-]+(=[\w,./*]+)?/g)!;
   return flags.filter((flag) => !flag.startsWith("--lock"));
 }
 

@@ -10,7 +10,7 @@ const output = path(new URL("dist/session-server", root));
 const SHARED_STORES = SESSION_TYPES.filter((type) => !["filesystem", "memory", "null"].includes(type));
 
 /** What the program may do: the same as under `deno task start`. */
-const permissions = config.tasks.start.match(/--(no-prompt|allow-\S+|deny-\S+|ignore-\S+)/g)!;
+const permissions = config.tasks.start.replaceAll("'", "").match(/--(no-prompt|allow-\S+|deny-\S+|ignore-\S+)/g)!;
 
 async function compile(args: string[]): Promise<void> {
   const folder = Deno.makeTempDirSync({ prefix: "session-server-compile-" });

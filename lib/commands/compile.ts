@@ -104,7 +104,7 @@ async function pack(folder: string, modules: string[]): Promise<void> {
     FILES: files.join(" "),
     SUM: sum,
     NAME: `session-server-${sum.replace(" ", "-")}`,
-    FLAGS: permissions.join(" "),
+    FLAGS: permissions.map((flag) => `'${flag}'`).join(" "),
     LINES: String(launcher.split("\n").length),
   };
   const script = launcher.replace(/@([A-Z]+)@/g, (_, name) => values[name]!);

@@ -224,7 +224,7 @@ for (const type of [...ENGINES, "sqlite"] as const) {
       }
     }));
     try {
-      await new Promise((resolve) => setTimeout(resolve, 700));
+      for (let i = 0; i < 200 && untouched.length < 60; i++) await new Promise((resolve) => setTimeout(resolve, 50));
       await engine.kill();
       isDown = true;
       const anonymous = new Browser(server.origin);

@@ -1,6 +1,6 @@
 /** The file store: the suite, and what only files have. */
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
-import type { SessionRecord } from "../lib/store.ts";
+import { type SessionRecord, StoreFullError } from "../lib/store.ts";
 import { FileStore, type FileStoreOptions } from "../lib/stores/file.ts";
 import { failing, replacing, SAVE } from "./failing.ts";
 import { Clock, newId } from "./helpers.ts";
@@ -528,4 +528,31 @@ test("a sweep that fails is said, and the next one goes on", async ({ dir, store
   assert(!logged.join().includes(id.slice(2)));
   await sweepAll(store, clock);
   assertEquals(filesIn(dir), []);
+});
+
+test("a count that was estimated is right before the maximum is reached", async ({ dir, open, clock }) => {
+  // Enough files for the store to stop counting them one by one, and unlike what random ids make of them: the folders
+  // that are counted first hold more than their share.
+  const before = 10_240;
+  for (let n = 0; n < before; n++) {
+    const shard = `${dir}/${(n % 250).toString(16).padStart(2, "0")}`;
+    if (n < 256) Deno.mkdirSync(`${dir}/${n.toString(16).padStart(2, "0")}`, { recursive: true });
+    const path = `${shard}/${newId().slice(2)}.json`;
+    Deno.writeTextFileSync(path, '{"version":1,"created":0,"ends":9e15,"data":{}}');
+    Deno.utimeSync(path, new Date(), new Date(clock.time + MINUTE));
+  }
+  const max = 21_000;
+  const store = open({ max });
+  let made = 0;
+  try {
+    for (; made <= max; made++) {
+      await store.create(newId(), record(clock, made));
+      store.sweep();
+      if (made % 100 === 0) await new Promise((resolve) => setTimeout(resolve, 1));
+    }
+  } catch (error) {
+    assert(error instanceof StoreFullError, String(error));
+  }
+  await store.close();
+  assertEquals(before + made, max);
 });

@@ -25,6 +25,18 @@ import {
   type SessionStore,
   StoreFullError,
 } from "../store.ts";
+import {
+  isMissing,
+  isSame,
+  list,
+  lstat,
+  makeDir,
+  removeIfThere,
+  type Stat,
+  tryLocked,
+  tryOutLock,
+  writeNew,
+} from "./file_calls.ts";
 
 /** What a {@linkcode FileStore} is made of. */
 export interface FileStoreOptions {
@@ -59,7 +71,7 @@ const DELETIONS_PER_TURN = 4;
 const COUNTING_TURN = 4;
 /**
  * How many files to have counted before the other shards are taken to hold as many each, their names being random, as
- * long as that leaves half the maximum free. Before the other half is used, the sweep has listed every shard.
+ * long as that leaves half the maximum free. When the other half begins to be used, all are counted.
  */
 const COUNTED_ENOUGH = 10_000;
 /** How often at most, in milliseconds, a refusal for lack of space has the whole folder swept. */
@@ -78,18 +90,6 @@ const NAME = /^[0-9a-f]{30}\.json$/;
 interface Cached {
   readonly record: SessionRecord;
   readonly stat: Stat;
-}
-
-/**
- * What tells one state of a file from another. Every change of content makes a new file, and a file system soon gives
- * the number of a removed one to the next: only number and birth together name a file, and only once its birth is far
- * enough in the past that no later file can share it.
- */
-interface Stat {
-  readonly ino: number | null;
-  readonly birth: number | undefined;
-  readonly size: number;
-  readonly mtime: number;
 }
 
 /**
@@ -127,6 +127,7 @@ export class FileStore implements SessionStore {
   #counts = new Map<string, number>();
   #total = 0;
   #counted: Promise<void> | undefined;
+  #isEstimated = false;
 
   #names: Generator<{ shard: string; name: string }, undefined> | undefined;
   #sweeping: Promise<void> | undefined;
@@ -179,6 +180,7 @@ export class FileStore implements SessionStore {
 
   async create(id: string, record: SessionRecord, replaces = false): Promise<void> {
     const path = this.#path(id);
+    if (this.#isEstimated && this.#total > this.#max / 2) this.#counted = undefined;
     await this.#count();
     if (this.#total >= this.#max && !replaces) {
       if (this.#now() - this.#lastFullSweep >= FULL_SWEEP) {
@@ -425,12 +427,17 @@ export class FileStore implements SessionStore {
     // Made once, here: if it vanishes later, another in its place would hide what comes back with it.
     Deno.mkdirSync(this.#dir, { recursive: true, mode: 0o700 });
     let start = performance.now();
+    let counted = 0;
+    const mayEstimate = !this.#isEstimated;
+    this.#isEstimated = false;
     const shards = list(this.#dir).filter((name) => SHARD.test(name));
     for (const [index, shard] of shards.entries()) {
       this.#listShard(shard);
-      const average = this.#total / (index + 1);
-      if (this.#total >= COUNTED_ENOUGH && average * shards.length < this.#max / 2) {
+      counted += this.#counts.get(shard)!;
+      const average = counted / (index + 1);
+      if (mayEstimate && counted >= COUNTED_ENOUGH && average * shards.length < this.#max / 2) {
         for (const other of shards.slice(index + 1)) this.#setCount(other, Math.round(average));
+        this.#isEstimated = true;
         return;
       }
       if (performance.now() - start < COUNTING_TURN) continue;
@@ -530,97 +537,6 @@ export class FileStore implements SessionStore {
 }
 
 const encoder = new TextEncoder();
-
-/** Runs `work` while holding the lock of the file that `path` names. */
-function tryLocked<T>(path: string, work: () => T): { result: T | "corrupt" | undefined } | "busy" {
-  while (true) {
-    // Looked at first, because opening a pipe would wait for its other end.
-    const stat = lstat(path);
-    if (stat === undefined) return { result: undefined };
-    if (!stat.isFile) return { result: "corrupt" };
-    let file: Deno.FsFile;
-    try {
-      file = Deno.openSync(path, { read: true });
-    } catch (error) {
-      if (isMissing(error)) continue;
-      throw error;
-    }
-    try {
-      if (!file.tryLockSync(true)) return "busy";
-      // Between the opening and the lock, another process may have put a new file there, or removed it.
-      if (file.statSync().ino !== lstat(path)?.ino) continue;
-      return { result: work() };
-    } finally {
-      file.close();
-    }
-  }
-}
-
-function tryOutLock(path: string): void {
-  try {
-    tryLocked(path, () => {});
-  } catch (error) {
-    throw new Error(`Files cannot be locked: needed a local file system, received "${(error as Error).message}"`);
-  }
-}
-
-function writeNew(path: string, bytes: Uint8Array, mtime: number): void {
-  const file = Deno.openSync(path, { write: true, createNew: true, mode: 0o600 });
-  try {
-    for (let done = 0; done < bytes.length;) done += file.writeSync(bytes.subarray(done));
-    file.utimeSync(new Date(), new Date(mtime));
-  } catch (error) {
-    removeIfThere(path);
-    throw error;
-  } finally {
-    file.close();
-  }
-}
-
-/** The state of what a name stands for, links not followed; `undefined` if there is nothing. */
-function lstat(path: string): (Stat & { isFile: boolean }) | undefined {
-  try {
-    const { ino, birthtime, size, mtime, isFile } = Deno.lstatSync(path);
-    return { ino, birth: birthtime?.getTime(), size, mtime: mtime?.getTime() ?? 0, isFile };
-  } catch (error) {
-    if (isMissing(error)) return undefined;
-    throw error;
-  }
-}
-
-function isSame(a: Stat, b: Stat): boolean {
-  return a.ino === b.ino && a.birth === b.birth && a.mtime === b.mtime && a.size === b.size;
-}
-
-function isMissing(error: unknown): boolean {
-  return error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory;
-}
-
-function makeDir(path: string): void {
-  try {
-    Deno.mkdirSync(path, { mode: 0o700 });
-  } catch (error) {
-    if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
-  }
-}
-
-function removeIfThere(path: string): void {
-  try {
-    Deno.removeSync(path);
-  } catch {
-    // Gone already, or the next sweep's.
-  }
-}
-
-/** The names in a folder; none if it is not there. In one go: asynchronously it would take four times as long. */
-function list(dir: string): string[] {
-  try {
-    return Array.from(Deno.readDirSync(dir), ({ name }) => name);
-  } catch (error) {
-    if (isMissing(error)) return [];
-    throw error;
-  }
-}
 
 function parse(text: string, expires: number): SessionRecord | "corrupt" {
   let value: unknown;

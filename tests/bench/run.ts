@@ -1,10 +1,11 @@
 /**
  * The measurements of the README's "Speed", as a table: `deno task bench`. Options: `--rounds=5`, `--seconds=3`, and
- * `--only=` with some of user, anonymous, add, million, sweep, start.
+ * `--only=` with some of user, anonymous, add, million, sweep, start, stores.
  */
 import { addActive, countSessions, fill } from "./folders.ts";
 import { load, type Result, tool } from "./load.ts";
-import { bare, empty, express, flask, hono, Missing, ours, type Subject, versions } from "./servers.ts";
+import { Engine, type EngineType } from "../stores/engines.ts";
+import { bare, empty, express, flask, hono, Missing, ours, oursOn, type Subject, versions } from "./servers.ts";
 
 const options = readOptions();
 const folder = await Deno.makeTempDir({ prefix: "session-bench-" });
@@ -37,6 +38,7 @@ try {
   if (options.only.includes("million")) await measureMillion();
   if (options.only.includes("sweep")) await measureSweep();
   if (options.only.includes("start")) await measureStart();
+  if (options.only.includes("stores")) await measureStores();
   await print();
 } finally {
   // Only now: on some file systems, making files is slow where many were just removed.
@@ -213,6 +215,49 @@ async function measureStart(): Promise<void> {
   });
 }
 
+/** What each shared store costs beside the file store, on an engine of its own on this machine. */
+async function measureStores(): Promise<void> {
+  const file = await ours(await subfolder("stores"));
+  const fileCookie = await register(file);
+  for (const type of ["sqlite", "redis", "postgres", "memcached"] as const) {
+    const what = ["`GET /`, registered", "`POST /add`, new visitor"] as const;
+    let engine: Engine | undefined;
+    try {
+      engine = type === "sqlite" ? undefined : await startEngine(type);
+      const url = engine?.url ?? `sqlite:${folder}/sessions.db`;
+      const subject = await oursOn(type, url);
+      const pages = [
+        contender(type, subject, { cookies: [await register(subject)] }),
+        contender("filesystem", file, { cookies: [fileCookie] }),
+      ];
+      const form = "username=alice";
+      const forms = [
+        contender(type, subject, { form, path: "/add" }),
+        contender("filesystem", file, { form, path: "/add" }),
+      ];
+      for (const [index, contenders] of [pages, forms].entries()) {
+        await inTurn(contenders);
+        addRates(`${what[index]}, \`SESSION_TYPE=${type}\``, contenders, [undefined]);
+      }
+      await stop([subject]);
+    } catch (error) {
+      if (!(error instanceof Missing)) throw error;
+      rows.push(missing(`\`SESSION_TYPE=${type}\``, "filesystem", "", error.message));
+    } finally {
+      await engine?.[Symbol.asyncDispose]();
+    }
+  }
+  await stop([file]);
+}
+
+async function startEngine(type: EngineType): Promise<Engine> {
+  try {
+    return await Engine.start(type);
+  } catch {
+    throw new Missing(`a server for ${type} cannot be started here`);
+  }
+}
+
 function contender(
   name: string,
   { origin }: Subject,
@@ -319,7 +364,7 @@ async function print(): Promise<void> {
 
 function readOptions(): { rounds: number; seconds: number; only: string[] } {
   const given = new Map(Deno.args.map((argument) => argument.replace(/^--/, "").split("=") as [string, string]));
-  const all = "user,anonymous,add,million,sweep,start";
+  const all = "user,anonymous,add,million,sweep,start,stores";
   const only = (given.get("only") ?? all).split(",");
   const rounds = Number(given.get("rounds") ?? 5);
   const seconds = Number(given.get("seconds") ?? 3);

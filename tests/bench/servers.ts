@@ -30,6 +30,20 @@ export async function ours(dir: string, max = 10_000_000): Promise<Subject> {
   });
 }
 
+/** Ours with a shared store, as `deno task start` starts it. */
+export async function oursOn(type: string, url: string): Promise<Subject> {
+  const lock = type === "sqlite" ? [] : [`--lock=${ROOT}lib/stores/${type}.lock`];
+  const flags = await startFlags();
+  return await start(() => [Deno.execPath(), "run", ...lock, ...flags, `${ROOT}main.ts`], {
+    LOG_LEVEL: "error",
+    SECRET_KEY: KEY,
+    SESSION_TYPE: type,
+    SESSION_URL: url,
+    PERMANENT_SESSION_LIFETIME: "3600",
+    SESSION_MAX: "10000000",
+  });
+}
+
 /** A bare Deno.serve that answers `page`, and writes `record` for each POST. */
 export async function bare(folder: string, page: string, record: string, headers?: Headers): Promise<Subject> {
   const pageFile = await Deno.makeTempFile({ dir: folder });

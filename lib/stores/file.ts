@@ -73,7 +73,7 @@ const COUNTING_TURN = 4;
  * How many files to have counted before the other shards are taken to hold as many each, their names being random, as
  * long as that leaves half the maximum free. When the other half begins to be used, all are counted.
  */
-const COUNTED_ENOUGH = 10_000;
+const COUNTED_ENOUGH = 2000;
 /** How often at most, in milliseconds, a refusal for lack of space has the whole folder swept. */
 const FULL_SWEEP = 10_000;
 /** How long after its making, in milliseconds, a file is kept in memory: some ticks of the kernel's clock. */

@@ -145,6 +145,12 @@ Deno.test("sessions: an answer with immutable headers gets its cookie too", asyn
   assertEquals(response.headers.getSetCookie().length, 1);
 });
 
+Deno.test("sessions: a wrapped handler is given what else the server passes along", async () => {
+  const { sessions } = site();
+  const handler = sessions.wrap((_request, _open, info: { remote: string }) => new Response(info.remote));
+  assertEquals(await (await handler(new Request("http://localhost/"), { remote: "127.0.0.1" })).text(), "127.0.0.1");
+});
+
 Deno.test("sessions: a handler that throws stores nothing", async () => {
   const { browser, calls, visit } = site();
   const fails: Act = (session) => {

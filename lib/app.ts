@@ -1,5 +1,5 @@
 /** The app: the route table, the order in which a request is checked, and the one place where errors become answers. */
-import { type Answer, HttpError, PAGE } from "./http.ts";
+import { type Answer, HOME, HttpError, PAGE } from "./http.ts";
 import { type Log, silent } from "./log.ts";
 import { add, addForm, type Handler, home, remove, type Visitor } from "./pages.ts";
 import { hostsOf, isCrossSite, pathOf, securityHeaders } from "./protection.ts";
@@ -35,7 +35,8 @@ export function createApp(options: AppOptions): (request: Request) => Promise<Re
   const { sessions, origin, log = silent } = options;
   const hosts = origin === undefined ? undefined : hostsOf(origin);
   const security = securityHeaders(options.https ?? origin?.startsWith("https:") ?? false);
-  const pageHeaders = new Headers([...Object.entries(PAGE), ...security]);
+  // What a `Headers` holds was checked when it was made; a list is checked whenever it is used.
+  const prepared = new Map([PAGE, HOME].map((own) => [own, new Headers([...Object.entries(own), ...security])]));
 
   const routes: Record<string, Record<string, Handler>> = {
     "/": { GET: home(sessions) },
@@ -78,10 +79,10 @@ export function createApp(options: AppOptions): (request: Request) => Promise<Re
   }
 
   function respond({ status, body, headers }: Answer, cookie?: string): Response {
-    // What a `Headers` holds was checked when it was made. Any other list, and any change, is checked anew.
-    if (headers === PAGE && cookie === undefined) return new Response(body, { status, headers: pageHeaders });
-    const more: [string, string][] = cookie === undefined ? [] : [["set-cookie", cookie]];
-    return new Response(body, { status, headers: [...Object.entries(headers), ...more, ...security] });
+    const all = prepared.get(headers) ?? [...Object.entries(headers), ...security];
+    const response = new Response(body, { status, headers: all });
+    if (cookie !== undefined) response.headers.append("set-cookie", cookie);
+    return response;
   }
 
   return async (request) => {

@@ -38,10 +38,11 @@ const decoder = new TextDecoder();
 /** How long a form may take to arrive, in milliseconds. */
 export const FORM_DEADLINE = 10_000;
 
-/** Sends the browser to `path` with a GET, after a POST (RFC 9110, section 15.4.4). */
-export function seeOther(path: string): Answer {
-  return { status: 303, body: null, headers: { location: path, ...PERSONAL } };
-}
+/** The headers of an answer that sends the browser home. Nothing of a request ever gets into them. */
+export const HOME: Answer["headers"] = { location: "/", ...PERSONAL };
+
+/** Sends the browser to the home page with a GET, after a POST (RFC 9110, section 15.4.4). */
+export const goHome: Answer = { status: 303, body: null, headers: HOME };
 
 /**
  * Reads a form from a request, and never more of it than a form may take.

@@ -1,5 +1,5 @@
 /** Pages: what the three pages do, as handlers. */
-import { type Answer, PAGE, readForm, seeOther } from "./http.ts";
+import { type Answer, goHome, PAGE, readForm } from "./http.ts";
 import { isCrossSite, isPrefetch } from "./protection.ts";
 import type { OpenSession, SessionManager } from "./sessions.ts";
 import { renderAddUsername, renderHome } from "./views.ts";
@@ -52,7 +52,7 @@ export async function add(request: Request, open: OpenSession<Visitor>): Promise
   session.set("user", username);
   session.set("greet", `Successfully registered username - ${username}.`);
   session.renew();
-  return seeOther("/");
+  return goHome;
 }
 
 /** `POST /remove` and `GET /remove`: forgets the name. */
@@ -70,7 +70,7 @@ export function remove(origin: string | undefined): Handler {
         session.renew();
       }
     }
-    return seeOther("/");
+    return goHome;
   };
 }
 

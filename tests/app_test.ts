@@ -61,6 +61,18 @@ Deno.test("POST /add: registers the name, greets and offers to log out", async (
   assert(!html.includes("Register First"));
 });
 
+Deno.test("POST /add: the answer has one cookie, whoever came before", async () => {
+  const { newBrowser } = serve();
+  const cookies = new Set<string>();
+  for (let visitor = 0; visitor < 3; visitor++) {
+    const browser = newBrowser();
+    await browser.post("/add", { username: "Ada" });
+    assertEquals(browser.setCookies.length, 1);
+    cookies.add(browser.cookie);
+  }
+  assertEquals(cookies.size, 3);
+});
+
 Deno.test("POST /add: a multipart form will do", async () => {
   const { browser } = serve();
   const form = new FormData();

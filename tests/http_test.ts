@@ -1,6 +1,6 @@
 /** Reading a form: what is taken, what is refused with which status, and that no more is read than a form may take. */
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { HttpError, MAX_FORM_BYTES, readForm, seeOther } from "../lib/http.ts";
+import { goHome, HttpError, MAX_FORM_BYTES, readForm } from "../lib/http.ts";
 
 const FORM = "application/x-www-form-urlencoded";
 const MULTIPART = "multipart/form-data; boundary=b";
@@ -39,9 +39,12 @@ function part(disposition: string, value = "Ada"): string {
   return `--b\r\nContent-Disposition: form-data; ${disposition}\r\n\r\n${value}\r\n`;
 }
 
-Deno.test("http: seeOther() sends the browser to the path it was given", () => {
-  const { status, headers, body } = seeOther("/");
-  assertEquals([status, headers.location, body], [303, "/", null]);
+Deno.test("http: goHome sends the browser to the home page, and is not for caches", () => {
+  assertEquals(goHome, {
+    status: 303,
+    body: null,
+    headers: { location: "/", vary: "Cookie", "cache-control": "no-store" },
+  });
 });
 
 Deno.test("http: a form is read in either encoding, however its type is spelled", async () => {

@@ -174,9 +174,11 @@ export const corrupt: Scenario = {
         const cookie = browser.cookies.get("session")!;
         const path = fileOf(data, cookie);
         await Deno.remove(path);
-        await makeIt(path);
-        // As long as its record would have lived, or the sweep may come first.
-        if ((await Deno.lstat(path)).isFile) await Deno.utime(path, Date.now() / 1000, Date.now() / 1000 + 3600);
+        // Put in its place with a time at which its record would have lived, or the sweep may come first.
+        const beside = `${path}.making`;
+        await makeIt(beside);
+        if ((await Deno.lstat(beside)).isFile) await Deno.utime(beside, Date.now() / 1000, Date.now() / 1000 + 3600);
+        await Deno.rename(beside, path);
         const page = await browser.request("/");
         assertEquals(page.status, 200, kind);
         assert((await page.text()).includes(STRANGER), kind);

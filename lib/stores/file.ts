@@ -1,5 +1,5 @@
 /**
- * FileStore: each session a JSON file, safe for several processes over one folder; the only file access of the library.
+ * FileStore: each session a JSON file, safe for several processes over one folder.
  *
  * A session is `<dir>/<2 hex>/<rest>.json`. Its idle limit is the mtime of the file, so that using a session writes
  * nothing into it and finding the dead ones opens none. The protocol:

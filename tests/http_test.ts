@@ -111,12 +111,17 @@ Deno.test("http: of a form declared too long, nothing is read", async () => {
   }
 });
 
-Deno.test("http: of a streamed form that is too long, no more is read than it takes to know, whatever it declared", async () => {
-  for (const headers of [{}, { "content-length": "5" }, { "content-length": "-1" }, { "content-length": "x" }]) {
+Deno.test("http: of a form of undeclared length that is too long, no more is read than it takes to know", async () => {
+  for (const headers of [{}, { "content-length": "-1" }, { "content-length": "x" }]) {
     const { body, seen } = stream(100_000, new Uint8Array(1024));
     assertEquals(await status(post(body, FORM, headers as Record<string, string>)), 413);
     assertEquals([seen.pulled, seen.cancelled], [17, true]);
   }
+});
+
+Deno.test("http: a form that is longer than it declared is answered 413 if it is too long", async () => {
+  const { body } = stream(17, new Uint8Array(1024));
+  assertEquals(await status(post(body, FORM, { "content-length": "5" })), 413);
 });
 
 Deno.test("http: one chunk much longer than a form may be is answered 413", async () => {
@@ -131,20 +136,24 @@ Deno.test("http: a form that arrives too slowly is answered 408, and the rest of
   await new Promise((resolve) => setTimeout(resolve, 30)); // The chunk under way.
 });
 
-Deno.test("http: a form that never arrives is answered 408", async () => {
-  const body = new ReadableStream({ pull: () => new Promise(() => {}) });
-  assertEquals(await status(post(body), 50), 408);
+Deno.test("http: a form that never arrives is answered 408, whether or not its length was declared", async () => {
+  for (const headers of [{}, { "content-length": "5" }]) {
+    const body = new ReadableStream({ pull: () => new Promise(() => {}) });
+    assertEquals(await status(post(body, FORM, headers as Record<string, string>), 50), 408);
+  }
 });
 
 Deno.test("http: a form whose sender goes away is answered 400", async () => {
-  let pulled = 0;
-  const body = new ReadableStream({
-    pull(controller) {
-      if (pulled++ === 0) controller.enqueue(new Uint8Array(9));
-      else controller.error(new TypeError("connection closed before message completed"));
-    },
-  });
-  assertEquals(await status(post(body)), 400);
+  for (const headers of [{}, { "content-length": "15" }]) {
+    let pulled = 0;
+    const body = new ReadableStream({
+      pull(controller) {
+        if (pulled++ === 0) controller.enqueue(new Uint8Array(9));
+        else controller.error(new TypeError("connection closed before message completed"));
+      },
+    });
+    assertEquals(await status(post(body, FORM, headers as Record<string, string>)), 400);
+  }
 });
 
 Deno.test("http: a hostile multipart form is read or refused with a status, and nothing else", async () => {

@@ -167,7 +167,8 @@ export class Session<Data extends object = Record<string, Json>> {
     if (this.#ended) return;
     const next: Record<string, Json> = Object.assign(Object.create(null), this.#data);
     change(next);
-    this.#data = freeze(next);
+    // The values are frozen already.
+    this.#data = Object.freeze(next);
     this.#changes.push(change);
   }
 }

@@ -165,8 +165,10 @@ export class SessionManager<Data extends object = Record<string, never>> {
 
   #store: SessionStore;
   #signer: Signer;
-  #cookie: Required<Omit<CookieOptions, "domain">> & Pick<CookieOptions, "domain">;
   #prefix: string;
+  // What follows the value in the Set-Cookie header: of a session's cookie, and of one to be forgotten.
+  #attributes: string;
+  #forgetting: string;
   #idle: number;
   #absolute: number;
   #refresh: boolean;
@@ -183,7 +185,7 @@ export class SessionManager<Data extends object = Record<string, never>> {
    */
   constructor(options: SessionOptions) {
     this.#store = options.store;
-    this.#cookie = {
+    const cookie: Cookie = {
       name: "session",
       path: "/",
       httpOnly: true,
@@ -192,13 +194,16 @@ export class SessionManager<Data extends object = Record<string, never>> {
       partitioned: false,
       ...options.cookie,
     };
-    checkCookie(this.#cookie);
-    this.#prefix = `${this.#cookie.name}=`;
-    this.#signer = new Signer(options.keys, `session id\0${this.#cookie.name}`);
+    checkCookie(cookie);
+    this.#prefix = `${cookie.name}=`;
+    this.#signer = new Signer(options.keys, `session id\0${cookie.name}`);
     this.#idle = milliseconds("idle", options.idle ?? 1800);
     this.#absolute = milliseconds("absolute", options.absolute ?? 43_200);
     this.#refresh = options.refresh ?? true;
     this.#permanent = options.permanent ?? true;
+    const maxAge = Math.ceil(Math.min(this.#idle, this.#absolute) / 1000);
+    this.#attributes = attributesOf(this.#permanent ? { ...cookie, maxAge } : cookie);
+    this.#forgetting = attributesOf({ ...cookie, maxAge: 0, expires: new Date(0) });
     this.#log = options.log ?? silent;
     this.#now = options.now ?? Date.now;
   }
@@ -430,17 +435,7 @@ export class SessionManager<Data extends object = Record<string, never>> {
   }
 
   #setCookie(id: string): string {
-    const headers = new Headers();
-    const { domain, ...cookie } = this.#cookie;
-    const life = id === "" ? 0 : Math.ceil(Math.min(this.#idle, this.#absolute) / 1000);
-    setCookie(headers, {
-      ...cookie,
-      value: id === "" ? "" : this.#signer.sign(id),
-      ...(domain === undefined ? {} : { domain }),
-      ...(this.#permanent || id === "" ? { maxAge: life } : {}),
-      ...(id === "" ? { expires: new Date(0) } : {}),
-    });
-    return headers.getSetCookie()[0]!;
+    return this.#prefix + (id === "" ? this.#forgetting : this.#signer.sign(id) + this.#attributes);
   }
 
   async #try<T>(verb: string, answer: Promise<T>): Promise<T> {
@@ -466,23 +461,23 @@ export class SessionManager<Data extends object = Record<string, never>> {
   }
 }
 
-interface Cookie {
-  name: string;
-  value: string;
-  expires?: Date;
-  maxAge?: number;
-  domain?: string;
-  path: string;
-  secure: boolean;
-  httpOnly: boolean;
-  sameSite: "Strict" | "Lax" | "None";
-  partitioned: boolean;
+type Cookie = Required<Omit<CookieOptions, "domain">> & Pick<CookieOptions, "domain">;
+
+const setCookie: (
+  headers: Headers,
+  cookie: Cookie & { value: string; maxAge?: number; expires?: Date },
+) => void = stdSetCookie;
+
+/** What follows the value in a `Set-Cookie` header. */
+function attributesOf(cookie: Cookie & { maxAge?: number; expires?: Date }): string {
+  const headers = new Headers();
+  // It changes its argument for a name that starts with "__Host-", so it always gets a fresh one.
+  setCookie(headers, { ...cookie, value: "" });
+  return headers.getSetCookie()[0]!.slice(`${cookie.name}=`.length);
 }
 
-// It changes its argument for a name that starts with "__Host-", so it always gets a fresh one.
-const setCookie: (headers: Headers, cookie: Cookie) => void = stdSetCookie;
-
-function checkCookie({ name, domain, path, secure, sameSite, partitioned }: Omit<Cookie, "value" | "httpOnly">): void {
+function checkCookie(cookie: Cookie): void {
+  const { name, domain, path, secure, sameSite, partitioned } = cookie;
   const wrong = (needed: string) => new TypeError(`Cannot use session cookie "${name}": ${needed}`);
   // RFC 6265, section 4.1.1, by way of RFC 9110's token.
   if (!/^[A-Za-z0-9!#$%&'*+.^_`|~-]+$/.test(name) || name.length > MAX_NAME_LENGTH) {
@@ -496,16 +491,7 @@ function checkCookie({ name, domain, path, secure, sameSite, partitioned }: Omit
   if (sameSite === "None" && !secure) throw wrong('"sameSite" None needs "secure"');
   if (partitioned && !secure) throw wrong('"partitioned" needs "secure"');
   try {
-    setCookie(new Headers(), {
-      name,
-      value: "",
-      path,
-      secure,
-      sameSite,
-      partitioned,
-      httpOnly: true,
-      ...(domain === undefined ? {} : { domain }),
-    });
+    attributesOf(cookie);
   } catch (cause) {
     throw wrong(cause instanceof Error ? cause.message : "its attributes must fit a Set-Cookie header");
   }

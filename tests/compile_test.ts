@@ -67,7 +67,7 @@ function testPacked(name: string, run: (place: Place) => Promise<void>, needed =
 }
 
 test("does its whole work alone in an empty folder, with nothing in its environment", async (place) => {
-  const server = await place.start({ PERMANENT_SESSION_LIFETIME: "1" });
+  const server = await place.start({ PERMANENT_SESSION_LIFETIME: "2" });
   const browser = new Browser(server.origin);
   assertStringIncludes(await browser.get("/"), "You Need to Register First!");
   assertEquals(browser.setCookies, []);
@@ -82,7 +82,7 @@ test("does its whole work alone in an empty folder, with nothing in its environm
   assertEquals(await browser.post("/remove"), 303);
   assertStringIncludes(await browser.get("/"), "Username Removed from Session Storage.");
   assertEquals(await browser.post("/add", { username: "Ada" }), 303);
-  await new Promise((resolve) => setTimeout(resolve, 1100));
+  await new Promise((resolve) => setTimeout(resolve, 2100));
   assertStringIncludes(await browser.get("/"), "You Need to Register First!");
   assertEquals(await browser.get("/healthz"), "ok");
   assertEquals(await server.stop(), 0);

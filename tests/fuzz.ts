@@ -139,12 +139,14 @@ export function bytes(text: string): Uint8Array<ArrayBuffer> {
  * @param port The server's port on 127.0.0.1.
  * @param sent What to send, a character a byte.
  * @param wait How long to read, in milliseconds, if the server does not close the connection.
+ * @param isAll Whether to tell the server that no more will come.
  * @returns What came back, a character a byte, and whether the server closed the connection.
  */
 export async function exchange(
   port: number,
   sent: string,
   wait = 5000,
+  isAll = false,
 ): Promise<{ text: string; status: number; closed: boolean }> {
   const connection = await Deno.connect({ hostname: "127.0.0.1", port });
   let text = "";
@@ -155,6 +157,7 @@ export async function exchange(
   }, wait);
   try {
     for (let rest = bytes(sent); rest.length > 0;) rest = rest.subarray(await connection.write(rest));
+    if (isAll) await connection.closeWrite();
     for await (const chunk of connection.readable) text += String.fromCharCode(...chunk);
   } catch {
     // The server reset the connection, or it took too long.

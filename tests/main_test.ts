@@ -61,14 +61,14 @@ Deno.test("server: registers, greets and forgets; keeps sessions and its key ove
 
 Deno.test("server: a visitor is forgotten after the lifetime, kept by use, and the file goes with later requests", async () => {
   await withFolder(async (dir) => {
-    await withServer({ SESSION_FILE_DIR: dir, PERMANENT_SESSION_LIFETIME: "2" }, async (server) => {
+    await withServer({ SESSION_FILE_DIR: dir, PERMANENT_SESSION_LIFETIME: "3" }, async (server) => {
       const browser = new Browser(server.origin);
       await browser.post("/add", { username: "Ada" });
       for (let i = 0; i < 3; i++) {
         await wait(1200);
         assert((await browser.get("/")).includes("Hi, Ada!"), `use ${i}`);
       }
-      await wait(2100);
+      await wait(3100);
       assert((await browser.get("/")).includes("Register First"));
       const stranger = new Browser(server.origin);
       let left = 1;

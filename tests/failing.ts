@@ -14,9 +14,15 @@ function isWrite([, options]: unknown[]): boolean {
   return (options as Deno.OpenOptions).write === true;
 }
 
-/** The calls of a save, in their order; the first is made only for the first session of a folder. */
-export const SAVE: readonly Call[] = [
+/** The calls that store a new session, in their order; the first is made only for the first session of a folder. */
+export const CREATE: readonly Call[] = [
   { name: "make the folder", target: Deno, method: "mkdirSync" },
+  { name: "make the file", target: Deno, method: "writeFile" },
+  { name: "give it its end", target: Deno, method: "utimeSync" },
+];
+
+/** The calls that store a session anew, in their order. */
+export const UPDATE: readonly Call[] = [
   { name: "make the file", target: Deno, method: "openSync", fails: isWrite },
   { name: "write", target: Deno.FsFile.prototype, method: "writeSync" },
   { name: "set the time", target: Deno.FsFile.prototype, method: "utimeSync" },

@@ -2,7 +2,7 @@
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { type SessionRecord, StoreFullError } from "../lib/store.ts";
 import { FileStore, type FileStoreOptions } from "../lib/stores/file.ts";
-import { failing, replacing, SAVE } from "./failing.ts";
+import { CREATE, failing, replacing, UPDATE } from "./failing.ts";
 import { Clock, newId } from "./helpers.ts";
 import { testStore } from "./store_suite.ts";
 
@@ -106,7 +106,7 @@ test("its try-out makes the folder, leaves nothing in it, and says if others can
 
 test("its try-out fails where files cannot be made, or not be locked", async ({ dir, store }) => {
   const lock = { name: "lock", target: Deno.FsFile.prototype, method: "tryLockSync" };
-  for (const call of [...SAVE.filter(({ name }) => !["write", "rename"].includes(name)), lock]) {
+  for (const call of [CREATE[0]!, ...UPDATE.filter(({ name }) => !["write", "rename"].includes(name)), lock]) {
     await failing(call, "No locks available (os error 37)", async () => {
       await assertRejects(() => Promise.try(() => store.check()), Error, "No locks available");
     });
@@ -181,32 +181,92 @@ for (const [what, make] of Object.entries(corrupt)) {
 test("a corrupt record that cannot be put aside is no session, and nothing fails", async ({ dir, store, logged, create }) => {
   const id = await create();
   await Deno.writeTextFile(pathOf(dir, id), "");
-  await failing(SAVE.at(-1)!, "Read-only file system (os error 30)", async () => {
+  await failing(UPDATE.at(-1)!, "Read-only file system (os error 30)", async () => {
     assertEquals(await store.read(id), undefined);
   });
   assertStringIncludes(logged.join(), "could not be put aside");
   assert(!logged.join().includes(id.slice(2)));
 });
 
-test("a save that fails at any step leaves the old value and nothing else, and says so without an id", async (place) => {
+test("an update that fails at any step leaves the old value and nothing else, and says so without an id", async (place) => {
   const { dir, store, clock, create } = place;
   const id = await create(1);
-  for (const step of SAVE) {
+  const update = () => store.update(id, () => ({ n: 2 }), clock.time + 2 * MINUTE);
+  for (const step of UPDATE) {
     await failing(step, "No space left on device (os error 28)", async () => {
-      const made = id.startsWith("00") ? `11${id.slice(2)}` : `00${id.slice(2)}`;
-      const ofCreate = await assertRejects(() => store.create(made, record(clock)), Error, "No space left on device");
-      assert(!ofCreate.message.includes(made.slice(2)), ofCreate.message);
-      assertEquals(await store.read(made), undefined);
-      if (step.method !== "mkdirSync") {
-        const update = () => store.update(id, () => ({ n: 2 }), clock.time + 2 * MINUTE);
-        const ofUpdate = await assertRejects(update, Error, "No space left on device");
-        assert(!ofUpdate.message.includes(id.slice(2)), ofUpdate.message);
-      }
+      const error = await assertRejects(update, Error, "No space left on device");
+      assert(!error.message.includes(id.slice(2)), error.message);
     });
     assertEquals((await store.read(id))?.data, { n: 1 }, step.name);
     assertEquals(filesIn(dir), [`${id.slice(0, 2)}/${id.slice(2)}.json`], step.name);
   }
-  assert(await store.update(id, () => ({ n: 2 }), clock.time + MINUTE));
+  assertEquals((await update())?.data, { n: 2 });
+});
+
+test("a create that fails at any step leaves nothing, and says so without an id", async ({ dir, store, clock }) => {
+  const id = newId();
+  const create = () => store.create(id, record(clock));
+  const fails = async (step?: string) => {
+    const error = await assertRejects(create, Error, "No space left on device");
+    assert(!error.message.includes(id.slice(2)), error.message);
+    assertEquals(filesIn(dir), [], step);
+    assertEquals(await store.read(id), undefined, step);
+  };
+  store.check();
+  for (const step of CREATE) {
+    await failing(step, "No space left on device (os error 28)", () => fails(step.name));
+  }
+  await replacing(Deno, "writeFile", (original) => async (path, bytes: Uint8Array, options) => {
+    await original(path, bytes.subarray(0, 5), options);
+    throw new Error(`No space left on device (os error 28): writefile '${path}'`);
+  }, () => fails("the disk is full in the middle of it"));
+  await create();
+  assertEquals((await store.read(id))?.data, { n: 0 });
+});
+
+test("a file that is being made is not listed, swept or put aside; one whose maker died goes in time", async (place) => {
+  const { dir, store, clock, create, logged } = place;
+  const id = await create(1);
+  await store.touch(id, clock.time + 60 * MINUTE);
+  for (const content of ["", '{"vers', good]) {
+    await Deno.writeTextFile(`${dir}/${id.slice(0, 2)}/${newId().slice(2)}.json`, content);
+  }
+  const listed = async () => (await Array.fromAsync(store.list())).map(([id]) => id);
+  assertEquals(await listed(), [id]);
+  await sweepAll(store, clock);
+  assertEquals([filesIn(dir).length, await listed(), logged], [4, [id], []]);
+  clock.time += MINUTE;
+  await sweepAll(store, clock);
+  assertEquals([filesIn(dir).length, await listed()], [1, [id]]);
+});
+
+test("a new session that another process's sweep took for a dead one's is not called stored", async (place) => {
+  const { dir, store, clock } = place;
+  await replacing(Deno, "utimeSync", (original) => (path: string, ...times) => {
+    Deno.removeSync(path);
+    return original(path, ...times);
+  }, async () => void await assertRejects(() => store.create(newId(), record(clock)), Error, "No such file"));
+
+  await replacing(Deno, "utimeSync", (original) => (path: string, ...times) => {
+    original(path, ...times);
+    clock.time += MINUTE;
+    Deno.removeSync(path);
+  }, async () => void await assertRejects(() => store.create(newId(), record(clock)), Error, "was swept"));
+  assertEquals(filesIn(dir), []);
+});
+
+test("sessions that are made at once never go past the maximum, and none is refused before it", async ({ dir, open, clock }) => {
+  for (let round = 0; round < 5; round++) {
+    const store = open({ max: 20 * (round + 1) });
+    const answers = await Promise.allSettled(Array.from({ length: 30 }, async (_, i) => {
+      if (i % 5 === 0) await turn();
+      store.sweep();
+      await store.create(newId(), record(clock));
+    }));
+    await store.close();
+    assertEquals(answers.filter(({ status }) => status === "fulfilled").length, 20);
+    assertEquals(filesIn(dir).length, 20 * (round + 1));
+  }
 });
 
 test("a folder that cannot be made or counted at first is when it can be", async ({ store, clock, dir, create }) => {
@@ -237,23 +297,22 @@ test("a delete or touch that fails rejects, and the session goes on", async ({ s
 test("without a free file handle every verb rejects, and works again when there is one", async (place) => {
   const { store, clock, create, open } = place;
   const id = await create(1);
-  const handles = ["openSync", "readTextFileSync"].map((method) => ({ name: method, target: Deno, method }));
-  await failing(
-    handles[0]!,
-    "Too many open files (os error 24)",
-    () =>
-      failing(handles[1]!, "Too many open files (os error 24)", async () => {
-        await assertRejects(() => open().read(id), Error, "Too many open files");
-        await assertRejects(
-          () => store.update(id, () => ({ n: 2 }), clock.time + MINUTE),
-          Error,
-          "Too many open files",
-        );
-        await assertRejects(() => store.touch(id, clock.time + MINUTE), Error, "Too many open files");
-        await assertRejects(() => store.delete(id), Error, "Too many open files");
-        await assertRejects(() => store.create(newId(), record(clock)), Error, "Too many open files");
-      }),
-  );
+  const verbs = [
+    () => open().read(id),
+    () => store.update(id, () => ({ n: 2 }), clock.time + MINUTE),
+    () => store.touch(id, clock.time + MINUTE),
+    () => store.delete(id),
+    () => store.create(newId(), record(clock)),
+  ];
+  const without = (methods: string[], test: () => Promise<void>): Promise<void> => {
+    const [method, ...others] = methods;
+    if (method === undefined) return test();
+    const call = { name: method, target: Deno, method };
+    return failing(call, "Too many open files (os error 24)", () => without(others, test));
+  };
+  await without(["openSync", "readTextFileSync", "writeFile"], async () => {
+    for (const verb of verbs) await assertRejects(verb as () => Promise<unknown>, Error, "Too many open files");
+  });
   assertEquals((await store.delete(id))?.data, { n: 1 });
 });
 

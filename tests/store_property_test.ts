@@ -163,8 +163,14 @@ const command: fc.Arbitrary<Command> = fc.record({
   idle: fc.integer({ min: 1, max: 5000 }),
 });
 
+// Nobody knows a session's id before it is made.
+const atOnce = fc.array(command, { minLength: 1, maxLength: 3 }).map((commands) => {
+  const made = commands.filter(({ verb }) => verb === "create").map(({ session }) => session);
+  return commands.filter(({ verb, session }) => verb === "create" || verb === "sweep" || !made.includes(session));
+});
+
 const event: fc.Arbitrary<Event> = fc.oneof(
-  { weight: 20, arbitrary: fc.record({ atOnce: fc.array(command, { minLength: 1, maxLength: 3 }) }) },
+  { weight: 20, arbitrary: fc.record({ atOnce }) },
   { weight: 5, arbitrary: fc.record({ passes: fc.integer({ min: 0, max: 3000 }) }) },
   // Long enough for records to be kept in memory.
   { weight: 1, arbitrary: fc.record({ waits: fc.constant(60) }) },

@@ -6,13 +6,13 @@
  *
  * - A name only ever changes under an exclusive lock of the file it names; a lock dies with its process.
  * - New content is written beside it, then renamed over it: a reader, who takes no lock, sees the old or the new.
- * - A new session is nobody's yet, so it is written beside and renamed without a lock.
+ * - A new session is nobody's yet, so it is written in its place, and by another thread. When all of it is there it gets
+ *   its end; a file that has not got it is left alone for a minute, and then counts as that of a process that died.
  * - What happens under a lock is synchronous: inside one process, nothing comes between. It costs a third of the same
  *   calls made asynchronously.
  *
  * @module
  */
-import { existsSync } from "node:fs";
 import { Cache } from "../cache.ts";
 import { type Log, silent } from "../log.ts";
 import {
@@ -26,13 +26,16 @@ import {
   StoreFullError,
 } from "../store.ts";
 import {
+  finish,
   isMissing,
   isSame,
   list,
   lstat,
+  make,
   makeDir,
   removeIfThere,
   type Stat,
+  timesOf,
   tryLocked,
   tryOutLock,
   writeNew,
@@ -57,7 +60,7 @@ export interface FileStoreOptions {
 
 /** How long to wait for another process's lock, in milliseconds, before giving up. */
 const LOCK_DEADLINE = 5000;
-/** How old a left-over temporary file must be, in milliseconds, before it counts as that of a process that died. */
+/** How old an unfinished or temporary file must be, in milliseconds, before it counts as that of a process that died. */
 const LEFTOVER = 60_000;
 /** How many names one step of the sweep looks at. */
 const NAMES_PER_STEP = 64;
@@ -128,6 +131,8 @@ export class FileStore implements SessionStore {
   #total = 0;
   #counted: Promise<void> | undefined;
   #isEstimated = false;
+  // Ids of files that are being made: not among the counted ones, even if a list already has them.
+  #making = new Set<string>();
 
   #names: Generator<{ shard: string; name: string }, undefined> | undefined;
   #sweeping: Promise<void> | undefined;
@@ -182,17 +187,20 @@ export class FileStore implements SessionStore {
     const path = this.#path(id);
     if (this.#isEstimated && this.#total > this.#max / 2) this.#counted = undefined;
     await this.#count();
-    if (this.#total >= this.#max && !replaces) {
+    if (this.#total + this.#making.size >= this.#max && !replaces) {
       if (this.#now() - this.#lastFullSweep >= FULL_SWEEP) {
         this.#lastFullSweep = this.#now();
         this.#owed = Math.max(this.#owed, this.#total);
       }
       throw new StoreFullError(`"${this.#dir}" may hold ${this.#max} sessions`);
     }
+    this.#making.add(id);
     try {
-      this.#write(id, path, record, true);
+      await this.#make(id, path, record);
     } catch (error) {
       throw this.#failure(error);
+    } finally {
+      this.#making.delete(id);
     }
     this.#addToCount(id, +1);
     this.#owed += NAMES_PER_CREATE;
@@ -214,7 +222,7 @@ export class FileStore implements SessionStore {
     return await this.#locked(id, (path, record) => {
       if (!this.#isLive(record)) return undefined;
       const updated = freeze({ ...record, data: apply(record.data), expires });
-      this.#write(id, path, updated, false);
+      this.#write(id, path, updated);
       return updated;
     });
   }
@@ -223,7 +231,7 @@ export class FileStore implements SessionStore {
     // Under the lock, as otherwise a sweep could find the session over just before, and remove it just after.
     const touched = await this.#locked(id, (path, record) => {
       if (!this.#isLive(record)) return false;
-      Deno.utimeSync(path, new Date(this.#now()), new Date(expires));
+      Deno.utimeSync(path, ...timesOf(expires));
       return true;
     });
     return touched ?? false;
@@ -269,7 +277,9 @@ export class FileStore implements SessionStore {
   async *list(): AsyncGenerator<readonly [string, SessionRecord]> {
     for (const { shard, name } of this.#allNames()) {
       if (!NAME.test(name)) continue;
-      const id = shard + name.slice(0, -EXTENSION.length);
+      // Half of one would be taken for corrupt.
+      if (lstat(`${this.#dir}/${shard}/${name}`)?.isUnfinished) continue;
+      const id = idOf(shard, name);
       const record = await this.read(id);
       if (record !== undefined) yield [id, record];
     }
@@ -344,30 +354,37 @@ export class FileStore implements SessionStore {
     }
   }
 
-  /** Writes a record beside its place, then puts it there. Leaves nothing behind when that fails. */
-  #write(id: string, path: string, record: SessionRecord, isNew: boolean): void {
-    const { created, ends, data, expires } = record;
-    const bytes = encoder.encode(JSON.stringify({ version: VERSION, created, ends, data }));
-    if (bytes.length > MAX_RECORD_BYTES) {
-      throw new RangeError(`A session may take ${MAX_RECORD_BYTES} bytes: received ${bytes.length}`);
+  /** Makes the file of a new session. Leaves nothing behind when that fails. */
+  async #make(id: string, path: string, record: SessionRecord): Promise<void> {
+    const bytes = toBytes(record);
+    const started = this.#now();
+    try {
+      await make(path, bytes);
+    } catch (error) {
+      if (!(error instanceof Deno.errors.NotFound)) throw error;
+      makeDir(`${this.#dir}/${id.slice(0, 2)}`);
+      await make(path, bytes);
     }
+    finish(path, record.expires);
+    // If it took so long that a sweep may have been about to remove it, only the lock tells whether that has.
+    if (this.#now() - started > LEFTOVER / 2 && !await this.#withLock(path, () => true)) {
+      throw new Error("A new session was swept before it was finished");
+    }
+  }
+
+  /** Writes a record beside its place, then puts it there. Leaves nothing behind when that fails. */
+  #write(id: string, path: string, record: SessionRecord): void {
+    const bytes = toBytes(record);
     const beside = path + TEMPORARY;
     try {
-      writeNew(beside, bytes, expires);
+      writeNew(beside, bytes, record.expires);
     } catch (error) {
-      if (error instanceof Deno.errors.NotFound && isNew) {
-        makeDir(`${this.#dir}/${id.slice(0, 2)}`);
-      } else if (error instanceof Deno.errors.AlreadyExists && !isNew) {
-        // Nobody else writes here while we have the lock: a process died before it could rename.
-        Deno.removeSync(beside);
-      } else {
-        throw error;
-      }
-      writeNew(beside, bytes, expires);
+      if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
+      // Nobody else writes here while we have the lock: a process died before it could rename.
+      Deno.removeSync(beside);
+      writeNew(beside, bytes, record.expires);
     }
     try {
-      // Node's way makes no error of what is missing, which is nearly always so, and takes a fifth of the time.
-      if (isNew && existsSync(path)) throw new Error("Cannot create a session: its id is already there");
       Deno.renameSync(beside, path);
     } catch (error) {
       removeIfThere(beside);
@@ -448,7 +465,8 @@ export class FileStore implements SessionStore {
 
   #listShard(shard: string): string[] {
     const names = list(`${this.#dir}/${shard}`);
-    this.#setCount(shard, names.filter((name) => NAME.test(name)).length);
+    const isMade = (name: string) => this.#making.size === 0 || !this.#making.has(idOf(shard, name));
+    this.#setCount(shard, names.filter((name) => NAME.test(name) && isMade(name)).length);
     return names;
   }
 
@@ -500,20 +518,24 @@ export class FileStore implements SessionStore {
 
   /** Removes one file if it is past its end and nobody is at it. Returns whether it was a session's. */
   #sweepOne(shard: string, name: string): boolean {
+    const isTemporary = name.endsWith(TEMPORARY);
+    if (!isTemporary && !NAME.test(name)) return false;
     const path = `${this.#dir}/${shard}/${name}`;
-    const isOver = (grace: number) => {
+    const isOver = () => {
       const stat = lstat(path);
-      return stat !== undefined && stat.isFile && stat.mtime + grace <= this.#now();
+      if (stat === undefined || !stat.isFile) return false;
+      const end = isTemporary || stat.isUnfinished ? stat.mtime + LEFTOVER : stat.mtime;
+      return end <= this.#now();
     };
-    if (name.endsWith(TEMPORARY)) {
-      if (isOver(LEFTOVER)) this.#sweepLeftover(path, () => isOver(LEFTOVER));
+    if (!isOver()) return false;
+    if (isTemporary) {
+      this.#sweepLeftover(path, isOver);
       return false;
     }
-    if (!NAME.test(name) || !isOver(0)) return false;
     const outcome = tryLocked(path, () => {
       // It may have been used since.
-      if (!isOver(0)) return false;
-      this.#remove(shard + name.slice(0, -EXTENSION.length), path);
+      if (!isOver()) return false;
+      this.#remove(idOf(shard, name), path);
       return true;
     });
     return outcome !== "busy" && outcome.result === true;
@@ -538,6 +560,14 @@ export class FileStore implements SessionStore {
 
 const encoder = new TextEncoder();
 
+function toBytes({ created, ends, data }: SessionRecord): Uint8Array<ArrayBuffer> {
+  const bytes = encoder.encode(JSON.stringify({ version: VERSION, created, ends, data }));
+  if (bytes.length > MAX_RECORD_BYTES) {
+    throw new RangeError(`A session may take ${MAX_RECORD_BYTES} bytes: received ${bytes.length}`);
+  }
+  return bytes;
+}
+
 function parse(text: string, expires: number): SessionRecord | "corrupt" {
   let value: unknown;
   try {
@@ -553,6 +583,10 @@ function parse(text: string, expires: number): SessionRecord | "corrupt" {
 
 function isObject(value: unknown): value is Record<string, Json> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function idOf(shard: string, name: string): string {
+  return shard + name.slice(0, -EXTENSION.length);
 }
 
 function randomShard(): string {

@@ -269,6 +269,26 @@ test("sessions that are made at once never go past the maximum, and none is refu
   }
 });
 
+test("while nothing can have ended, new sessions pay for no look at the others", async ({ store, clock, create }) => {
+  const createSome = async () => {
+    for (let i = 0; i < 100; i++) {
+      await create();
+      store.sweep();
+      await turn();
+    }
+  };
+  let looks = 0;
+  const count = (test: () => Promise<void>) =>
+    replacing(Deno, "lstatSync", (original) => (path) => (looks++, original(path)), test);
+  await createSome();
+  await sweepAll(store, clock);
+  await count(createSome);
+  assertEquals(looks, 0);
+  clock.time += MINUTE;
+  await count(createSome);
+  assert(looks > 500, `${looks} looks`);
+});
+
 test("a folder that cannot be made or counted at first is when it can be", async ({ store, clock, dir, create }) => {
   for (const method of ["mkdirSync", "readDirSync"]) {
     await failing({ name: method, target: Deno, method }, "Too many open files (os error 24)", async () => {

@@ -137,6 +137,10 @@ export class FileStore implements SessionStore {
   #names: Generator<{ shard: string; name: string }, undefined> | undefined;
   #sweeping: Promise<void> | undefined;
   #owed = 0;
+  // Nothing ends before this, by what the last pass of the sweep saw and what was done here since: until then, new
+  // sessions need not pay for looking.
+  #earliest = -Infinity;
+  #earliestOfPass = Infinity;
   #lastStep = -Infinity;
   #firstShard = randomShard();
   #lastFullSweep = -Infinity;
@@ -190,6 +194,7 @@ export class FileStore implements SessionStore {
     if (this.#total + this.#making.size >= this.#max && !replaces) {
       if (this.#now() - this.#lastFullSweep >= FULL_SWEEP) {
         this.#lastFullSweep = this.#now();
+        this.#earliest = -Infinity;
         this.#owed = Math.max(this.#owed, this.#total);
       }
       throw new StoreFullError(`"${this.#dir}" may hold ${this.#max} sessions`);
@@ -203,7 +208,7 @@ export class FileStore implements SessionStore {
       this.#making.delete(id);
     }
     this.#addToCount(id, +1);
-    this.#owed += NAMES_PER_CREATE;
+    if (this.#now() >= this.#earliest) this.#owed += NAMES_PER_CREATE;
   }
 
   // deno-lint-ignore require-await -- a failure rejects
@@ -232,6 +237,7 @@ export class FileStore implements SessionStore {
     const touched = await this.#locked(id, (path, record) => {
       if (!this.#isLive(record)) return false;
       Deno.utimeSync(path, ...timesOf(expires));
+      this.#noteEnd(expires);
       return true;
     });
     return touched ?? false;
@@ -370,6 +376,7 @@ export class FileStore implements SessionStore {
     if (this.#now() - started > LEFTOVER / 2 && !await this.#withLock(path, () => true)) {
       throw new Error("A new session was swept before it was finished");
     }
+    this.#noteEnd(record.expires);
   }
 
   /** Writes a record beside its place, then puts it there. Leaves nothing behind when that fails. */
@@ -391,6 +398,7 @@ export class FileStore implements SessionStore {
       throw error;
     }
     this.#cache.delete(id);
+    this.#noteEnd(record.expires);
   }
 
   #remove(id: string, path: string): void {
@@ -485,10 +493,14 @@ export class FileStore implements SessionStore {
   async #step(): Promise<number> {
     let swept = 0;
     for (let looked = 0; looked < NAMES_PER_STEP; looked++) {
-      this.#names ??= this.#allNames();
+      if (this.#names === undefined) {
+        this.#names = this.#allNames();
+        this.#earliestOfPass = Infinity;
+      }
       const { value, done } = this.#names.next();
       if (done) {
         this.#names = undefined;
+        this.#earliest = this.#earliestOfPass;
         break;
       }
       if (!this.#sweepOne(value.shard, value.name)) continue;
@@ -525,13 +537,17 @@ export class FileStore implements SessionStore {
       const stat = lstat(path);
       if (stat === undefined || !stat.isFile) return false;
       const end = isTemporary || stat.isUnfinished ? stat.mtime + LEFTOVER : stat.mtime;
-      return end <= this.#now();
+      if (end <= this.#now()) return true;
+      this.#noteEnd(end);
+      return false;
     };
     if (!isOver()) return false;
     if (isTemporary) {
       this.#sweepLeftover(path, isOver);
       return false;
     }
+    // Where one is over that should not be, another process's, there may be more.
+    this.#earliest = -Infinity;
     const outcome = tryLocked(path, () => {
       // It may have been used since.
       if (!isOver()) return false;
@@ -548,6 +564,12 @@ export class FileStore implements SessionStore {
       return true;
     });
     if (outcome !== "busy" && outcome.result === undefined) removeIfThere(path);
+  }
+
+  /** Remembers that something ends then. */
+  #noteEnd(time: number): void {
+    this.#earliest = Math.min(this.#earliest, time);
+    this.#earliestOfPass = Math.min(this.#earliestOfPass, time);
   }
 
   /** The same failure without the path in it, since a path holds an id. */

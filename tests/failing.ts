@@ -18,14 +18,12 @@ function isWrite([, options]: unknown[]): boolean {
 export const CREATE: readonly Call[] = [
   { name: "make the folder", target: Deno, method: "mkdirSync" },
   { name: "make the file", target: Deno, method: "writeFile" },
-  { name: "give it its end", target: Deno, method: "utimeSync" },
 ];
 
 /** The calls that store a session anew, in their order. */
 export const UPDATE: readonly Call[] = [
   { name: "make the file", target: Deno, method: "openSync", fails: isWrite },
   { name: "write", target: Deno.FsFile.prototype, method: "writeSync" },
-  { name: "set the time", target: Deno.FsFile.prototype, method: "utimeSync" },
   { name: "rename", target: Deno, method: "renameSync" },
 ];
 

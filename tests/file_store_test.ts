@@ -137,7 +137,14 @@ test("no id but 32 lower-case hex digits reaches a path", async ({ store, clock 
   }
 });
 
-const good = JSON.stringify({ version: 1, created: 0, ends: 9e12, data: { user: "Mallory" } });
+const good = JSON.stringify({
+  version: 1,
+  written: Date.now(),
+  created: 0,
+  ends: 9e12,
+  expires: 9e12,
+  data: { user: "Mallory" },
+});
 const corrupt: Record<string, (path: string, target: string) => unknown> = {
   "an empty file": (path) => Deno.writeTextFile(path, ""),
   "a file cut short": (path) => Deno.writeTextFile(path, good.slice(0, -2)),
@@ -228,7 +235,7 @@ test("a file that is being made is not listed, swept or put aside; one whose mak
   const { dir, store, clock, create, logged } = place;
   const id = await create(1);
   await store.touch(id, clock.time + 60 * MINUTE);
-  for (const content of ["", '{"vers', good]) {
+  for (const content of ["", '{"vers', good.slice(0, -1)]) {
     await Deno.writeTextFile(`${dir}/${id.slice(0, 2)}/${newId().slice(2)}.json`, content);
   }
   const listed = async () => (await Array.fromAsync(store.list())).map(([id]) => id);
@@ -240,19 +247,67 @@ test("a file that is being made is not listed, swept or put aside; one whose mak
   assertEquals([filesIn(dir).length, await listed()], [1, [id]]);
 });
 
-test("a new session that another process's sweep took for a dead one's is not called stored", async (place) => {
-  const { dir, store, clock } = place;
-  await replacing(Deno, "utimeSync", (original) => (path: string, ...times) => {
-    Deno.removeSync(path);
-    return original(path, ...times);
-  }, async () => void await assertRejects(() => store.create(newId(), record(clock)), Error, "No such file"));
+test("a new session whose writing takes long is stored all the same, unless another process has swept it", async (place) => {
+  const { dir, store, open, clock } = place;
+  let ahead = 0;
+  const slowly = (meanwhile: (path: string) => void, test: () => Promise<void>) =>
+    replacing(
+      Date,
+      "now",
+      (original) => () => original() + ahead,
+      () =>
+        replacing(Deno, "writeFile", (original) => async (path: string, ...rest) => {
+          await original(path, ...rest);
+          ahead += 2 * MINUTE;
+          meanwhile(path);
+        }, test),
+    );
+  const id = newId();
+  await slowly((path) => Deno.utimeSync(path, 0, Date.now() / 1000), () => store.create(id, record(clock)));
+  assertEquals((await open().read(id))?.expires, clock.time + MINUTE);
+  assertEquals(filesIn(dir).length, 1);
+  await slowly((path) => Deno.removeSync(path), async () => {
+    await assertRejects(() => store.create(newId(), record(clock)), Error, "was swept");
+  });
+  assertEquals(filesIn(dir).length, 1);
+});
 
-  await replacing(Deno, "utimeSync", (original) => (path: string, ...times) => {
-    original(path, ...times);
-    clock.time += MINUTE;
-    Deno.removeSync(path);
-  }, async () => void await assertRejects(() => store.create(newId(), record(clock)), Error, "was swept"));
-  assertEquals(filesIn(dir), []);
+test("using a session writes nothing into its file, but sets the file's time to the session's end", async (place) => {
+  const { dir, store, open, clock, create } = place;
+  const id = await create();
+  const content = await Deno.readTextFile(pathOf(dir, id));
+  for (const later of [MINUTE / 2, 2 * MINUTE]) {
+    assert(await store.touch(id, clock.time + later));
+    assertEquals(await Deno.readTextFile(pathOf(dir, id)), content);
+    assertEquals(Deno.statSync(pathOf(dir, id)).mtime!.getTime(), clock.time + later);
+    assertEquals((await open().read(id))?.expires, clock.time + later);
+  }
+});
+
+test("an end near the time of the writing is never taken for that time", async ({ store, open, clock, create }) => {
+  for (const end of [1, 10, 100, 999, 1000, 1001, 1010, 1100]) {
+    const id = await create();
+    assert(await store.touch(id, clock.time + end));
+    assertEquals((await open().read(id))?.expires, clock.time + end, `${end} ms`);
+  }
+});
+
+test("a session whose file has a time that was set by other means ends at that time", async ({ dir, open, clock, create }) => {
+  const id = await create();
+  await Deno.utime(pathOf(dir, id), 0, (clock.time + 7 * MINUTE) / 1000);
+  assertEquals((await open().read(id))?.expires, clock.time + 7 * MINUTE);
+  await Deno.utime(pathOf(dir, id), 0, (clock.time - MINUTE) / 1000);
+  assertEquals(await open().read(id), undefined);
+});
+
+test("the sweep looks into a file before it takes a session that was never used for over", async ({ dir, store, open, clock }) => {
+  const [short, long] = [newId(), newId()];
+  await open().create(long, { ...record(clock), expires: clock.time + 30 * MINUTE });
+  await store.create(short, record(clock));
+  clock.time += 2 * MINUTE;
+  await sweepAll(store, clock);
+  assertEquals(filesIn(dir), [`${long.slice(0, 2)}/${long.slice(2)}.json`]);
+  assert(await store.read(long));
 });
 
 test("sessions that are made at once never go past the maximum, and none is refused before it", async ({ dir, open, clock }) => {
@@ -490,7 +545,6 @@ test("update and delete wait for another process's lock, and see what it did", a
   await turn(30);
   assertEquals(answered, 0);
   await Deno.writeTextFile(`${path}.other`, good.replace('{"user":"Mallory"}', '{"n":41}'));
-  await Deno.utime(`${path}.other`, 0, (clock.time + MINUTE) / 1000);
   await Deno.rename(`${path}.other`, path);
   file.close();
   assertEquals((await update)?.data, { n: 42 });
@@ -617,7 +671,7 @@ test("a count that was estimated is right before the maximum is reached", async 
     const shard = `${dir}/${(n % 250).toString(16).padStart(2, "0")}`;
     if (n < 256) Deno.mkdirSync(`${dir}/${n.toString(16).padStart(2, "0")}`, { recursive: true });
     const path = `${shard}/${newId().slice(2)}.json`;
-    Deno.writeTextFileSync(path, '{"version":1,"created":0,"ends":9e15,"data":{}}');
+    Deno.writeTextFileSync(path, good);
     Deno.utimeSync(path, new Date(), new Date(clock.time + MINUTE));
   }
   const max = 4_400;

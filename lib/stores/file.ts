@@ -1,13 +1,14 @@
 /**
  * FileStore: each session a JSON file, safe for several processes over one folder.
  *
- * A session is `<dir>/<2 hex>/<rest>.json`. Its idle limit is the mtime of the file, so that using a session writes
- * nothing into it and finding the dead ones opens none. The protocol:
+ * A session is `<dir>/<2 hex>/<rest>.json`. When it ends unless it is used is in it, and so is when it was written. Using
+ * it sets the mtime of the file to its new end, so that nothing is written into it: an mtime other than that of the
+ * writing is the end. The protocol:
  *
  * - A name only ever changes under an exclusive lock of the file it names; a lock dies with its process.
  * - New content is written beside it, then renamed over it: a reader, who takes no lock, sees the old or the new.
- * - A new session is nobody's yet, so it is written in its place, and by another thread. When all of it is there it gets
- *   its end; a file that has not got it is left alone for a minute, and then counts as that of a process that died.
+ * - A new session is nobody's yet, so it is written in its place, without a lock and by another thread. What a process
+ *   leaves unfinished when it dies is swept a minute later.
  * - What happens under a lock is synchronous: inside one process, nothing comes between. It costs a third of the same
  *   calls made asynchronously.
  *
@@ -26,19 +27,18 @@ import {
   StoreFullError,
 } from "../store.ts";
 import {
-  finish,
   isMissing,
   isSame,
   list,
   lstat,
   make,
   makeDir,
+  makeSync,
   removeIfThere,
+  setTime,
   type Stat,
-  timesOf,
   tryLocked,
   tryOutLock,
-  writeNew,
 } from "./file_calls.ts";
 
 /** What a {@linkcode FileStore} is made of. */
@@ -62,6 +62,11 @@ export interface FileStoreOptions {
 const LOCK_DEADLINE = 5000;
 /** How old an unfinished or temporary file must be, in milliseconds, before it counts as that of a process that died. */
 const LEFTOVER = 60_000;
+/**
+ * How far, in milliseconds, the mtime that a file has from its writing may be from when its record says that was. A
+ * writer who takes longer sets it to the end.
+ */
+const WRITING = 1000;
 /** How many names one step of the sweep looks at. */
 const NAMES_PER_STEP = 64;
 /** How many names each new session pays for, which keeps dead files under a seventh of the live ones. */
@@ -141,6 +146,8 @@ export class FileStore implements SessionStore {
   // sessions need not pay for looking.
   #earliest = -Infinity;
   #earliestOfPass = Infinity;
+  // How long the session made last lives unused, in milliseconds: for so long, the sweep does not look into unused ones.
+  #life = 0;
   #lastStep = -Infinity;
   #firstShard = randomShard();
   #lastFullSweep = -Infinity;
@@ -168,9 +175,10 @@ export class FileStore implements SessionStore {
     try {
       Deno.mkdirSync(this.#dir, { recursive: true, mode: 0o700 });
       const probe = `${this.#dir}/.${crypto.randomUUID()}${TEMPORARY}`;
-      writeNew(probe, new Uint8Array(), 1);
+      makeSync(probe, new Uint8Array());
       try {
         tryOutLock(probe);
+        setTime(probe, 1);
         // Where times are kept in whole seconds, a stat cannot tell whether a record is still the one in memory.
         if (lstat(probe)?.mtime !== 1) this.#cache = new Cache(0);
       } finally {
@@ -208,6 +216,7 @@ export class FileStore implements SessionStore {
       this.#making.delete(id);
     }
     this.#addToCount(id, +1);
+    this.#life = record.expires - this.#now();
     if (this.#now() >= this.#earliest) this.#owed += NAMES_PER_CREATE;
   }
 
@@ -236,7 +245,9 @@ export class FileStore implements SessionStore {
     // Under the lock, as otherwise a sweep could find the session over just before, and remove it just after.
     const touched = await this.#locked(id, (path, record) => {
       if (!this.#isLive(record)) return false;
-      Deno.utimeSync(path, ...timesOf(expires));
+      // An end so near could be taken for the time of the writing.
+      if (expires > Date.now() + WRITING) setTime(path, expires);
+      else this.#write(id, path, { ...record, expires });
       this.#noteEnd(expires);
       return true;
     });
@@ -283,11 +294,10 @@ export class FileStore implements SessionStore {
   async *list(): AsyncGenerator<readonly [string, SessionRecord]> {
     for (const { shard, name } of this.#allNames()) {
       if (!NAME.test(name)) continue;
-      // Half of one would be taken for corrupt.
-      if (lstat(`${this.#dir}/${shard}/${name}`)?.isUnfinished) continue;
       const id = idOf(shard, name);
-      const record = await this.read(id);
-      if (record !== undefined) yield [id, record];
+      // One that is being made looks corrupt, so it is none of what `read` does with those.
+      const record = this.#read(id, this.#path(id));
+      if (record !== undefined && record !== "corrupt" && this.#isLive(record)) yield [id, record];
     }
   }
 
@@ -362,8 +372,8 @@ export class FileStore implements SessionStore {
 
   /** Makes the file of a new session. Leaves nothing behind when that fails. */
   async #make(id: string, path: string, record: SessionRecord): Promise<void> {
-    const bytes = toBytes(record);
-    const started = this.#now();
+    const written = Date.now();
+    const bytes = toBytes(record, written);
     try {
       await make(path, bytes);
     } catch (error) {
@@ -371,27 +381,32 @@ export class FileStore implements SessionStore {
       makeDir(`${this.#dir}/${id.slice(0, 2)}`);
       await make(path, bytes);
     }
-    finish(path, record.expires);
-    // If it took so long that a sweep may have been about to remove it, only the lock tells whether that has.
-    if (this.#now() - started > LEFTOVER / 2 && !await this.#withLock(path, () => true)) {
-      throw new Error("A new session was swept before it was finished");
+    if (isLate(written)) {
+      // It may have taken so long that a sweep removed it as a dead one's: only the lock tells.
+      const isThere = await this.#withLock(path, () => {
+        setTime(path, record.expires);
+        return true;
+      });
+      if (!isThere) throw new Error("A new session was swept before it was finished");
     }
     this.#noteEnd(record.expires);
   }
 
   /** Writes a record beside its place, then puts it there. Leaves nothing behind when that fails. */
   #write(id: string, path: string, record: SessionRecord): void {
-    const bytes = toBytes(record);
+    const written = Date.now();
+    const bytes = toBytes(record, written);
     const beside = path + TEMPORARY;
     try {
-      writeNew(beside, bytes, record.expires);
+      makeSync(beside, bytes);
     } catch (error) {
       if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
       // Nobody else writes here while we have the lock: a process died before it could rename.
       Deno.removeSync(beside);
-      writeNew(beside, bytes, record.expires);
+      makeSync(beside, bytes);
     }
     try {
+      if (isLate(written)) setTime(beside, record.expires);
       Deno.renameSync(beside, path);
     } catch (error) {
       removeIfThere(beside);
@@ -533,10 +548,11 @@ export class FileStore implements SessionStore {
     const isTemporary = name.endsWith(TEMPORARY);
     if (!isTemporary && !NAME.test(name)) return false;
     const path = `${this.#dir}/${shard}/${name}`;
-    const isOver = () => {
+    const id = idOf(shard, name);
+    const isOver = (isLocked = false) => {
       const stat = lstat(path);
       if (stat === undefined || !stat.isFile) return false;
-      const end = isTemporary || stat.isUnfinished ? stat.mtime + LEFTOVER : stat.mtime;
+      const end = isTemporary ? stat.mtime + LEFTOVER : isLocked ? this.#endOf(id, path, stat) : this.#likelyEnd(stat);
       if (end <= this.#now()) return true;
       this.#noteEnd(end);
       return false;
@@ -546,15 +562,26 @@ export class FileStore implements SessionStore {
       this.#sweepLeftover(path, isOver);
       return false;
     }
-    // Where one is over that should not be, another process's, there may be more.
-    this.#earliest = -Infinity;
     const outcome = tryLocked(path, () => {
       // It may have been used since.
-      if (!isOver()) return false;
-      this.#remove(idOf(shard, name), path);
+      if (!isOver(true)) return false;
+      // One that should have been gone is another process's, which may have left more.
+      this.#earliest = -Infinity;
+      this.#remove(id, path);
       return true;
     });
     return outcome !== "busy" && outcome.result === true;
+  }
+
+  /** When a file may go, by its record, or by its age if it is one that was never finished. */
+  #endOf(id: string, path: string, { mtime }: Stat): number {
+    const record = this.#read(id, path);
+    return record === undefined || record === "corrupt" ? mtime + LEFTOVER : Math.min(record.expires, record.ends);
+  }
+
+  /** The same without a look into it: of one that was not used since its birth, by how long others live. */
+  #likelyEnd({ birth, mtime }: Stat): number {
+    return birth !== undefined && Math.abs(mtime - birth) <= WRITING ? mtime + this.#life : mtime;
   }
 
   #sweepLeftover(path: string, isOver: () => boolean): void {
@@ -582,15 +609,20 @@ export class FileStore implements SessionStore {
 
 const encoder = new TextEncoder();
 
-function toBytes({ created, ends, data }: SessionRecord): Uint8Array<ArrayBuffer> {
-  const bytes = encoder.encode(JSON.stringify({ version: VERSION, created, ends, data }));
+function toBytes({ created, ends, expires, data }: SessionRecord, written: number): Uint8Array<ArrayBuffer> {
+  const bytes = encoder.encode(JSON.stringify({ version: VERSION, written, created, ends, expires, data }));
   if (bytes.length > MAX_RECORD_BYTES) {
     throw new RangeError(`A session may take ${MAX_RECORD_BYTES} bytes: received ${bytes.length}`);
   }
   return bytes;
 }
 
-function parse(text: string, expires: number): SessionRecord | "corrupt" {
+/** Whether a writing took so long, or the clock was set meanwhile, that the mtime may not be near its beginning. */
+function isLate(written: number): boolean {
+  return Math.abs(Date.now() - written) > WRITING / 2;
+}
+
+function parse(text: string, mtime: number): SessionRecord | "corrupt" {
   let value: unknown;
   try {
     value = JSON.parse(text);
@@ -598,9 +630,11 @@ function parse(text: string, expires: number): SessionRecord | "corrupt" {
     return "corrupt";
   }
   if (!isObject(value) || value.version !== VERSION || !isObject(value.data)) return "corrupt";
-  const { created, ends } = value;
-  if (typeof created !== "number" || typeof ends !== "number") return "corrupt";
-  return freeze({ data: value.data as SessionData, created, ends, expires });
+  const { written, created, ends, expires } = value;
+  if (typeof written !== "number" || typeof created !== "number") return "corrupt";
+  if (typeof ends !== "number" || typeof expires !== "number") return "corrupt";
+  const isAsWritten = Math.abs(mtime - written) <= WRITING;
+  return freeze({ data: value.data as SessionData, created, ends, expires: isAsWritten ? expires : mtime });
 }
 
 function isObject(value: unknown): value is Record<string, Json> {

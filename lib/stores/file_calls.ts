@@ -46,49 +46,22 @@ export function tryOutLock(path: string): void {
   }
 }
 
-/**
- * The times of a finished file: the last access lies past its end. A file that is being written has it before, or at,
- * the time of the writing. So it stays: Linux moves it only if it is older than the last change, or than a day.
- */
-export function timesOf(end: number): [atime: Date, mtime: Date] {
-  return [new Date(end + 1000), new Date(end)];
-}
-
-/** Makes a file that is not there yet, for its owner alone, by another thread; it has yet to get its times. */
+/** Makes a file that is not there yet, for its owner alone, by another thread; nothing is left if that fails. */
 export async function make(path: string, bytes: Uint8Array): Promise<void> {
   try {
     await Deno.writeFile(path, bytes, { createNew: true, mode: 0o600 });
   } catch (error) {
     // In these two cases there is none of ours.
-    if (!(error instanceof Deno.errors.AlreadyExists || isMissing(error))) removeUnfinished(path);
+    if (!(error instanceof Deno.errors.AlreadyExists || isMissing(error))) removeIfThere(path);
     throw error;
   }
 }
 
-/** Gives a file that was made its end. From then on it is there for everybody. */
-export function finish(path: string, end: number): void {
-  try {
-    Deno.utimeSync(path, ...timesOf(end));
-  } catch (error) {
-    removeUnfinished(path);
-    throw error;
-  }
-}
-
-function removeUnfinished(path: string): void {
-  try {
-    if (lstat(path)?.isUnfinished) Deno.removeSync(path);
-  } catch {
-    // A later sweep's.
-  }
-}
-
-/** Makes a file that is not there yet, readable by its owner alone, with all of its content; or none at all. */
-export function writeNew(path: string, bytes: Uint8Array, end: number): void {
+/** The same in this thread, for who has a lock. */
+export function makeSync(path: string, bytes: Uint8Array): void {
   const file = Deno.openSync(path, { write: true, createNew: true, mode: 0o600 });
   try {
     for (let done = 0; done < bytes.length;) done += file.writeSync(bytes.subarray(done));
-    file.utimeSync(...timesOf(end));
   } catch (error) {
     removeIfThere(path);
     throw error;
@@ -97,16 +70,16 @@ export function writeNew(path: string, bytes: Uint8Array, end: number): void {
   }
 }
 
+/** Sets the mtime of a file. */
+export function setTime(path: string, mtime: number): void {
+  Deno.utimeSync(path, new Date(mtime), new Date(mtime));
+}
+
 /** The state of what a name stands for, links not followed; `undefined` if there is nothing. */
-export function lstat(path: string): (Stat & { isFile: boolean; isUnfinished: boolean }) | undefined {
+export function lstat(path: string): (Stat & { isFile: boolean }) | undefined {
   try {
-    const { ino, birthtime, size, isFile, atime, mtime } = Deno.lstatSync(path);
-    const birth = birthtime?.getTime();
-    const changed = mtime?.getTime() ?? 0;
-    // Times that were set by hand, or by a backup, may lie before the birth or in the future.
-    const isUnfinished = isFile && (atime?.getTime() ?? 0) <= changed && (birth ?? 0) <= changed &&
-      changed <= Date.now();
-    return { ino, birth, size, mtime: changed, isFile, isUnfinished };
+    const { ino, birthtime, size, mtime, isFile } = Deno.lstatSync(path);
+    return { ino, birth: birthtime?.getTime(), size, mtime: mtime?.getTime() ?? 0, isFile };
   } catch (error) {
     if (isMissing(error)) return undefined;
     throw error;

@@ -13,7 +13,9 @@ export function fill(dir: string, count: number, expires: number): void {
   for (let shard = 0; shard < 256; shard++) Deno.mkdirSync(`${dir}/${hex(shard)}`, { mode: 0o700, recursive: true });
   const created = Date.now();
   const data = { user: "somebody", greet: "Successfully registered username - somebody." };
-  const bytes = new TextEncoder().encode(JSON.stringify({ version: 1, created, ends: created + 12 * HOUR, data }));
+  const bytes = new TextEncoder().encode(
+    JSON.stringify({ version: 1, written: created, created, ends: created + 12 * HOUR, expires, data }),
+  );
   const mtime = new Date(expires);
   for (let made = 0; made < count; made++) {
     const id = crypto.getRandomValues(new Uint8Array(16)).toHex();

@@ -152,7 +152,14 @@ export const corrupt: Scenario = {
   async play({ dir }: Stage) {
     const target = `${dir}/target`;
     const data = `${dir}/data`;
-    const secret = JSON.stringify({ version: 1, created: 0, ends: 9e12, data: { user: "Mallory" } });
+    const secret = JSON.stringify({
+      version: 1,
+      written: 0,
+      created: 0,
+      ends: 9e12,
+      expires: 9e12,
+      data: { user: "Mallory" },
+    });
     await Deno.writeTextFile(target, secret);
     const make: Record<string, (path: string) => unknown> = {
       "empty": (path) => Deno.writeTextFile(path, ""),

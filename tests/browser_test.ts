@@ -1,5 +1,5 @@
 /** The pages in a real browser, as visitors meet them: with mouse, keyboard, two tabs, the back button, small and dark. */
-import { assert, assertEquals, assertMatch, assertNotEquals, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertNotEquals } from "@std/assert";
 import { createHash } from "node:crypto";
 import { Server } from "./helpers.ts";
 

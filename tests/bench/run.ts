@@ -5,6 +5,7 @@
 import { addActive, countSessions, fill } from "./folders.ts";
 import { load, type Result, tool } from "./load.ts";
 import { Engine, type EngineType } from "../stores/engines.ts";
+import { startFlags } from "../helpers.ts";
 import { bare, empty, express, flask, hono, Missing, ours, oursOn, type Subject, versions } from "./servers.ts";
 
 const options = readOptions();
@@ -100,16 +101,22 @@ async function measureAdd(): Promise<void> {
   fill(dir, FILES_BEFORE, Date.now() + 3_600_000);
   const subject = await ours(dir);
   await register(subject);
-  const limit = await bare(folder, "", anyRecord(dir));
+  const record = anyRecord(dir);
+  // Deno checks each path that is opened, link by link, unless everything is allowed.
+  const limits = [
+    await bare(folder, "", record, undefined, await startFlags()),
+    await bare(folder, "", record),
+  ];
   const form = "username=alice";
-  await load({ url: `${limit.origin}/add`, seconds: 3, form });
+  for (const { origin } of limits) await load({ url: `${origin}/add`, seconds: 3, form });
   const contenders = [
     contender("ours", subject, { form, path: "/add" }),
-    contender("bare `Deno.serve`, one new file a request", limit, { form, path: "/add" }),
+    contender("bare `Deno.serve`, one new file a request, with our permissions", limits[0]!, { form, path: "/add" }),
+    contender("the same with `--allow-all`", limits[1]!, { form, path: "/add" }),
   ];
   await inTurn(contenders);
-  addRates("`POST /add`, new visitor", contenders, [0.7]);
-  await stop([subject, limit]);
+  addRates("`POST /add`, new visitor", contenders, [0.7, undefined]);
+  await stop([subject, ...limits]);
 }
 
 /** Speed and memory with 1,000,000 stored sessions, beside 100. */

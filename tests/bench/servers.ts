@@ -44,14 +44,20 @@ export async function oursOn(type: string, url: string): Promise<Subject> {
   });
 }
 
-/** A bare Deno.serve that answers `page`, and writes `record` for each POST. */
-export async function bare(folder: string, page: string, record: string, headers?: Headers): Promise<Subject> {
+/** A bare Deno.serve that answers `page`, and writes `record` for each POST; with all permissions unless `flags` say. */
+export async function bare(
+  folder: string,
+  page: string,
+  record: string,
+  headers?: Headers,
+  flags: string[] = ["-A"],
+): Promise<Subject> {
   const pageFile = await Deno.makeTempFile({ dir: folder });
   const recordFile = await Deno.makeTempFile({ dir: folder });
   await Deno.writeTextFile(pageFile, page);
   await Deno.writeTextFile(recordFile, record);
   const more = headers === undefined ? [] : [JSON.stringify(Object.fromEntries(headers))];
-  return await start((port) => [...deno("bare.ts"), port, pageFile, recordFile, ...more]);
+  return await start((port) => [...deno("bare.ts", undefined, flags), port, pageFile, recordFile, ...more]);
 }
 
 /** A Deno that does nothing but listen. */
@@ -101,9 +107,9 @@ export async function versions(): Promise<string[]> {
   return [...lines, "hono 4.13.19, hono-sessions 0.8.1"];
 }
 
-function deno(peer: string, lock?: string): string[] {
-  const flags = ["--no-config", lock === undefined ? "--no-lock" : `--lock=${HERE}/peers/${lock}`, "-A"];
-  return [Deno.execPath(), "run", ...flags, `${HERE}/peers/${peer}`];
+function deno(peer: string, lock?: string, flags: string[] = ["-A"]): string[] {
+  const locked = lock === undefined ? "--no-lock" : `--lock=${HERE}/peers/${lock}`;
+  return [Deno.execPath(), "run", "--no-config", locked, ...flags, `${HERE}/peers/${peer}`];
 }
 
 async function run([program, ...args]: string[], missing = "", cwd?: string): Promise<string> {

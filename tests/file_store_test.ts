@@ -247,7 +247,7 @@ test("a file that is being made is not listed, swept or put aside; one whose mak
   assertEquals([filesIn(dir).length, await listed()], [1, [id]]);
 });
 
-test("a new session whose writing takes long is stored all the same, unless another process has swept it", async (place) => {
+test("a session whose writing takes long is stored all the same, unless another process has swept it", async (place) => {
   const { dir, store, open, clock } = place;
   let ahead = 0;
   const slowly = (meanwhile: (path: string) => void, test: () => Promise<void>) =>
@@ -262,14 +262,32 @@ test("a new session whose writing takes long is stored all the same, unless anot
           meanwhile(path);
         }, test),
     );
+  const late = (path: string) => Deno.utimeSync(path, 0, Date.now() / 1000);
   const id = newId();
-  await slowly((path) => Deno.utimeSync(path, 0, Date.now() / 1000), () => store.create(id, record(clock)));
+  await slowly(late, () => store.create(id, record(clock)));
   assertEquals((await open().read(id))?.expires, clock.time + MINUTE);
   assertEquals(filesIn(dir).length, 1);
   await slowly((path) => Deno.removeSync(path), async () => {
     await assertRejects(() => store.create(newId(), record(clock)), Error, "was swept");
   });
   assertEquals(filesIn(dir).length, 1);
+
+  await replacing(
+    Date,
+    "now",
+    (original) => () => original() + ahead,
+    () =>
+      replacing(Deno.FsFile.prototype, "writeSync", (original) =>
+        function (this: Deno.FsFile, bytes: Uint8Array) {
+          ahead += 2 * MINUTE;
+          const written = original.call(this, bytes);
+          this.utimeSync(0, Date.now() / 1000);
+          return written;
+        }, async () => {
+        assert(await store.update(id, () => ({ n: 2 }), clock.time + 2 * MINUTE));
+      }),
+  );
+  assertEquals((await open().read(id))?.expires, clock.time + 2 * MINUTE);
 });
 
 test("using a session writes nothing into its file, but sets the file's time to the session's end", async (place) => {
@@ -300,14 +318,37 @@ test("a session whose file has a time that was set by other means ends at that t
   assertEquals(await open().read(id), undefined);
 });
 
-test("the sweep looks into a file before it takes a session that was never used for over", async ({ dir, store, open, clock }) => {
-  const [short, long] = [newId(), newId()];
+test("the sweep looks into the file of an unused session before it removes it, and not while others live as long", async (place) => {
+  const { dir, store, open, clock, create } = place;
+  const long = newId();
   await open().create(long, { ...record(clock), expires: clock.time + 30 * MINUTE });
-  await store.create(short, record(clock));
+  for (let i = 0; i < 20; i++) await create();
+  let opened = 0;
+  const count = (test: () => Promise<void>) =>
+    replacing(Deno, "openSync", (original) => (...args) => (opened++, original(...args)), test);
+  await count(() => sweepAll(store, clock));
+  assertEquals(opened, 0);
   clock.time += 2 * MINUTE;
-  await sweepAll(store, clock);
+  await count(() => sweepAll(store, clock));
+  assert(opened > 20, `${opened} files were looked into`);
   assertEquals(filesIn(dir), [`${long.slice(0, 2)}/${long.slice(2)}.json`]);
   assert(await store.read(long));
+});
+
+test("what another process left is found, and then looked for by every new session", async (place) => {
+  const { dir, open, store, clock, create } = place;
+  await store.touch(await create(), clock.time + 60 * MINUTE);
+  await sweepAll(store, clock);
+  const other = open();
+  for (let i = 0; i < 300; i++) await other.create(newId(), record(clock));
+  clock.time += MINUTE + 1000;
+  for (let i = 0; i < 100; i++) {
+    await create();
+    store.sweep();
+    await turn();
+  }
+  await store.close();
+  assert(filesIn(dir).length < 301, `${filesIn(dir).length} files`);
 });
 
 test("sessions that are made at once never go past the maximum, and none is refused before it", async ({ dir, open, clock }) => {
@@ -479,8 +520,8 @@ test("a step of the sweep looks at 64 names at most", async (place) => {
         await store.close();
       }),
   );
-  // Each is looked at once from outside, and twice more under its lock.
-  assert(removed > 0 && removed <= 64 && looked <= 4 * 64, `${removed} removed, ${looked} looks`);
+  // Each is looked at once from outside, and five times while it is locked and read.
+  assert(removed > 0 && removed <= 64 && looked <= 6 * 64, `${removed} removed, ${looked} looks`);
   assertEquals(filesIn(dir).length, 300 - removed);
 });
 

@@ -232,7 +232,7 @@ test("a create that fails at any step leaves nothing, and says so without an id"
 });
 
 test("a file that is being made is not listed, swept or put aside; one whose maker died goes in time", async (place) => {
-  const { dir, store, clock, create, logged } = place;
+  const { dir, store, open, clock, create, logged } = place;
   const id = await create(1);
   await store.touch(id, clock.time + 60 * MINUTE);
   for (const content of ["", '{"vers', good.slice(0, -1)]) {
@@ -240,10 +240,12 @@ test("a file that is being made is not listed, swept or put aside; one whose mak
   }
   const listed = async () => (await Array.fromAsync(store.list())).map(([id]) => id);
   assertEquals(await listed(), [id]);
-  await sweepAll(store, clock);
+  // It has not seen yet how long sessions live, so it looks into each.
+  const other = open();
+  await sweepAll(other, clock);
   assertEquals([filesIn(dir).length, await listed(), logged], [4, [id], []]);
   clock.time += MINUTE;
-  await sweepAll(store, clock);
+  await sweepAll(other, clock);
   assertEquals([filesIn(dir).length, await listed()], [1, [id]]);
 });
 
@@ -333,6 +335,21 @@ test("the sweep looks into the file of an unused session before it removes it, a
   assert(opened > 20, `${opened} files were looked into`);
   assertEquals(filesIn(dir), [`${long.slice(0, 2)}/${long.slice(2)}.json`]);
   assert(await store.read(long));
+});
+
+test("the end of a new session is remembered, so that those made after it look for its file", async (place) => {
+  const { dir, store, clock, create } = place;
+  for (let i = 0; i < 200; i++) await store.touch(await create(), clock.time + 60 * MINUTE);
+  await sweepAll(store, clock);
+  await create();
+  clock.time += MINUTE;
+  for (let i = 0; i < 150; i++) {
+    await create();
+    store.sweep();
+    await turn();
+  }
+  await store.close();
+  assertEquals(filesIn(dir).length, 350);
 });
 
 test("what another process left is found, and then looked for by every new session", async (place) => {

@@ -202,7 +202,6 @@ export class FileStore implements SessionStore {
     if (this.#total + this.#making.size >= this.#max && !replaces) {
       if (this.#now() - this.#lastFullSweep >= FULL_SWEEP) {
         this.#lastFullSweep = this.#now();
-        this.#earliest = -Infinity;
         this.#owed = Math.max(this.#owed, this.#total);
       }
       throw new StoreFullError(`"${this.#dir}" may hold ${this.#max} sessions`);
@@ -216,7 +215,7 @@ export class FileStore implements SessionStore {
       this.#making.delete(id);
     }
     this.#addToCount(id, +1);
-    this.#life = record.expires - this.#now();
+    this.#life = endOf(record) - this.#now();
     if (this.#now() >= this.#earliest) this.#owed += NAMES_PER_CREATE;
   }
 
@@ -307,7 +306,7 @@ export class FileStore implements SessionStore {
   }
 
   #isLive(record: SessionRecord): boolean {
-    return this.#now() < Math.min(record.expires, record.ends);
+    return this.#now() < endOf(record);
   }
 
   /** Reads without a lock. Never follows a link, and reads no more than a record can be. */
@@ -389,7 +388,7 @@ export class FileStore implements SessionStore {
       });
       if (!isThere) throw new Error("A new session was swept before it was finished");
     }
-    this.#noteEnd(record.expires);
+    this.#noteEnd(endOf(record));
   }
 
   /** Writes a record beside its place, then puts it there. Leaves nothing behind when that fails. */
@@ -413,7 +412,7 @@ export class FileStore implements SessionStore {
       throw error;
     }
     this.#cache.delete(id);
-    this.#noteEnd(record.expires);
+    this.#noteEnd(endOf(record));
   }
 
   #remove(id: string, path: string): void {
@@ -576,7 +575,7 @@ export class FileStore implements SessionStore {
   /** When a file may go, by its record, or by its age if it is one that was never finished. */
   #endOf(id: string, path: string, { mtime }: Stat): number {
     const record = this.#read(id, path);
-    return record === undefined || record === "corrupt" ? mtime + LEFTOVER : Math.min(record.expires, record.ends);
+    return record === undefined || record === "corrupt" ? mtime + LEFTOVER : endOf(record);
   }
 
   /** The same without a look into it: of one that was not used since its birth, by how long others live. */
@@ -635,6 +634,10 @@ function parse(text: string, mtime: number): SessionRecord | "corrupt" {
   if (typeof ends !== "number" || typeof expires !== "number") return "corrupt";
   const isAsWritten = Math.abs(mtime - written) <= WRITING;
   return freeze({ data: value.data as SessionData, created, ends, expires: isAsWritten ? expires : mtime });
+}
+
+function endOf({ expires, ends }: SessionRecord): number {
+  return Math.min(expires, ends);
 }
 
 function isObject(value: unknown): value is Record<string, Json> {

@@ -1,4 +1,5 @@
 /** HTTP: what a handler answers, errors with a status, redirects, and reading a form within limits. */
+import { PERMISSIONS_POLICY } from "./protection.ts";
 
 /** What a handler answers. The app makes the `Response` of it, with the headers that every answer carries. */
 export interface Answer {
@@ -12,7 +13,11 @@ export interface Answer {
 const PERSONAL = { "vary": "Cookie", "cache-control": "no-store" };
 
 /** The headers of a page. */
-export const PAGE: Answer["headers"] = { "content-type": "text/html; charset=utf-8", ...PERSONAL };
+export const PAGE: Answer["headers"] = {
+  "content-type": "text/html; charset=utf-8",
+  "permissions-policy": PERMISSIONS_POLICY,
+  ...PERSONAL,
+};
 
 /** An answer other than success, thrown by a handler and made into a page by the app. */
 export class HttpError extends Error {

@@ -68,11 +68,6 @@ export function isPrefetch({ headers }: Request): boolean {
   return purpose.includes("prefetch");
 }
 
-/**
- * What a page could ask of a browser and these do not: switched off. Naming them all has a second use. Deno sends an
- * answer in one write if its head and body fit into a buffer that starts at 512 bytes and doubles when a head outgrows
- * it. With a head of more than 1,024 bytes a page fits, which saves a system call and a fifth of the time it takes.
- */
 const UNUSED_FEATURES = [
   "accelerometer",
   "autoplay",
@@ -112,6 +107,14 @@ const UNUSED_FEATURES = [
 ];
 
 /**
+ * The `Permissions-Policy` of a page: all that it could ask of a browser, and these do not, is switched off. Naming every
+ * feature has a second use. Deno sends an answer in one write if its head and body fit into a buffer that starts at 512
+ * bytes and doubles when a head outgrows it. With a head of more than 1,024 bytes a page fits, which saves a system call
+ * and a fifth of the time it takes.
+ */
+export const PERMISSIONS_POLICY = UNUSED_FEATURES.map((feature) => `${feature}=()`).join(", ");
+
+/**
  * The headers of every answer (ASVS 5, 3.4).
  *
  * @param https Whether the site is served over https, so that browsers should never use anything else.
@@ -127,7 +130,6 @@ export function securityHeaders(https: boolean): [name: string, value: string][]
     ["referrer-policy", "same-origin"],
     ["cross-origin-opener-policy", "same-origin"],
     ["cross-origin-resource-policy", "same-origin"],
-    ["permissions-policy", UNUSED_FEATURES.map((feature) => `${feature}=()`).join(", ")],
     ...(https ? [["strict-transport-security", "max-age=31536000"] as [string, string]] : []),
   ];
 }

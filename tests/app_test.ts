@@ -303,6 +303,7 @@ Deno.test("every answer carries the security headers, and pages are never cached
   }
   for (const { headers, status } of answers) {
     assertEquals([headers.get("vary"), headers.get("cache-control")], ["Cookie", "no-store"], String(status));
+    assertEquals(headers.has("permissions-policy"), status !== 303, String(status));
   }
 });
 

@@ -99,6 +99,7 @@ async function measureAnonymous(): Promise<void> {
 async function measureAdd(): Promise<void> {
   const dir = await subfolder("add");
   fill(dir, FILES_BEFORE, Date.now() + 3_600_000);
+  await settle();
   const subject = await ours(dir);
   await register(subject);
   const record = anyRecord(dir);
@@ -126,6 +127,7 @@ async function measureMillion(): Promise<void> {
   const fewCookies = await addActive(few, 100);
   say("Writing 1,000,000 session files");
   fill(many, 990_000, Date.now() + 3_600_000);
+  await settle();
   const manyCookies = await addActive(many, 10_000);
   const subjects = [await ours(many), await ours(few)];
 
@@ -338,6 +340,11 @@ function anyRecord(dir: string): string {
     }
   }
   throw new Error("There is no session file");
+}
+
+/** Has the system write what it has not yet, so that it does not while something is measured. */
+async function settle(): Promise<void> {
+  await new Deno.Command("sync").output();
 }
 
 function residentMegabytes(pid: number): number {

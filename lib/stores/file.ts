@@ -19,9 +19,7 @@ import { type Log, silent } from "../log.ts";
 import {
   type Apply,
   freeze,
-  type Json,
   MAX_RECORD_BYTES,
-  type SessionData,
   type SessionRecord,
   type SessionStore,
   StoreFullError,
@@ -40,6 +38,7 @@ import {
   tryLocked,
   tryOutLock,
 } from "./file_calls.ts";
+import { endOf, isLate, parse, toBytes, WRITING } from "./file_record.ts";
 
 /** What a {@linkcode FileStore} is made of. */
 export interface FileStoreOptions {
@@ -62,11 +61,6 @@ export interface FileStoreOptions {
 const LOCK_DEADLINE = 5000;
 /** How old an unfinished or temporary file must be, in milliseconds, before it counts as that of a process that died. */
 const LEFTOVER = 60_000;
-/**
- * How far, in milliseconds, the mtime that a file has from its writing may be from when its record says that was. A
- * writer who takes longer sets it to the end.
- */
-const WRITING = 1000;
 /** How many names one step of the sweep looks at. */
 const NAMES_PER_STEP = 64;
 /** How many names each new session pays for, which keeps dead files under a seventh of the live ones. */
@@ -88,7 +82,6 @@ const FULL_SWEEP = 10_000;
 const SETTLED = 50;
 const EXTENSION = ".json";
 const TEMPORARY = ".tmp";
-const VERSION = 1;
 /** An id's first two digits name the folder, the others the file. */
 const ID = /^[0-9a-f]{32}$/;
 const SHARD = /^[0-9a-f]{2}$/;
@@ -604,44 +597,6 @@ export class FileStore implements SessionStore {
     const [reason] = error.message.split(/: \w+ '/);
     return new Error(`${reason} in "${this.#dir}"`);
   }
-}
-
-const encoder = new TextEncoder();
-
-function toBytes({ created, ends, expires, data }: SessionRecord, written: number): Uint8Array<ArrayBuffer> {
-  const bytes = encoder.encode(JSON.stringify({ version: VERSION, written, created, ends, expires, data }));
-  if (bytes.length > MAX_RECORD_BYTES) {
-    throw new RangeError(`A session may take ${MAX_RECORD_BYTES} bytes: received ${bytes.length}`);
-  }
-  return bytes;
-}
-
-/** Whether a writing took so long, or the clock was set meanwhile, that the mtime may not be near its beginning. */
-function isLate(written: number): boolean {
-  return Math.abs(Date.now() - written) > WRITING / 2;
-}
-
-function parse(text: string, mtime: number): SessionRecord | "corrupt" {
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch {
-    return "corrupt";
-  }
-  if (!isObject(value) || value.version !== VERSION || !isObject(value.data)) return "corrupt";
-  const { written, created, ends, expires } = value;
-  if (typeof written !== "number" || typeof created !== "number") return "corrupt";
-  if (typeof ends !== "number" || typeof expires !== "number") return "corrupt";
-  const isAsWritten = Math.abs(mtime - written) <= WRITING;
-  return freeze({ data: value.data as SessionData, created, ends, expires: isAsWritten ? expires : mtime });
-}
-
-function endOf({ expires, ends }: SessionRecord): number {
-  return Math.min(expires, ends);
-}
-
-function isObject(value: unknown): value is Record<string, Json> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 function idOf(shard: string, name: string): string {

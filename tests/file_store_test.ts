@@ -273,6 +273,11 @@ test("a session whose writing takes long is stored all the same, unless another 
     await assertRejects(() => store.create(newId(), record(clock)), Error, "was swept");
   });
   assertEquals(filesIn(dir).length, 1);
+  await failing({ name: "set the time", target: Deno, method: "utimeSync" }, "Read-only file system", async () => {
+    const create = () => store.create(newId(), record(clock));
+    await slowly(() => {}, async () => void await assertRejects(create, Error, "Read-only file system"));
+  });
+  assertEquals(filesIn(dir).length, 1, "nothing is left behind");
 
   await replacing(
     Date,

@@ -3,9 +3,9 @@ import { assert } from "@std/assert";
 import { SETTINGS } from "../lib/config.ts";
 
 // "```sh" blocks are run in order; "```sh slow" ones, and those with a task that does not serve, only where this is
-// "all", as they take long or need a network. Those that run the tests are left out, as this is one of them. A block is over when it ends, or when it says that a server listens; that
-// one runs until the next server starts. What is only to be read is fenced as "console" or "text"; the programs in "ts"
-// blocks have a test of their own.
+// "all", as they take long or need a network. Those that run the tests are left out, as this is one of them. A block is
+// over when it ends, or when it says that a server listens; that one runs until the next server starts. What is only to
+// be read is fenced as "console" or "text"; the programs in "ts" blocks have a test of their own.
 const RUNS_SLOW = Deno.env.get("TEST_README") === "all";
 const RUNS_TESTS = /task (test|ok)\b/;
 const QUICK = 20_000;

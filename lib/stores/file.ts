@@ -378,6 +378,9 @@ export class FileStore implements SessionStore {
       const isThere = await this.#withLock(path, () => {
         setTime(path, record.expires);
         return true;
+      }).catch((error) => {
+        removeIfThere(path);
+        throw error;
       });
       if (!isThere) throw new Error("A new session was swept before it was finished");
     }

@@ -1,4 +1,4 @@
-/** The file calls that the file store is made of: what a name stands for, locks, and files that appear whole. */
+/** The file calls that the file store is made of: looking at a name, locking a file, making one. */
 
 /**
  * What tells one state of a file from another. Every change of content makes a new file, and a file system soon gives

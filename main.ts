@@ -1,13 +1,13 @@
 /** Starts the server: settings, store, sessions, app, Deno.serve, and what the signals do. */
-import { createApp } from "./lib/app.ts";
-import { type Config, type Environment, readConfig, SETTINGS } from "./lib/config.ts";
+import { createApp } from "./lib/server/app.ts";
+import { type Config, type Environment, readConfig, SETTINGS } from "./lib/server/config.ts";
 import { createLog, type Log } from "./lib/log.ts";
-import type { Visitor } from "./lib/pages.ts";
-import { securityHeaders } from "./lib/protection.ts";
-import { readSecretKey } from "./lib/secret_key.ts";
-import { SessionManager } from "./lib/sessions.ts";
+import type { Visitor } from "./lib/server/pages.ts";
+import { securityHeaders } from "./lib/server/protection.ts";
+import { readSecretKey } from "./lib/server/secret_key.ts";
+import { SessionManager } from "./lib/session_manager.ts";
 import { MIN_KEY_BYTES } from "./lib/signer.ts";
-import { openStore } from "./lib/stores/open.ts";
+import { openStore } from "./lib/server/open_store.ts";
 
 /** How long requests under way may take when the server stops, in milliseconds; then it stops without them. */
 const STOP_DEADLINE = 4000;

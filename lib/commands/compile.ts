@@ -1,6 +1,6 @@
 /** `deno task compile [--target …]`: makes the program one executable file, dist/session-server. */
 import config from "../../deno.json" with { type: "json" };
-import { SESSION_TYPES } from "../config.ts";
+import { SESSION_TYPES } from "../server/config.ts";
 import launcher from "./launcher.sh" with { type: "text" };
 
 const root = new URL("../../", import.meta.url);

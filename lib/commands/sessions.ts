@@ -1,8 +1,8 @@
 /** `deno task sessions list | revoke ID | sweep`: shows and ends sessions, in whichever store the servers use. */
-import { type Environment, readConfig, SETTINGS } from "../config.ts";
+import { type Environment, readConfig, SETTINGS } from "../server/config.ts";
 import { createLog } from "../log.ts";
 import type { SessionStore } from "../store.ts";
-import { openStore } from "../stores/open.ts";
+import { openStore } from "../server/open_store.ts";
 
 const USAGE = "Usage: deno task sessions list | revoke ID | sweep";
 

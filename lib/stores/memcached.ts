@@ -3,7 +3,7 @@
 import { MemcacheClient } from "npm:memcache-client@1.0.5";
 import { type Log, silent } from "../log.ts";
 import { type Apply, freeze, type SessionRecord, type SessionStore } from "../store.ts";
-import type { OpenSharedStore } from "./open.ts";
+import type { OpenSharedStore } from "../server/open_store.ts";
 import { compareAndSet, DEADLINE, fromText, logCorrupt, toText, within } from "./shared.ts";
 
 /** What a {@linkcode MemcachedStore} is made of. */

@@ -3,7 +3,7 @@
 import postgres from "npm:postgres@3.4.9";
 import { type Log, silent } from "../log.ts";
 import { type Apply, freeze, type SessionRecord, type SessionStore, StoreFullError } from "../store.ts";
-import type { OpenSharedStore } from "./open.ts";
+import type { OpenSharedStore } from "../server/open_store.ts";
 import { checkSize, compareAndSet, DEADLINE, DeadlineError, logCorrupt, Sweeper, toData, within } from "./shared.ts";
 
 /** What a {@linkcode PostgresStore} is made of. */

@@ -3,7 +3,7 @@
 import { createClient, createCluster, createSentinel } from "npm:@redis/client@6.3.1";
 import { type Log, silent } from "../log.ts";
 import { type Apply, freeze, type SessionRecord, type SessionStore, StoreFullError } from "../store.ts";
-import type { OpenSharedStore } from "./open.ts";
+import type { OpenSharedStore } from "../server/open_store.ts";
 import { compareAndSet, fromText, logCorrupt, reasonOf, toText, within } from "./shared.ts";
 
 /** What a {@linkcode RedisStore} is made of. */

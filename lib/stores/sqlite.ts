@@ -2,7 +2,7 @@
 import { DatabaseSync, type SQLInputValue, type StatementSync } from "node:sqlite";
 import { type Log, silent } from "../log.ts";
 import { type Apply, freeze, type SessionRecord, type SessionStore, StoreFullError } from "../store.ts";
-import type { OpenSharedStore } from "./open.ts";
+import type { OpenSharedStore } from "../server/open_store.ts";
 import { checkSize, DEADLINE, logCorrupt, pause, Sweeper, toData } from "./shared.ts";
 
 /** What a {@linkcode SqliteStore} is made of. */

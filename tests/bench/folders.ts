@@ -1,6 +1,6 @@
 /** Folders full of sessions, as the file store would have left them. */
-import { FileStore } from "../../lib/stores/file.ts";
-import { SessionManager } from "../../lib/sessions.ts";
+import { FileStore } from "../../lib/stores/file/store.ts";
+import { SessionManager } from "../../lib/session_manager.ts";
 
 /** The key that signs the cookies. */
 export const KEY = "a key of the benchmark, of at least 32 bytes";

@@ -1,11 +1,11 @@
 /** What the parts of a request cost, each alone, in this process: `deno task bench:parts`. */
-import { type OpenSession, SessionManager } from "../../lib/sessions.ts";
-import { createApp } from "../../lib/app.ts";
-import type { Visitor } from "../../lib/pages.ts";
+import { type OpenSession, SessionManager } from "../../lib/session_manager.ts";
+import { createApp } from "../../lib/server/app.ts";
+import type { Visitor } from "../../lib/server/pages.ts";
 import { Signer } from "../../lib/signer.ts";
-import { FileStore } from "../../lib/stores/file.ts";
+import { FileStore } from "../../lib/stores/file/store.ts";
 import { MemoryStore } from "../../lib/stores/memory.ts";
-import { renderHome } from "../../lib/views.ts";
+import { renderHome } from "../../lib/server/views.ts";
 import { KEY } from "./folders.ts";
 
 const dir = await Deno.makeTempDir({ prefix: "session-parts-" });

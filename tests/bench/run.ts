@@ -5,7 +5,7 @@
 import { addActive, countSessions, fill } from "./folders.ts";
 import { load, type Result, tool } from "./load.ts";
 import { Engine, type EngineType } from "../stores/engines.ts";
-import { startFlags } from "../helpers.ts";
+import { startFlags } from "../support/server.ts";
 import { bare, empty, express, flask, hono, Missing, ours, oursOn, type Subject, versions } from "./servers.ts";
 
 const options = readOptions();

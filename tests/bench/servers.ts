@@ -1,5 +1,5 @@
 /** The servers that are measured: ours, and each peer, as processes. */
-import { startFlags } from "../helpers.ts";
+import { startFlags } from "../support/server.ts";
 import { KEY } from "./folders.ts";
 
 const HERE = import.meta.dirname!;

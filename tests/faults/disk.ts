@@ -1,11 +1,11 @@
 /** Scenarios of the disk: full, read-only, its folder gone, its files turned into something else. */
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { createApp } from "../../lib/app.ts";
-import type { Visitor } from "../../lib/pages.ts";
-import { SessionManager } from "../../lib/sessions.ts";
-import { FileStore } from "../../lib/stores/file.ts";
-import { CREATE, failing, UPDATE } from "../failing.ts";
-import { Browser, Server } from "../helpers.ts";
+import { createApp } from "../../lib/server/app.ts";
+import type { Visitor } from "../../lib/server/pages.ts";
+import { SessionManager } from "../../lib/session_manager.ts";
+import { FileStore } from "../../lib/stores/file/store.ts";
+import { CREATE, failing, UPDATE } from "../support/failing.ts";
+import { Browser, Server } from "../support/server.ts";
 import { fileOf, filesIn, type Scenario, type Stage } from "./scenario.ts";
 
 const STRANGER = "You Need to Register First!";

@@ -6,7 +6,7 @@
  * A million sessions take some minutes, 4 GB of disk, and as long again to remove.
  */
 import type { SessionRecord } from "../../lib/store.ts";
-import { FileStore } from "../../lib/stores/file.ts";
+import { FileStore } from "../../lib/stores/file/store.ts";
 import { seeded, seededId } from "./scenario.ts";
 
 const FEW = 100;

@@ -1,6 +1,6 @@
 /** Scenarios of logging out: while a save is under way, and seen from other processes. */
 import { assert, assertEquals } from "@std/assert";
-import { Browser, Server } from "../helpers.ts";
+import { Browser, Server } from "../support/server.ts";
 import { Connection, filesIn, type Scenario, type Stage, wait } from "./scenario.ts";
 
 /** How the home page begins for whom it does not know. */

@@ -1,7 +1,7 @@
 /** Scenarios of several processes at work in one folder: killed, racing, sweeping, reading what others write. */
 import { assert, assertEquals } from "@std/assert";
-import { FileStore } from "../../lib/stores/file.ts";
-import { Browser, Server } from "../helpers.ts";
+import { FileStore } from "../../lib/stores/file/store.ts";
+import { Browser, Server } from "../support/server.ts";
 import { filesIn, said, type Scenario, seededId, type Stage, startWorker, until, wait } from "./scenario.ts";
 
 type Line = { updated?: string; n?: number; made?: string; ending?: string; ended?: string; trouble?: string };

@@ -1,5 +1,5 @@
 /** What a fault scenario is, and what several of them use: files of a folder, seeded choices, raw connections. */
-import { Server } from "../helpers.ts";
+import { Server } from "../support/server.ts";
 
 /** Something that goes wrong, played with real processes, and what must hold nevertheless. */
 export interface Scenario {

@@ -1,6 +1,6 @@
 /** Scenarios of the server: out of handles, a form that trickles in, a signal with work under way, a flood of visitors. */
 import { assert, assertEquals } from "@std/assert";
-import { Browser, Server, startFlags } from "../helpers.ts";
+import { Browser, Server, startFlags } from "../support/server.ts";
 import { Connection, filesIn, type Scenario, type Stage, until, wait } from "./scenario.ts";
 
 const HOUR = { PERMANENT_SESSION_LIFETIME: "3600" };

@@ -1,6 +1,6 @@
 /** One process of several over one folder: does one kind of work with a FileStore and says each thing it has done. */
 import type { Json } from "../../lib/store.ts";
-import { FileStore } from "../../lib/stores/file.ts";
+import { FileStore } from "../../lib/stores/file/store.ts";
 import { seeded, seededId, wait } from "./scenario.ts";
 
 const [job = "", dir = "", seed = "1", ...ids] = Deno.args;

@@ -1,6 +1,6 @@
 /** Servers that share a store: the main job, restarts, and engines that die, stand still or were never there. */
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { Browser, Server } from "../helpers.ts";
+import { Browser, Server } from "../support/server.ts";
 import { Engine, type EngineType, PASSWORD } from "./engines.ts";
 
 const names = (Deno.env.get("TEST_ENGINES") ?? "").split(",");

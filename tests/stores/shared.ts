@@ -2,9 +2,9 @@
 import { assert, assertEquals } from "@std/assert";
 import { silent } from "../../lib/log.ts";
 import type { SessionRecord, SessionStore } from "../../lib/store.ts";
-import type { OpenSharedStore, SharedStoreOptions } from "../../lib/stores/open.ts";
-import { newId } from "../helpers.ts";
-import { type Subject, testStore } from "../store_suite.ts";
+import type { OpenSharedStore, SharedStoreOptions } from "../../lib/server/open_store.ts";
+import { newId } from "../support/server.ts";
+import { type Subject, testStore } from "../support/store_suite.ts";
 
 /** Opens a shared store, without its client coming into the module graph of this file. */
 export async function openShared(type: string, options: Partial<SharedStoreOptions> & { url: string }) {

@@ -2,7 +2,7 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { DatabaseSync } from "node:sqlite";
 import { open, SqliteStore } from "../../lib/stores/sqlite.ts";
-import { newId } from "../helpers.ts";
+import { newId } from "../support/server.ts";
 import { testSharedStore } from "./shared.ts";
 
 const dir = Deno.makeTempDirSync();

@@ -1,0 +1,175 @@
+/** Runs the commands of the README as they stand there, in a copy of the project. */
+import { assert } from "@std/assert";
+import { SETTINGS } from "../../lib/server/config.ts";
+
+// "```sh" blocks are run in order; "```sh slow" ones, and those with a task that does not serve, only where this is
+// "all", as they take long or need a network. Those that run the tests are left out, as this is one of them. A block is
+// over when it ends, or when it says that a server listens; that one runs until the next server starts. What is only to
+// be read is fenced as "console" or "text"; the programs in "ts" blocks have a test of their own.
+const RUNS_SLOW = Deno.env.get("TEST_README") === "all";
+const RUNS_TESTS = /task (test|ok)\b/;
+const QUICK = 20_000;
+const SLOW = 600_000;
+
+const root = new URL("../..", import.meta.url).pathname;
+const readme = Deno.readTextFileSync(`${root}README.md`);
+const blocks = [...readme.matchAll(/^```sh( slow)?\n(.*?)^```$/gms)].map(([, slow, script = ""]) => ({
+  isSlow: slow !== undefined || /task (?!start|dev)/.test(script),
+  script,
+}));
+
+/** A server that a block started. */
+interface Server {
+  readonly process: Deno.ChildProcess;
+  readonly output: Promise<unknown>;
+}
+
+Deno.test({
+  name: "README: every command does what it says",
+  ignore: Deno.build.os === "windows",
+  fn: async (t) => {
+    assert(blocks.some(({ script }) => script.includes("task start")), "the README must say how to start the server");
+    const folder = Deno.makeTempDirSync({ prefix: "session-server-readme-" });
+    const project = `${folder}/project`;
+    const port = freePort();
+    const env = environment(`${folder}/bin`, port);
+    copyProject(root, project);
+    let server: Server | undefined;
+    try {
+      for (const { script, isSlow } of blocks) {
+        await t.step({
+          name: script.trim().split("\n")[0]!,
+          ignore: RUNS_TESTS.test(script) || (!RUNS_SLOW && (isSlow || !hasPrograms(script))),
+          // A server may outlive its step.
+          sanitizeOps: false,
+          sanitizeResources: false,
+          fn: async () => {
+            if (/task (start|dev)\b|\bmain\.ts\b|dist\/session-server/.test(script)) {
+              await stop(server);
+              server = undefined;
+            }
+            const started = await run(script.replaceAll(":8000", `:${port}`), project, env, isSlow ? SLOW : QUICK);
+            if (started === undefined) return;
+            await stop(server);
+            server = started;
+          },
+        });
+      }
+    } finally {
+      await stop(server);
+      Deno.removeSync(folder, { recursive: true });
+    }
+  },
+});
+
+/** Runs a script until it ends well or a server listens; fails if it does neither in time. */
+async function run(
+  script: string,
+  cwd: string,
+  env: Record<string, string>,
+  limit: number,
+): Promise<Server | undefined> {
+  // In a process group of its own, so that everything it starts can be ended.
+  const process = new Deno.Command("sh", {
+    args: ["-e", "-c", script],
+    cwd,
+    env,
+    clearEnv: true,
+    detached: true,
+    stdin: "null",
+    stdout: "piped",
+    stderr: "piped",
+  }).spawn();
+  let said = "";
+  const listens = Promise.withResolvers<string>();
+  const read = async (stream: ReadableStream<Uint8Array>) => {
+    for await (const text of stream.pipeThrough(new TextDecoderStream())) {
+      said += text;
+      const [, origin] = /^Listening on (\S+)\/$/m.exec(said) ?? [];
+      if (origin !== undefined) listens.resolve(origin);
+    }
+  };
+  const output = Promise.all([read(process.stdout), read(process.stderr)]);
+  const late = Promise.withResolvers<"late">();
+  const timer = setTimeout(() => late.resolve("late"), limit);
+  const outcome = await Promise.race([listens.promise, late.promise, process.status]);
+  clearTimeout(timer);
+  if (outcome === "late") {
+    end(process, "SIGKILL");
+    await output;
+    throw new Error(`neither ended nor listened within ${limit / 1000} seconds:\n${script}\n${said}`);
+  }
+  if (typeof outcome === "string") {
+    const { hostname, port } = new URL(outcome);
+    (await Deno.connect({ hostname: hostname.replace(/^\[|\]$/g, ""), port: Number(port) })).close();
+    return { process, output };
+  }
+  await output;
+  if (!outcome.success) throw new Error(`exit code ${outcome.code}:\n${script}\n${said}`);
+}
+
+async function stop(server: Server | undefined): Promise<void> {
+  if (server === undefined) return;
+  end(server.process, "SIGTERM");
+  const timer = setTimeout(() => end(server.process, "SIGKILL"), 6000);
+  await server.process.status;
+  await server.output;
+  clearTimeout(timer);
+}
+
+function end(process: Deno.ChildProcess, signal: Deno.Signal): void {
+  try {
+    Deno.kill(-process.pid, signal);
+  } catch {
+    // It has ended already.
+  }
+}
+
+/** This process's environment without any setting, with `deno` found in `bin`, and `npx` too unless the real one runs. */
+function environment(bin: string, port: number): Record<string, string> {
+  Deno.mkdirSync(bin);
+  const shim = (name: string, lines: string) => {
+    Deno.writeTextFileSync(`${bin}/${name}`, `#!/bin/sh\n${lines}\n`, { mode: 0o755 });
+  };
+  shim("deno", `exec '${Deno.execPath()}' "$@"`);
+  if (!RUNS_SLOW) shim("npx", `[ "$1" = -y ] && shift\nshift\nexec '${Deno.execPath()}' "$@"`);
+  const env = Deno.env.toObject();
+  for (const name of Object.keys(env)) {
+    if (name.startsWith("TEST_") || SETTINGS.some((setting) => setting === name)) delete env[name];
+  }
+  return { ...env, PATH: `${bin}:${env.PATH}`, PORT: String(port), NO_COLOR: "1" };
+}
+
+/** Whether the system has what the lines of a script start with. */
+function hasPrograms(script: string): boolean {
+  const names = script.replaceAll("\\\n", " ").split("\n").map((line) => /^(?:\w+=\S* +)*([\w.-]+)/.exec(line)?.[1]);
+  const builtin = ["deno", "npx", "cd", "export", "set", "test"];
+  const path = Deno.env.get("PATH")!.split(":");
+  return names.every((name) =>
+    name === undefined || builtin.includes(name) || path.some((folder) => isFile(`${folder}/${name}`))
+  );
+}
+
+function isFile(path: string): boolean {
+  try {
+    return Deno.statSync(path).isFile;
+  } catch {
+    return false;
+  }
+}
+
+function copyProject(from: string, to: string): void {
+  Deno.mkdirSync(to);
+  for (const { name, isDirectory } of Deno.readDirSync(from)) {
+    if (name === ".git" || name === "dist" || name === "session_data") continue;
+    if (isDirectory) copyProject(`${from}/${name}`, `${to}/${name}`);
+    else Deno.copyFileSync(`${from}/${name}`, `${to}/${name}`);
+  }
+}
+
+function freePort(): number {
+  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const { port } = listener.addr;
+  listener.close();
+  return port;
+}

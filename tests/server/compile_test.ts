@@ -1,0 +1,294 @@
+/** What `deno task compile` makes, run as a user would: copied alone into an empty folder. */
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { Browser, Server } from "../support/server.ts";
+
+// The path of the executable; without it these tests are shown as ignored.
+const binary = Deno.env.get("TEST_BINARY");
+// Packed with Deno behind a shell script, where the base runtime of `deno compile` could not be had.
+const isPacked = binary !== undefined && startsWithShebang(binary);
+const isRoot = Deno.build.os !== "windows" && Deno.uid() === 0;
+const NOBODY = 65534;
+
+/** An empty folder with the executable in it, and an empty home and temporary folder beside. */
+class Place {
+  readonly folder = Deno.makeTempDirSync({ prefix: "session-server-" });
+  readonly home = `${this.folder}/home`;
+  readonly tmp = `${this.folder}/tmp`;
+  readonly work = `${this.folder}/work`;
+  readonly #servers: Server[] = [];
+
+  constructor() {
+    Deno.chmodSync(this.folder, 0o755);
+    for (const folder of [this.home, this.tmp, this.work]) Deno.mkdirSync(folder);
+    Deno.copyFileSync(binary!, `${this.work}/session-server`);
+  }
+
+  /** The command that runs it with nothing in its environment but what is given and the folders. */
+  command(env: Record<string, string> = {}, before: string[] = []): string[] {
+    const all = Object.entries({ PORT: "0", HOME: this.home, TMPDIR: this.tmp, ...env });
+    const set = all.map(([name, value]) => `${name}=${value}`);
+    return ["sh", "-c", 'cd "$0" && exec "$@"', this.work, ...before, "env", "-i", ...set, "./session-server"];
+  }
+
+  async start(env: Record<string, string> = {}, before: string[] = []): Promise<Server> {
+    const server = await Server.start({}, this.command(env, before));
+    this.#servers.push(server);
+    return server;
+  }
+
+  async spawn(env: Record<string, string> = {}): Promise<Server> {
+    const server = await Server.spawn({}, this.command(env));
+    this.#servers.push(server);
+    return server;
+  }
+
+  /** The folder it was unpacked into. */
+  cache(below = `${this.home}/.cache`): string {
+    const names = list(below).filter((name) => name.startsWith("session-server-"));
+    assertEquals(names.length, 1, `needed one folder in ${below}, found ${names}`);
+    return `${below}/${names[0]}`;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const server of this.#servers) await server.kill();
+    Deno.removeSync(this.folder, { recursive: true });
+  }
+}
+
+function test(name: string, run: (place: Place) => Promise<void>, needed = true): void {
+  Deno.test(`compiled: ${name}`, { ignore: binary === undefined || !needed }, async () => {
+    await using place = new Place();
+    await run(place);
+  });
+}
+
+function testPacked(name: string, run: (place: Place) => Promise<void>, needed = true): void {
+  test(name, run, needed && isPacked);
+}
+
+test("does its whole work alone in an empty folder, with nothing in its environment", async (place) => {
+  const server = await place.start({ PERMANENT_SESSION_LIFETIME: "2" });
+  const browser = new Browser(server.origin);
+  assertStringIncludes(await browser.get("/"), "You Need to Register First!");
+  assertEquals(browser.setCookies, []);
+  assertStringIncludes(await browser.get("/add"), "Enter your username to continue.");
+  assertEquals(await browser.post("/add", { username: " " }), 422);
+  assertEquals(await browser.post("/add", { username: "Ada" }), 303);
+  const home = await browser.get("/");
+  assertStringIncludes(home, "Hi, Ada!");
+  assertStringIncludes(home, "Successfully registered username - Ada.");
+  const [, style = ""] = /<link rel="stylesheet" href="([^"]+)">/.exec(home)!;
+  assertStringIncludes(await browser.get(style), "body {");
+  assertEquals(await browser.post("/remove"), 303);
+  assertStringIncludes(await browser.get("/"), "Username Removed from Session Storage.");
+  assertEquals(await browser.post("/add", { username: "Ada" }), 303);
+  await new Promise((resolve) => setTimeout(resolve, 2100));
+  assertStringIncludes(await browser.get("/"), "You Need to Register First!");
+  assertEquals(await browser.get("/healthz"), "ok");
+  assertEquals(await server.stop(), 0);
+  assertEquals(server.stdout.split("\n").length, 2);
+});
+
+test("keeps its sessions over a restart, in files and in SQLite", async (place) => {
+  for (const env of [{}, { SESSION_TYPE: "sqlite", SESSION_URL: `sqlite:${place.work}/sessions.db` }]) {
+    const first = await place.start(env);
+    const browser = new Browser(first.origin);
+    assertEquals(await browser.post("/add", { username: "Ada" }), 303);
+    assertEquals(await first.stop(), 0);
+    const second = await place.start(env);
+    const later = new Browser(second.origin);
+    for (const [name, value] of browser.cookies) later.cookies.set(name, value);
+    assertStringIncludes(await later.get("/"), "Hi, Ada!");
+    assertEquals(await second.stop(), 0);
+  }
+});
+
+test("has the clients of the shared stores in it, and says what cannot be reached", async (place) => {
+  for (const type of ["redis", "postgres", "memcached"]) {
+    const server = await place.spawn({ SESSION_TYPE: type, SESSION_URL: `${type}://127.0.0.1:9/` });
+    assertEquals(await server.ended(), 1);
+    const line = server.stderr.trimEnd().split("\n").at(-1)!;
+    assertMatch(line, /^Cannot start: the session store does not work: .*127\.0\.0\.1:9/);
+    assert(!line.includes("Module not found"), line);
+  }
+});
+
+test("says of a wrong setting what it must be, in one line, and ends with code 1", async (place) => {
+  const server = await place.spawn({ PORT: "abc" });
+  assertEquals(await server.ended(), 1);
+  assertEquals(server.stdout, "");
+  assertEquals(server.stderr, 'Cannot start: "PORT" must be an integer from 0 to 65535: received "abc"\n');
+});
+
+test("ends in good order on SIGTERM and on SIGINT", async (place) => {
+  for (const signal of ["SIGTERM", "SIGINT"] as const) {
+    const server = await place.start();
+    assertEquals(await server.stop(signal), 0);
+  }
+});
+
+test("writes nothing but its sessions and its own cache", async (place) => {
+  const server = await place.start();
+  assertEquals(await new Browser(server.origin).post("/add", { username: "Ada" }), 303);
+  assertEquals(await server.stop(), 0);
+  assertEquals(list(place.work), ["session-server", "session_data"]);
+  assertEquals(list(place.tmp), []);
+  if (isPacked) {
+    assertEquals(list(place.home), [".cache"]);
+    assertEquals(list(`${place.home}/.cache`).length, 1);
+    assertEquals(Deno.statSync(place.cache()).mode! & 0o777, 0o700);
+  } else {
+    assertEquals(list(place.home), []);
+  }
+});
+
+testPacked("unpacks at the first start only", async (place) => {
+  const started = async () => {
+    assertEquals(await (await place.start()).stop(), 0);
+    return Deno.statSync(`${place.cache()}/deno`).ino;
+  };
+  assertEquals(await started(), await started());
+});
+
+testPacked("unpacks into XDG_CACHE_HOME if that is set", async (place) => {
+  const server = await place.start({ XDG_CACHE_HOME: `${place.folder}/xdg` });
+  place.cache(`${place.folder}/xdg`);
+  assertEquals(list(place.home), []);
+  assertEquals(await server.stop(), 0);
+});
+
+testPacked("first starts at the same time do not disturb each other", async (place) => {
+  const servers = await Promise.all([1, 2, 3].map((n) => place.start({ SESSION_FILE_DIR: `${place.work}/data${n}` })));
+  for (const server of servers) {
+    assertEquals(await new Browser(server.origin).get("/healthz"), "ok");
+    assertEquals(await server.stop(), 0);
+  }
+  assertEquals(list(place.cache()).filter((name) => name.startsWith("new.")), []);
+});
+
+testPacked("a damaged cache is mended", async (place) => {
+  assertEquals(await (await place.start()).stop(), 0);
+  const cache = place.cache();
+  const whole = Deno.readFileSync(`${cache}/deno`);
+  const damages: Record<string, () => void> = {
+    "the runtime is cut": () => Deno.truncateSync(`${cache}/deno`, 1_000_000),
+    "one bit is another": () => {
+      const bytes = whole.slice();
+      bytes[50_000_000]! ^= 1;
+      Deno.writeFileSync(`${cache}/deno`, bytes);
+    },
+    "the runtime cannot be executed": () => Deno.chmodSync(`${cache}/deno`, 0o600),
+    "the program is empty": () => Deno.writeTextFileSync(`${cache}/main.js`, ""),
+    "the program is another": () => Deno.writeTextFileSync(`${cache}/main.js`, "console.log('Listening on it')"),
+    "the program is a link": () => {
+      Deno.renameSync(`${cache}/main.js`, `${cache}/other.js`);
+      Deno.symlinkSync("/etc/passwd", `${cache}/main.js`);
+    },
+    "unpacking was killed half-way": () => {
+      Deno.removeSync(`${cache}/main.js`);
+      Deno.mkdirSync(`${cache}/new.999999999.abcdef`);
+      Deno.writeTextFileSync(`${cache}/new.999999999.abcdef/deno`, "half");
+    },
+    "the runtime's own cache is garbage": () => {
+      for (const name of list(`${cache}/cache`)) {
+        if (name.endsWith("_v2")) Deno.writeTextFileSync(`${cache}/cache/${name}`, "garbage");
+      }
+    },
+  };
+  for (const [damage, inflict] of Object.entries(damages)) {
+    inflict();
+    const server = await place.start().catch((error) => {
+      throw new Error(`not mended when ${damage}`, { cause: error });
+    });
+    assertEquals(await new Browser(server.origin).get("/healthz"), "ok", damage);
+    assertEquals(await server.stop(), 0, damage);
+    assertEquals(Deno.readFileSync(`${cache}/deno`).length, whole.length, damage);
+    assertEquals(list(cache).filter((name) => name.startsWith("new.")), [], damage);
+  }
+});
+
+testPacked("falls back to a temporary folder if the home cannot be written", async (place) => {
+  Deno.chmodSync(place.home, 0o500);
+  Deno.chmodSync(place.tmp, 0o1777);
+  // Nothing is read-only to root.
+  if (isRoot) { for (const folder of [place.home, place.work]) Deno.chownSync(folder, NOBODY, NOBODY); }
+  const before = isRoot ? ["setpriv", `--reuid=${NOBODY}`, `--regid=${NOBODY}`, "--clear-groups"] : [];
+  const server = await place.start({}, before);
+  assertEquals(await new Browser(server.origin).get("/healthz"), "ok");
+  assertEquals(await server.stop(), 0);
+  assertEquals(list(place.home), []);
+  assertEquals(Deno.statSync(place.cache(place.tmp)).mode! & 0o777, 0o700);
+});
+
+testPacked("runs without a home", async (place) => {
+  const server = await place.start({}, []);
+  assertEquals(await server.stop(), 0);
+  const command = place.command().filter((part) => !part.startsWith("HOME="));
+  const homeless = await Server.start({}, command);
+  assertEquals(await homeless.stop(), 0);
+  place.cache(place.tmp);
+});
+
+testPacked("never runs what lies behind a link, and leaves that alone", async (place) => {
+  assertEquals(await (await place.start()).stop(), 0);
+  const cache = place.cache();
+  Deno.renameSync(cache, `${place.folder}/elsewhere`);
+  Deno.symlinkSync(`${place.folder}/elsewhere`, cache);
+  const before = Deno.statSync(`${place.folder}/elsewhere`).mtime;
+  assertEquals(await (await place.start()).stop(), 0);
+  place.cache(place.tmp);
+  assertEquals(Deno.statSync(`${place.folder}/elsewhere`).mtime, before);
+});
+
+testPacked("never runs what another user could change", async (place) => {
+  assertEquals(await (await place.start()).stop(), 0);
+  const cache = place.cache();
+  Deno.chownSync(cache, NOBODY, NOBODY);
+  assertEquals(await (await place.start()).stop(), 0);
+  place.cache(place.tmp);
+  // A folder of one's own in a folder of somebody else's can be renamed and replaced by them.
+  Deno.chownSync(cache, 0, 0);
+  Deno.chownSync(`${place.home}/.cache`, NOBODY, NOBODY);
+  Deno.removeSync(place.cache(place.tmp), { recursive: true });
+  assertEquals(await (await place.start()).stop(), 0);
+  place.cache(place.tmp);
+}, isRoot);
+
+testPacked("says in one line that there is nowhere to unpack to", async (place) => {
+  const server = await place.spawn({ HOME: "/proc", TMPDIR: "/proc" });
+  assertEquals(await server.ended(), 1);
+  assertEquals(server.stdout, "");
+  assertMatch(
+    server.stderr,
+    /^Cannot start: no folder to unpack the program into and run it from: set XDG_CACHE_HOME [^\n]+\n$/,
+  );
+});
+
+testPacked("ended while it unpacks, it leaves nothing half-done", async (place) => {
+  const server = await place.spawn();
+  while (!exists(`${place.home}/.cache`) || !list(place.cache()).some((name) => name.startsWith("new."))) {
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+  assertEquals(await server.stop(), 143);
+  assertEquals(list(place.cache()), []);
+});
+
+function startsWithShebang(path: string): boolean {
+  using file = Deno.openSync(path);
+  const start = new Uint8Array(2);
+  file.readSync(start);
+  return new TextDecoder().decode(start) === "#!";
+}
+
+function list(folder: string): string[] {
+  return [...Deno.readDirSync(folder)].map(({ name }) => name).sort();
+}
+
+function exists(path: string): boolean {
+  try {
+    Deno.lstatSync(path);
+    return true;
+  } catch {
+    return false;
+  }
+}

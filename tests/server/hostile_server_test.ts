@@ -1,0 +1,563 @@
+/** Hostile requests against the server as a process, over raw sockets: what no handler sees, or only a process can show. */
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import { connect } from "node:http2";
+import { bytes, exchange, HEADER_CHARS, mutateCookie, NASTY, Random } from "../support/fuzz.ts";
+import { Browser, newId, Server, startFlags } from "../support/server.ts";
+
+const KEY = "the key that these tests sign with, 32 bytes or more";
+const FORM = "Content-Type: application/x-www-form-urlencoded\r\n";
+const POST = `POST /add HTTP/1.1\r\nHost: localhost\r\n${FORM}`;
+
+/** Runs a test against a server of its own, which must be alive at the end; returns it, stopped. */
+async function withServer(
+  env: Record<string, string>,
+  fn: (
+    context: { server: Server; port: number; dir: string; send: (request: string) => ReturnType<typeof exchange> },
+  ) => Promise<void>,
+): Promise<Server> {
+  const dir = await Deno.makeTempDir();
+  const server = await Server.start({ SECRET_KEY: KEY, SESSION_FILE_DIR: dir, ...env });
+  try {
+    const port = Number(new URL(server.origin).port);
+    // The start line and headers; the rest is the same in most requests.
+    const send = (request: string) => exchange(port, `${request}\r\nConnection: close\r\n\r\n`);
+    await fn({ server, port, dir, send });
+    const { host } = new URL(env.ORIGIN ?? server.origin);
+    assertEquals((await send(`GET /healthz HTTP/1.1\r\nHost: ${host}`)).status, 200, "it is still there");
+    assertEquals(await server.stop(), 0);
+    assert(!/^\s+at /m.test(server.stderr), `a stack trace: ${server.stderr}`);
+    return server;
+  } finally {
+    await server.kill();
+    await Deno.remove(dir, { recursive: true });
+  }
+}
+
+/** The names of all files below a folder. */
+function filesIn(dir: string): string[] {
+  return [...Deno.readDirSync(dir)].flatMap(({ name, isDirectory }) =>
+    isDirectory ? filesIn(`${dir}/${name}`) : [`${dir}/${name}`]
+  );
+}
+
+async function residentMegabytes({ process }: Server): Promise<number> {
+  const status = await Deno.readTextFile(`/proc/${process.pid}/status`);
+  return Number(/VmRSS:\s+(\d+)/.exec(status)![1]) / 1024;
+}
+
+const header = (text: string, name: string) => new RegExp(`^${name}: (.*)\r$`, "im").exec(text)?.[1];
+
+Deno.test("hostile server: bad Host values are answered 400, without a stack trace", async () => {
+  await withServer({}, async ({ server, send }) => {
+    const hosts = [
+      "a b",
+      "a\tb",
+      "evil.com/@x",
+      "",
+      "a".repeat(300),
+      "a\0b",
+      "é.com",
+      "\xff",
+      "a@b",
+      "user:pw@a",
+      "a:b",
+    ];
+    hosts.push(
+      "a:99999",
+      "a:",
+      "a?x",
+      "a#x",
+      "a\\b",
+      "[::1",
+      "[x]",
+      "a,b",
+      "%41",
+      "..",
+      "a..b",
+      "-a",
+      "<x>",
+      "a;b",
+      "*",
+    );
+    for (const host of hosts) {
+      const { text, status } = await send(`GET /remove HTTP/1.1\r\nHost: ${host}`);
+      assertEquals([status, header(text, "location")], [400, undefined], JSON.stringify(host));
+    }
+    assertEquals((await send("GET / HTTP/1.1\r\nHost: localhost\r\nHost: localhost")).status, 400, "two of them");
+    assertMatch(server.stderr, /^\S+ warn A request was refused: it named a host that this site does not go by$/m);
+  });
+});
+
+Deno.test("hostile server: with ORIGIN set, a request for another host or for none is answered 400", async () => {
+  await withServer({ ORIGIN: "http://example.com" }, async ({ send }) => {
+    assertEquals((await send("GET / HTTP/1.1\r\nHost: example.com")).status, 200);
+    assertEquals((await send("GET / HTTP/1.1\r\nHost: EXAMPLE.com:80")).status, 200);
+    assertEquals((await send("GET http://example.com/ HTTP/1.1\r\nHost: example.com")).status, 200);
+    for (const host of ["Host: evil.com", "Host: example.com:8000", "Host: localhost", "X: y"]) {
+      assertEquals((await send(`GET / HTTP/1.1\r\n${host}`)).status, 400, host);
+    }
+    assertEquals((await send("GET http://evil.com/ HTTP/1.1\r\nHost: example.com")).status, 400);
+  });
+});
+
+Deno.test("hostile server: odd targets are pages that do not exist, and none of them moves a redirect", async () => {
+  await withServer({}, async ({ send }) => {
+    const targets: Record<string, number> = {
+      "//evil.com/x": 404,
+      "//evil.com/remove": 404,
+      "///": 404,
+      "/remove/../": 404,
+      "/../remove": 404,
+      "/%72emove": 404,
+      "/%": 404,
+      "/%zz": 404,
+      "/%00": 404,
+      "/%2e%2e/%2e%2e/etc/passwd": 404,
+      "/\\evil.com": 404,
+      "/{}|^`'\"<>": 404,
+      "/#x": 404,
+      "/?x#/../y": 200,
+      "/\0": 400,
+      "/\xff": 400,
+      "/a b": 400,
+      "*": 400,
+      "": 400,
+      "remove": 400,
+      "localhost:80": 400,
+      "http://evil.com/": 400,
+      "http://evil@localhost/": 400,
+      "http://localhost/": 200,
+      "/remove?to=//evil.com": 303,
+      "/remove?//evil.com": 303,
+    };
+    for (const [target, expected] of Object.entries(targets)) {
+      const { text, status } = await send(`GET ${target} HTTP/1.1\r\nHost: localhost`);
+      assertEquals([status, header(text, "location")], [expected, expected === 303 ? "/" : undefined], target);
+    }
+    assertEquals((await send(`GET /${"x".repeat(100_000)} HTTP/1.1\r\nHost: localhost`)).status, 400);
+  });
+});
+
+Deno.test("hostile server: methods that no page takes are refused, and TRACE shows nothing of the request", async () => {
+  await withServer({}, async ({ send }) => {
+    const host = "Host: localhost\r\nX-Secret: do-not-echo";
+    for (const method of ["TRACE", "TRACK", "PUT", "DELETE", "PATCH", "PROPFIND", "get", "A".repeat(300)]) {
+      const { text, status } = await send(`${method} / HTTP/1.1\r\n${host}`);
+      assertEquals([status, header(text, "allow")], [405, "GET, HEAD, OPTIONS"], method);
+      assert(!text.includes("do-not-echo"));
+    }
+    const connected = await send(`CONNECT localhost:80 HTTP/1.1\r\n${host}`);
+    assertEquals([connected.status, header(connected.text, "allow")], [405, "GET, HEAD, POST, OPTIONS"]);
+    const options = await send(`OPTIONS * HTTP/1.1\r\n${host}`);
+    assertEquals([options.status, header(options.text, "allow")], [204, "GET, HEAD, POST, OPTIONS"]);
+  });
+});
+
+/** Sends requests over HTTP/2; each gets its status, the length it says, and the length it has. */
+async function overHttp2(
+  origin: string,
+  fn: (
+    send: (headers: Record<string, string>) => Promise<{ status: number; length: number; received: number }>,
+  ) => Promise<
+    void
+  >,
+): Promise<void> {
+  const client = connect(origin);
+  client.on("error", () => {}); // Each request tells of it, too.
+  try {
+    await fn((headers) =>
+      new Promise((resolve, reject) => {
+        const stream = client.request({ ":path": "/", ...headers });
+        let [status, length, received] = [0, 0, 0];
+        stream.on("response", (answer) => {
+          status = Number(answer[":status"]);
+          length = Number(answer["content-length"]);
+        });
+        stream.on("data", (chunk: Uint8Array) => received += chunk.length);
+        stream.on("end", () => resolve({ status, length, received }));
+        stream.on("error", reject);
+        stream.end();
+      })
+    );
+  } finally {
+    await new Promise<void>((resolve) => client.close(() => resolve()));
+  }
+}
+
+Deno.test("hostile server: HEAD says the length of GET and sends no body, over HTTP/1.1 and HTTP/2", async () => {
+  await withServer({}, async ({ server, send }) => {
+    await overHttp2(server.origin, async (sendHttp2) => {
+      for (const path of ["/", "/add", "/style.css", "/healthz", "/nowhere", "/remove"]) {
+        const get = await send(`GET ${path} HTTP/1.1\r\nHost: localhost`);
+        const head = await send(`HEAD ${path} HTTP/1.1\r\nHost: localhost`);
+        const [, body] = get.text.split("\r\n\r\n") as [string, string];
+        assertEquals([head.status, header(head.text, "content-length")], [get.status, String(body.length)], path);
+        assertEquals(head.text.split("\r\n\r\n")[1], "", path);
+        const { status, length, received } = await sendHttp2({ ":method": "HEAD", ":path": path });
+        assertEquals([status, length, received], [get.status, body.length, 0], path);
+      }
+    });
+  });
+});
+
+Deno.test("hostile server: over HTTP/2 the authority is the host, and a Host header that differs from it is refused", async () => {
+  await withServer({ ORIGIN: "http://example.com" }, async ({ server }) => {
+    await overHttp2(server.origin, async (send) => {
+      const status = async (headers: Record<string, string>) => (await send(headers)).status;
+      assertEquals(await status({ ":authority": "example.com" }), 200);
+      assertEquals(await status({ ":authority": "example.com", host: "example.com" }), 200);
+      assertEquals(await status({ ":authority": "example.com", ":path": "*", ":method": "OPTIONS" }), 204);
+      assertEquals(await status({ ":authority": "evil.com" }), 400);
+      assertEquals(await status({ ":authority": "example.com", host: "evil.com" }), 400);
+      assertEquals(await status({ ":authority": "evil.com", host: "example.com" }), 400);
+      assertEquals(await status({ ":authority": "user@example.com" }), 400);
+      assertEquals(await status({ ":authority": "example.com", ":path": "http://evil.com/" }), 404);
+    });
+  });
+});
+
+Deno.test("hostile server: a request whose end can be read in two ways is refused, and nothing after it is read", async () => {
+  await withServer({}, async ({ port, dir }) => {
+    const inner = `${POST}Content-Length: 12\r\n\r\nusername=Eve`;
+    const heads = [
+      "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n",
+      "Transfer-Encoding: chunked\r\nContent-Length: 5\r\n",
+      "Content-Length: 0\r\nContent-Length: 5\r\n",
+      "Content-Length: 5, 5\r\n",
+      "Content-Length: -1\r\n",
+      "Content-Length: +5\r\n",
+      "Content-Length: 0x5\r\n",
+      "Content-Length: 99999999999999999999\r\n",
+      "Transfer-Encoding: xchunked\r\n",
+      "Transfer-Encoding : chunked\r\n",
+      "Transfer-Encoding: chunked, identity\r\n",
+      "X: y\r\n Transfer-Encoding: chunked\r\n",
+      "X: a\rb\r\n",
+      "X: a\0b\r\n",
+      "no colon\r\n",
+    ];
+    for (const head of heads) {
+      const { text, closed } = await exchange(
+        port,
+        `POST /add HTTP/1.1\r\nHost: localhost\r\n${head}\r\n0\r\n\r\n${inner}`,
+      );
+      assertEquals([text.match(/HTTP\/1\.1 \d{3}/g), closed], [["HTTP/1.1 400"], true], head);
+    }
+    const old = `POST /add HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n${inner}`;
+    assertEquals((await exchange(port, old)).text.match(/HTTP\/1\.1 \d{3}/g), ["HTTP/1.1 400"]);
+    assertEquals(filesIn(dir), [], "nobody is registered");
+    // The same request by itself is right.
+    assertEquals((await exchange(port, inner.replace("\r\n", "\r\nConnection: close\r\n"))).status, 303);
+    assertEquals(filesIn(dir).length, 1);
+  });
+});
+
+Deno.test("hostile server: cookies that only a raw socket can send are no session, no file and no error", async () => {
+  await withServer({}, async ({ port, dir, send }) => {
+    const cookies: Record<string, number> = {
+      [`session=${"x".repeat(300)}`]: 200,
+      [`session=${"\xff\xfe\xe9".repeat(50)}`]: 200,
+      [`session=../../../../etc/passwd.${"A".repeat(43)}`]: 200,
+      "=x; ;; =; session": 200,
+      ["session=;".repeat(1000)]: 200,
+      "session=a\0b": 400,
+      [`session=${"x".repeat(100_000)}`]: 400,
+    };
+    for (const [cookie, expected] of Object.entries(cookies)) {
+      const { text, status } = await send(`GET / HTTP/1.1\r\nHost: localhost\r\nCookie: ${cookie}`);
+      assertEquals([status, header(text, "set-cookie")], [expected, undefined], cookie.slice(0, 50));
+    }
+    const many = Array.from({ length: 60 }, () => `Cookie: session=${newId()}.${"A".repeat(43)}\r\n`).join("");
+    assertEquals((await send(`GET / HTTP/1.1\r\nHost: localhost\r\n${many}X: y`)).status, 200);
+    const headers = Array.from({ length: 200 }, (_, i) => `X-${i}: y\r\n`).join("");
+    assertEquals((await send(`GET / HTTP/1.1\r\nHost: localhost\r\n${headers}X: y`)).status, 400);
+
+    // A few hundred mutations, one after the other on one connection.
+    const [right, other] = [0, 1].map(() => `session=${newId()}.${"b".repeat(43)}`) as [string, string];
+    const random = new Random(6);
+    let requests = "";
+    const count = 500;
+    for (let i = 0; i < count; i++) {
+      requests += `GET / HTTP/1.1\r\nHost: localhost\r\nCookie: ${mutateCookie(random, right, other)}\r\n`;
+      requests += i === count - 1 ? "Connection: close\r\n\r\n" : "\r\n";
+    }
+    const { text } = await exchange(port, requests, 20_000);
+    assertEquals(text.match(/^HTTP\/1\.1 200 OK\r$/gm)?.length, count);
+    assertEquals(text.match(/You Need to Register First!/g)?.length, count);
+    assertEquals(/^set-cookie:/im.test(text), false);
+    assertEquals(filesIn(dir), []);
+  });
+});
+
+Deno.test("hostile server: bytes that are no HTTP are refused, and the server lives on", async () => {
+  await withServer({}, async ({ port }) => {
+    const random = new Random(7);
+    const starts = [
+      "",
+      "GET ",
+      "GET / HTTP/1.1\r\n",
+      "POST /add HTTP/1.1\r\nHost: localhost\r\n",
+      "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    ];
+    starts.push("\x16\x03\x01\x02\x00\x01\x00", "GET / HTTP/9.9\r\n\r\n", "\r\n\r\n");
+    const all = Array.from({ length: 256 }, (_, i) => String.fromCharCode(i)).join("");
+    let refused = 0;
+    for (let i = 0; i < 300; i++) {
+      const noise = random.pick([
+        () => random.text(500, all),
+        () => random.text(200, HEADER_CHARS),
+        () => random.pick(NASTY),
+      ]);
+      const { status, text, closed } = await exchange(port, `${random.pick(starts)}${noise()}\r\n\r\n`, 5000, true);
+      assert(status < 500 && closed, text);
+      if (status === 400) refused++;
+    }
+    assert(refused > 100, `${refused} were refused`);
+  });
+});
+
+Deno.test({
+  name: "hostile server: a body of 100 MB is answered 413, and the process grows by less than 20 MB",
+  ignore: Deno.build.os !== "linux",
+  async fn() {
+    await withServer({}, async ({ server, port, send }) => {
+      assertEquals((await send("GET / HTTP/1.1\r\nHost: localhost")).status, 200);
+      const megabyte = new Uint8Array(1 << 20).fill(97);
+      const chunk = Uint8Array.from([...bytes("100000\r\n"), ...megabyte, 13, 10]);
+      for (
+        const [headers, piece] of [["Transfer-Encoding: chunked", chunk], [
+          `Content-Length: ${100 << 20}`,
+          megabyte,
+        ]] as const
+      ) {
+        const before = await residentMegabytes(server);
+        let peak = before;
+        const connection = await Deno.connect({ hostname: "127.0.0.1", port });
+        const reader = connection.readable.getReader();
+        const answer = reader.read(); // It comes while the body is still being sent.
+        const write = async (all: Uint8Array<ArrayBuffer>) => {
+          for (let rest = all; rest.length > 0;) rest = rest.subarray(await connection.write(rest));
+        };
+        await write(bytes(`${POST}${headers}\r\n\r\n`));
+        for (let sent = 1; sent <= 100; sent++) {
+          await write(piece);
+          if (sent % 10 === 0) peak = Math.max(peak, await residentMegabytes(server));
+        }
+        assertEquals(new TextDecoder().decode((await answer).value).slice(0, 12), "HTTP/1.1 413");
+        reader.releaseLock();
+        connection.close();
+        assert(peak - before < 20, `${headers}: it grew by ${peak - before} MB`);
+      }
+    });
+  },
+});
+
+Deno.test("hostile server: a body at one byte a second is answered 408 after 10 s, and others are served meanwhile", async () => {
+  await withServer({}, async ({ server, port, dir }) => {
+    const slow = async (headers: string, next: string) => {
+      const started = performance.now();
+      const connection = await Deno.connect({ hostname: "127.0.0.1", port });
+      await connection.write(bytes(`${POST}${headers}\r\n\r\n`));
+      const trickle = setInterval(() => void connection.write(bytes(next)).catch(() => {}), 1000);
+      const answer = new Uint8Array(12);
+      await connection.read(answer);
+      clearInterval(trickle);
+      connection.close();
+      assertEquals(new TextDecoder().decode(answer), "HTTP/1.1 408");
+      assert(performance.now() - started >= 10_000, "it had its 10 seconds");
+    };
+    let done = false;
+    const slowOnes = Promise.all(
+      Array.from(
+        { length: 20 },
+        (_, i) => i % 2 === 0 ? slow("Content-Length: 15", "a") : slow("Transfer-Encoding: chunked", "1\r\na\r\n"),
+      ),
+    ).finally(() => done = true);
+
+    // Meanwhile: visitors, and clients that go away in the middle of a form.
+    let served = 0;
+    while (!done) {
+      const browser = new Browser(server.origin);
+      assertEquals(await browser.post("/add", { username: "Ada" }), 303);
+      assertMatch(await browser.get("/"), /Hi, Ada!/);
+      served++;
+      const gone = await Deno.connect({ hostname: "127.0.0.1", port });
+      await gone.write(bytes(`${POST}Content-Length: 1000\r\n\r\nusername=`));
+      await new Promise((resolve) => setTimeout(resolve, 100));
+      gone.close();
+    }
+    await slowOnes;
+    assert(served > 10, `${served} visitors were served meanwhile`);
+    assertEquals(filesIn(dir).length, served, "those who sent a whole form, and nobody else");
+  });
+});
+
+Deno.test("hostile server: standard error has a line for what was refused or failed, and nobody's id, cookie, key or name", async () => {
+  const fallback = "an older key of these tests that is 32 bytes or more";
+  const secrets = new Set([KEY, fallback, "Zaphod", "Trillian"]);
+  const env = { LOG_LEVEL: "debug", SECRET_KEY_FALLBACKS: fallback, SESSION_MAX: "4" };
+  const { stderr } = await withServer(env, async ({ server, dir }) => {
+    const register = async (username: string) => {
+      const browser = new Browser(server.origin);
+      await browser.post("/add", { username });
+      const { cookie } = browser;
+      for (const part of [cookie, ...cookie.split(/[=.]/)]) if (part.length > 10) secrets.add(part);
+      const path = filesIn(dir).find((path) => Deno.readTextFileSync(path).includes(username))!;
+      secrets.add(path.slice(-35, -5));
+      return { browser, cookie, path };
+    };
+    const first = await register("Zaphod");
+    await first.browser.get("/", { cookie: first.cookie.slice(0, -1) });
+    await first.browser.post("/remove");
+    await first.browser.get("/", { cookie: first.cookie });
+    await first.browser.post("/add", { username: "Zaphod" }, { origin: "https://evil.example" });
+
+    const corrupt = await register("Trillian");
+    await Deno.writeTextFile(corrupt.path, "{ corrupt Trillian");
+    await corrupt.browser.get("/");
+    for (const path of filesIn(dir)) if (path.endsWith(".corrupt")) await Deno.remove(path);
+
+    const over = await register("Zaphod");
+    // A link that leads to itself is in the place of its folder, so that the system's message has its path, and its id.
+    const shard = over.path.slice(0, -36);
+    await Deno.rename(shard, `${shard}.away`);
+    await Deno.symlink(shard, shard);
+    assertMatch(await over.browser.get("/"), /Error 503/);
+    await Deno.remove(shard);
+    await Deno.rename(`${shard}.away`, shard);
+
+    await Deno.utime(over.path, 1_000_000_000, 1_000_000_000);
+    for (let i = 0; i < 100 && !server.stderr.includes("swept"); i++) {
+      await new Promise((resolve) => setTimeout(resolve, 50));
+      await over.browser.get("/");
+    }
+    for (let i = 0; i < 5; i++) await new Browser(server.origin).post("/add", { username: "Zaphod" });
+  });
+
+  const events = stderr.trim().split("\n").map((line) => {
+    assertMatch(line, /^\d{4}-\d\d-\d\dT[\d:.]+Z (error|warn|info|debug) \S/);
+    return line.slice(25).split(":")[0]!;
+  });
+  for (
+    const event of [
+      "warn A session cookie was refused",
+      "info A session cookie named a session that is not stored, or no more",
+      "warn A cross-site request was refused",
+      "warn A corrupt session record was put aside",
+      "error The session store failed to read",
+      "info Expired sessions were swept",
+      "warn A new session was refused",
+    ]
+  ) assertEquals(events.filter((one) => one === event).length, 1, `${event}, once, in ${stderr}`);
+  for (const secret of secrets) assert(!stderr.includes(secret), `"${secret}" in ${stderr}`);
+  assert(!/[0-9a-f]{30}/.test(stderr), `somebody's id, or a path that holds one, in ${stderr}`);
+});
+
+/** The flags of a production run, as the README gives them, for a server on `address` with `dir` for its sessions. */
+async function productionFlags(address: string, dir: string): Promise<string[]> {
+  const env = (await startFlags()).find((flag) => flag.startsWith("--allow-env="))!;
+  return ["--no-prompt", `--allow-net=${address}`, `--allow-read=${dir}`, `--allow-write=${dir}`, env];
+}
+
+async function freePort(): Promise<number> {
+  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  return await Promise.resolve(listener.addr.port);
+}
+
+const MAIN = new URL("../../main.ts", import.meta.url).pathname;
+
+Deno.test("hostile server: deno task start asks for no more kinds of permission than it needs, and for named settings", async () => {
+  const flags = (await startFlags()).filter((flag) => flag.startsWith("--allow-"));
+  assertEquals(flags.map((flag) => flag.split("=")[0]).sort(), [
+    "--allow-env",
+    "--allow-net",
+    "--allow-read",
+    "--allow-write",
+  ]);
+  assert(flags.some((flag) => flag.startsWith("--allow-env=HOST,")));
+});
+
+Deno.test("hostile server: under the permissions of a production run it does its job, and nothing outside them", async () => {
+  const dir = await Deno.makeTempDir();
+  const elsewhere = await Deno.makeTempFile();
+  await Deno.writeTextFile(elsewhere, "what nobody may read");
+  const port = await freePort();
+  const flags = await productionFlags(`127.0.0.1:${port}`, `${dir}/sessions`);
+  const command = [Deno.execPath(), "run", ...flags, MAIN];
+  const env = { PORT: String(port), SESSION_FILE_DIR: `${dir}/sessions` };
+  try {
+    for (let start = 0; start < 2; start++) {
+      const server = await Server.start(env, command);
+      try {
+        const browser = new Browser(server.origin);
+        assertEquals(await browser.post("/add", { username: "Ada" }), 303);
+        assertMatch(await browser.get("/"), /Hi, Ada!/);
+        assertEquals(await browser.post("/remove"), 303);
+        assertMatch(await browser.get("/"), /Username Removed from Session Storage\./);
+      } finally {
+        assertEquals(await server.stop(), 0);
+      }
+      assert(!server.stderr.includes("error"), server.stderr);
+    }
+    const refused: Record<string, string>[] = [
+      { TLS_CERT_FILE: elsewhere, TLS_KEY_FILE: elsewhere },
+      { SESSION_FILE_DIR: `${dir}/other` },
+      { PORT: "0" },
+      { HOST: "0.0.0.0" },
+    ];
+    for (const settings of refused) {
+      const server = await Server.spawn({ ...env, ...settings }, command);
+      assertEquals(await server.ended(), 1);
+      assertMatch(server.stderr, /^Cannot start: .*Requires (read|write|net) access to .*\n$/);
+      assert(!server.stderr.includes("nobody may"));
+    }
+    assertEquals([...Deno.readDirSync(dir)].map(({ name }) => name), ["sessions"]);
+  } finally {
+    await Deno.remove(dir, { recursive: true });
+    await Deno.remove(elsewhere);
+  }
+});
+
+Deno.test("hostile server: a file that is no certificate stops the start, and nothing of it is shown", async () => {
+  const file = await Deno.makeTempFile();
+  await Deno.writeTextFile(file, "root:x:0:0:root:/root:/bin/bash\n");
+  const server = await Server.spawn({
+    SESSION_TYPE: "memory",
+    SECRET_KEY: KEY,
+    TLS_CERT_FILE: file,
+    TLS_KEY_FILE: file,
+  });
+  assertEquals(await server.ended(), 1);
+  assertMatch(server.stderr, /^Cannot start: .*"TLS_CERT_FILE".*\n$/);
+  assert(!server.stderr.includes("root"), server.stderr);
+  await Deno.remove(file);
+});
+
+Deno.test("hostile server: LOG_LEVEL=error leaves out what was only refused", async () => {
+  const { stderr } = await withServer({ LOG_LEVEL: "error" }, async ({ server }) => {
+    assertMatch(await new Browser(server.origin).get("/", { cookie: "session=forged" }), /Register First/);
+    assertEquals(await new Browser(server.origin).post("/add", {}, { origin: "https://evil.example" }), 403);
+  });
+  assertEquals(stderr, "");
+});
+
+Deno.test({
+  name: "hostile server: with standard error on a full disk, refusals are the same",
+  ignore: Deno.build.os !== "linux",
+  async fn() {
+    const command = [Deno.execPath(), "run", ...await startFlags(), MAIN];
+    const server = await Server.start({ SESSION_TYPE: "memory", SECRET_KEY: KEY }, [
+      "sh",
+      "-c",
+      'exec "$@" 2> /dev/full',
+      "sh",
+      ...command,
+    ]);
+    try {
+      assertMatch(await new Browser(server.origin).get("/", { cookie: "session=forged" }), /Register First/);
+      assertEquals(await new Browser(server.origin).post("/add", {}, { origin: "https://evil.example" }), 403);
+    } finally {
+      assertEquals(await server.stop(), 0);
+    }
+  },
+});

@@ -1,0 +1,196 @@
+/** The server as a real process: start, the main job, restart, signals, and what it says when it cannot start. */
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import { Browser, Server } from "../support/server.ts";
+
+const KEY = "a secret key of at least 32 bytes";
+const OTHER_KEY = "another secret key of at least 32 bytes";
+
+async function withFolder(test: (dir: string) => Promise<void>): Promise<void> {
+  const dir = await Deno.makeTempDir();
+  try {
+    await test(dir);
+  } finally {
+    await Deno.remove(dir, { recursive: true });
+  }
+}
+
+async function withServer(env: Record<string, string>, test: (server: Server) => Promise<void>): Promise<void> {
+  const server = await Server.start(env);
+  try {
+    await test(server);
+  } finally {
+    await server.kill();
+  }
+}
+
+async function sessionFiles(dir: string): Promise<string[]> {
+  const names: string[] = [];
+  for await (const { name, isDirectory } of Deno.readDir(dir)) {
+    if (isDirectory) { for await (const file of Deno.readDir(`${dir}/${name}`)) names.push(`${name}/${file.name}`); }
+  }
+  return names;
+}
+
+function wait(milliseconds: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, milliseconds));
+}
+
+Deno.test("server: registers, greets and forgets; keeps sessions and its key over a restart; stops on SIGTERM", async () => {
+  await withFolder(async (dir) => {
+    const env = { SESSION_FILE_DIR: `${dir}/data` };
+    const first = await Server.start(env);
+    const browser = new Browser(first.origin);
+    assert((await browser.get("/")).includes("Register First"));
+    assertEquals(first.stdout, `Listening on ${first.origin}/\n`);
+    assertEquals(await browser.post("/add", { username: "Ada" }), 303);
+    assert((await browser.get("/")).includes("Hi, Ada!"));
+    assertEquals((await sessionFiles(env.SESSION_FILE_DIR)).length, 1);
+    assertMatch(first.stderr, /^"SECRET_KEY" is not set: made a key, kept in \S+secret\.key\n$/);
+    assertEquals(await first.stop("SIGTERM"), 0);
+
+    await withServer(env, async (second) => {
+      const again = new Browser(second.origin);
+      again.cookies.set("session", browser.cookies.get("session")!);
+      assert((await again.get("/")).includes("Hi, Ada!"));
+      assertEquals(await again.post("/remove"), 303);
+      assert((await again.get("/")).includes("Username Removed from Session Storage."));
+      assertEquals(second.stderr, "");
+    });
+  });
+});
+
+Deno.test("server: a visitor is forgotten after the lifetime, kept by use, and the file goes with later requests", async () => {
+  await withFolder(async (dir) => {
+    await withServer({ SESSION_FILE_DIR: dir, PERMANENT_SESSION_LIFETIME: "3" }, async (server) => {
+      const browser = new Browser(server.origin);
+      await browser.post("/add", { username: "Ada" });
+      for (let i = 0; i < 3; i++) {
+        await wait(1200);
+        assert((await browser.get("/")).includes("Hi, Ada!"), `use ${i}`);
+      }
+      await wait(3100);
+      assert((await browser.get("/")).includes("Register First"));
+      const stranger = new Browser(server.origin);
+      let left = 1;
+      for (let i = 0; i < 50 && left > 0; i++) {
+        await wait(100);
+        await stranger.get("/");
+        left = (await sessionFiles(dir)).length;
+      }
+      assertEquals(left, 0);
+    });
+  });
+});
+
+Deno.test("server: a new key takes over from the old one without logging anybody out", async () => {
+  await withFolder(async (dir) => {
+    const browser = new Browser("");
+    await withServer({ SESSION_FILE_DIR: dir, SECRET_KEY: KEY }, async (server) => {
+      const before = new Browser(server.origin);
+      await before.post("/add", { username: "Ada" });
+      browser.cookies.set("session", before.cookies.get("session")!);
+    });
+    const old = browser.cookie;
+    const env = { SESSION_FILE_DIR: dir, SECRET_KEY: OTHER_KEY, SECRET_KEY_FALLBACKS: KEY };
+    await withServer(env, async (server) => {
+      const response = await fetch(server.origin, { headers: { cookie: old } });
+      assert((await response.text()).includes("Hi, Ada!"));
+      browser.cookies.set("session", /session=([^;]+)/.exec(response.headers.get("set-cookie")!)![1]!);
+    });
+    await withServer({ SESSION_FILE_DIR: dir, SECRET_KEY: OTHER_KEY }, async (server) => {
+      const ask = async (cookie: string) => await (await fetch(server.origin, { headers: { cookie } })).text();
+      assert((await ask(browser.cookie)).includes("Hi, Ada!"));
+      assert((await ask(old)).includes("Register First"));
+    });
+  });
+});
+
+Deno.test("server: a visitor who only reads gets no cookie and leaves no file", async () => {
+  await withFolder(async (dir) => {
+    await withServer({ SESSION_FILE_DIR: dir, SECRET_KEY: KEY }, async (server) => {
+      const browser = new Browser(server.origin);
+      for (const path of ["/", "/add", "/style.css", "/healthz", "/nowhere", "/remove"]) {
+        await browser.get(path);
+        assertEquals(browser.setCookies, [], path);
+      }
+      assertEquals(await sessionFiles(dir), []);
+    });
+  });
+});
+
+Deno.test("server: two that start at once agree on the key they make", async () => {
+  await withFolder(async (dir) => {
+    const servers = await Promise.all([1, 2, 3].map(() => Server.start({ SESSION_FILE_DIR: dir })));
+    try {
+      const browser = new Browser(servers[0]!.origin);
+      await browser.post("/add", { username: "Ada" });
+      for (const { origin } of servers) {
+        const html = await (await fetch(origin, { headers: { cookie: browser.cookie } })).text();
+        assert(html.includes("Hi, Ada!"));
+      }
+      const { mode } = await Deno.stat(`${dir}/secret.key`);
+      assertEquals(mode! & 0o777, 0o600);
+    } finally {
+      for (const server of servers) await server.kill();
+    }
+  });
+});
+
+Deno.test("server: memory and null stores serve, too", async () => {
+  await withFolder(async (dir) => {
+    const statuses: Record<string, number> = {};
+    for (const type of ["memory", "null"]) {
+      await withServer({ SESSION_FILE_DIR: dir, SESSION_TYPE: type }, async (server) => {
+        statuses[type] = await new Browser(server.origin).post("/add", { username: "Ada" });
+      });
+    }
+    assertEquals(statuses, { memory: 303, null: 503 });
+    assertEquals(await sessionFiles(dir), []);
+  });
+});
+
+Deno.test("server: what keeps it from starting is one line on standard error, and exit code 1", async () => {
+  await withFolder(async (dir) => {
+    await Deno.writeTextFile(`${dir}/file`, "x");
+    const taken = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+    const { port } = taken.addr;
+    const good = { SESSION_FILE_DIR: `${dir}/data`, SECRET_KEY: KEY };
+    const cases: [env: Record<string, string>, message: RegExp][] = [
+      [{ ...good, PORT: "abc" }, /"PORT" must be an integer from 0 to 65535: received "abc"/],
+      [{ ...good, PORT: String(port) }, /port \d+ of 127.0.0.1 is in use: .*"PORT"/],
+      [{ ...good, HOST: "203.0.113.1" }, /cannot listen on 203.0.113.1.*"HOST"/],
+      [{ ...good, SESSION_FILE_DIR: `${dir}/file` }, /the session store does not work: .*\/file"/],
+      [{ ...good, SESSION_FILE_DIR: `${dir}/file/data` }, /the session store does not work: .*\/file\/data"/],
+      [{ ...good, SECRET_KEY: "MY_SECRET_KEY" }, /"SECRET_KEY" must be at least 32 bytes: received 13/],
+      [{ ...good, TLS_CERT_FILE: `${dir}/no`, TLS_KEY_FILE: `${dir}/no` }, /"TLS_CERT_FILE" must be a file/],
+      [{ ...good, TLS_CERT_FILE: `${dir}/file`, TLS_KEY_FILE: `${dir}/file` }, /"TLS_CERT_FILE" and "TLS_KEY_FILE"/],
+      [{ ...good, SESSION_TYPE: "sqlite" }, /"SESSION_URL" must be/],
+    ];
+    const servers = await Promise.all(cases.map(([env]) => Server.spawn(env)));
+    for (const [index, server] of servers.entries()) {
+      const code = await server.ended();
+      assertEquals([code, server.stdout], [1, ""], server.stderr);
+      assertMatch(server.stderr, /^Cannot start: [^\n]+\n$/);
+      assertMatch(server.stderr, cases[index]![1]);
+      assert(!/MY_SECRET_KEY| {4}at /.test(server.stderr), server.stderr);
+    }
+    taken.close();
+  });
+});
+
+Deno.test("server: a second signal within a second is the same one, and a later one ends it at once", async () => {
+  await withFolder(async (dir) => {
+    const server = await Server.start({ SESSION_FILE_DIR: dir });
+    // A request under way keeps it from stopping by itself.
+    const connection = await Deno.connect({ hostname: "127.0.0.1", port: Number(new URL(server.origin).port) });
+    const head = "POST /add HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-www-form-urlencoded\r\n";
+    await connection.write(new TextEncoder().encode(`${head}Content-Length: 100\r\n\r\nusername=`));
+    await wait(200);
+    server.process.kill("SIGINT");
+    await wait(50);
+    server.process.kill("SIGINT");
+    await wait(1100);
+    assertEquals(await server.stop("SIGINT"), 130);
+    connection.close();
+  });
+});

@@ -1,0 +1,145 @@
+/** The host check, the cross-site check and the headers, one request at a time. */
+import { assert, assertEquals } from "@std/assert";
+import {
+  hostsOf,
+  isCrossSite,
+  isPrefetch,
+  pathOf,
+  PERMISSIONS_POLICY,
+  securityHeaders,
+} from "../../lib/server/protection.ts";
+
+/** A request as Deno hands it over: the address put together from what the client sent, without a check. */
+function received(url: string, headers: Record<string, string> = {}, method = "POST"): Request {
+  const request = new Request("http://localhost/", { method, headers });
+  return Object.defineProperty(request, "url", { value: url });
+}
+
+Deno.test("protection: a path is found without building a URL, its query left out", () => {
+  const paths = {
+    "http://example.com/": "/",
+    "http://example.com/add?x=/remove": "/add",
+    "http://example.com//evil/x": "//evil/x",
+    "http://example.com/../x": "/../x",
+    "http://example.com/%zz": "/%zz",
+    "http://example.com/*": "/*",
+    "http://example.com:8000/add": "/add",
+    "http://[::1]:8000/add": "/add",
+    "http://127.0.0.1/a://b/c": "/a://b/c",
+  };
+  for (const [url, path] of Object.entries(paths)) assertEquals(pathOf(received(url), undefined), path);
+});
+
+Deno.test("protection: names, addresses and ports that a browser can ask for are valid hosts", () => {
+  const hosts = ["localhost", "localhost:8000", "EXAMPLE.com", "a.b-c.example", "my_pi", "example.com.", "127.0.0.1"];
+  hosts.push("[::1]", "[::ffff:127.0.0.1]:65535", "xn--bcher-kva.example", `${"a".repeat(63)}.example`);
+  for (const host of hosts) assertEquals(pathOf(received(`http://${host}/add`, { host }), undefined), "/add", host);
+});
+
+Deno.test("protection: what is no host has no path", () => {
+  const hosts = ["a b", "a\tb", "a@b", "user:pw@a", "a:b", "a:99999", "a:123456", "a:", "a?x", "a#x", "a\\b", "[::1"];
+  hosts.push("::1", "a,b", "%41", "..", ".", "a..b", ".a", "-a", "<x>", "a;b", "a'b", "{a}", "[]", "[x]", "a$b");
+  hosts.push("a".repeat(64), "a.".repeat(150), `${"a".repeat(300)}`, "Ã©.com", "*", "~");
+  for (const host of hosts) assertEquals(pathOf(received(`http://${host}/add`, { host }), undefined), undefined, host);
+});
+
+Deno.test("protection: a Host header that moves the path, or differs from the address, has no path", () => {
+  assertEquals(pathOf(received("http://evil.com/@x/add", { host: "evil.com/@x" }), undefined), undefined);
+  assertEquals(pathOf(received("http://evil.com/add", { host: "example.com" }), undefined), undefined);
+  assertEquals(pathOf(received("http://localhost:8000/add", { host: "" }), undefined), undefined);
+  assertEquals(pathOf(received("http://example.com:80", { host: "example.com:80" }), undefined), undefined);
+});
+
+Deno.test("protection: with an origin set, only its own host will do", () => {
+  const hosts = hostsOf("https://example.com");
+  for (const host of ["example.com", "EXAMPLE.com", "example.com:443"]) {
+    assertEquals(pathOf(received(`http://${host}/`, { host }), hosts), "/", host);
+  }
+  for (const host of ["example.com:80", "example.com.", "www.example.com", "example.com.evil.com", "127.0.0.1"]) {
+    assertEquals(pathOf(received(`http://${host}/`, { host }), hosts), undefined, host);
+  }
+  assertEquals(hostsOf("http://example.com"), new Set(["example.com", "example.com:80"]));
+  assertEquals(hostsOf("http://example.com:8000"), new Set(["example.com:8000"]));
+});
+
+Deno.test("protection: Sec-Fetch-Site decides, whatever Origin says", () => {
+  for (const origin of [undefined, "http://example.com"]) {
+    for (const from of [undefined, "http://example.com", "http://evil.com", "null"]) {
+      const headers = (site: string) => ({ "sec-fetch-site": site, ...(from && { origin: from }) });
+      const crossSite = (site: string) => isCrossSite(received("http://example.com/add", headers(site)), origin);
+      for (const site of ["same-origin", "none"]) assertEquals(crossSite(site), false, `${site} ${from}`);
+      for (const site of ["cross-site", "same-site", "", "Same-Origin", "same-origin, none", "x"]) {
+        assertEquals(crossSite(site), true, `${site} ${from}`);
+      }
+    }
+  }
+});
+
+Deno.test("protection: without Sec-Fetch-Site, the Origin must be the request's own host", () => {
+  // What a browser sends over plain http in a home network.
+  const crossSite = (host: string, origin: string) =>
+    isCrossSite(received(`http://${host}/add`, { host, origin }), undefined);
+  assertEquals(crossSite("192.168.1.7:8000", "http://192.168.1.7:8000"), false);
+  assertEquals(crossSite("My-Pi:8000", "http://my-pi:8000"), false);
+  assertEquals(crossSite("example.com", "https://example.com"), false, "behind a proxy that ended TLS");
+  for (
+    const origin of ["http://192.168.1.8:8000", "http://192.168.1.7", "http://192.168.1.7:8000.evil.com", "null", ""]
+  ) {
+    assertEquals(crossSite("192.168.1.7:8000", origin), true, origin);
+  }
+});
+
+Deno.test("protection: without Sec-Fetch-Site, the Origin must be the one that is set", () => {
+  const crossSite = (from: string) =>
+    isCrossSite(received("http://example.com/add", { origin: from }), "https://example.com");
+  assertEquals(crossSite("https://example.com"), false);
+  for (const from of ["http://example.com", "https://example.com:444", "https://www.example.com", "null", ""]) {
+    assertEquals(crossSite(from), true, from);
+  }
+});
+
+Deno.test("protection: a request with neither header comes from a program and is no cross-site one", () => {
+  assertEquals(isCrossSite(received("http://example.com/add"), undefined), false);
+  assertEquals(isCrossSite(received("http://example.com/add"), "https://example.com"), false);
+});
+
+Deno.test("protection: a prefetch is known by each of the headers browsers send", () => {
+  const headers = [{ "sec-purpose": "prefetch" }, { "sec-purpose": "prefetch;prerender" }, { purpose: "prefetch" }];
+  for (const header of [...headers, { "x-moz": "prefetch" }] as Record<string, string>[]) {
+    assertEquals(isPrefetch(received("http://example.com/remove", header, "GET")), true, JSON.stringify(header));
+  }
+  assertEquals(isPrefetch(received("http://example.com/remove", {}, "GET")), false);
+});
+
+Deno.test("protection: the content security policy allows nothing unsafe, and nothing but the own style and forms", () => {
+  const { "content-security-policy": policy, ...others } = Object.fromEntries(securityHeaders(false));
+  const directives = Object.fromEntries(
+    policy!.split("; ").map((directive) => [directive.split(" ")[0], directive.split(" ").slice(1).join(" ")]),
+  );
+  assertEquals(directives, {
+    "default-src": "'none'",
+    "style-src": "'self'",
+    "form-action": "'self'",
+    "base-uri": "'none'",
+    "frame-ancestors": "'none'",
+  });
+  assert(!policy!.includes("unsafe-"));
+  assertEquals(others, {
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "same-origin",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+  });
+});
+
+Deno.test("protection: every feature that pages could ask of a browser is switched off", () => {
+  const features = PERMISSIONS_POLICY.split(", ");
+  assert(features.includes("camera=()") && features.includes("geolocation=()") && features.includes("usb=()"));
+  assertEquals(features.filter((feature) => !/^[a-z-]+=\(\)$/.test(feature)), []);
+});
+
+Deno.test("protection: browsers are told to stay on https for a year, under https only", () => {
+  const name = "strict-transport-security";
+  assertEquals(Object.fromEntries(securityHeaders(true))[name], "max-age=31536000");
+  assertEquals(Object.fromEntries(securityHeaders(false))[name], undefined);
+});

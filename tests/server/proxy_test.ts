@@ -1,0 +1,159 @@
+/** The server behind nginx, with the configuration that tests/nginx.conf gives: the whole job, and the limits it adds. */
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import { bytes, exchange } from "../support/fuzz.ts";
+import { Browser, Server } from "../support/server.ts";
+
+const NGINX = ["/usr/sbin/nginx", "/usr/local/sbin/nginx", "/usr/local/bin/nginx", "/opt/homebrew/bin/nginx"]
+  .find((path) => {
+    try {
+      return Deno.statSync(path).isFile;
+    } catch {
+      return false;
+    }
+  });
+const ORIGIN = "https://example.com";
+const HOST = "Host: example.com\r\n";
+
+/** Starts the server and nginx before it, with the time limits of the configuration cut down to a second. */
+async function behindNginx(fn: (context: { server: Server; port: number; browser: Browser }) => Promise<void>) {
+  const dir = await Deno.makeTempDir();
+  await Deno.chmod(dir, 0o755); // For nginx's workers, if it is started as root.
+  const server = await Server.start({ ORIGIN, SESSION_FILE_DIR: `${dir}/sessions` });
+  const port = freePort();
+  const site = (await Deno.readTextFile(new URL("nginx.conf", import.meta.url)))
+    .replace("server 127.0.0.1:8000;", `server ${new URL(server.origin).host};`)
+    .replace("listen 80;", `listen 127.0.0.1:${port};`)
+    .replace(/(client_header_timeout|client_body_timeout) 10s;/g, "$1 1s;")
+    .replace("keepalive_timeout 30s;", "keepalive_timeout 1s;");
+  await Deno.writeTextFile(`${dir}/site.conf`, site);
+  const temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map((name) =>
+    `${name}_temp_path ${dir}/${name};`
+  );
+  await Deno.writeTextFile(
+    `${dir}/nginx.conf`,
+    `daemon off; pid ${dir}/nginx.pid; error_log ${dir}/error.log; worker_processes 1;
+    events { worker_connections 512; }
+    http { access_log off; ${temporary.join(" ")} include ${dir}/site.conf; }`,
+  );
+  const nginx = new Deno.Command(NGINX!, {
+    args: ["-p", dir, "-e", `${dir}/error.log`, "-c", `${dir}/nginx.conf`],
+    stdin: "null",
+    stdout: "null",
+    stderr: "null",
+  }).spawn();
+  let ended = false;
+  const status = nginx.status.then(() => ended = true);
+  try {
+    for (let i = 0; i < 100 && (await exchange(port, "", 1).catch(() => undefined)) === undefined; i++) {
+      if (ended) throw new Error(`nginx did not start: ${await Deno.readTextFile(`${dir}/error.log`)}`);
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+    await fn({ server, port, browser: new Browser(ORIGIN, (request) => send(port, request)) });
+    assertEquals(await server.stop(), 0);
+  } finally {
+    if (!ended) nginx.kill("SIGTERM");
+    await status;
+    await server.kill();
+    await Deno.remove(dir, { recursive: true });
+  }
+}
+
+function freePort(): number {
+  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  return listener.addr.port;
+}
+
+/** Sends a request to nginx, with the host that its address names. */
+async function send(port: number, request: Request): Promise<Response> {
+  const body = await request.text();
+  const { host, pathname } = new URL(request.url);
+  const lines = [`${request.method} ${pathname} HTTP/1.1`, `host: ${host}`, "connection: close"];
+  for (const [name, value] of request.headers) lines.push(`${name}: ${value}`);
+  if (request.method === "POST") lines.push(`content-length: ${body.length}`);
+  const { text, status } = await exchange(port, `${lines.join("\r\n")}\r\n\r\n${body}`);
+  const [head, ...rest] = text.split("\r\n\r\n");
+  const headers = head!.split("\r\n").slice(1).map((line) => line.split(/: (.*)/).slice(0, 2) as [string, string]);
+  return new Response(rest.join("\r\n\r\n"), { status, headers });
+}
+
+/** Sends bytes, some at once and some at intervals, until the connection ends; returns what came, and after how long. */
+async function trickle(port: number, first: string, next: string): Promise<{ text: string; seconds: number }> {
+  const connection = await Deno.connect({ hostname: "127.0.0.1", port });
+  const started = performance.now();
+  await connection.write(bytes(first));
+  const timer = setInterval(() => void connection.write(bytes(next)).catch(() => {}), 200);
+  const patience = setTimeout(() => connection.close(), 8000);
+  let text = "";
+  try {
+    for await (const chunk of connection.readable) text += new TextDecoder().decode(chunk);
+  } catch {
+    // It was reset.
+  }
+  clearInterval(timer);
+  clearTimeout(patience);
+  try {
+    connection.close();
+  } catch {
+    // It is closed.
+  }
+  return { text, seconds: (performance.now() - started) / 1000 };
+}
+
+const test = (name: string, fn: () => Promise<void>) =>
+  Deno.test({ name: `behind nginx: ${name}`, ignore: NGINX === undefined, fn });
+
+test("a visitor registers, is greeted and removed, with a cookie that is secure", async () => {
+  await behindNginx(async ({ browser }) => {
+    const own = { origin: ORIGIN, "x-forwarded-proto": "http", "x-forwarded-host": "evil.example" };
+    assertEquals(await browser.post("/add", { username: "Ada" }, own), 303);
+    assertMatch(
+      browser.setCookies[0]!,
+      /^__Host-session=\S+; (?=.*Secure)(?=.*HttpOnly)(?=.*SameSite=Lax)(?=.*Path=\/)/,
+    );
+    const page = await browser.request("/");
+    assertMatch(await page.text(), /Hi, Ada!/);
+    assertMatch(page.headers.get("strict-transport-security")!, /max-age=31536000/);
+    assertEquals((await browser.request("/style.css")).status, 200);
+    assertEquals(await browser.post("/remove", {}, { origin: "https://evil.example" }), 403);
+    assertEquals(await browser.post("/remove", {}, own), 303);
+    assertMatch(await browser.get("/"), /Username Removed from Session Storage\./);
+  });
+});
+
+test("requests for another host, for none, of odd methods or with a form too long are refused", async () => {
+  await behindNginx(async ({ port, browser }) => {
+    const status = async (request: string) => (await exchange(port, `${request}\r\nConnection: close\r\n\r\n`)).status;
+    assertEquals(await status("GET / HTTP/1.1\r\nHost: example.com"), 200);
+    assertEquals(await status("GET / HTTP/1.1\r\nHost: evil.example"), 400);
+    assertEquals(await status("GET / HTTP/1.1\r\nHost: evil.example\r\nX-Forwarded-Host: example.com"), 400);
+    assertEquals(await status("GET / HTTP/1.1\r\nHost: a b"), 400);
+    assertEquals(await status("GET / HTTP/1.1\r\nX: y"), 400);
+    assertEquals(await status("TRACE / HTTP/1.1\r\nHost: example.com"), 405);
+    assertEquals(await status("DELETE / HTTP/1.1\r\nHost: example.com"), 405);
+    assertEquals(await status("GET //evil.example/ HTTP/1.1\r\nHost: example.com"), 404);
+    assertEquals(await browser.post("/add", { username: "x".repeat(17_000) }), 413);
+  });
+});
+
+test("headers that trickle in, a form that stops and a connection that idles are cut off", async () => {
+  await behindNginx(async ({ port }) => {
+    const [headers, form, idle] = await Promise.all([
+      trickle(port, `GET / HTTP/1.1\r\n${HOST}`, "X: y\r\n"),
+      trickle(port, `POST /add HTTP/1.1\r\n${HOST}Content-Length: 100\r\n\r\nusername=`, ""),
+      trickle(port, `GET /healthz HTTP/1.1\r\n${HOST}\r\n`, ""),
+    ]);
+    for (const { seconds } of [headers, form, idle]) assert(seconds >= 0.9 && seconds < 7, `${seconds} s`);
+    assert(!headers.text.includes(" 200 "), headers.text);
+    assert(!form.text.includes(" 200 ") && !form.text.includes(" 303 "), form.text);
+    assertMatch(idle.text, /^HTTP\/1\.1 200 OK/);
+  });
+});
+
+test("one client that posts too often is told so, and pages go on", async () => {
+  await behindNginx(async ({ browser }) => {
+    const statuses = await Promise.all(Array.from({ length: 60 }, () => browser.post("/remove")));
+    assert(statuses.filter((status) => status === 303).length >= 20);
+    assert(statuses.filter((status) => status === 429).length > 0, `${statuses}`);
+    assertEquals((await browser.request("/")).status, 200);
+  });
+});

@@ -1,0 +1,155 @@
+/** What several tests use: ids, a clock, a browser's cookie jar, and the server as a real process. */
+
+/** An id as the session manager makes them. */
+export function newId(): string {
+  return crypto.getRandomValues(new Uint8Array(16)).toHex();
+}
+
+/** A clock that stands still until it is moved, in milliseconds. */
+export class Clock {
+  constructor(public time = Date.UTC(2030, 0, 1)) {}
+  readonly now = (): number => this.time;
+}
+
+/** Sends requests to a handler or a server as a browser would: keeps cookies, does not follow redirects. */
+export class Browser {
+  readonly cookies = new Map<string, string>();
+  /** The last answer's Set-Cookie headers. */
+  setCookies: string[] = [];
+
+  constructor(
+    readonly origin: string,
+    readonly send: (request: Request) => Promise<Response> = (request) => fetch(request, { redirect: "manual" }),
+  ) {}
+
+  get cookie(): string {
+    return [...this.cookies].map(([name, value]) => `${name}=${value}`).join("; ");
+  }
+
+  async request(path: string, init: RequestInit = {}): Promise<Response> {
+    const headers = new Headers(init.headers);
+    if (this.cookies.size > 0 && !headers.has("cookie")) headers.set("cookie", this.cookie);
+    const response = await this.send(new Request(this.origin + path, { redirect: "manual", ...init, headers }));
+    this.setCookies = response.headers.getSetCookie();
+    for (const line of this.setCookies) {
+      const [, name, value] = /^([^=]+)=([^;]*)/.exec(line)!;
+      if (value === "" || /max-age=0(;|$)/i.test(line)) this.cookies.delete(name!);
+      else this.cookies.set(name!, value!);
+    }
+    return response;
+  }
+
+  /** GETs a page and returns its text. */
+  async get(path: string, headers: HeadersInit = {}): Promise<string> {
+    return await (await this.request(path, { headers })).text();
+  }
+
+  /** POSTs a form, drops the answer's body and returns its status. */
+  async post(path: string, form: Record<string, string> = {}, headers: HeadersInit = {}): Promise<number> {
+    const response = await this.request(path, { method: "POST", body: new URLSearchParams(form), headers });
+    await response.body?.cancel();
+    return response.status;
+  }
+}
+
+/** The flags of `deno task start`, without the program. */
+export async function startFlags(): Promise<string[]> {
+  const { tasks } = JSON.parse(await Deno.readTextFile(new URL("../../deno.json", import.meta.url)));
+  const flags = (tasks.start as string).replaceAll("'", "").match(/--[\w-]+(=[\w,./*]+)?/g)!;
+  return flags.filter((flag) => !flag.startsWith("--lock"));
+}
+
+const LISTENING = /^Listening on (\S+)\/$/m;
+
+/** The server as a process of its own. */
+export class Server {
+  stdout = "";
+  stderr = "";
+  #reading: Promise<unknown>;
+  #ended = false;
+
+  private constructor(readonly process: Deno.ChildProcess) {
+    const read = async (stream: ReadableStream<Uint8Array>, name: "stdout" | "stderr") => {
+      for await (const text of stream.pipeThrough(new TextDecoderStream())) this[name] += text;
+    };
+    this.#reading = Promise.all([read(process.stdout, "stdout"), read(process.stderr, "stderr")]);
+    process.status.then(() => this.#ended = true);
+  }
+
+  /**
+   * Starts `command` with nothing in its environment but `env`, on a free port of 127.0.0.1. Unless given, that is the
+   * executable that TEST_BINARY names, or else `main.ts` with the flags of `deno task start`.
+   */
+  static async spawn(env: Record<string, string>, command?: string[]): Promise<Server> {
+    const root = new URL("../..", import.meta.url).pathname;
+    // The stores that need a package have a lock file of their own.
+    const own = ["redis", "postgres", "memcached"].includes(env.SESSION_TYPE ?? "");
+    const lock = own ? [`--lock=${root}lib/stores/${env.SESSION_TYPE}.lock`] : [];
+    const binary = Deno.env.get("TEST_BINARY");
+    const main = binary === undefined
+      ? [Deno.execPath(), "run", ...lock, ...await startFlags(), `${root}main.ts`]
+      : [Deno.realPathSync(binary)];
+    const [program, ...args] = command ?? main;
+    const keep = ["HOME", "PATH", "DENO_DIR"].flatMap((name) => {
+      const value = Deno.env.get(name);
+      return value === undefined ? [] : [[name, value]];
+    });
+    return new Server(
+      new Deno.Command(program!, {
+        args,
+        clearEnv: true,
+        env: { ...Object.fromEntries(keep), NO_COLOR: "1", PORT: "0", ...env },
+        stdin: "null",
+        stdout: "piped",
+        stderr: "piped",
+      }).spawn(),
+    );
+  }
+
+  /** Starts the server and waits until it listens. */
+  static async start(env: Record<string, string>, command?: string[]): Promise<Server> {
+    const server = await Server.spawn(env, command);
+    for (let i = 0; i < 600 && !server.#listens; i++) {
+      await new Promise((resolve) => setTimeout(resolve, 25));
+      if (server.#ended) break;
+    }
+    if (!server.#listens) {
+      await server.kill();
+      throw new Error(`The server did not start: ${server.stderr}`);
+    }
+    return server;
+  }
+
+  // The server says so on standard output, Deno.serve by itself on standard error.
+  get #listens(): boolean {
+    return LISTENING.test(this.stdout) || LISTENING.test(this.stderr);
+  }
+
+  /** Where it listens, without a slash at the end. */
+  get origin(): string {
+    return LISTENING.exec(this.stdout + this.stderr)![1]!;
+  }
+
+  /** Waits until it ends; returns its exit code. */
+  async ended(): Promise<number> {
+    const { code } = await this.process.status;
+    await this.#reading;
+    return code;
+  }
+
+  /** Asks it to stop; returns its exit code. */
+  async stop(signal: Deno.Signal = "SIGTERM"): Promise<number> {
+    this.process.kill(signal);
+    return await this.ended();
+  }
+
+  /** Ends it at once. */
+  async kill(): Promise<void> {
+    try {
+      this.process.kill("SIGKILL");
+    } catch {
+      // It has ended already.
+    }
+    await this.ended();
+  }
+}

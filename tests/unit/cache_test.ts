@@ -1,0 +1,67 @@
+/** The cache: what it keeps, what it forgets, and that it never outgrows its bytes. */
+import { assert, assertEquals } from "@std/assert";
+import { Cache } from "../../lib/cache.ts";
+
+/** How many of the keys from 0 on it still has; looking is a use. */
+function kept(cache: Cache<number>, keys: number): number {
+  return Array.from({ length: keys }, (_, key) => cache.get(String(key))).filter((value) => value !== undefined).length;
+}
+
+Deno.test("cache: it gives back what was set, and nothing once that was deleted", () => {
+  const cache = new Cache<number>(100);
+  cache.set("a", 1, 10);
+  assertEquals(cache.get("a"), 1);
+  cache.set("a", 2, 10);
+  assertEquals(cache.get("a"), 2);
+  cache.delete("a");
+  assertEquals(cache.get("a"), undefined);
+});
+
+Deno.test("cache: it never holds more than its bytes, and at least half of them", () => {
+  const cache = new Cache<number>(100);
+  for (let key = 0; key < 1000; key++) cache.set(String(key), key, 10);
+  const count = kept(cache, 1000);
+  assert(count <= 10 && count >= 5, `it kept ${count}`);
+});
+
+Deno.test("cache: what is used stays, however much comes and goes", () => {
+  const cache = new Cache<number>(100);
+  cache.set("used", 1, 10);
+  for (let key = 0; key < 1000; key++) {
+    cache.set(String(key), key, 10);
+    assertEquals(cache.get("used"), 1);
+  }
+});
+
+Deno.test("cache: setting or deleting one key over and over pushes nothing out", () => {
+  const cache = new Cache<number>(100);
+  cache.set("other", 1, 10);
+  for (let round = 0; round < 1000; round++) cache.set("same", round, 10);
+  for (let round = 0; round < 1000; round++) {
+    cache.set("deleted", round, 10);
+    cache.delete("deleted");
+  }
+  assertEquals([cache.get("other"), cache.get("same"), cache.get("deleted")], [1, 999, undefined]);
+});
+
+Deno.test("cache: a value deleted or replaced after it became old does not come back", () => {
+  const cache = new Cache<number>(100);
+  cache.set("deleted", 1, 10);
+  cache.set("replaced", 1, 10);
+  for (let key = 0; key < 4; key++) cache.set(String(key), key, 10);
+  cache.delete("deleted");
+  assertEquals(cache.get("deleted"), undefined);
+  cache.set("replaced", 2, 10);
+  for (let key = 4; key < 8; key++) cache.set(String(key), key, 10);
+  assertEquals([cache.get("deleted"), cache.get("replaced")], [undefined, 2]);
+});
+
+Deno.test("cache: of a value that takes more than half its bytes, or of no bytes at all, it keeps nothing", () => {
+  const cache = new Cache<number>(100);
+  cache.set("a", 1, 10);
+  cache.set("a", 2, 60);
+  assertEquals(cache.get("a"), undefined);
+  const none = new Cache<number>(0);
+  none.set("a", 1, 10);
+  assertEquals(none.get("a"), undefined);
+});

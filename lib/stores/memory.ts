@@ -3,17 +3,18 @@
  *
  * @module
  */
-import { type Apply, freeze, type SessionRecord, type SessionStore, StoreFullError } from "../store.ts";
+import { freeze, isLive, type SessionRecord } from "../record.ts";
+import { type Change, type SessionStore, StoreFullError } from "../store.ts";
 
 /** What a {@linkcode MemoryStore} may be told. */
 export interface MemoryStoreOptions {
   /** Live sessions at most: 1,000,000 unless given. */
-  readonly max?: number;
+  readonly max?: number | undefined;
   /** The clock, in milliseconds since 1970: `Date.now` unless given. */
-  readonly now?: () => number;
+  readonly now?: (() => number) | undefined;
 }
 
-/** How many stored sessions each new one pays to have looked at, so that dead ones stay under a seventh of the live. */
+/** How many stored sessions are looked at for each new one, so that dead ones stay under a seventh of the live. */
 const LOOKS_PER_CREATE = 8;
 
 /**
@@ -21,20 +22,22 @@ const LOOKS_PER_CREATE = 8;
  *
  * @example
  * ```ts
- * import { MemoryStore } from "session-server";
+ * import { MemoryStore, newId } from "session-server";
  * import { assertEquals } from "@std/assert";
  *
  * let now = 0;
  * const store = new MemoryStore({ now: () => now });
- * await store.create("a1", { data: { user: "Ada" }, created: 0, ends: 1000, expires: 500 });
+ * const id = newId();
+ * await store.create(id, { data: { user: "Ada" }, created: 0, idle: 500, expires: 500, deadline: 1000 });
  * now = 499;
- * assertEquals((await store.read("a1"))?.data, { user: "Ada" });
+ * assertEquals((await store.read(id))?.data, { user: "Ada" });
  * now = 500;
- * assertEquals(await store.read("a1"), undefined);
+ * assertEquals(await store.read(id), undefined);
  * ```
  */
 export class MemoryStore implements SessionStore {
   #records = new Map<string, SessionRecord>();
+  #users = new Map<string, Set<string>>();
   #walk = this.#records.keys();
   #max: number;
   #now: () => number;
@@ -55,14 +58,14 @@ export class MemoryStore implements SessionStore {
   }
 
   // deno-lint-ignore require-await -- a failure rejects
-  async create(id: string, record: SessionRecord, replaces = false): Promise<void> {
+  async create(id: string, record: SessionRecord): Promise<void> {
     this.#sweep(LOOKS_PER_CREATE);
     if (this.#records.size >= this.#max) this.#sweep(this.#records.size);
-    if (this.#records.size >= this.#max && !replaces) {
-      throw new StoreFullError(`It may hold ${this.#max} live sessions`);
+    if (this.#records.size >= this.#max) {
+      throw new StoreFullError(`Cannot create a session: the store may hold ${this.#max} live sessions`);
     }
     if (this.#live(id)) throw new Error("Cannot create a session: its id is already there");
-    this.#records.set(id, freeze(structuredClone(record)));
+    this.#set(id, record);
   }
 
   read(id: string): Promise<SessionRecord | undefined> {
@@ -70,33 +73,76 @@ export class MemoryStore implements SessionStore {
   }
 
   // deno-lint-ignore require-await -- a failure rejects
-  async update(id: string, apply: Apply, expires: number): Promise<SessionRecord | undefined> {
+  async update(id: string, change: Change): Promise<SessionRecord | undefined> {
     const record = this.#live(id);
-    if (record === undefined) return undefined;
-    const updated = freeze({ ...record, data: structuredClone(apply(record.data)), expires });
-    this.#records.set(id, updated);
-    return updated;
+    return record && this.#set(id, change(record));
   }
 
   touch(id: string, expires: number): Promise<boolean> {
     const record = this.#live(id);
-    if (record !== undefined) this.#records.set(id, freeze({ ...record, expires }));
+    if (record !== undefined) this.#records.set(id, Object.freeze({ ...record, expires }));
     return Promise.resolve(record !== undefined);
   }
 
-  delete(id: string): Promise<SessionRecord | undefined> {
-    const record = this.#live(id);
-    this.#records.delete(id);
-    return Promise.resolve(record);
+  delete(id: string): Promise<boolean> {
+    const isThere = this.#live(id) !== undefined;
+    this.#remove(id);
+    return Promise.resolve(isThere);
+  }
+
+  // deno-lint-ignore require-await -- a failure rejects
+  async move(from: string, to: string, change: Change): Promise<SessionRecord | undefined> {
+    const record = this.#live(from);
+    if (record === undefined) return undefined;
+    const moved = this.#set(to, change(record));
+    this.#remove(from);
+    return moved;
+  }
+
+  async *sessionsOf(user: string): AsyncGenerator<readonly [string, SessionRecord]> {
+    yield* this.#those([...this.#users.get(user) ?? []]);
+  }
+
+  async *list(): AsyncGenerator<readonly [string, SessionRecord]> {
+    yield* this.#those([...this.#records.keys()]);
+  }
+
+  // deno-lint-ignore require-await -- a failure rejects
+  async sweepAll(): Promise<number> {
+    const { size } = this.#records;
+    this.#sweep(size);
+    return size - this.#records.size;
+  }
+
+  *#those(ids: string[]): Generator<readonly [string, SessionRecord]> {
+    for (const id of ids) {
+      const record = this.#live(id);
+      if (record !== undefined) yield [id, record];
+    }
   }
 
   #live(id: string): SessionRecord | undefined {
     const record = this.#records.get(id);
-    return record !== undefined && this.#isLive(record) ? record : undefined;
+    return record !== undefined && isLive(record, this.#now()) ? record : undefined;
   }
 
-  #isLive(record: SessionRecord): boolean {
-    return this.#now() < Math.min(record.expires, record.ends);
+  #set(id: string, record: SessionRecord): SessionRecord {
+    const kept = freeze(structuredClone(record));
+    this.#records.set(id, kept);
+    if (kept.user !== undefined) {
+      const ids = this.#users.get(kept.user) ?? new Set();
+      this.#users.set(kept.user, ids.add(id));
+    }
+    return kept;
+  }
+
+  #remove(id: string): void {
+    const user = this.#records.get(id)?.user;
+    this.#records.delete(id);
+    if (user === undefined) return;
+    const ids = this.#users.get(user);
+    ids?.delete(id);
+    if (ids?.size === 0) this.#users.delete(user);
   }
 
   /** Looks at some records, going on where the last sweep stopped, and drops those that are over. */
@@ -108,7 +154,7 @@ export class MemoryStore implements SessionStore {
         id = this.#walk.next().value;
         if (id === undefined) return;
       }
-      if (!this.#isLive(this.#records.get(id)!)) this.#records.delete(id);
+      if (this.#live(id) === undefined) this.#remove(id);
     }
   }
 }

@@ -3,31 +3,30 @@
  *
  * @module
  */
-import type { SessionRecord, SessionStore } from "../store.ts";
+import type { SessionRecord } from "../record.ts";
+import type { SessionStore } from "../store.ts";
 
 /**
  * A store that reads as empty and refuses to store, as Flask-Session's null session does.
  *
  * @example
  * ```ts
- * import { NullStore } from "session-server";
+ * import { newId, NullStore } from "session-server";
  * import { assertEquals, assertRejects } from "@std/assert";
  *
  * const store = new NullStore();
- * assertEquals(await store.read("a1"), undefined);
- * await assertRejects(() => store.create(), Error, "SESSION_TYPE");
+ * assertEquals(await store.read(newId()), undefined);
+ * await assertRejects(() => store.create(), Error, "stores nothing");
  * ```
  */
 export class NullStore implements SessionStore {
   /**
    * Refuses.
    *
-   * @throws {Error} always, naming the setting.
+   * @throws {Error} always.
    */
   create(): Promise<void> {
-    return Promise.reject(
-      new Error('"SESSION_TYPE" is null, which stores nothing: set it to filesystem or another store'),
-    );
+    return Promise.reject(new Error("Cannot create a session: the null store stores nothing; choose another store"));
   }
 
   read(_id: string): Promise<SessionRecord | undefined> {
@@ -42,7 +41,15 @@ export class NullStore implements SessionStore {
     return Promise.resolve(false);
   }
 
-  delete(): Promise<SessionRecord | undefined> {
+  delete(): Promise<boolean> {
+    return Promise.resolve(false);
+  }
+
+  move(): Promise<SessionRecord | undefined> {
     return Promise.resolve(undefined);
   }
+
+  async *sessionsOf(): AsyncGenerator<readonly [string, SessionRecord]> {}
+
+  async *list(): AsyncGenerator<readonly [string, SessionRecord]> {}
 }

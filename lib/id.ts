@@ -1,0 +1,63 @@
+/**
+ * Session ids: how they are made, and the name under which one can be shown.
+ *
+ * @module
+ */
+import { createHash } from "node:crypto";
+
+/** 128 random bits and the 32 of the group, in lower-case hex: safe as a file name on systems that fold case. */
+const ID = /^[0-9a-f]{40}$/;
+
+/** How many of an id's digits name its group. */
+const GROUP_DIGITS = 8;
+
+/**
+ * Makes an id: 128 random bits (ASVS 5, 7.2.3), and before them the digits of a group, so that a store can keep the
+ * sessions of one user near each other.
+ *
+ * @param user The user whose session it is; without one the group is random, so that all ids look alike.
+ * @returns 40 lower-case hex digits.
+ *
+ * @example
+ * ```ts
+ * import { groupOf, isId, newId } from "./id.ts";
+ * import { assert } from "@std/assert";
+ *
+ * assert(isId(newId()));
+ * assert(newId("Ada").startsWith(groupOf("Ada")));
+ * ```
+ */
+export function newId(user?: string): string {
+  if (user === undefined) return crypto.getRandomValues(new Uint8Array(20)).toHex();
+  return groupOf(user) + crypto.getRandomValues(new Uint8Array(16)).toHex();
+}
+
+/**
+ * Whether a text has the form of an id.
+ *
+ * @param text Any text.
+ */
+export function isId(text: string): boolean {
+  return ID.test(text);
+}
+
+/**
+ * The first digits of every id of a user's sessions. Other users may share them: the record says whose it is.
+ *
+ * @param user The user's name: any text.
+ * @returns 8 lower-case hex digits.
+ */
+export function groupOf(user: string): string {
+  return createHash("sha256").update(user).digest("hex").slice(0, GROUP_DIGITS);
+}
+
+/**
+ * The name under which a session can be shown, as in a list of one's devices. It is made from the id by a one-way hash,
+ * so that nobody who sees it can use the session.
+ *
+ * @param id The session's id.
+ * @returns 16 lower-case hex digits.
+ */
+export function handleOf(id: string): string {
+  return createHash("sha256").update(`handle\0${id}`).digest("hex").slice(0, 16);
+}

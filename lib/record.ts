@@ -1,0 +1,160 @@
+/**
+ * A session's record: what is stored of a session, when that ends, and its text. Every store uses this one codec.
+ *
+ * @module
+ */
+
+/** A value a session can hold: whatever JSON can say. */
+export type Json =
+  | null
+  | boolean
+  | number
+  | string
+  | readonly Json[]
+  | { readonly [key: string]: Json };
+
+/** The data of one session: JSON values by name. `__proto__` and `constructor` are names like any other. */
+export type SessionData = Readonly<Record<string, Json>>;
+
+/** A message for the next page that reads it. */
+export interface StoredFlash {
+  /** Tells this message from another with the same text. */
+  readonly id: string;
+  /** What kind of message it is. */
+  readonly category: string;
+  /** Its text. */
+  readonly message: string;
+}
+
+/** What a log-in asked for where it differs from the manager's settings. */
+export interface Terms {
+  /** Milliseconds the session lives after its last use. */
+  readonly idle?: number | undefined;
+  /** Milliseconds it lives at most, however much it is used. */
+  readonly absolute?: number | undefined;
+  /** Whether its cookie outlives the browser's run. */
+  readonly permanent?: boolean | undefined;
+}
+
+/** What a store keeps of one session. Records given out are frozen; a change is made with `update`. */
+export interface SessionRecord {
+  /** The visitor's data. */
+  readonly data: SessionData;
+  /** Messages that no page has read yet, the oldest first. */
+  readonly flashes?: readonly StoredFlash[] | undefined;
+  /** When the session was made, or its user logged in, in milliseconds since 1970. */
+  readonly created: number;
+  /** The idle lifetime, in milliseconds, that `expires` was set by: it was last used at `expires - idle`. */
+  readonly idle: number;
+  /** When it ends unless it is used again, in milliseconds since 1970; the deadline may come earlier. */
+  readonly expires: number;
+  /** When it ends however much it is used, in milliseconds since 1970. */
+  readonly deadline: number;
+  /** The user who logged in, if anybody did. It never changes: a log-in makes a session of another id. */
+  readonly user?: string | undefined;
+  /** The lifetimes its log-in asked for, if it did. */
+  readonly terms?: Terms | undefined;
+}
+
+/** The most a stored session may take as JSON text, in bytes. */
+export const MAX_RECORD_BYTES = 1024 * 1024;
+
+/**
+ * How far clocks may differ, in milliseconds. A record that was made or used further in the future than that was written
+ * before a clock was set back, and nobody can tell how long ago.
+ */
+export const CLOCK_SKEW = 60_000;
+
+/** The version of the text below. A program that knows a higher one may have written what this one cannot read. */
+const VERSION = 1;
+
+/** Thrown when a session's text is longer than a store can keep; nothing was stored. */
+export class RecordTooLargeError extends RangeError {
+  /** The error's name. */
+  override name = "RecordTooLargeError";
+}
+
+/**
+ * When a session ends unless it is used: the one place where the deadline caps the idle limit.
+ *
+ * @param record The session's record, or the two times of it.
+ * @returns Milliseconds since 1970.
+ */
+export function endOf(record: Pick<SessionRecord, "expires" | "deadline">): number {
+  return Math.min(record.expires, record.deadline);
+}
+
+/**
+ * Whether a session is there: neither over, nor from a time that has not come yet.
+ *
+ * @param record The session's record, or the times of it.
+ * @param now The time, in milliseconds since 1970.
+ */
+export function isLive(record: Pick<SessionRecord, "created" | "idle" | "expires" | "deadline">, now: number): boolean {
+  return now < endOf(record) && Math.max(record.created, record.expires - record.idle) <= now + CLOCK_SKEW;
+}
+
+/**
+ * The text under which a record is stored.
+ *
+ * @param record The record.
+ * @param most The most bytes it may take in UTF-8.
+ * @throws {RecordTooLargeError} if it takes more.
+ */
+export function encode(record: SessionRecord, most: number = MAX_RECORD_BYTES): string {
+  const { created, idle, expires, deadline, user, terms, flashes, data } = record;
+  const text = JSON.stringify({ version: VERSION, created, idle, expires, deadline, user, terms, flashes, data });
+  // A character takes three bytes at most, so most texts need not be measured.
+  if (text.length * 3 > most) {
+    const { length } = new TextEncoder().encode(text);
+    if (length > most) {
+      throw new RecordTooLargeError(`Cannot store a session: it may take ${most} bytes as JSON, received ${length}`);
+    }
+  }
+  return text;
+}
+
+/**
+ * The record that a text was made of.
+ *
+ * @param text What the store holds.
+ * @param expires When the session ends unless it is used, for stores that keep that beside the text: it counts instead
+ * of what the text says.
+ * @returns The record, frozen; `"newer"` if a later version of this program wrote it, to be left alone; `"corrupt"` if
+ * it is no record.
+ */
+export function decode(text: string, expires?: number): SessionRecord | "corrupt" | "newer" {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    return "corrupt";
+  }
+  if (!isObject(value)) return "corrupt";
+  if (typeof value.version === "number" && value.version > VERSION) return "newer";
+  const { version: _, ...record } = value;
+  const times = [record.created, record.idle, record.expires, record.deadline];
+  const isRecord = value.version === VERSION && isObject(record.data) && times.every(Number.isFinite) &&
+    (record.user === undefined || typeof record.user === "string") &&
+    (record.terms === undefined || isObject(record.terms)) &&
+    (record.flashes === undefined || (Array.isArray(record.flashes) && record.flashes.every(isObject)));
+  if (!isRecord) return "corrupt";
+  return freeze({ ...record, expires: expires ?? record.expires } as SessionRecord);
+}
+
+/**
+ * Freezes a JSON value and everything in it, so that records can be shared between requests.
+ *
+ * @returns The same value.
+ */
+export function freeze<T>(value: T): T {
+  if (typeof value === "object" && value !== null && !Object.isFrozen(value)) {
+    Object.freeze(value);
+    for (const inner of Object.values(value)) freeze(inner);
+  }
+  return value;
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}

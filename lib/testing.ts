@@ -1,0 +1,86 @@
+/**
+ * What tests of programs with sessions use: a session without a log-in form, a clock that can be moved, and the suite
+ * for stores of one's own.
+ *
+ * @module
+ */
+import type { SessionManager } from "./session_manager.ts";
+import type { Settable } from "./session.ts";
+
+export { type StoreSubject, testStore } from "./store_suite.ts";
+
+/**
+ * A clock that stands still until it is moved. Give its `now` to the store and the manager, so that both go by it.
+ *
+ * @example
+ * ```ts
+ * import { MemoryStore, SessionManager } from "session-server";
+ * import { Clock, cookieFor } from "session-server/testing";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const { now, pass } = new Clock();
+ * const keys = ["a secret key of at least 32 bytes"];
+ * const sessions = new SessionManager({ store: new MemoryStore({ now }), keys, idle: 60, now });
+ * const cookie = await cookieFor(sessions, { theme: "dark" });
+ * const open = async () => await sessions.open(new Request("http://localhost/", { headers: { cookie } }));
+ *
+ * assertEquals((await open()).get("theme"), "dark");
+ * pass(60);
+ * assertEquals((await open()).get("theme"), undefined);
+ * ```
+ */
+export class Clock {
+  /** The time, in milliseconds since 1970; can be set. */
+  time: number;
+
+  /** @param time Where it stands first, in milliseconds since 1970. */
+  constructor(time: number = Date.UTC(2030, 0, 1)) {
+    this.time = time;
+  }
+
+  /** The time, in milliseconds since 1970. */
+  readonly now = (): number => this.time;
+
+  /** @param seconds How far to move it: back if negative. */
+  readonly pass = (seconds: number): void => void (this.time += seconds * 1000);
+}
+
+/**
+ * Stores a session, and gives the `Cookie` header that a browser with it would send.
+ *
+ * @param sessions The manager of the program under test.
+ * @param data What the session holds.
+ * @param options The user who is logged in, if anybody is.
+ * @returns The value of a `Cookie` header.
+ * @throws What `save` throws.
+ *
+ * @example
+ * ```ts
+ * import { MemoryStore, SessionManager } from "session-server";
+ * import { cookieFor } from "session-server/testing";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const keys = ["a secret key of at least 32 bytes"];
+ * const sessions = new SessionManager<{ cart: string[] }>({ store: new MemoryStore(), keys });
+ * const handler = sessions.wrap(async (_request, open) => {
+ *   const session = await open();
+ *   return Response.json([session.user, session.get("cart")]);
+ * });
+ *
+ * const cookie = await cookieFor(sessions, { cart: ["tea"] }, { user: "Ada" });
+ * const response = await handler(new Request("http://localhost/", { headers: { cookie } }));
+ * assertEquals(await response.json(), ["Ada", ["tea"]]);
+ * ```
+ */
+export async function cookieFor<Data extends object>(
+  sessions: SessionManager<Data>,
+  data: { readonly [K in keyof Data]?: Settable<Data[K]> },
+  options: { readonly user?: string | undefined } = {},
+): Promise<string> {
+  const session = await sessions.open({ headers: new Headers() });
+  for (const key of Object.keys(data) as (keyof Data & string)[]) session.set(key, data[key] as never);
+  if (options.user !== undefined) session.logIn(options.user);
+  if (!session.changed) session.clear();
+  const [cookie = ""] = await sessions.save(session);
+  return cookie.split(";")[0]!;
+}

@@ -1,5 +1,7 @@
-/** What the shared stores have in common: a deadline for every verb, changes by compare-and-set, words for failures. */
+/** What the shared stores have in common: a deadline for every verb, changes by compare-and-set, addresses, words. */
 import type { Log } from "../log.ts";
+import { RecordTooLargeError, type SessionRecord } from "../record.ts";
+import { type Change, StoreFullError } from "../store.ts";
 
 /** How long any verb may take, in milliseconds. */
 export const DEADLINE = 2500;
@@ -9,9 +11,24 @@ export class DeadlineError extends Error {
   override name = "DeadlineError";
 }
 
+/** Carries what a `change` threw past the code that makes an engine's failures readable. */
+class ChangeError extends Error {
+  override name = "ChangeError";
+}
+
+/** Calls `change`; what it throws comes out of {@linkcode within} as it was. */
+export function applyChange(change: Change, record: SessionRecord): SessionRecord {
+  try {
+    return change(record);
+  } catch (cause) {
+    throw new ChangeError("The change of a session failed", { cause });
+  }
+}
+
 /**
  * Does some work on a server, within the deadline. A failure names the server, and nothing that a client library may
- * have put into its error: their messages are kept, their other properties can hold ids and data.
+ * have put into its error: their messages are kept, their other properties can hold ids and data. What `change` threw,
+ * and the errors of the stores' contract, come out as they are.
  *
  * @param server What to call the server; never with a password in it.
  */
@@ -23,6 +40,8 @@ export async function within<T>(server: string, work: Promise<T>, deadline: numb
   try {
     return await Promise.race([work, late]);
   } catch (error) {
+    if (error instanceof ChangeError) throw error.cause;
+    if (error instanceof StoreFullError || error instanceof RecordTooLargeError) throw error;
     const failure = error instanceof DeadlineError ? DeadlineError : Error;
     throw new failure(`${server}: ${reasonOf(error)}`);
   } finally {
@@ -51,6 +70,59 @@ export async function compareAndSet<T>(attempt: () => Promise<T | "again">): Pro
     if (performance.now() - start > DEADLINE - 500) throw new Error("too many changes of one session at once");
     await pause(Math.random() * Math.min(attempts, 10));
   }
+}
+
+/**
+ * Takes a server's address apart. No message repeats the address, which may hold a password.
+ *
+ * @param address The address.
+ * @param example What it must look like, for the messages; its scheme is the first that is allowed.
+ * @param schemes The other schemes that are allowed, as in `"rediss:"`.
+ * @throws {TypeError} if it is no address, or has another scheme or a fragment.
+ */
+export function parseAddress(address: string, example: string, schemes: readonly string[] = []): URL {
+  const allowed = [example.slice(0, example.indexOf(":") + 1), ...schemes];
+  const must = `the address must be like ${example}`;
+  let url: URL;
+  try {
+    url = new URL(address);
+    decodeURIComponent(url.username + url.password);
+  } catch {
+    throw new TypeError(`${must}: characters such as % / @ : # in a name or password must be percent-encoded`);
+  }
+  if (!allowed.includes(url.protocol)) throw new TypeError(`${must}: received the scheme "${url.protocol}"`);
+  if (url.hash !== "") throw new TypeError(`${must}: a "#" in it must be written as %23`);
+  return url;
+}
+
+/**
+ * Refuses parameters of an address that nobody would use, because whoever wrote them relies on them.
+ *
+ * @param url The address.
+ * @param known The parameters that are used, or known to make no difference.
+ * @throws {TypeError} if there is another one, or one comes twice that is not in `repeatable`.
+ */
+export function checkParameters(url: URL, known: readonly string[], repeatable: readonly string[] = []): void {
+  for (const name of url.searchParams.keys()) {
+    if (![...known, ...repeatable].includes(name)) {
+      const usable = [...known, ...repeatable].map((name) => `"${name}"`).join(", ") || "none";
+      throw new TypeError(`the address has a parameter that cannot be used: "${name}" (usable: ${usable})`);
+    }
+    if (!repeatable.includes(name) && url.searchParams.getAll(name).length > 1) {
+      throw new TypeError(`the address has the parameter "${name}" more than once`);
+    }
+  }
+}
+
+/**
+ * Checks what keys begin with: characters that mean nothing to any engine, so that they need no escape.
+ *
+ * @throws {TypeError} if the prefix is empty, longer than 100 characters, or has other characters.
+ */
+export function checkPrefix(prefix: string): string {
+  if (/^[\w.:/-]{1,100}$/.test(prefix)) return prefix;
+  const received = JSON.stringify(prefix);
+  throw new TypeError(`"prefix" must be 1 to 100 letters, digits or characters of _ . : / -: received ${received}`);
 }
 
 /** Logs that a record was unreadable; it is left where it is, for somebody to look at, until it expires. */

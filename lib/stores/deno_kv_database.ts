@@ -1,0 +1,137 @@
+/** The database of a Deno KV store: its address, its opening, and calls that end in time; the only user of `Deno.openKv`. */
+import { CALL_DEADLINE } from "./settle.ts";
+import { DeadlineError, within } from "./shared.ts";
+
+/** What is needed of a `Deno.Kv`, whose own type is there only for programs checked with `--unstable-kv`. */
+export interface Kv {
+  /** Reads one entry. */
+  get(key: readonly string[]): Promise<KvFound>;
+  /** Reads the entries whose keys begin so. */
+  list(selector: { prefix: readonly string[] }, options?: { batchSize?: number }): AsyncIterable<KvFound>;
+  /** Begins a step of several changes. */
+  atomic(): KvAtomic;
+  /** Lets go of it. */
+  close(): void;
+}
+
+/** An entry, or what is known when there is none. */
+export interface KvFound {
+  /** Its key. */
+  readonly key: readonly unknown[];
+  /** What it holds; `null` if there is none. */
+  readonly value: unknown;
+  /** Its version; `null` if there is none. */
+  readonly versionstamp: string | null;
+}
+
+/** Several changes that are made as one step, if the checks hold. */
+export interface KvAtomic {
+  /** Asks that entries are still as they were. */
+  check(...checks: { key: readonly string[]; versionstamp: string | null }[]): this;
+  /** Sets an entry, for some milliseconds. */
+  set(key: readonly string[], value: unknown, options: { expireIn: number }): this;
+  /** Removes an entry. */
+  delete(key: readonly string[]): this;
+  /** Makes the changes. */
+  commit(): Promise<{ readonly ok: boolean }>;
+}
+
+/** How often the database's file is looked at, in milliseconds. */
+const LOOK_AGE = 500;
+
+/** A database that is opened when it is first needed, and anew when that may help. */
+export class KvDatabase {
+  /** What to call it. */
+  readonly name: string;
+  #path: string | undefined;
+  #isRemote: boolean;
+  #given: Kv | undefined;
+  #opened: Promise<Kv> | undefined;
+  #file: { at: number; ino: number | null } = { at: 0, ino: null };
+
+  /**
+   * @param url Its address.
+   * @param given The database, if the program has opened it.
+   */
+  constructor(url: string | undefined, given: Kv | undefined) {
+    const { path, name, isRemote } = parse(url);
+    this.#path = path;
+    this.name = name;
+    this.#isRemote = isRemote;
+    this.#given = given;
+  }
+
+  /** Does one thing with it, within the deadline. */
+  async call<T>(work: (kv: Kv) => Promise<T>): Promise<T> {
+    if (this.#given !== undefined) return await within(this.name, work(this.#given), CALL_DEADLINE);
+    const opened = this.#opened ??= this.#open();
+    try {
+      const kv = await within(this.name, opened, CALL_DEADLINE);
+      await this.#look(opened);
+      return await within(this.name, work(kv), CALL_DEADLINE);
+    } catch (error) {
+      // Deno goes on trying for ever: with this one, what failed could be done long after that was reported.
+      if (this.#isRemote && error instanceof DeadlineError) await this.#drop(opened);
+      throw error;
+    }
+  }
+
+  /** Lets go of it, unless the program has opened it. */
+  async close(): Promise<void> {
+    if (this.#opened !== undefined) await this.#drop(this.#opened);
+  }
+
+  async #open(): Promise<Kv> {
+    try {
+      const { openKv } = (globalThis as { Deno?: { openKv?: (path?: string) => Promise<Kv> } }).Deno ?? {};
+      if (openKv === undefined) {
+        throw new Error('it needs Deno, started with "--unstable-kv" or with "unstable": ["kv"] in deno.json');
+      }
+      const kv = await openKv(this.#path);
+      this.#file = { at: performance.now(), ino: await this.#ino() };
+      return kv;
+    } catch (error) {
+      this.#opened = undefined;
+      throw error;
+    }
+  }
+
+  /** Deno would go on with a file that was removed or replaced, while programs that start later use another one. */
+  async #look(opened: Promise<Kv>): Promise<void> {
+    if (performance.now() - this.#file.at < LOOK_AGE) return;
+    this.#file.at = performance.now();
+    if (await this.#ino() === this.#file.ino) return;
+    await this.#drop(opened);
+    throw new Error(`${this.name}: its file was removed or replaced; the next use opens what is there by then`);
+  }
+
+  async #ino(): Promise<number | null> {
+    if (this.#isRemote || this.#path === undefined || this.#path === ":memory:") return null;
+    return await Deno.stat(this.#path).then(({ ino }) => ino, () => null);
+  }
+
+  async #drop(opened: Promise<Kv>): Promise<void> {
+    if (this.#opened === opened) this.#opened = undefined;
+    try {
+      (await opened).close();
+    } catch {
+      // It was never opened, or is closed already.
+    }
+  }
+}
+
+function parse(url: string | undefined): { path: string | undefined; name: string; isRemote: boolean } {
+  if (url === undefined) return { path: undefined, name: "Deno KV", isRemote: false };
+  const file = /^denokv:(?!\/\/)(.+)$/s.exec(url)?.[1];
+  if (file !== undefined) return { path: file, name: `Deno KV at "${file}"`, isRemote: false };
+  const address = /^https?:\/\//.test(url) ? URL.parse(url) : null;
+  if (address === null) {
+    throw new TypeError("The address of a Deno KV must be denokv:PATH or https://HOST/…");
+  }
+  if (address.username !== "" || address.password !== "") {
+    throw new TypeError(
+      "The address of a Deno KV must not hold a user or password: the access token goes into DENO_KV_ACCESS_TOKEN",
+    );
+  }
+  return { path: url, name: `Deno KV at ${address.host}`, isRemote: true };
+}

@@ -1,0 +1,285 @@
+/** The Deno KV store, on files of its own. It needs no server, but Deno's `--unstable-kv`, which deno.json turns on. */
+import { assert, assertEquals, assertMatch, assertRejects, assertThrows } from "@std/assert";
+import { newId } from "../../lib/id.ts";
+import { RecordTooLargeError, type SessionRecord } from "../../lib/record.ts";
+import { StoreFullError } from "../../lib/store.ts";
+import { testStore } from "../../lib/store_suite.ts";
+import { DenoKvStore, type Kv } from "../../lib/stores/deno_kv.ts";
+import { Clock } from "../../lib/testing.ts";
+
+const { openKv } = Deno as unknown as { openKv: (path: string) => Promise<Kv> };
+const ignore = openKv === undefined;
+const MINUTE = 60_000;
+
+const folder = Deno.makeTempDirSync({ prefix: "sessions-denokv-" });
+addEventListener("unload", () => Deno.removeSync(folder, { recursive: true }));
+let path = `${folder}/${newId()}.kv`;
+
+testStore({
+  name: "deno kv store",
+  open: (options) => new DenoKvStore({ url: `denokv:${path}`, ...options }),
+  clear: () => void (path = `${folder}/${newId()}.kv`),
+  ignore,
+});
+
+const clock = new Clock();
+const record = (data: SessionRecord["data"] = {}, user?: string): SessionRecord => ({
+  data,
+  created: clock.time,
+  idle: MINUTE,
+  expires: clock.time + MINUTE,
+  deadline: clock.time + 10 * MINUTE,
+  ...(user === undefined ? {} : { user }),
+});
+const set = (data: SessionRecord["data"]) => (record: SessionRecord) => ({ ...record, data });
+
+/** A database, and a store that is given it. */
+interface Place {
+  path: string;
+  kv: Kv;
+  store: DenoKvStore;
+}
+
+function test(behaviour: string, fn: (place: Place) => Promise<void>): void {
+  Deno.test({
+    name: `deno kv store: ${behaviour}`,
+    ignore,
+    async fn() {
+      const path = `${folder}/${newId()}.kv`;
+      const kv = await openKv(path);
+      const store = new DenoKvStore({ client: kv, now: clock.now });
+      try {
+        await fn({ path, kv, store });
+      } finally {
+        await store.close();
+        kv.close();
+      }
+    },
+  });
+}
+
+/** The same database with one method of its steps, or of itself, done otherwise. */
+function altered(
+  kv: Kv,
+  changes: { commit?: (commit: () => Promise<{ ok: boolean }>) => Promise<{ ok: boolean }> },
+): Kv {
+  return {
+    get: (key) => kv.get(key),
+    list: (selector, options) => kv.list(selector, options),
+    close: () => kv.close(),
+    atomic: () => {
+      const atomic = kv.atomic();
+      const commit = atomic.commit.bind(atomic);
+      atomic.commit = () => changes.commit!(commit);
+      return atomic;
+    },
+  };
+}
+
+async function keys(kv: Kv): Promise<string[]> {
+  const entries = await Array.fromAsync(kv.list({ prefix: [] }));
+  return entries.map(({ key }) => key.slice(0, 2).join(" ")).sort();
+}
+
+test("programs with different prefixes share a database and no session", async ({ kv, store }) => {
+  const other = new DenoKvStore({ client: kv, prefix: "session:b", now: clock.now, max: 2 });
+  const id = newId("Ada");
+  await store.create(id, record({ n: 1 }, "Ada"));
+  await store.create(newId(), record());
+  assertEquals(await other.read(id), undefined);
+  assertEquals(await other.update(id, set({ n: 2 })), undefined);
+  assertEquals(await other.touch(id, clock.time + MINUTE), false);
+  assertEquals(await other.delete(id), false);
+  assertEquals(await other.move(id, newId(), set({})), undefined);
+  assertEquals(await Array.fromAsync(other.list()), []);
+  assertEquals(await Array.fromAsync(other.sessionsOf("Ada")), []);
+  for (let n = 0; n < 2; n++) await other.create(newId(), record());
+  await assertRejects(() => other.create(newId(), record()), StoreFullError);
+  clock.pass(60);
+  assertEquals(await other.sweepAll(), 2);
+  assertEquals(await store.sweepAll(), 2);
+});
+
+test("past its maximum it refuses new ones, counting those of other processes", async ({ kv }) => {
+  const open = () => new DenoKvStore({ client: kv, now: clock.now, max: 3 });
+  const [store, other] = [open(), open()];
+  const ids = [newId(), newId(), newId()];
+  for (const id of ids) await store.create(id, record());
+  await assertRejects(() => other.create(newId(), record()), StoreFullError, "3 live sessions");
+  assert(await store.move(ids[0]!, newId(), set({})), "a move is no new session");
+  await store.delete(ids[1]!);
+  await store.create(newId(), record());
+  await assertRejects(() => store.create(newId(), record()), StoreFullError);
+  clock.pass(60);
+  await new Promise((resolve) => setTimeout(resolve, 600));
+  await store.create(newId(), record());
+  await store.close();
+});
+
+test("a session that is too large is refused, and the old one stays", async ({ store }) => {
+  const id = newId();
+  await store.create(id, record({ n: 1 }));
+  const big = { text: "ä".repeat(33_000) };
+  const limit = "65519 bytes";
+  await assertRejects(() => store.create(newId(), record(big)), RecordTooLargeError, limit);
+  await assertRejects(() => store.update(id, set(big)), RecordTooLargeError, limit);
+  await assertRejects(() => store.move(id, newId(), set(big)), RecordTooLargeError, limit);
+  assertEquals((await store.read(id))?.data, { n: 1 });
+  const most = record({ text: "" });
+  const { length } = JSON.stringify({ version: 1, ...most });
+  const text = "x".repeat(65_519 - length);
+  await store.update(id, set({ text }));
+  assertEquals((await store.read(id))?.data, { text });
+});
+
+test("what was done but not answered is known to be done", async ({ kv, store }) => {
+  // The client of a database elsewhere repeats what got no answer; its own first try then looks like somebody else's.
+  const losses = {
+    "the answer is lost": async (commit: () => Promise<{ ok: boolean }>) => {
+      await commit();
+      throw new Error("connection reset");
+    },
+    "it is repeated and refused": async (commit: () => Promise<{ ok: boolean }>) => {
+      await commit();
+      return { ok: false };
+    },
+  };
+  for (const [loss, commit] of Object.entries(losses)) {
+    const losing = new DenoKvStore({ client: altered(kv, { commit }), now: clock.now });
+    const [id, to] = [newId(), newId()];
+    await losing.create(id, record({ n: 0 }));
+    let changes = 0;
+    const increment = (record: SessionRecord) => {
+      changes++;
+      return { ...record, data: { n: record.data["n"] as number + 1 } };
+    };
+    assertEquals((await losing.update(id, increment))?.data, { n: 1 }, loss);
+    assertEquals(changes, 1, loss);
+    assertEquals((await losing.move(id, to, increment))?.data, { n: 2 }, loss);
+    assertEquals(await store.read(id), undefined, loss);
+    assertEquals((await store.read(to))?.data, { n: 2 }, loss);
+    assertEquals(await losing.delete(id), false, loss);
+    assertEquals(await losing.delete(to), true, loss);
+    assertEquals(await losing.delete(to), false, loss);
+  }
+});
+
+test("what another process ended meanwhile is not called one's own doing", async ({ kv, store }) => {
+  const id = newId();
+  await store.create(id, record());
+  const commit = async () => {
+    await store.delete(id);
+    throw new Error("connection reset");
+  };
+  const losing = new DenoKvStore({ client: altered(kv, { commit }), now: clock.now });
+  assertEquals(await losing.delete(id), false);
+});
+
+test("what cannot be stored is tried twice, and fails with the engine's reason", async ({ kv, store }) => {
+  const id = newId();
+  await store.create(id, record({ n: 1 }));
+  let tries = 0;
+  const commit = () => {
+    tries++;
+    return Promise.reject(new Error("database or disk is full"));
+  };
+  const full = new DenoKvStore({ client: altered(kv, { commit }), now: clock.now });
+  const verbs = [
+    () => full.create(newId(), record()),
+    () => full.update(id, set({})),
+    () => full.touch(id, clock.time + MINUTE),
+    () => full.delete(id),
+    () => full.move(id, newId(), set({})),
+  ];
+  for (const verb of verbs as (() => Promise<unknown>)[]) {
+    tries = 0;
+    await assertRejects(verb, Error, "Deno KV: database or disk is full");
+    assertEquals(tries, 2);
+  }
+  assertEquals((await store.read(id))?.data, { n: 1 });
+});
+
+test("a session and its user's entry come and go as one", async ({ kv, store }) => {
+  const [id, to] = [newId("Ada"), newId("Ada")];
+  await store.create(id, record({}, "Ada"));
+  assertEquals(await keys(kv), ["session: session", "session: user"]);
+  await store.move(id, to, set({}));
+  assertEquals(await keys(kv), ["session: session", "session: session", "session: user"]);
+  await store.delete(to);
+  assertEquals(await keys(kv), ["session: session", "session: session"]);
+  assertEquals(await Array.fromAsync(store.sessionsOf("Ada")), []);
+});
+
+test("a record that is corrupt or newer is no session, and stays", async ({ kv }) => {
+  const logged: string[] = [];
+  const store = new DenoKvStore({
+    client: kv,
+    now: clock.now,
+    log: (level, event) => logged.push(`${level} ${event}`),
+  });
+  const mark = "0".repeat(16);
+  const values = {
+    "a number": 1,
+    "no mark": new TextEncoder().encode("{}"),
+    "half a text": new TextEncoder().encode(`${mark}\n{"vers`),
+    "a newer version": new TextEncoder().encode(`${mark}\n{"version":2}`),
+  };
+  for (const [what, value] of Object.entries(values)) {
+    const id = newId();
+    const key = ["session:", "session", id];
+    await kv.atomic().set(key, value, { expireIn: MINUTE }).commit();
+    logged.length = 0;
+    assertEquals(await store.read(id), undefined, what);
+    assertEquals(logged.length, what === "a newer version" ? 0 : 1, what);
+    assertEquals(await store.delete(id), false, what);
+    assertEquals(await store.touch(id, clock.time + MINUTE), false, what);
+    await assertRejects(() => store.create(id, record()), Error, "already there");
+    assertEquals(await store.sweepAll(), 0, what);
+    assertEquals((await kv.get(key)).value, value, what);
+  }
+});
+
+test("a file that is removed or replaced is noticed within a second", async ({ path }) => {
+  const open = () => new DenoKvStore({ url: `denokv:${path}.own`, now: clock.now });
+  const [store, id] = [open(), newId()];
+  await store.create(id, record());
+  assert(await store.read(id));
+  for (const end of ["", "-shm", "-wal"]) await Deno.remove(`${path}.own${end}`);
+  await new Promise((resolve) => setTimeout(resolve, 600));
+  await assertRejects(() => store.read(id), Error, "removed or replaced");
+  assertEquals(await store.read(id), undefined);
+  await store.create(id, record());
+  const other = open();
+  assert(await other.read(id), "both use the new file");
+  await store.close();
+  await other.close();
+});
+
+test("it answers while the engine is silent, with a failure", async ({ kv }) => {
+  const silent: Kv = { ...altered(kv, {}), get: () => new Promise(() => {}) };
+  const store = new DenoKvStore({ client: silent });
+  const started = performance.now();
+  await assertRejects(() => store.read(newId()), Error, "no answer in 1 seconds");
+  await assertRejects(() => store.ready(), Error, "no answer");
+  assert(performance.now() - started < 5000);
+});
+
+Deno.test("deno kv store: an address it could not use is refused", () => {
+  const wrong = ["", "denokv:", "denokv://host/db", "sqlite:x", "/a/path", "https://", "redis://x"];
+  for (const url of wrong) assertThrows(() => new DenoKvStore({ url }), TypeError, "must be denokv:PATH");
+  const error = assertThrows(() => new DenoKvStore({ url: "https://user:secret@host/x" }), TypeError, "ACCESS_TOKEN");
+  assert(!error.message.includes("secret"));
+  assertThrows(() => new DenoKvStore({ prefix: "" }), TypeError, "prefix");
+  new DenoKvStore({ url: "https://host/databases/1/connect", prefix: undefined, max: undefined, now: undefined });
+});
+
+Deno.test("deno kv store: without --unstable-kv it says what is missing", async () => {
+  const module = new URL("../../lib/stores/deno_kv.ts", import.meta.url).href;
+  const script = `import { DenoKvStore } from ${JSON.stringify(module)};
+    await new DenoKvStore({ url: "denokv::memory:" }).ready();`;
+  const { stderr } = await new Deno.Command(Deno.execPath(), {
+    args: ["run", "--no-config", "--no-lock", `data:application/typescript,${encodeURIComponent(script)}`],
+    env: { NO_COLOR: "1" },
+  }).output();
+  assertMatch(new TextDecoder().decode(stderr), /Deno KV at ":memory:": it needs Deno, started with "--unstable-kv"/);
+});

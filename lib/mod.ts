@@ -3,11 +3,28 @@
  *
  * @module
  */
-export * from "./session.ts";
-export * from "./session_manager.ts";
-export * from "./signer.ts";
+export * from "./errors.ts";
+export { FollowedSession } from "./followed_session.ts";
+export type { SessionCounters } from "./guarded_store.ts";
+export { handleOf, newId } from "./id.ts";
+export { createLog, type Level, type Log } from "./log.ts";
+export {
+  type Json,
+  RecordTooLargeError,
+  type SessionData,
+  type SessionRecord,
+  type StoredFlash,
+  type Terms,
+} from "./record.ts";
+export { MAX_LIFETIME } from "./lifetimes.ts";
+export { type Flash, type LogInOptions, Session, type SessionKey, type Settable, type Stored } from "./session.ts";
+export type { CookieOptions } from "./session_cookie.ts";
+export { type RequestLike, SessionManager } from "./session_manager.ts";
+export type { SessionOptions } from "./session_options.ts";
+export { MIN_KEY_BYTES, Signer, type Unsigned } from "./signer.ts";
 export * from "./store.ts";
 export * from "./stores/file/store.ts";
 export * from "./stores/memory.ts";
 export * from "./stores/null.ts";
-export { createLog, type Level, type Log } from "./log.ts";
+export type { UserSession } from "./user_sessions.ts";
+export type { Open, WrapOptions } from "./wrap.ts";

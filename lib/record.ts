@@ -57,13 +57,13 @@ export interface SessionRecord {
 }
 
 /** The most a stored session may take as JSON text, in bytes. */
-export const MAX_RECORD_BYTES = 1024 * 1024;
+export const MAX_RECORD_BYTES: number = 1024 * 1024;
 
 /**
  * How far clocks may differ, in milliseconds. A record that was made or used further in the future than that was written
  * before a clock was set back, and nobody can tell how long ago.
  */
-export const CLOCK_SKEW = 60_000;
+export const CLOCK_SKEW: number = 60_000;
 
 /** The version of the text below. A program that knows a higher one may have written what this one cannot read. */
 const VERSION = 1;
@@ -131,13 +131,13 @@ export function decode(text: string, expires?: number): SessionRecord | "corrupt
     return "corrupt";
   }
   if (!isObject(value)) return "corrupt";
-  if (typeof value.version === "number" && value.version > VERSION) return "newer";
-  const { version: _, ...record } = value;
-  const times = [record.created, record.idle, record.expires, record.deadline];
-  const isRecord = value.version === VERSION && isObject(record.data) && times.every(Number.isFinite) &&
-    (record.user === undefined || typeof record.user === "string") &&
-    (record.terms === undefined || isObject(record.terms)) &&
-    (record.flashes === undefined || (Array.isArray(record.flashes) && record.flashes.every(isObject)));
+  const { version, ...record } = value as Partial<SessionRecord> & { version?: unknown };
+  if (typeof version === "number" && version > VERSION) return "newer";
+  const { created, idle, data, deadline, user, terms, flashes } = record;
+  const isRecord = version === VERSION && isObject(data) &&
+    [created, idle, record.expires, deadline].every(Number.isFinite) &&
+    (user === undefined || typeof user === "string") && (terms === undefined || isObject(terms)) &&
+    (flashes === undefined || (Array.isArray(flashes) && flashes.every(isObject)));
   if (!isRecord) return "corrupt";
   return freeze({ ...record, expires: expires ?? record.expires } as SessionRecord);
 }

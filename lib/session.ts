@@ -1,63 +1,122 @@
 /**
- * Session: one visitor's data during one request, and the record of what the request did to it.
+ * Session: one visitor's data during one request, and the changes that the request made.
  *
  * @module
  */
-import { freeze, type Json, type SessionData, type SessionRecord } from "./store.ts";
+import { SessionTakenError } from "./errors.ts";
+import { handleOf } from "./id.ts";
+import { put, toJson } from "./json.ts";
+import { lifetime } from "./lifetimes.ts";
+import type { Json, SessionData, StoredFlash, Terms } from "./record.ts";
+import { type Draft, draftOf, NO_FLASHES, NOTHING, type SessionState } from "./session_state.ts";
 
-/** The names a session of this type has values for. */
+/** The names that a session of this type has values for. */
 export type SessionKey<Data> = Extract<keyof Data, string>;
-type Change = (data: Record<string, Json>) => void;
+
+/** A value as it is read from a session: read-only, however deep. Change it with `set` or `update`. */
+export type Stored<T> = T extends object ? { readonly [K in keyof T]: Stored<T[K]> } : T;
+
+/** What a value of this type must be to be set: functions, dates, maps, `bigint` and the like are refused. */
+export type Settable<T> = T extends null | undefined | boolean | number | string ? T
+  : T extends (...args: never[]) => unknown ? never
+  : T extends object ? { readonly [K in keyof T]: Settable<T[K]> }
+  : never;
+
+/** A message for the next page. */
+export interface Flash {
+  /** What kind of message it is: `message` unless it was given another. */
+  readonly category: string;
+  /** Its text. */
+  readonly message: string;
+}
+
+/** The lifetimes of a session that differ from the manager's, as for "remember me". */
+export interface LogInOptions {
+  /** Seconds the session lives after its last use. */
+  readonly idle?: number | undefined;
+  /** Seconds it lives at most, from this log-in on. */
+  readonly absolute?: number | undefined;
+  /** Whether its cookie outlives the browser's run. */
+  readonly permanent?: boolean | undefined;
+}
+
+/** The state of a session. A function, so that it is no member that programs see. */
+export let stateOf: (session: object) => SessionState;
 
 /**
  * One visitor's data during one request. It does no input or output: the {@linkcode SessionManager} that opened it
- * stores its changes when the request is answered.
+ * stores its changes when the request is answered. After that it takes no more changes and says so.
  *
- * A session keeps what was done to it as a list of changes. They are applied to what is stored at that moment, so two
+ * A session keeps what was done to it as a list of changes. They are made to what is stored at that moment, so two
  * requests that change different keys at once both keep theirs.
- *
- * Values read from it are frozen: change them with `set` or `update`.
  *
  * @example
  * ```ts
- * import { Session } from "session-server";
+ * import { MemoryStore, SessionManager } from "session-server";
  * import { assertEquals } from "@std/assert";
  *
- * const session = new Session<{ user: string; visits: number }>();
- * session.set("user", "Ada");
+ * const keys = ["a secret key of at least 32 bytes"];
+ * const sessions = new SessionManager<{ theme: string; visits: number }>({ store: new MemoryStore(), keys });
+ * const session = await sessions.open(new Request("http://localhost/"));
+ * session.set("theme", "dark");
  * session.update("visits", (visits = 0) => visits + 1);
- * assertEquals(session.get("user"), "Ada");
- *
- * // What another request stored meanwhile is kept.
- * assertEquals(session.apply({ visits: 41 }), { user: "Ada", visits: 42 });
+ * assertEquals(session.data, { theme: "dark", visits: 1 });
  * ```
  */
 export class Session<Data extends object = Record<string, Json>> {
+  #state: SessionState;
   #data: SessionData;
-  #changes: Change[] = [];
-  #renewed = false;
-  #ended = false;
-
-  /** The stored record the session started from; `undefined` for a visitor who has none. */
-  readonly record: SessionRecord | undefined;
+  #flashes: readonly StoredFlash[];
 
   /**
-   * Starts from what is stored, or from nothing.
+   * Sessions come from `open`; programs have no need to make one.
    *
-   * @param record What is stored, if anything.
+   * @param state What the manager knows of it.
    */
-  constructor(record?: SessionRecord) {
-    this.record = record;
-    this.#data = record?.data ?? {};
+  constructor(state: SessionState) {
+    this.#state = state;
+    this.#data = state.record?.data ?? NOTHING;
+    this.#flashes = state.record?.flashes ?? NO_FLASHES;
+  }
+
+  static {
+    stateOf = (session) => {
+      if (#state in session) return (session as Session).#state;
+      throw new TypeError("Cannot use a session: needed one that open() of the same library returned");
+    };
+  }
+
+  /** All values by name, read-only. */
+  get data(): Stored<Partial<Data>> {
+    return this.#data as Stored<Partial<Data>>;
+  }
+
+  /** The user who is logged in, or `undefined`. */
+  get user(): string | undefined {
+    return this.#state.user;
   }
 
   /**
-   * The value of `key`, frozen, or `undefined` if there is none.
+   * A name for this session that can be shown and is nobody's key, the same that `sessions.of` gives; `undefined` while
+   * nothing is stored of it.
+   */
+  get handle(): string | undefined {
+    return this.#state.id === undefined ? undefined : handleOf(this.#state.id);
+  }
+
+  /** Whether anything was done that is to be stored. */
+  get changed(): boolean {
+    const { changes, renews, isOver } = this.#state;
+    return changes.length > 0 || renews || isOver !== false;
+  }
+
+  /**
+   * The value of `key`, read-only, or `undefined` if there is none.
    *
    * @param key The name of the value.
    */
-  get<K extends SessionKey<Data>>(key: K): Data[K] | undefined {
-    return Object.hasOwn(this.#data, key) ? this.#data[key] as Data[K] : undefined;
+  get<K extends SessionKey<Data>>(key: K): Stored<Data[K]> | undefined {
+    return Object.hasOwn(this.#data, key) ? this.#data[key] as Stored<Data[K]> : undefined;
   }
 
   /**
@@ -69,21 +128,18 @@ export class Session<Data extends object = Record<string, Json>> {
     return Object.hasOwn(this.#data, key);
   }
 
-  /** All values by name, frozen. */
-  get data(): Readonly<Partial<Data>> {
-    return this.#data as Readonly<Partial<Data>>;
-  }
-
   /**
    * Stores a value.
    *
    * @param key Its name.
-   * @param value The value. It is copied: changing the original afterwards changes nothing here.
-   * @throws {TypeError} if JSON cannot say the value (a function, a `bigint`, a cycle, `undefined`).
+   * @param value The value. It is copied: changing the original afterwards changes nothing here. `undefined` removes
+   * what is there.
+   * @throws {TypeError} if JSON does not keep the value as it is (a `Date`, a `Map`, `NaN`, a cycle), or nests it deeper
+   * than 200 levels.
+   * @throws {Error} if the session was committed already.
    */
-  set<K extends SessionKey<Data>>(key: K, value: Data[K]): void {
-    const copy = toJson(key, value);
-    this.#do((data) => void (data[key] = copy));
+  set<K extends SessionKey<Data>>(key: K, value: Settable<Data[K]>): void {
+    this.#change("set", replacing(key, value, "set"));
   }
 
   /**
@@ -91,99 +147,190 @@ export class Session<Data extends object = Record<string, Json>> {
    * request does at the same time.
    *
    * @param key Its name.
-   * @param change Gets the value, or `undefined`, and returns the new one. It may run more than once, so it should do
-   * nothing else, and must not change what it gets.
-   * @throws {TypeError} if JSON cannot say the new value.
+   * @param fn Gets the value, or `undefined`, and returns the new one; `undefined` removes it. It may run again on what
+   * another request stored meanwhile, so it should do nothing else. What it throws then reaches whoever commits, as it
+   * is, and nothing is stored.
+   * @throws {TypeError} if JSON does not keep the new value as it is.
+   * @throws {Error} if the session was committed already.
    */
-  update<K extends SessionKey<Data>>(key: K, change: (value: Data[K] | undefined) => Data[K]): void {
-    this.#do((data) =>
-      void (data[key] = toJson(
-        key,
-        change(Object.hasOwn(data, key) ? data[key] as Data[K] : undefined),
-      ))
-    );
+  update<K extends SessionKey<Data>>(
+    key: K,
+    fn: (value: Stored<Data[K]> | undefined) => Settable<Data[K]> | Stored<Data[K]> | undefined,
+  ): void {
+    this.#change("update", (draft) => {
+      const value = Object.hasOwn(draft.data, key) ? draft.data[key] as Stored<Data[K]> : undefined;
+      replacing(key, fn(value), "update")(draft);
+    });
   }
 
   /**
    * Removes a value; does nothing if there is none.
    *
    * @param key Its name.
+   * @throws {Error} if the session was committed already.
    */
   delete(key: SessionKey<Data>): void {
-    this.#do((data) => void delete data[key]);
-  }
-
-  /** Removes all values. The session itself goes on; `end` ends it. */
-  clear(): void {
-    this.#do((data) => {
-      for (const key of Object.keys(data)) delete data[key];
-    });
+    this.#change("delete", replacing(key, undefined, "delete"));
   }
 
   /**
-   * Gives the session a new id when the request is answered, and ends the old one. Call it whenever what the session
-   * is trusted with changes, as at log-in and log-out, so that an id planted beforehand is worth nothing (session
-   * fixation; ASVS 5 7.2.4).
+   * Removes all values. The session itself goes on; `end` ends it.
+   *
+   * @throws {Error} if the session was committed already.
+   */
+  clear(): void {
+    this.#change("clear", (draft) => void (draft.data = {}));
+  }
+
+  /**
+   * Gives the value of a key and removes it. A value that another request stored under the key meanwhile stays. Of two
+   * requests that take the same value at once one succeeds: the other's commit throws a {@linkcode SessionTakenError}.
+   *
+   * @param key Its name.
+   * @returns The value, or `undefined` if there is none.
+   * @throws {Error} if the session was committed already.
+   */
+  take<K extends SessionKey<Data>>(key: K): Stored<Data[K]> | undefined {
+    const taken = this.get(key);
+    if (taken === undefined) return undefined;
+    const text = JSON.stringify(taken);
+    this.#change("take", ({ data }) => {
+      if (!Object.hasOwn(data, key)) throw new SessionTakenError(`Cannot take "${key}": another request took it first`);
+      if (JSON.stringify(data[key]) === text) delete data[key];
+    });
+    return taken;
+  }
+
+  /**
+   * Leaves a message for the next page that reads it with `takeFlashes`.
+   *
+   * @param message Its text.
+   * @param category What kind of message it is.
+   * @throws {TypeError} if one of them is no text.
+   * @throws {Error} if the session was committed already.
+   */
+  flash(message: string, category = "message"): void {
+    if (typeof message !== "string" || typeof category !== "string") {
+      throw new TypeError(`Cannot flash a message: needed a text, received ${typeof message}, ${typeof category}`);
+    }
+    const id = crypto.getRandomValues(new Uint8Array(8)).toHex();
+    this.#change("flash", (draft) => void (draft.flashes = [...draft.flashes, { id, category, message }]));
+  }
+
+  /**
+   * Gives the messages that `flash` left, the oldest first, and removes exactly those. If another request took one of
+   * them first, the commit throws a {@linkcode SessionTakenError}, so that none is shown twice.
+   *
+   * @throws {Error} if the session was committed already.
+   */
+  takeFlashes(): Flash[] {
+    const taken = this.#flashes;
+    if (taken.length > 0) {
+      this.#change("take", (draft) => {
+        const left = draft.flashes.filter(({ id }) => !taken.some((one) => one.id === id));
+        if (draft.flashes.length - left.length < taken.length) {
+          throw new SessionTakenError("Cannot take the messages: another request took some of them first");
+        }
+        draft.flashes = left;
+      });
+    }
+    return taken.map(({ category, message }) => ({ category, message }));
+  }
+
+  /**
+   * Gives the session a new id when the request is answered, and ends the old one. Call it whenever what the session is
+   * trusted with changes, so that an id planted beforehand is worth nothing (session fixation; ASVS 5, 7.2.4). `logIn`
+   * and `logOut` do it by themselves.
+   *
+   * @throws {Error} if the session was committed already.
    */
   renew(): void {
-    this.#renewed = true;
-  }
-
-  /** Ends the session: its data are deleted on the server and its cookie in the browser. Later changes do nothing. */
-  end(): void {
-    this.#ended = true;
-    this.#data = {};
-  }
-
-  /** Whether a value was set, updated or removed. */
-  get changed(): boolean {
-    return this.#changes.length > 0;
-  }
-
-  /** Whether a new id was asked for. */
-  get renewed(): boolean {
-    return this.#renewed;
-  }
-
-  /** Whether the session was ended. */
-  get ended(): boolean {
-    return this.#ended;
+    this.#check("renew");
+    this.#state.renews = true;
   }
 
   /**
-   * Does to `data` what was done to this session.
+   * Logs a user in: the session gets a new id and becomes the user's, its absolute lifetime starts anew, its data stay.
    *
-   * @param data What is stored now; it is left as it is.
-   * @returns The new data, frozen.
+   * @param user The user's name or number: any text.
+   * @param options Lifetimes in seconds that differ from the manager's, for "remember me".
+   * @throws {TypeError} if the user is no text, or `permanent` neither `true` nor `false`.
+   * @throws {RangeError} if a lifetime is not from 1 second to 400 days.
+   * @throws {Error} if the session was committed already.
    */
-  apply(data: SessionData): SessionData {
-    // Without a prototype, so that "__proto__" is a key like any other under --unstable-unsafe-proto, too.
-    const next: Record<string, Json> = Object.assign(Object.create(null), data);
-    for (const change of this.#changes) change(next);
-    return freeze(next);
+  logIn(user: string, options: LogInOptions = {}): void {
+    this.#check("log in to");
+    if (typeof user !== "string") {
+      throw new TypeError(`Cannot log in: the user must be a text: received ${typeof user}`);
+    }
+    const { idle, absolute, permanent } = options;
+    if (permanent !== undefined && typeof permanent !== "boolean") {
+      throw new TypeError(`Cannot log in: "permanent" must be true or false: received ${typeof permanent}`);
+    }
+    const terms: Terms = {
+      ...(idle !== undefined && { idle: lifetime("Cannot log in", "idle", idle) }),
+      ...(absolute !== undefined && { absolute: lifetime("Cannot log in", "absolute", absolute) }),
+      ...(permanent !== undefined && { permanent }),
+    };
+    this.#state.renews = true;
+    this.#state.user = user;
+    this.#state.logIn = { terms: Object.keys(terms).length > 0 ? Object.freeze(terms) : undefined };
   }
 
-  #do(change: Change): void {
-    if (this.#ended) return;
-    const next: Record<string, Json> = Object.assign(Object.create(null), this.#data);
-    change(next);
+  /**
+   * Logs the user out: data, messages and user are gone, and the old id is dead before the answer leaves. What is set or
+   * flashed afterwards, such as a word of goodbye, is kept under a new id with the manager's lifetimes.
+   *
+   * @throws {Error} if the session was committed already.
+   */
+  logOut(): void {
+    this.#forget("log out of", "starting anew");
+  }
+
+  /**
+   * Ends the session: its data are deleted on the server and its cookie in the browser. Later changes do nothing; use
+   * `logOut` to leave a message.
+   *
+   * @throws {Error} if the session was committed already.
+   */
+  end(): void {
+    this.#forget("end", "for good");
+  }
+
+  #forget(verb: string, isOver: SessionState["isOver"]): void {
+    this.#check(verb);
+    if (this.#state.isOver === "for good") return;
+    this.#state.isOver = isOver;
+    this.#state.changes = [];
+    this.#state.user = this.#state.logIn = undefined;
+    this.#state.renews = false;
+    this.#data = NOTHING;
+    this.#flashes = NO_FLASHES;
+  }
+
+  #change(verb: string, change: (draft: Draft) => void): void {
+    this.#check(verb);
+    if (this.#state.isOver === "for good") return;
+    const draft = draftOf(this.#data, this.#flashes);
+    change(draft);
     // The values are frozen already.
-    this.#data = Object.freeze(next);
-    this.#changes.push(change);
+    this.#data = Object.freeze(draft.data);
+    this.#flashes = draft.flashes;
+    this.#state.changes.push(change);
+  }
+
+  #check(verb: string): void {
+    if (this.#state.isOpen) return;
+    throw new Error(
+      `Cannot ${verb} a session after its answer was committed: nothing would be stored. ` +
+        "Do it before answering; in a stream or a socket use sessions.follow(session).change()",
+    );
   }
 }
 
-function toJson(key: string, value: unknown): Json {
-  let text: string | undefined;
-  try {
-    text = JSON.stringify(value);
-  } catch (cause) {
-    throw new TypeError(`Cannot store "${key}" in a session: JSON cannot say its value`, { cause });
-  }
-  if (text === undefined) {
-    throw new TypeError(
-      `Cannot store "${key}" in a session: needed a JSON value, received ${typeof value}`,
-    );
-  }
-  return freeze(JSON.parse(text));
+/** The change that sets a key to a value, or removes it. */
+function replacing(key: string, value: unknown, verb: string): (draft: Draft) => void {
+  if (value === undefined) return ({ data }) => void delete data[key];
+  const copy = toJson(value, `Cannot ${verb} "${key}"`);
+  return ({ data }) => put(data, key, copy);
 }

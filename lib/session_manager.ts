@@ -1,119 +1,29 @@
 /**
- * SessionManager: brings cookie, signer, store and Session together; the only one that knows all four.
+ * SessionManager: opens the session of a request, and stores what the request did to it.
  *
  * @module
  */
-import { setCookie as stdSetCookie } from "@std/http/cookie";
+import { SessionGoneError, SessionStoreError } from "./errors.ts";
+import { FollowedSession } from "./followed_session.ts";
+import { GuardedStore, newCounters, type SessionCounters } from "./guarded_store.ts";
+import { newId } from "./id.ts";
+import { Lifetimes } from "./lifetimes.ts";
 import { type Log, silent } from "./log.ts";
-import { Session } from "./session.ts";
-import { Signer } from "./signer.ts";
-import { type SessionRecord, type SessionStore, StoreFullError } from "./store.ts";
+import { endOf, isLive, type Json, type SessionRecord } from "./record.ts";
+import { Session, stateOf } from "./session.ts";
+import { SessionCookie, type SignedId } from "./session_cookie.ts";
+import { checkOptions, type SessionOptions } from "./session_options.ts";
+import { applyChanges, newState, type SessionState } from "./session_state.ts";
+import { type Change, StoreFullError } from "./store.ts";
+import { endSession, endSessions, showSessions, type UserSession } from "./user_sessions.ts";
+import { type Open, wrapHandler, type WrapOptions } from "./wrap.ts";
 
-/** How the session cookie is sent. The defaults are the strict ones that work over plain http as well. */
-export interface CookieOptions {
-  /** Its name: `session` unless given. Starts with `__Host-` where the site is served over https. */
-  readonly name?: string;
-  /** The domain it is also sent to, subdomains included; without it, only to the host that set it. */
-  readonly domain?: string;
-  /** The path below which it is sent: `/` unless given. */
-  readonly path?: string;
-  /** Whether scripts cannot read it: `true` unless given. */
-  readonly httpOnly?: boolean;
-  /** Whether it is sent over https only: `false` unless given. */
-  readonly secure?: boolean;
-  /** When other sites' requests carry it: `Lax` unless given. */
-  readonly sameSite?: "Strict" | "Lax" | "None";
-  /** Whether each top-level site that embeds this one has a cookie of its own (CHIPS): `false` unless given. */
-  readonly partitioned?: boolean;
-}
-
-/** What a {@linkcode SessionManager} is made of. */
-export interface SessionOptions {
-  /** Where sessions are kept. */
-  readonly store: SessionStore;
-  /** The keys that sign the cookie, at least 32 bytes each: the first signs, older ones are still accepted. */
-  readonly keys: readonly string[];
-  /** How the cookie is sent. */
-  readonly cookie?: CookieOptions;
-  /** Seconds a session lives after its last use: 1,800 unless given. */
-  readonly idle?: number;
-  /** Seconds a session lives at most, however much it is used: 43,200 (twelve hours) unless given. */
-  readonly absolute?: number;
-  /** Whether use extends the life (`true` unless given), or only a change of the data does. */
-  readonly refresh?: boolean;
-  /** Whether the cookie outlives the browser's run: `true` unless given. */
-  readonly permanent?: boolean;
-  /** Told of what is refused or fails; says nothing unless given. */
-  readonly log?: Log;
-  /** The clock, in milliseconds since 1970: `Date.now` unless given. */
-  readonly now?: () => number;
-}
-
-/** What a {@linkcode SessionManager} has done since it was made; only ever counted up. */
-export interface SessionCounters {
-  /** Sessions opened with a valid cookie and found in the store. */
-  found: number;
-  /** Sessions made. */
-  created: number;
-  /** Sessions whose data were changed. */
-  updated: number;
-  /** Sessions whose life was extended without a change. */
-  touched: number;
-  /** Sessions that got a new id. */
-  renewed: number;
-  /** Sessions ended. */
-  ended: number;
-  /** Cookies refused for their signature or form. */
-  badSignature: number;
-  /** Cookies with a right signature whose session the store does not know, or no more. */
-  unknown: number;
-  /** Requests refused because their session was ended while they were under way. */
-  gone: number;
-  /** Sessions refused because the store was full. */
-  full: number;
-  /** Failures of the store. */
-  failed: number;
-}
-
-/** Thrown by `commit` when the session was ended by another request meanwhile: nothing was stored. Answer it 409. */
-export class SessionGoneError extends Error {
-  /** The error's name. */
-  override name = "SessionGoneError";
-}
-
-/** Thrown by `open` and `commit` when the store fails; `cause` says why. Nothing was stored. Answer it 503. */
-export class SessionStoreError extends Error {
-  /** The error's name. */
-  override name = "SessionStoreError";
-}
-
-/** Opens the session of the request that is being handled; asked twice, it gives the same one. */
-export type OpenSession<Data extends object> = () => Promise<Session<Data>>;
-
-/** The latest that browsers let a cookie expire, in seconds: 400 days (RFC 6265bis, section 5.5). */
-export const MAX_LIFETIME = 400 * 24 * 60 * 60;
-
-/** The longest a cookie's name may be, in bytes, so that name and value stay under 200. */
-const MAX_NAME_LENGTH = 100;
-
-/** 128 random bits in lower-case hex: safe as a file name on systems that fold case. */
-const ID_LENGTH = 32;
-const ID = /^[0-9a-f]{32}$/;
-
-/** How far clocks may differ, in milliseconds, before a record counts as written under another time. */
-const CLOCK_SKEW = 60_000;
-
-/** A Session and what the manager needs to know again when it commits it. */
-class OpenedSession<Data extends object> extends Session<Data> {
-  committed = false;
-  constructor(
-    readonly id: string | undefined,
-    readonly stale: boolean,
-    readonly ambiguous: boolean,
-    record?: SessionRecord,
-  ) {
-    super(record);
-  }
+/** A request, or anything with its headers; the address is of use where several cookies of the name come. */
+export interface RequestLike {
+  /** Its headers, of which `Cookie` is read. */
+  readonly headers: Headers;
+  /** Its address. */
+  readonly url?: string | undefined;
 }
 
 /**
@@ -147,30 +57,13 @@ class OpenedSession<Data extends object> extends Session<Data> {
  * assertEquals(await second.text(), "Visit 2");
  * ```
  */
-export class SessionManager<Data extends object = Record<string, never>> {
+export class SessionManager<Data extends object = Record<string, Json>> {
   /** What was done so far, for whoever exports it. */
-  readonly counters: SessionCounters = {
-    found: 0,
-    created: 0,
-    updated: 0,
-    touched: 0,
-    renewed: 0,
-    ended: 0,
-    badSignature: 0,
-    unknown: 0,
-    gone: 0,
-    full: 0,
-    failed: 0,
-  };
+  readonly counters: SessionCounters = newCounters();
 
-  #store: SessionStore;
-  #signer: Signer;
-  #prefix: string;
-  // What follows the value in the Set-Cookie header: of a session's cookie, and of one to be forgotten.
-  #attributes: string;
-  #forgetting: string;
-  #idle: number;
-  #absolute: number;
+  #store: GuardedStore;
+  #cookie: SessionCookie;
+  #lifetimes: Lifetimes;
   #refresh: boolean;
   #permanent: boolean;
   #log: Log;
@@ -180,32 +73,19 @@ export class SessionManager<Data extends object = Record<string, never>> {
    * Makes a manager; touches nothing yet.
    *
    * @param options The store, the keys, and what differs from the defaults.
-   * @throws {TypeError} if there is no key, or the cookie's name or attributes cannot work.
+   * @throws {TypeError} if there is no store or key, or an option is none that can work.
    * @throws {RangeError} if a key is under 32 bytes, or a lifetime not from 1 second to 400 days.
    */
   constructor(options: SessionOptions) {
-    this.#store = options.store;
-    const cookie: Cookie = {
-      name: "session",
-      path: "/",
-      httpOnly: true,
-      secure: false,
-      sameSite: "Lax",
-      partitioned: false,
-      ...options.cookie,
-    };
-    checkCookie(cookie);
-    this.#prefix = `${cookie.name}=`;
-    this.#signer = new Signer(options.keys, `session id\0${cookie.name}`);
-    this.#idle = milliseconds("idle", options.idle ?? 1800);
-    this.#absolute = milliseconds("absolute", options.absolute ?? 43_200);
-    this.#refresh = options.refresh ?? true;
-    this.#permanent = options.permanent ?? true;
-    const maxAge = Math.ceil(Math.min(this.#idle, this.#absolute) / 1000);
-    this.#attributes = attributesOf(this.#permanent ? { ...cookie, maxAge } : cookie);
-    this.#forgetting = attributesOf({ ...cookie, maxAge: 0, expires: new Date(0) });
-    this.#log = options.log ?? silent;
-    this.#now = options.now ?? Date.now;
+    checkOptions(options);
+    const { store, keys, cookie, idle, absolute, refresh, permanent, log, now } = options;
+    this.#log = log ?? silent;
+    this.#now = now ?? Date.now;
+    this.#store = new GuardedStore(store, this.counters, this.#log);
+    this.#cookie = new SessionCookie(cookie, keys);
+    this.#lifetimes = new Lifetimes(idle ?? 1800, absolute ?? 43_200, this.#now);
+    this.#refresh = refresh ?? true;
+    this.#permanent = permanent ?? true;
   }
 
   /**
@@ -213,62 +93,63 @@ export class SessionManager<Data extends object = Record<string, never>> {
    * which nothing is stored until something is put into it. A request with no validly signed cookie causes no call of
    * the store.
    *
-   * @param request The request, or anything with its headers; only `Cookie` is read.
+   * @param request The request, or anything with its headers.
    * @returns The session, to be given to `commit` with the answer.
    * @throws {SessionStoreError} if the store fails.
    */
-  async open(request: { readonly headers: Headers }): Promise<Session<Data>> {
-    const header = request.headers.get("cookie");
-    if (header === null || !header.includes(this.#prefix)) return new OpenedSession(undefined, false, false);
-
-    const cookie = this.#readCookie(header);
-    if (cookie === undefined) return new OpenedSession(undefined, false, false);
-    if (cookie === "ambiguous") return new OpenedSession(undefined, false, true);
-
-    const record = await this.#try("read", this.#store.read(cookie.value));
-    // A record that promises more time than a session has was written before the clock was set back, or under a
-    // longer lifetime. How long it was idle cannot be told, so it counts as gone.
-    const now = this.#now();
-    if (
-      record === undefined || record.expires > now + this.#idle + CLOCK_SKEW ||
-      record.ends > now + this.#absolute + CLOCK_SKEW
-    ) {
+  async open(request: RequestLike): Promise<Session<Data>> {
+    const { ids, refused } = this.#cookie.read(request.headers.get("cookie"));
+    const [id] = ids;
+    if (id === undefined) {
+      if (refused) {
+        this.counters.badSignature++;
+        this.#log("warn", "A session cookie was refused: its signature is not one of ours");
+      }
+      return new Session(newState());
+    }
+    if (ids.length > 1) return await this.#openOneOf(ids, request.url);
+    const record = await this.#read(id.value);
+    if (record === undefined) {
       // Not adopted: the visitor gets a fresh id when something is stored (strict mode; CVE-2015-5143).
       this.counters.unknown++;
-      this.#log("info", "A session cookie named a session that is not stored, or no more");
-      return new OpenedSession(undefined, false, false);
+      this.#log("info", "A session cookie named a session that is not stored");
+      return new Session(newState());
     }
     this.counters.found++;
-    return new OpenedSession(cookie.value, cookie.stale, false, record);
+    return new Session(newState(id.value, record, id.stale));
   }
 
   /**
    * Stores what the request did to the session, and gives the answer its headers: a `Set-Cookie` if the session is
    * new, got a new id, was extended or ended; `Vary: Cookie`; and `Cache-Control: no-store` unless the answer has a
-   * `Cache-Control` of its own.
+   * `Cache-Control` of its own. After that the session takes no more changes.
    *
    * @param session The session that `open` returned, once.
-   * @param response The answer.
-   * @returns The answer to send: the same, or a copy if its headers were immutable.
+   * @param response The answer. It is left as it is; if the commit fails, its body is cancelled.
+   * @returns The answer to send: a copy with the headers. (An answer of status 101 cannot be copied: that one itself.)
    * @throws {SessionGoneError} if the session was ended by another request meanwhile, so that nothing was stored.
    * @throws {StoreFullError} if the session is new and the store is full.
-   * @throws {SessionStoreError} if the store fails; what was stored before still stands.
+   * @throws {SessionStoreError} if the store fails; what was asked was done completely or not at all.
+   * @throws {RecordTooLargeError} if the data take more than a store can keep; nothing was stored.
    * @throws {TypeError} if the session did not come from `open`, or was committed before.
    */
   async commit(session: Session<Data>, response: Response): Promise<Response> {
-    const cookie = await this.save(session);
-    let headers = response.headers;
+    let cookies: readonly string[];
     try {
-      addVaryCookie(headers);
-    } catch {
-      // The headers of a fetched or redirecting answer are immutable.
-      response = new Response(response.body, response);
-      headers = response.headers;
-      addVaryCookie(headers);
+      cookies = await this.save(session);
+    } catch (error) {
+      // An open file behind it would stay open.
+      await response.body?.cancel().catch(() => {});
+      throw error;
     }
+    const isUpgrade = response.status === 101;
+    const headers = isUpgrade ? response.headers : new Headers(response.headers);
+    addVaryCookie(headers);
     if (!headers.has("cache-control")) headers.set("cache-control", "no-store");
-    if (cookie !== undefined) headers.append("set-cookie", cookie);
-    return response;
+    for (const cookie of cookies) headers.append("set-cookie", cookie);
+    if (isUpgrade) return response;
+    const { status, statusText } = response;
+    return new Response(response.body, { status, statusText, headers });
   }
 
   /**
@@ -276,37 +157,94 @@ export class SessionManager<Data extends object = Record<string, never>> {
    * should have `Vary: Cookie`, and `Cache-Control: no-store` if it shows anything of the session.
    *
    * @param session The session that `open` returned, once.
-   * @returns The `Set-Cookie` header that the answer must have, if any.
+   * @returns The `Set-Cookie` headers that the answer must have: none or one, and more only where cookies that did not
+   * count are deleted.
    * @throws What `commit` throws.
    */
-  async save(session: Session<Data>): Promise<string | undefined> {
-    if (!(session instanceof OpenedSession) || session.committed) {
-      throw new TypeError("Cannot commit: needed a session that open() returned and that was not committed before");
-    }
-    session.committed = true;
+  async save(session: Session<Data>): Promise<readonly string[]> {
+    const state = stateOf(session);
+    if (!state.isOpen) throw new TypeError("Cannot commit a session: it was committed before");
+    state.isOpen = false;
     try {
-      const id = await this.#save(session);
-      return id === undefined ? undefined : this.#setCookie(id);
+      const cookie = await this.#save(state);
+      state.onCommit?.();
+      return cookie === undefined ? state.strays : [...state.strays, cookie];
+    } catch (failure) {
+      state.onCommit?.(failure);
+      throw failure;
     } finally {
-      this.#store.sweep?.();
+      this.#store.sweep();
     }
   }
 
   /**
    * Makes a handler with sessions out of one that takes a request and a function that opens its session. If it opens
-   * it, the session is committed with the answer; if it throws, nothing is stored.
+   * it, the session is committed with the answer; if it throws, nothing is stored. What the session itself fails with
+   * becomes an answer: 409 if it was ended meanwhile, 503 with `Retry-After` if the store is full or fails.
    *
    * @param handler Answers a request. Awaiting `open()` gives the session.
-   * @returns A handler for `Deno.serve` and the like. It throws what `open`, `commit` and the handler throw.
+   * @param options Other answers than plain text.
+   * @returns A handler for `Deno.serve` and the like. It throws what the handler throws.
    */
   wrap<Rest extends unknown[]>(
-    handler: (request: Request, open: OpenSession<Data>, ...rest: Rest) => Response | Promise<Response>,
+    handler: (request: Request, open: Open<Data>, ...rest: Rest) => Response | Promise<Response>,
+    options: WrapOptions = {},
   ): (request: Request, ...rest: Rest) => Promise<Response> {
-    return async (request, ...rest) => {
-      let opened: Promise<Session<Data>> | undefined;
-      const response = await handler(request, () => opened ??= this.open(request), ...rest);
-      return opened === undefined ? response : await this.commit(await opened, response);
-    };
+    return wrapHandler(this, handler, options);
+  }
+
+  /**
+   * Follows a session beyond its request: for sockets and streams, whose messages come after the commit.
+   *
+   * @param session A session that `open` returned. If it was not committed yet, `read` and `change` wait until it is.
+   * @returns What reads and changes the session as it is stored by then.
+   */
+  follow(session: Session<Data>): FollowedSession<Data> {
+    return new FollowedSession(stateOf(session), {
+      read: (id) => this.#read(id),
+      update: (id, change) => this.#update(id, change),
+      gone: () => this.#gone(),
+    });
+  }
+
+  /**
+   * The live sessions of a user, such as the devices that are logged in.
+   *
+   * @param user The user, as given to `logIn`.
+   * @returns The sessions, in no order. None is missing whose log-in was answered before.
+   * @throws {TypeError} if the store keeps no index of users.
+   * @throws {SessionStoreError} while it is iterated, if the store fails.
+   */
+  of(user: string): AsyncIterable<UserSession<Data>> {
+    return showSessions(this.#store, this.#lifetimes, user, this.#now);
+  }
+
+  /**
+   * Ends all sessions of a user, as after a change of password (ASVS 5, 7.4.3). When it resolves, no session whose
+   * log-in was answered before it was called is of use anywhere.
+   *
+   * @param user The user, as given to `logIn`.
+   * @param options A session to leave alone: the one that asks.
+   * @returns How many were ended.
+   * @throws {TypeError} if the store keeps no index of users.
+   * @throws {SessionStoreError} if the store fails; some sessions may have been ended.
+   */
+  async endAll(user: string, options: { readonly except?: Session<Data> | undefined } = {}): Promise<number> {
+    const { except } = options;
+    return await endSessions(this.#store, user, except && stateOf(except).id);
+  }
+
+  /**
+   * Ends one session of a user, such as a lost device (ASVS 5, 7.5.2).
+   *
+   * @param user The user, as given to `logIn`.
+   * @param handle The session's handle, as `of` gives it.
+   * @returns Whether it was ended; `false` if there is none of that handle.
+   * @throws {TypeError} if the store keeps no index of users.
+   * @throws {SessionStoreError} if the store fails.
+   */
+  async end(user: string, handle: string): Promise<boolean> {
+    return await endSession(this.#store, user, handle);
   }
 
   /**
@@ -315,11 +253,20 @@ export class SessionManager<Data extends object = Record<string, never>> {
    * @param session A session that `open` returned.
    */
   expires(session: Session<Data>): number {
-    const { record } = session;
-    const now = this.#now();
-    if (record === undefined) return now + Math.min(this.#idle, this.#absolute);
-    const isExtended = session.changed || session.renewed || (this.#refresh && this.#isDue(record, now));
-    return isExtended ? this.#expiry(record.ends, now) : record.expires;
+    const record = continued(stateOf(session));
+    if (record === undefined) return endOf(this.#begin(stateOf(session)));
+    const isUse = session.changed || (this.#refresh && this.#lifetimes.isDue(record));
+    return endOf(isUse ? this.#lifetimes.extend(record) : record);
+  }
+
+  /**
+   * When the session ends however much it is used, in milliseconds since 1970.
+   *
+   * @param session A session that `open` returned.
+   */
+  deadline(session: Session<Data>): number {
+    const record = continued(stateOf(session));
+    return (record === undefined ? this.#begin(stateOf(session)) : this.#lifetimes.extend(record)).deadline;
   }
 
   /** The time by the clock of the sessions, in milliseconds since 1970. */
@@ -329,182 +276,132 @@ export class SessionManager<Data extends object = Record<string, never>> {
 
   /** Finishes what the store does in the background and lets go of its connections. */
   async close(): Promise<void> {
-    await this.#store.close?.();
+    await this.#store.close();
   }
 
-  /** Brings the store in line with the session. Returns the cookie's new value: an id, "" to delete it, or neither. */
-  async #save(session: OpenedSession<Data>): Promise<string | undefined> {
-    const { id, record } = session;
-    const now = this.#now();
-    if (session.ended) {
-      if (id === undefined) return session.ambiguous ? "" : undefined;
-      await this.#try("delete", this.#store.delete(id));
-      this.counters.ended++;
-      return "";
+  async #openOneOf(ids: readonly SignedId[], url: string | undefined): Promise<Session<Data>> {
+    const found = await Promise.all(ids.map(async (id) => ({ ...id, record: await this.#read(id.value) })));
+    const live = found.filter(({ record }) => record !== undefined);
+    const [one] = live;
+    if (one !== undefined && live.length === 1) {
+      this.counters.found++;
+      return new Session(newState(one.value, one.record, one.stale));
     }
+    // Somebody may have planted one of them; which, cannot be told. Left alone, they would keep the visitor out.
+    this.counters.unknown++;
+    this.#log("info", "Several session cookies came at once, and were deleted", `${live.length} of them were live`);
+    return new Session(newState(undefined, undefined, false, this.#cookie.clearAll(url)));
+  }
+
+  /** What is stored under an id, under the lifetimes of this manager; `undefined` if that is over. */
+  async #read(id: string): Promise<SessionRecord | undefined> {
+    const record = await this.#store.read(id);
+    if (record === undefined) return undefined;
+    const clamped = this.#lifetimes.clamp(record);
+    return clamped === record || isLive(clamped, this.#now()) ? clamped : undefined;
+  }
+
+  /** Brings the store in line with the session. Returns the `Set-Cookie` header that the answer must have, if any. */
+  async #save(state: SessionState): Promise<string | undefined> {
+    const { id, record, changes } = state;
     if (id === undefined || record === undefined) {
-      if (session.changed) return await this.#create(session, now);
-      return session.ambiguous ? "" : undefined;
+      if (state.isOver === "for good" || (changes.length === 0 && !state.logIn)) return undefined;
+      return await this.#create(state);
     }
-    if (session.renewed) return await this.#move(session, id, record, now);
+    if (state.isOver !== false) return await this.#end(state, id);
+    if (state.renews) return await this.#move(state, id);
 
-    const expires = this.#expiry(record.ends, now);
-    if (session.changed) {
-      const apply = session.apply.bind(session);
-      const updated = await this.#try("update", this.#store.update(id, apply, expires));
+    if (changes.length > 0) {
+      const updated = await this.#update(id, (now) => ({ ...now, ...applyChanges(state, now) }));
       if (updated === undefined) throw this.#gone();
-      this.counters.updated++;
-      return this.#permanent || session.stale ? id : undefined;
+      return this.#issue(id, updated, state.isStale);
     }
-    if (this.#refresh && this.#isDue(record, now)) {
+    if (this.#refresh && this.#lifetimes.isDue(record)) {
+      const extended = this.#lifetimes.extend(record);
       // A page that only reads is right even if its session could not be extended.
-      const touched = await this.#try("touch", this.#store.touch(id, expires)).catch(() => false);
-      if (!touched) return undefined;
+      if (!await this.#touch(id, record, extended).catch(() => false)) return undefined;
       this.counters.touched++;
-      return this.#permanent || session.stale ? id : undefined;
+      return this.#issue(id, extended, state.isStale);
     }
-    return session.stale ? id : undefined;
+    return state.isStale ? this.#issue(id, record, true) : undefined;
   }
 
-  async #create(session: Session<Data>, now: number): Promise<string> {
-    const id = crypto.getRandomValues(new Uint8Array(ID_LENGTH / 2)).toHex();
-    const ends = now + this.#absolute;
-    const record = { data: session.apply({}), created: now, ends, expires: this.#expiry(ends, now) };
-    await this.#try("create", this.#store.create(id, record));
+  /** Changes a session, which counts as a use. */
+  async #update(id: string, change: Change): Promise<SessionRecord | undefined> {
+    const updated = await this.#store.update(id, (now) => this.#lifetimes.extend(change(now)));
+    if (updated !== undefined) this.counters.updated++;
+    return updated;
+  }
+
+  /** Moves the end of a session that is used. Under other lifetimes than it was written under, those are written. */
+  async #touch(id: string, { idle, deadline }: SessionRecord, extended: SessionRecord): Promise<boolean> {
+    if (idle === extended.idle && deadline === extended.deadline) {
+      return await this.#store.touch(id, extended.expires);
+    }
+    return await this.#store.update(id, (now) => this.#lifetimes.extend(now)) !== undefined;
+  }
+
+  async #create(state: SessionState): Promise<string> {
+    const id = newId(state.user);
+    const { user } = state;
+    const record = { ...applyChanges(state), ...this.#begin(state), user };
+    await this.#store.create(id, record);
+    state.id = id;
     this.counters.created++;
-    return id;
+    return this.#issue(id, record, true)!;
   }
 
-  /**
-   * Moves a session to a new id. The new one is stored first, so that a failure leaves the old one as it was; nobody
-   * knows its id until the answer leaves. What the deletion of the old one returns is its last word: if another
-   * request changed it meanwhile, the new one takes that over, and if another request ended it, the new one goes too.
-   */
-  async #move(session: Session<Data>, from: string, record: SessionRecord, now: number): Promise<string> {
-    const id = crypto.getRandomValues(new Uint8Array(ID_LENGTH / 2)).toHex();
-    const expires = this.#expiry(record.ends, now);
-    const { created, ends } = record;
-    const moved = { data: session.apply(record.data), created, ends, expires };
-    await this.#try("create", this.#store.create(id, moved, true));
+  /** Ends what is stored first: that needs no space. What is kept after a log-out is a new session. */
+  async #end(state: SessionState, id: string): Promise<string> {
+    if (!await this.#store.delete(id)) throw this.#gone();
+    state.id = undefined;
+    if (state.isOver === "for good" || (state.changes.length === 0 && !state.logIn)) return this.#cookie.clear();
     try {
-      const last = await this.#try("delete", this.#store.delete(from));
-      if (last === undefined) throw this.#gone();
-      if (last.data !== record.data && JSON.stringify(last.data) !== JSON.stringify(record.data)) {
-        const data = session.apply(last.data);
-        await this.#try("update", this.#store.update(id, () => data, expires));
-      }
+      return await this.#create(state);
     } catch (error) {
-      // At worst it stays until it expires; nobody has its id.
-      await this.#store.delete(id).catch(() => {});
-      throw error;
+      if (state.logIn !== undefined || !(error instanceof StoreFullError || error instanceof SessionStoreError)) {
+        throw error;
+      }
+      this.#log("warn", "A visitor was logged out, but what was to be said of it could not be stored", error.message);
+      return this.#cookie.clear();
     }
+  }
+
+  async #move(state: SessionState, from: string): Promise<string> {
+    const to = newId(state.user);
+    const change: Change = (now) => {
+      const changed = { ...now, ...applyChanges(state, now) };
+      if (state.logIn === undefined) return this.#lifetimes.extend(changed);
+      return { ...changed, ...this.#begin(state), user: state.user };
+    };
+    const moved = await this.#store.move(from, to, change);
+    if (moved === undefined) throw this.#gone();
+    state.id = to;
     this.counters.renewed++;
-    return id;
+    return this.#issue(to, moved, true)!;
   }
 
-  #expiry(ends: number, now: number): number {
-    return Math.min(now + this.#idle, ends);
+  #begin({ logIn }: SessionState): ReturnType<Lifetimes["begin"]> {
+    return this.#lifetimes.begin(logIn?.terms);
   }
 
-  /** Whether use has moved the idle limit by a tenth of the lifetime, so that storing it is worth a write. */
-  #isDue(record: SessionRecord, now: number): boolean {
-    return this.#expiry(record.ends, now) - record.expires >= this.#idle / 10;
-  }
-
-  #readCookie(header: string): { value: string; stale: boolean } | "ambiguous" | undefined {
-    let found: { value: string; stale: boolean } | undefined;
-    let refused = false;
-    for (const pair of header.split(";")) {
-      const text = pair.trim();
-      if (!text.startsWith(this.#prefix)) continue;
-      const unsigned = this.#signer.unsign(text.slice(this.#prefix.length));
-      if (unsigned === undefined || !ID.test(unsigned.value)) {
-        refused = true;
-      } else if (found === undefined) {
-        found = unsigned;
-      } else if (found.value !== unsigned.value) {
-        // Somebody planted one of them; which, cannot be told.
-        return "ambiguous";
-      }
-    }
-    if (refused && found === undefined) {
-      this.counters.badSignature++;
-      this.#log("warn", "A session cookie was refused: its signature is not one of ours");
-    }
-    return found;
-  }
-
-  #setCookie(id: string): string {
-    return this.#prefix + (id === "" ? this.#forgetting : this.#signer.sign(id) + this.#attributes);
-  }
-
-  async #try<T>(verb: string, answer: Promise<T>): Promise<T> {
-    try {
-      return await answer;
-    } catch (cause) {
-      if (cause instanceof StoreFullError) {
-        this.counters.full++;
-        this.#log("warn", "A new session was refused: the store is full", cause.message);
-        throw cause;
-      }
-      this.counters.failed++;
-      const reason = cause instanceof Error ? cause.message : String(cause);
-      this.#log("error", `The session store failed to ${verb}`, reason);
-      throw new SessionStoreError(`The session store failed to ${verb}: ${reason}`, { cause });
-    }
+  /** The `Set-Cookie` header of a session: always if it is `needed`, else only if it tells the browser a new end. */
+  #issue(id: string, record: SessionRecord, needed: boolean): string | undefined {
+    const isPermanent = record.terms?.permanent ?? this.#permanent;
+    if (!isPermanent) return needed ? this.#cookie.issue(id) : undefined;
+    return this.#cookie.issue(id, Math.ceil((endOf(record) - this.#now()) / 1000));
   }
 
   #gone(): SessionGoneError {
     this.counters.gone++;
     this.#log("info", "A session was ended while a request of it was under way; the request stored nothing");
-    return new SessionGoneError("Cannot store: the session was ended while the request was under way");
+    return new SessionGoneError("Cannot store a session: it was ended while the request was under way");
   }
 }
 
-type Cookie = Required<Omit<CookieOptions, "domain">> & Pick<CookieOptions, "domain">;
-
-const setCookie: (
-  headers: Headers,
-  cookie: Cookie & { value: string; maxAge?: number; expires?: Date },
-) => void = stdSetCookie;
-
-/** What follows the value in a `Set-Cookie` header. */
-function attributesOf(cookie: Cookie & { maxAge?: number; expires?: Date }): string {
-  const headers = new Headers();
-  // It changes its argument for a name that starts with "__Host-", so it always gets a fresh one.
-  setCookie(headers, { ...cookie, value: "" });
-  return headers.getSetCookie()[0]!.slice(`${cookie.name}=`.length);
-}
-
-function checkCookie(cookie: Cookie): void {
-  const { name, domain, path, secure, sameSite, partitioned } = cookie;
-  const wrong = (needed: string) => new TypeError(`Cannot use session cookie "${name}": ${needed}`);
-  // RFC 6265, section 4.1.1, by way of RFC 9110's token.
-  if (!/^[A-Za-z0-9!#$%&'*+.^_`|~-]+$/.test(name) || name.length > MAX_NAME_LENGTH) {
-    throw wrong(`its name must be 1 to ${MAX_NAME_LENGTH} letters, digits or !#$%&'*+.^_\`|~-`);
-  }
-  // RFC 6265bis, section 4.1.3. Browsers compare the prefixes without regard to case.
-  if (/^__(host|secure)-/i.test(name) && !secure) throw wrong('a name with this prefix needs "secure"');
-  if (/^__host-/i.test(name) && (domain !== undefined || path !== "/")) {
-    throw wrong('a name that starts with "__Host-" takes no "domain", and no "path" but "/"');
-  }
-  if (sameSite === "None" && !secure) throw wrong('"sameSite" None needs "secure"');
-  if (partitioned && !secure) throw wrong('"partitioned" needs "secure"');
-  try {
-    attributesOf(cookie);
-  } catch (cause) {
-    throw wrong(cause instanceof Error ? cause.message : "its attributes must fit a Set-Cookie header");
-  }
-  if (!path.startsWith("/")) throw wrong(`its path must start with "/": received "${path}"`);
-}
-
-function milliseconds(option: string, seconds: number): number {
-  if (!(seconds >= 1 && seconds <= MAX_LIFETIME)) {
-    throw new RangeError(
-      `Cannot manage sessions: "${option}" must be from 1 to ${MAX_LIFETIME} seconds: received ${seconds}`,
-    );
-  }
-  return seconds * 1000;
+/** What the request's session goes on from; `undefined` if it begins with this request, as at a log-in. */
+function continued({ record, logIn, isOver }: SessionState): SessionRecord | undefined {
+  return logIn === undefined && isOver === false ? record : undefined;
 }
 
 function addVaryCookie(headers: Headers): void {

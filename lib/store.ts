@@ -76,8 +76,9 @@ export interface SessionStore {
   move(from: string, to: string, change: Change): Promise<SessionRecord | undefined>;
 
   /**
-   * The live sessions of a user by id; stores that cannot know them leave this out. At the moment it is asked, no
-   * session is missing whose `create` or `move` had resolved by then. Those made or ended meanwhile may be there or not.
+   * The live sessions of a user by id; stores that cannot know them leave this out. None is missing whose `create` or
+   * `move` had resolved when this was asked: one that gets a new id meanwhile is there under the old id or the new one.
+   * Those made or ended meanwhile may be there or not.
    */
   sessionsOf?(user: string): AsyncIterable<readonly [id: string, record: SessionRecord]>;
 

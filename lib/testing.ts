@@ -5,7 +5,7 @@
  * @module
  */
 import type { SessionManager } from "./session_manager.ts";
-import type { Settable } from "./session.ts";
+import type { SessionKey, Settable } from "./session.ts";
 
 export { type StoreSubject, testStore } from "./store_suite.ts";
 
@@ -78,7 +78,7 @@ export async function cookieFor<Data extends object>(
   options: { readonly user?: string | undefined } = {},
 ): Promise<string> {
   const session = await sessions.open({ headers: new Headers() });
-  for (const key of Object.keys(data) as (keyof Data & string)[]) session.set(key, data[key] as never);
+  for (const [key, value] of Object.entries(data)) session.set(key as SessionKey<Data>, value as never);
   if (options.user !== undefined) session.logIn(options.user);
   if (!session.changed) session.clear();
   const [cookie = ""] = await sessions.save(session);

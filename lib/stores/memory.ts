@@ -64,35 +64,35 @@ export class MemoryStore implements SessionStore {
     if (this.#records.size >= this.#max) {
       throw new StoreFullError(`Cannot create a session: the store may hold ${this.#max} live sessions`);
     }
-    if (this.#live(id)) throw new Error("Cannot create a session: its id is already there");
+    if (this.#get(id)) throw new Error("Cannot create a session: its id is already there");
     this.#set(id, record);
   }
 
   read(id: string): Promise<SessionRecord | undefined> {
-    return Promise.resolve(this.#live(id));
+    return Promise.resolve(this.#get(id));
   }
 
   // deno-lint-ignore require-await -- a failure rejects
   async update(id: string, change: Change): Promise<SessionRecord | undefined> {
-    const record = this.#live(id);
+    const record = this.#get(id);
     return record && this.#set(id, change(record));
   }
 
   touch(id: string, expires: number): Promise<boolean> {
-    const record = this.#live(id);
+    const record = this.#get(id);
     if (record !== undefined) this.#records.set(id, Object.freeze({ ...record, expires }));
     return Promise.resolve(record !== undefined);
   }
 
   delete(id: string): Promise<boolean> {
-    const isThere = this.#live(id) !== undefined;
+    const isThere = this.#get(id) !== undefined;
     this.#remove(id);
     return Promise.resolve(isThere);
   }
 
   // deno-lint-ignore require-await -- a failure rejects
   async move(from: string, to: string, change: Change): Promise<SessionRecord | undefined> {
-    const record = this.#live(from);
+    const record = this.#get(from);
     if (record === undefined) return undefined;
     const moved = this.#set(to, change(record));
     this.#remove(from);
@@ -100,11 +100,11 @@ export class MemoryStore implements SessionStore {
   }
 
   async *sessionsOf(user: string): AsyncGenerator<readonly [string, SessionRecord]> {
-    yield* this.#those([...this.#users.get(user) ?? []]);
+    yield* this.#live([...this.#users.get(user) ?? []]);
   }
 
   async *list(): AsyncGenerator<readonly [string, SessionRecord]> {
-    yield* this.#those([...this.#records.keys()]);
+    yield* this.#live([...this.#records.keys()]);
   }
 
   // deno-lint-ignore require-await -- a failure rejects
@@ -114,14 +114,15 @@ export class MemoryStore implements SessionStore {
     return size - this.#records.size;
   }
 
-  *#those(ids: string[]): Generator<readonly [string, SessionRecord]> {
-    for (const id of ids) {
-      const record = this.#live(id);
-      if (record !== undefined) yield [id, record];
-    }
+  /** Those that are live now, all looked at before the first is given out. */
+  #live(ids: string[]): (readonly [string, SessionRecord])[] {
+    return ids.flatMap((id) => {
+      const record = this.#get(id);
+      return record === undefined ? [] : [[id, record] as const];
+    });
   }
 
-  #live(id: string): SessionRecord | undefined {
+  #get(id: string): SessionRecord | undefined {
     const record = this.#records.get(id);
     return record !== undefined && isLive(record, this.#now()) ? record : undefined;
   }
@@ -154,7 +155,7 @@ export class MemoryStore implements SessionStore {
         id = this.#walk.next().value;
         if (id === undefined) return;
       }
-      if (this.#live(id) === undefined) this.#remove(id);
+      if (this.#get(id) === undefined) this.#remove(id);
     }
   }
 }

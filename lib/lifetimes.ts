@@ -1,0 +1,83 @@
+/**
+ * Lifetimes: when a session ends, by its record and the manager's settings.
+ *
+ * @module
+ */
+import { endOf, type SessionRecord, type Terms } from "./record.ts";
+
+/** The longest that browsers keep a cookie, in seconds: 400 days (RFC 6265bis, section 5.5). */
+export const MAX_LIFETIME: number = 400 * 24 * 60 * 60;
+
+/**
+ * A lifetime in milliseconds.
+ *
+ * @param failure What cannot be done if it is refused.
+ * @param option Its name.
+ * @param seconds The lifetime, in seconds.
+ * @throws {RangeError} if it is not from 1 second to 400 days.
+ */
+export function lifetime(failure: string, option: string, seconds: number): number {
+  if (typeof seconds !== "number" || !(seconds >= 1 && seconds <= MAX_LIFETIME)) {
+    throw new RangeError(
+      `${failure}: "${option}" must be a number of seconds from 1 to ${MAX_LIFETIME}: received ${seconds}`,
+    );
+  }
+  return Math.round(seconds * 1000);
+}
+
+/** The limits of sessions: those of the manager, or of their log-in where that asked for others. */
+export class Lifetimes {
+  #idle: number;
+  #absolute: number;
+  #now: () => number;
+
+  /**
+   * @param idle Seconds a session lives after its last use.
+   * @param absolute Seconds it lives at most, however much it is used.
+   * @param now The clock, in milliseconds since 1970.
+   */
+  constructor(idle: number, absolute: number, now: () => number) {
+    this.#idle = lifetime("Cannot manage sessions", "idle", idle);
+    this.#absolute = lifetime("Cannot manage sessions", "absolute", absolute);
+    this.#now = now;
+  }
+
+  /** The times of a session that begins now. */
+  begin(terms: Terms | undefined): Pick<SessionRecord, "created" | "idle" | "expires" | "deadline" | "terms"> {
+    const now = this.#now();
+    const idle = terms?.idle ?? this.#idle;
+    return { created: now, idle, expires: now + idle, deadline: now + (terms?.absolute ?? this.#absolute), terms };
+  }
+
+  /**
+   * A record as this manager takes it. Where it was promised more than the settings give by now, that counts: a limit
+   * that was shortened cuts lives short, from their last use on, and ends none that was used within it.
+   */
+  clamp(record: SessionRecord): SessionRecord {
+    const idle = Math.min(this.#idleOf(record), record.idle);
+    const deadline = Math.min(this.#deadlineOf(record), record.deadline);
+    if (idle === record.idle && deadline === record.deadline) return record;
+    return { ...record, idle, expires: record.expires - record.idle + idle, deadline };
+  }
+
+  /** A record as a use of the session at this moment leaves it. */
+  extend(record: SessionRecord): SessionRecord {
+    const idle = this.#idleOf(record);
+    return { ...record, idle, expires: this.#now() + idle, deadline: this.#deadlineOf(record) };
+  }
+
+  /** Whether use moves the end by a tenth of the lifetime or more, so that storing it is worth a write. */
+  isDue(record: SessionRecord): boolean {
+    const idle = this.#idleOf(record);
+    const end = Math.min(this.#now() + idle, this.#deadlineOf(record));
+    return end - endOf(record) >= idle / 10;
+  }
+
+  #idleOf({ terms }: SessionRecord): number {
+    return terms?.idle ?? this.#idle;
+  }
+
+  #deadlineOf({ terms, created, deadline }: SessionRecord): number {
+    return terms?.absolute === undefined ? created + this.#absolute : deadline;
+  }
+}

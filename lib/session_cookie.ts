@@ -1,0 +1,233 @@
+/**
+ * SessionCookie: from options to headers and back. It checks the attributes, reads the `Cookie` header, and writes the
+ * cookie that carries an id or deletes it; the only user of Signer.
+ *
+ * @module
+ */
+import { setCookie as stdSetCookie } from "@std/http/cookie";
+import { isId } from "./id.ts";
+import { Signer } from "./signer.ts";
+
+/** How the session cookie is sent. The defaults are the strict ones that work over plain http as well. */
+export interface CookieOptions {
+  /** Its name: `session` unless given. Let it start with `__Host-` where the site is served over https. */
+  readonly name?: string | undefined;
+  /** The domain it is also sent to, subdomains included; without it, only to the host that set it. */
+  readonly domain?: string | undefined;
+  /** The path below which it is sent: `/` unless given. */
+  readonly path?: string | undefined;
+  /** Whether scripts cannot read it: `true` unless given. */
+  readonly httpOnly?: boolean | undefined;
+  /** Whether it is sent over https only: `false` unless given. */
+  readonly secure?: boolean | undefined;
+  /** When other sites' requests carry it: `Lax` unless given. */
+  readonly sameSite?: "Strict" | "Lax" | "None" | undefined;
+  /** Whether each top-level site that embeds this one has a cookie of its own (CHIPS): `false` unless given. */
+  readonly partitioned?: boolean | undefined;
+}
+
+/** An id from a `Cookie` header. */
+export interface SignedId {
+  /** The id. */
+  readonly value: string;
+  /** Whether an older key signed it, so that it should be sent again, signed anew. */
+  readonly stale: boolean;
+}
+
+/** What a `Cookie` header says. */
+export interface CookieReading {
+  /** The distinct ids that we signed: one, as a rule. */
+  readonly ids: readonly SignedId[];
+  /** Whether there was a cookie of the name that we did not sign. */
+  readonly refused: boolean;
+}
+
+interface Attributes {
+  readonly name: string;
+  readonly path: string;
+  readonly httpOnly: boolean;
+  readonly secure: boolean;
+  readonly sameSite: "Strict" | "Lax" | "None";
+  readonly partitioned: boolean;
+  readonly domain?: string;
+}
+
+const setCookie: (headers: Headers, cookie: Attributes & { value: string }) => void = stdSetCookie;
+
+/** The longest a cookie's name may be, in bytes, so that name and value stay under 200. */
+const MAX_NAME_LENGTH = 100;
+/** How many distinct ids are looked at; a browser that sends more has been tampered with. */
+const MAX_IDS = 4;
+/** How many cookies are deleted at once, at most. */
+const MAX_DELETED = 24;
+const NOTHING: CookieReading = { ids: [], refused: false };
+
+/**
+ * Reads and writes the session cookie.
+ *
+ * @example
+ * ```ts
+ * import { SessionCookie } from "./session_cookie.ts";
+ * import { newId } from "./id.ts";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const cookie = new SessionCookie({ sameSite: "Strict" }, ["a secret key of at least 32 bytes"]);
+ * const id = newId();
+ * const [pair = "", ...attributes] = cookie.issue(id, 60).split("; ");
+ * assertEquals(attributes, ["HttpOnly", "SameSite=Strict", "Path=/", "Max-Age=60"]);
+ * assertEquals(cookie.read(pair).ids, [{ value: id, stale: false }]);
+ * ```
+ */
+export class SessionCookie {
+  /** Its name. */
+  readonly name: string;
+  #attributes: Attributes;
+  #signer: Signer;
+  #prefix: string;
+  #suffix: string;
+
+  /**
+   * Checks the attributes.
+   *
+   * @param options What differs from the defaults; `undefined` is the same as not given.
+   * @param keys The keys that sign the ids: the first signs, all of them verify.
+   * @throws {TypeError} if there is no key, or an attribute is none that browsers take.
+   * @throws {RangeError} if a key is under 32 bytes.
+   */
+  constructor(options: CookieOptions | undefined, keys: readonly string[]) {
+    const { name, domain, path, httpOnly, secure, sameSite, partitioned } = options ?? {};
+    this.#attributes = {
+      name: name ?? "session",
+      path: path ?? "/",
+      httpOnly: httpOnly ?? true,
+      secure: secure ?? false,
+      sameSite: sameSite ?? "Lax",
+      partitioned: partitioned ?? false,
+      ...(domain !== undefined && { domain }),
+    };
+    check(this.#attributes);
+    this.name = this.#attributes.name;
+    this.#signer = new Signer(keys, `session id\0${this.name}`);
+    this.#prefix = `${this.name}=`;
+    this.#suffix = suffixOf(this.#attributes);
+  }
+
+  /**
+   * Reads a `Cookie` header. Never throws, whatever it holds.
+   *
+   * @param header The header's value, or `null` if there is none.
+   */
+  read(header: string | null): CookieReading {
+    if (header === null || !header.includes(this.#prefix)) return NOTHING;
+    let ids: SignedId[] = [];
+    let refused = false;
+    for (const pair of header.split(";")) {
+      const text = pair.trim();
+      if (!text.startsWith(this.#prefix)) continue;
+      const id = this.#signer.unsign(text.slice(this.#prefix.length));
+      if (id === undefined || !isId(id.value)) refused = true;
+      else if (ids.length < MAX_IDS && !ids.some(({ value }) => value === id.value)) ids = [...ids, id];
+    }
+    return { ids, refused };
+  }
+
+  /**
+   * The `Set-Cookie` value that gives a browser an id.
+   *
+   * @param id The id.
+   * @param maxAge Seconds to keep it; without it, until the browser's run ends.
+   */
+  issue(id: string, maxAge?: number): string {
+    const value = this.#prefix + this.#signer.sign(id) + this.#suffix;
+    return maxAge === undefined ? value : `${value}; Max-Age=${maxAge}`;
+  }
+
+  /** The `Set-Cookie` value that deletes the cookie, with the attributes it was set with. */
+  clear(): string {
+    return deletion(this.#attributes);
+  }
+
+  /**
+   * The `Set-Cookie` values that delete every cookie of the name which a browser could have sent with a request, whatever
+   * domain and path it was set with.
+   *
+   * @param url The request's address, if it is known.
+   */
+  clearAll(url: string | undefined): string[] {
+    const { domain: own, path: ownPath, name } = this.#attributes;
+    if (/^__host-/i.test(name)) return [this.clear()];
+    const { hostname = "", pathname = "/" } = url !== undefined && URL.canParse(url) ? new URL(url) : {};
+    // A domain cookie can come from the host itself and from every domain above it (RFC 6265bis, section 5.1.3), one
+    // with a path from every part of the address's (section 5.1.4).
+    const isName = /[a-z]/i.test(hostname.split(".").at(-1)!) && !hostname.startsWith("[");
+    const labels = isName ? hostname.split(".") : [];
+    const parents = labels.slice(0, -1).map((_, index) => labels.slice(index).join("."));
+    const parts = pathname.split("/").slice(1, -1);
+    const above = parts.flatMap((_, index) => {
+      const path = `/${parts.slice(0, index + 1).join("/")}`;
+      return [path, `${path}/`];
+    });
+    const domains = new Set([undefined, own?.replace(/^\./, ""), ...parents.reverse()]);
+    const paths = new Set([ownPath, "/", pathname, ...above].filter(isCookiePath));
+    const all = [...paths].flatMap((path) => [...domains].map((domain) => ({ path, domain })));
+    return all.slice(0, MAX_DELETED).map(({ path, domain }) => {
+      const { domain: _, ...attributes } = this.#attributes;
+      return deletion({ ...attributes, path, ...(domain !== undefined && { domain }) });
+    });
+  }
+}
+
+/** What follows the value in a `Set-Cookie` header. */
+function suffixOf(attributes: Attributes): string {
+  const headers = new Headers();
+  // It changes its argument for a name that starts with "__Host-", so it always gets a fresh one.
+  setCookie(headers, { ...attributes, value: "" });
+  return headers.getSetCookie()[0]!.slice(`${attributes.name}=`.length);
+}
+
+function deletion(attributes: Attributes): string {
+  // "Expires" is for browsers of the past; "Max-Age" counts where both are understood.
+  return `${attributes.name}=${suffixOf(attributes)}; Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT`;
+}
+
+function check(attributes: Attributes): void {
+  const { name, domain, path, httpOnly, secure, sameSite, partitioned } = attributes;
+  const wrong = (needed: string) => new TypeError(`Cannot use session cookie "${name}": ${needed}`);
+  // RFC 6265, section 4.1.1, by way of RFC 9110's token.
+  if (typeof name !== "string" || !/^[A-Za-z0-9!#$%&'*+.^_`|~-]+$/.test(name) || name.length > MAX_NAME_LENGTH) {
+    throw wrong(`its name must be 1 to ${MAX_NAME_LENGTH} letters, digits or !#$%&'*+.^_\`|~-`);
+  }
+  for (const [option, value] of Object.entries({ httpOnly, secure, partitioned })) {
+    if (typeof value !== "boolean") throw wrong(`"${option}" must be true or false: received ${typeof value}`);
+  }
+  if (!["Strict", "Lax", "None"].includes(sameSite)) {
+    throw wrong(`"sameSite" must be Strict, Lax or None: received "${sameSite}"`);
+  }
+  if (!isCookiePath(path)) {
+    throw wrong(`its path must start with "/", without spaces or ";", and be at most 1024 bytes: received "${path}"`);
+  }
+  if (domain !== undefined && !isCookieDomain(domain)) {
+    throw wrong(`its domain must be a name such as example.com: received "${domain}"`);
+  }
+  // RFC 6265bis, section 4.1.3. Browsers compare the prefixes without regard to case.
+  if (/^__(host|secure|http)-/i.test(name) && !secure) throw wrong('a name with this prefix needs "secure"');
+  if (/^__(http|host-http)-/i.test(name) && !httpOnly) throw wrong('a name with this prefix needs "httpOnly"');
+  if (/^__host-/i.test(name) && (domain !== undefined || path !== "/")) {
+    throw wrong('a name that starts with "__Host-" takes no "domain", and no "path" but "/"');
+  }
+  if (sameSite === "None" && !secure) throw wrong('"sameSite" None needs "secure"');
+  if (partitioned && !secure) throw wrong('"partitioned" needs "secure"');
+}
+
+/** A path that browsers take (RFC 6265bis, section 5.6.4; an attribute of over 1024 bytes is ignored). */
+function isCookiePath(path: unknown): path is string {
+  return typeof path === "string" && /^\/[\x21-\x3A\x3C-\x7E]*$/.test(path) && path.length <= 1024;
+}
+
+/** A domain that browsers take: two labels or more, no address, a dot before it ignored (RFC 6265bis, section 5.6.3). */
+function isCookieDomain(domain: unknown): domain is string {
+  if (typeof domain !== "string" || domain.length > 254) return false;
+  const labels = domain.replace(/^\./, "").split(".");
+  return labels.length > 1 && /[a-z]/i.test(labels.at(-1)!) &&
+    labels.every((label) => /^(?!-)[a-z0-9-]{1,63}(?<!-)$/i.test(label));
+}

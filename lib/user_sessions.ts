@@ -1,0 +1,68 @@
+/** The sessions of a user: shown, and ended one or all. */
+import { SessionStoreError } from "./errors.ts";
+import type { GuardedStore } from "./guarded_store.ts";
+import { handleOf } from "./id.ts";
+import type { Lifetimes } from "./lifetimes.ts";
+import { endOf, isLive } from "./record.ts";
+import type { Stored } from "./session.ts";
+
+/** One of a user's sessions, as it can be shown to the user. */
+export interface UserSession<Data extends object> {
+  /** Its name, for `end`. */
+  readonly handle: string;
+  /** When the user logged in, in milliseconds since 1970. */
+  readonly created: number;
+  /** When it was last used, to within a tenth of its idle lifetime, in milliseconds since 1970. */
+  readonly used: number;
+  /** When it ends unless it is used again, in milliseconds since 1970. */
+  readonly expires: number;
+  /** When it ends however much it is used, in milliseconds since 1970. */
+  readonly deadline: number;
+  /** What it holds. */
+  readonly data: Stored<Partial<Data>>;
+}
+
+/** How often `endSessions` looks again for sessions that got a new id while it looked. */
+const MAX_PASSES = 50;
+
+/** The live sessions of a user, under the lifetimes of the manager. */
+export function showSessions<Data extends object>(
+  store: GuardedStore,
+  lifetimes: Lifetimes,
+  user: string,
+  now: () => number,
+): AsyncIterable<UserSession<Data>> {
+  // Asked here and not at the first step, so that a store without an index refuses at once.
+  const found = store.sessionsOf(user);
+  return (async function* () {
+    for await (const [id, stored] of found) {
+      const record = lifetimes.clamp(stored);
+      if (!isLive(record, now())) continue;
+      const { created, idle, expires, deadline, data } = record;
+      const times = { created, used: expires - idle, expires: endOf(record), deadline };
+      yield { handle: handleOf(id), ...times, data: data as Stored<Partial<Data>> };
+    }
+  })();
+}
+
+/** Ends all sessions of a user but one. Returns how many. */
+export async function endSessions(store: GuardedStore, user: string, kept: string | undefined): Promise<number> {
+  let ended = 0;
+  for (let pass = 0; pass < MAX_PASSES; pass++) {
+    let missed = 0;
+    for await (const [id] of store.sessionsOf(user)) {
+      if (id === kept) continue;
+      if (await store.delete(id)) ended++;
+      else missed++;
+    }
+    // One that was not there any more may have got a new id. The next look finds it.
+    if (missed === 0) return ended;
+  }
+  throw new SessionStoreError("Cannot end all sessions of a user: some got new ids all the time; try again");
+}
+
+/** Ends the session of a user that has this handle. Returns whether there was one. */
+export async function endSession(store: GuardedStore, user: string, handle: string): Promise<boolean> {
+  for await (const [id] of store.sessionsOf(user)) if (handleOf(id) === handle) return await store.delete(id);
+  return false;
+}

@@ -43,7 +43,12 @@ async function start(): Promise<void> {
   const sessions = new SessionManager<Visitor>({ ...config, store, keys: readKeys(config), log });
   const { origin, https } = config;
   const { hostname, port } = config;
-  serve({ hostname, port, ...tls }, createApp({ sessions, origin, https, log }), sessions, log);
+  serve(
+    { hostname, port, ...tls },
+    createApp({ sessions, store, origin, https, log, logRequests: config.logLevel === "debug" }),
+    sessions,
+    log,
+  );
 }
 
 function readKeys(config: Config): string[] {

@@ -1,70 +1,84 @@
-/** The app: the route table, the order in which a request is checked, and the one place where errors become answers. */
-import { type Answer, HOME, HttpError, PAGE } from "./form.ts";
+/** The app: the order in which a request is checked, the routes of programs, and the one place where errors become answers. */
+import { Answers } from "./answers.ts";
+import { SessionStoreError } from "../errors.ts";
+import { HttpError } from "./http_error.ts";
 import { type Log, silent } from "../log.ts";
-import { add, addForm, type Handler, home, remove, type Visitor } from "./pages.ts";
-import { hostsOf, isCrossSite, pathOf, securityHeaders } from "./protection.ts";
-import type { Session } from "../session.ts";
-import { SessionGoneError, type SessionManager, SessionStoreError } from "../session_manager.ts";
-import { StoreFullError } from "../store.ts";
-import { renderError, styleSheet } from "./views.ts";
+import { type Handler, pageRoutes, type Routes, type Visitor } from "./pages.ts";
+import { hostsOf, isCrossSite, isForHost, pathOf } from "./protection.ts";
+import type { SessionManager } from "../session_manager.ts";
+import type { SessionStore } from "../store.ts";
+import { renderError } from "./views.ts";
 
-/** What the app is made of. */
+/** What an app goes by. */
 export interface AppOptions {
   /** The visitors' sessions. */
   readonly sessions: SessionManager<Visitor>;
+  /** Where they are kept: `/readyz` asks it. */
+  readonly store: SessionStore;
   /** The site's public address, or `undefined` if it goes by whatever valid host a request names. */
   readonly origin?: string | undefined;
   /** Whether the site is served over https: as `origin` says unless given. */
   readonly https?: boolean | undefined;
-  /** Told of what fails; says nothing unless given. */
-  readonly log?: Log;
+  /** Told of what fails: nobody unless given. */
+  readonly log?: Log | undefined;
+  /** Whether `log` is told of every request: `false` unless given. */
+  readonly logRequests?: boolean | undefined;
 }
 
-/** Seconds after which to ask again, when a session could not be stored. */
+/** Seconds after which to ask again, when a session could not be read or stored. */
 const RETRY_AFTER = "5";
-
+/** How long the store may take to say that it is ready, in milliseconds. */
+const READY_DEADLINE = 3000;
 /** The methods that some page takes. */
 const ALL_METHODS = "GET, HEAD, POST, OPTIONS";
+
+const GONE = "Your session changed while this was under way. Nothing was stored. Please try again.";
+
+/** What stands under one path. */
+interface Route {
+  readonly handlers: ReadonlyMap<string, Handler>;
+  /** The methods, as an `Allow` header. */
+  readonly allow: string;
+  /** Whether it is for whoever watches over the server, and so answers whatever host is named. */
+  readonly isProbe: boolean;
+}
 
 /**
  * Makes the app: a function from request to answer, for `Deno.serve`. It never throws.
  *
- * @param options What it is made of.
+ * @param options What it goes by.
  */
 export function createApp(options: AppOptions): (request: Request) => Promise<Response> {
-  const { sessions, origin, log = silent } = options;
+  const { sessions, store, origin, log = silent } = options;
   const hosts = origin === undefined ? undefined : hostsOf(origin);
-  const security = securityHeaders(options.https ?? origin?.startsWith("https:") ?? false);
-  // What a `Headers` holds was checked when it was made; a list is checked whenever it is used.
-  const prepared = new Map([PAGE, HOME].map((own) => [own, new Headers([...Object.entries(own), ...security])]));
-
-  const routes: Record<string, Record<string, Handler>> = {
-    "/": { GET: home(sessions) },
-    "/add": { GET: addForm, POST: add },
-    "/remove": { GET: remove(origin), POST: remove(origin) },
-    "/style.css": { GET: serveStyleSheet },
-    "/healthz": { GET: sayOk },
+  const answers = new Answers(options.https ?? origin?.startsWith("https:") ?? false);
+  const probes: Routes = {
+    "/healthz": { GET: () => answers.text("ok") },
+    "/readyz": { GET: whetherReady(store, answers) },
   };
-  const table = new Map(
-    Object.entries(routes).map(([path, handlers]) => {
-      const allow = Object.keys(handlers).flatMap((method) => method === "GET" ? ["GET", "HEAD"] : [method]);
-      return [path, { handlers: new Map(Object.entries(handlers)), allow: [...allow, "OPTIONS"].join(", ") }] as const;
-    }),
+  const routes = new Map([...table(pageRoutes({ sessions, origin, answers })), ...table(probes, true)]);
+  const respond = sessions.wrap(
+    (request, open, handler: Handler) => handler(request, () => open().catch(sayUnreadable)),
+    {
+      gone: () => errorPage(new HttpError(409, GONE)),
+      unavailable: () => errorPage(unavailable("stored")),
+    },
   );
 
   async function handle(request: Request): Promise<Response> {
-    const { method } = request;
+    const { method, url } = request;
     // CONNECT names a host and no path.
     if (method === "CONNECT") throw new HttpError(405, "This is no proxy.", { allow: ALL_METHODS });
-    const path = pathOf(request, hosts);
-    if (path === undefined) {
-      log("warn", "A request was refused: it named a host that this site does not go by");
+    const path = pathOf(url);
+    const route = path === undefined ? undefined : routes.get(path);
+    if (route?.isProbe !== true && !isForHost(request, hosts)) {
+      if (origin === undefined) log("warn", "A request was refused: it named no valid host");
+      else log("warn", 'A request was refused: it named another host than "ORIGIN" does', origin);
       throw new HttpError(400, "The request names a host that this site does not go by.");
     }
-    if (method === "OPTIONS" && path === "/*") return respond(optionsAnswer(ALL_METHODS));
-    const route = table.get(path);
+    if (method === "OPTIONS" && path === "/*") return optionsAnswer(ALL_METHODS);
     if (route === undefined) throw new HttpError(404, "There is no such page.");
-    if (method === "OPTIONS") return respond(optionsAnswer(route.allow));
+    if (method === "OPTIONS") return optionsAnswer(route.allow);
     const handler = route.handlers.get(method === "HEAD" ? "GET" : method);
     if (handler === undefined) {
       throw new HttpError(405, "This page does not take such a request.", { allow: route.allow });
@@ -73,40 +87,69 @@ export function createApp(options: AppOptions): (request: Request) => Promise<Re
       log("warn", "A cross-site request was refused");
       throw new HttpError(403, "This request came from another site, so it was refused.");
     }
-    let opened: Promise<Session<Visitor>> | undefined;
-    const answer = await handler(request, () => opened ??= sessions.open(request));
-    return respond(answer, opened && await sessions.save(await opened));
+    return await respond(request, handler);
   }
 
-  function respond({ status, body, headers }: Answer, cookie?: string): Response {
-    const all = prepared.get(headers) ?? [...Object.entries(headers), ...security];
-    const response = new Response(body, { status, headers: all });
-    if (cookie !== undefined) response.headers.append("set-cookie", cookie);
-    return response;
+  function optionsAnswer(allow: string): Response {
+    return answers.other(null, 204, { allow });
   }
 
-  return async (request) => {
+  function errorPage({ status, message, headers }: HttpError): Response {
+    return answers.page(renderError({ status, message }), status, headers);
+  }
+
+  async function answer(request: Request): Promise<Response> {
     let response: Response;
     try {
       response = await handle(request);
     } catch (error) {
-      response = respond(errorPage(toHttpError(error, log)));
+      response = errorPage(toHttpError(error, log));
     }
     return request.method === "HEAD" ? await withoutBody(response) : response;
+  }
+
+  if (!options.logRequests) return answer;
+  return async (request) => {
+    const started = performance.now();
+    const response = await answer(request);
+    // Nothing that a visitor made up: neither another path nor another method than those there are.
+    const path = pathOf(request.url) ?? "";
+    const method = ALL_METHODS.split(", ").includes(request.method) ? request.method : "another method";
+    const took = (performance.now() - started).toFixed(1);
+    const where = routes.has(path) ? path : "another path";
+    log("debug", "Answered", `${method} ${where} ${response.status} in ${took} ms`);
+    return response;
   };
 }
 
-function sayOk(): Answer {
-  return {
-    status: 200,
-    body: "ok",
-    headers: { "content-type": "text/plain; charset=utf-8", "cache-control": "no-store" },
-  };
+function table(routes: Routes, isProbe: boolean = false): [path: string, route: Route][] {
+  return Object.entries(routes).map(([path, handlers]) => {
+    const allow = Object.keys(handlers).flatMap((method) => method === "GET" ? ["GET", "HEAD"] : [method]);
+    return [path, { handlers: new Map(Object.entries(handlers)), allow: [...allow, "OPTIONS"].join(", "), isProbe }];
+  });
 }
 
-function serveStyleSheet(): Answer {
-  const headers = { "content-type": "text/css; charset=utf-8", "cache-control": "public, max-age=31536000, immutable" };
-  return { status: 200, body: styleSheet, headers };
+/** Asks the store whether it can be used; requests that come meanwhile share the answer. */
+function whetherReady(store: SessionStore, answers: Answers): Handler {
+  let asked: Promise<boolean> | undefined;
+  const ask = async () => {
+    const late = Promise.withResolvers<never>();
+    const timer = setTimeout(() => late.reject(new Error("late")), READY_DEADLINE);
+    try {
+      await Promise.race([store.ready?.(), late.promise]);
+      return true;
+    } catch {
+      return false;
+    } finally {
+      clearTimeout(timer);
+      asked = undefined;
+    }
+  };
+  return async () => {
+    asked ??= ask();
+    if (await asked) return answers.text("ok");
+    return answers.text("The session store does not answer.\n", 503, { "retry-after": RETRY_AFTER });
+  };
 }
 
 /** The answer to HEAD, with the length that GET's has. With the body left in, Deno breaks off an HTTP/2 stream. */
@@ -117,23 +160,17 @@ async function withoutBody(response: Response): Promise<Response> {
   return bare;
 }
 
-function optionsAnswer(allow: string): Answer {
-  return { status: 204, body: null, headers: { allow } };
-}
-
 function toHttpError(error: unknown, log: Log): HttpError {
   if (error instanceof HttpError) return error;
-  if (error instanceof StoreFullError || error instanceof SessionStoreError) {
-    const message = "Your session could not be stored just now. Nothing was changed. Please try again in a moment.";
-    return new HttpError(503, message, { "retry-after": RETRY_AFTER });
-  }
-  if (error instanceof SessionGoneError) {
-    return new HttpError(409, "You were logged out while this was under way. Nothing was stored.");
-  }
   log("error", "A request failed", error instanceof Error ? `${error.name}: ${error.message}` : String(error));
   return new HttpError(500, "Something went wrong here. It was not your fault.");
 }
 
-function errorPage({ status, message, headers }: HttpError): Answer {
-  return { status, body: renderError({ status, message }), headers: { ...PAGE, ...headers } };
+function unavailable(done: "read" | "stored"): HttpError {
+  const message = `Your session could not be ${done} just now. Please try again in a moment.`;
+  return new HttpError(503, message, { "retry-after": RETRY_AFTER });
+}
+
+function sayUnreadable(error: unknown): never {
+  throw error instanceof SessionStoreError ? unavailable("read") : error;
 }

@@ -1,37 +1,5 @@
-/** HTTP: what a handler answers, errors with a status, redirects, and reading a form within limits. */
-import { PERMISSIONS_POLICY } from "./protection.ts";
-
-/** What a handler answers. The app makes the `Response` of it, with the headers that every answer carries. */
-export interface Answer {
-  readonly status: number;
-  readonly body: string | null;
-  /** Headers of its own. */
-  readonly headers: Readonly<Record<string, string>>;
-}
-
-/** The headers of what depends on who asks, and so is not for caches. */
-const PERSONAL = { "vary": "Cookie", "cache-control": "no-store" };
-
-/** The headers of a page. */
-export const PAGE: Answer["headers"] = {
-  "content-type": "text/html; charset=utf-8",
-  "permissions-policy": PERMISSIONS_POLICY,
-  ...PERSONAL,
-};
-
-/** An answer other than success, thrown by a handler and made into a page by the app. */
-export class HttpError extends Error {
-  override name = "HttpError";
-
-  /**
-   * @param status The HTTP status.
-   * @param message What to tell the visitor.
-   * @param headers Headers the status calls for.
-   */
-  constructor(readonly status: number, message: string, readonly headers: Record<string, string> = {}) {
-    super(message);
-  }
-}
+/** Form: reads a form from a request, within limits of size and time. */
+import { HttpError } from "./http_error.ts";
 
 /** The most a form may take, in bytes. */
 export const MAX_FORM_BYTES = 16 * 1024;
@@ -42,12 +10,6 @@ const decoder = new TextDecoder();
 
 /** How long a form may take to arrive, in milliseconds. */
 export const FORM_DEADLINE = 10_000;
-
-/** The headers of an answer that sends the browser home. Nothing of a request ever gets into them. */
-export const HOME: Answer["headers"] = { location: "/", ...PERSONAL };
-
-/** Sends the browser to the home page with a GET, after a POST (RFC 9110, section 15.4.4). */
-export const goHome: Answer = { status: 303, body: null, headers: HOME };
 
 /**
  * Reads a form from a request, and never more of it than a form may take.

@@ -1,8 +1,10 @@
 /** Pages: what the three pages do, as handlers. */
-import { type Answer, goHome, PAGE, readForm } from "./form.ts";
+import type { Answers } from "./answers.ts";
+import { readForm } from "./form.ts";
 import { isCrossSite, isPrefetch } from "./protection.ts";
-import type { OpenSession, SessionManager } from "../session_manager.ts";
-import { renderAddUsername, renderHome } from "./views.ts";
+import type { SessionManager } from "../session_manager.ts";
+import { renderAddUsername, renderHome, styleSheet } from "./views.ts";
+import type { Open } from "../wrap.ts";
 
 /** What the pages keep of a visitor. */
 export interface Visitor {
@@ -15,67 +17,88 @@ export interface Visitor {
 }
 
 /** Answers a request whose host was checked; `open` opens its session. */
-export type Handler = (request: Request, open: OpenSession<Visitor>) => Answer | Promise<Answer>;
+export type Handler = (request: Request, open: Open<Visitor>) => Response | Promise<Response>;
+
+/** Handlers by path and method. */
+export type Routes = Readonly<Record<string, Readonly<Record<string, Handler>>>>;
+
+/** What the pages go by. */
+export interface PageOptions {
+  /** The visitors' sessions. */
+  readonly sessions: SessionManager<Visitor>;
+  /** The site's public address, if it is known. */
+  readonly origin: string | undefined;
+  /** Makes the answers. */
+  readonly answers: Answers;
+}
 
 /** The longest a name may be, in characters (code points). */
 const MAX_NAME_LENGTH = 64;
 
-/** `GET /`: greets the visitor by name, or asks to register. */
-export function home(sessions: SessionManager<Visitor>): Handler {
-  return async (_request, open) => {
+/**
+ * What the site has for visitors.
+ *
+ * @param options What the pages go by.
+ */
+export function pageRoutes({ sessions, origin, answers }: PageOptions): Routes {
+  /** Greets the visitor by name, or asks to register. */
+  const home: Handler = async (_request, open) => {
     const session = await open();
     const user = session.get("user");
-    if (user === undefined) return page(renderHome({ alert: session.get("notify") }));
-    const now = sessions.now();
-    const expires = sessions.expires(session);
-    const left = timeLeft(expires - now, (session.record?.ends ?? expires) - now);
-    return page(renderHome({ user, alert: session.get("greet"), left }));
+    if (user === undefined) return answers.page(renderHome({ alert: session.get("notify") }));
+    return answers.page(renderHome({ user, alert: session.get("greet") }));
   };
-}
 
-/** `GET /add`: the form. */
-export async function addForm(_request: Request, open: OpenSession<Visitor>): Promise<Answer> {
-  await open(); // Reading the form is a use, too: it keeps the session alive.
-  return page(renderAddUsername({ username: "" }));
-}
+  /** The form. */
+  const addForm: Handler = async (_request, open) => {
+    await open(); // Reading the form is a use, too: it keeps the session alive.
+    return answers.page(renderAddUsername({ username: "" }));
+  };
 
-/** `POST /add`: registers a name. */
-export async function add(request: Request, open: OpenSession<Visitor>): Promise<Answer> {
-  // Opened before the form has arrived, so that a log-out in between is noticed.
-  const session = await open();
-  const typed = (await readForm(request)).get("username");
-  const username = typeof typed === "string" ? typed.trim().normalize("NFC") : "";
-  const problem = problemWith(username);
-  if (problem !== undefined) {
-    return page(renderAddUsername({ username: username.replace(/\p{Cc}/gu, ""), problem }), 422);
-  }
-  session.set("user", username);
-  session.set("greet", `Successfully registered username - ${username}.`);
-  session.renew();
-  return goHome;
-}
+  /** Registers a name. */
+  const add: Handler = async (request, open) => {
+    // Opened before the form has arrived, so that a log-out in between is noticed.
+    const session = await open();
+    const typed = (await readForm(request)).get("username");
+    const username = typeof typed === "string" ? typed.trim().normalize("NFC") : "";
+    const problem = problemWith(username);
+    if (problem !== undefined) {
+      return answers.page(renderAddUsername({ username: username.replace(/\p{Cc}/gu, ""), problem }), 422);
+    }
+    session.set("user", username);
+    session.set("greet", `Successfully registered username - ${username}.`);
+    session.logIn(username);
+    return answers.home();
+  };
 
-/** `POST /remove` and `GET /remove`: forgets the name. */
-export function remove(origin: string | undefined): Handler {
-  return async (request, open) => {
+  /** Forgets the name. */
+  const remove: Handler = async (request, open) => {
     // A GET that the visitor did not ask for has no effect; that of a POST was refused before it came here.
     const isAsked = request.method === "POST" ||
       (request.method === "GET" && !isPrefetch(request) && !isCrossSite(request, origin));
     if (isAsked) {
       const session = await open();
       if (session.has("user")) {
-        session.delete("user");
-        session.delete("greet");
+        session.logOut();
         session.set("notify", "Username Removed from Session Storage.");
-        session.renew();
       }
     }
-    return goHome;
+    return answers.home();
   };
-}
 
-function page(html: string, status = 200): Answer {
-  return { status, body: html, headers: PAGE };
+  /** The style sheet; pages link it by what it holds, so it can be cached for good. */
+  const style: Handler = () =>
+    answers.other(styleSheet, 200, {
+      "content-type": "text/css; charset=utf-8",
+      "cache-control": "public, max-age=31536000, immutable",
+    });
+
+  return {
+    "/": { GET: home },
+    "/add": { GET: addForm, POST: add },
+    "/remove": { GET: remove, POST: remove },
+    "/style.css": { GET: style },
+  };
 }
 
 function problemWith(username: string): string | undefined {
@@ -87,22 +110,4 @@ function problemWith(username: string): string | undefined {
   }
   if (!/[\p{L}\p{N}\p{P}\p{S}]/u.test(username)) return "Use at least one visible character.";
   return undefined;
-}
-
-/** When a session ends, as a person would say it. Both times are milliseconds from now. */
-function timeLeft(idle: number, atMost: number): string {
-  if (idle >= atMost) return inWords(atMost);
-  return `${inWords(idle)} unless you use it, and in ${inWords(atMost)} at the latest`;
-}
-
-function inWords(milliseconds: number): string {
-  const seconds = Math.max(0, Math.round(milliseconds / 1000));
-  if (seconds < 120) return count(seconds, "second");
-  if (seconds < 2 * 3600) return `about ${count(Math.round(seconds / 60), "minute")}`;
-  if (seconds < 48 * 3600) return `about ${count(Math.round(seconds / 3600), "hour")}`;
-  return `about ${count(Math.round(seconds / 86_400), "day")}`;
-}
-
-function count(number: number, unit: string): string {
-  return `${number} ${unit}${number === 1 ? "" : "s"}`;
 }

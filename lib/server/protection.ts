@@ -18,24 +18,40 @@ export function hostsOf(origin: string): ReadonlySet<string> {
 }
 
 /**
- * Finds the path that a request names, and checks the host it names first. No URL is built for it: a `Host` like
- * `evil.com/@x` would move the path, and one like `a b` would throw.
+ * Whether a text is a host that a browser could name in a request, with its port if it has one.
+ *
+ * @param host What a `Host` header or an address says.
+ */
+export function isHost(host: string): boolean {
+  if (host.length > MAX_HOST_LENGTH) return false;
+  const match = HOST.exec(host);
+  return match !== null && Number(match[1] ?? 1) <= 65535;
+}
+
+/**
+ * Whether a request names one valid host, and one that the site goes by.
  *
  * @param request The request.
  * @param hosts The hosts it may name, or `undefined` if any valid one will do.
- * @returns The path without its query, or `undefined` if the request names no valid host, two, or another one.
  */
-export function pathOf(request: Request, hosts: ReadonlySet<string> | undefined): string | undefined {
-  const { url } = request;
-  const host = hostOf(url);
+export function isForHost(request: Request, hosts: ReadonlySet<string> | undefined): boolean {
+  const host = hostOf(request.url);
   // HTTP/2, and a request made in this process, have an authority and no Host header. HTTP/1 without one cannot be told
   // from them (Deno puts "localhost" in its place); no browser sends that.
-  if (host === undefined || (request.headers.get("host") ?? host) !== host) return undefined;
-  if (host.length > MAX_HOST_LENGTH) return undefined;
-  const match = HOST.exec(host);
-  if (match === null || Number(match[1] ?? 0) > 65535) return undefined;
-  if (hosts !== undefined && !hosts.has(host.toLowerCase())) return undefined;
-  const slash = url.indexOf("://") + 3 + host.length;
+  if (host === undefined || (request.headers.get("host") ?? host) !== host || !isHost(host)) return false;
+  return hosts === undefined || hosts.has(host.toLowerCase());
+}
+
+/**
+ * The path that an address names, without its query. No URL is built for it: a `Host` like `evil.com/@x` would move the
+ * path, and one like `a b` would throw. What it says counts only if the host is good.
+ *
+ * @param url The address of a request.
+ * @returns The path, or `undefined` if there is none.
+ */
+export function pathOf(url: string): string | undefined {
+  const slash = url.indexOf("/", url.indexOf("://") + 3);
+  if (slash === -1) return undefined;
   const query = url.indexOf("?", slash);
   return query === -1 ? url.slice(slash) : url.slice(slash, query);
 }
@@ -67,52 +83,6 @@ export function isPrefetch({ headers }: Request): boolean {
   const purpose = headers.get("sec-purpose") ?? headers.get("purpose") ?? headers.get("x-moz") ?? "";
   return purpose.includes("prefetch");
 }
-
-const UNUSED_FEATURES = [
-  "accelerometer",
-  "autoplay",
-  "browsing-topics",
-  "camera",
-  "clipboard-read",
-  "clipboard-write",
-  "compute-pressure",
-  "cross-origin-isolated",
-  "display-capture",
-  "encrypted-media",
-  "fullscreen",
-  "gamepad",
-  "geolocation",
-  "gyroscope",
-  "hid",
-  "identity-credentials-get",
-  "idle-detection",
-  "keyboard-map",
-  "local-fonts",
-  "magnetometer",
-  "microphone",
-  "midi",
-  "otp-credentials",
-  "payment",
-  "picture-in-picture",
-  "publickey-credentials-create",
-  "publickey-credentials-get",
-  "screen-wake-lock",
-  "serial",
-  "storage-access",
-  "sync-xhr",
-  "unload",
-  "usb",
-  "window-management",
-  "xr-spatial-tracking",
-];
-
-/**
- * The `Permissions-Policy` of a page: all that it could ask of a browser, and these do not, is switched off. Naming every
- * feature has a second use. Deno sends an answer in one write if its head and body fit into a buffer that starts at 512
- * bytes and doubles when a head outgrows it. With a head of more than 1,024 bytes a page fits, which saves a system call
- * and a fifth of the time it takes.
- */
-export const PERMISSIONS_POLICY = UNUSED_FEATURES.map((feature) => `${feature}=()`).join(", ");
 
 /**
  * The headers of every answer (ASVS 5, 3.4).

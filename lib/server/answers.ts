@@ -1,0 +1,69 @@
+/** Answers: makes the answers of the site, each with the headers that all of them carry. */
+import { PERMISSIONS_POLICY } from "./permissions_policy.ts";
+import { securityHeaders } from "./protection.ts";
+
+/** The headers of what depends on who asks, and so is not for caches. */
+const PERSONAL = { "vary": "Cookie", "cache-control": "no-store" };
+
+const PAGE = {
+  "content-type": "text/html; charset=utf-8",
+  "permissions-policy": PERMISSIONS_POLICY,
+  ...PERSONAL,
+};
+
+/** Makes answers. Nothing of a request ever gets into their headers. */
+export class Answers {
+  readonly #security: [name: string, value: string][];
+  // What a `Headers` holds was checked when it was made; a list is checked whenever it is used.
+  readonly #page: Headers;
+  readonly #home: Headers;
+
+  /** @param https Whether the site is served over https, so that browsers should never use anything else. */
+  constructor(https: boolean) {
+    this.#security = securityHeaders(https);
+    this.#page = new Headers([...Object.entries(PAGE), ...this.#security]);
+    this.#home = new Headers([...Object.entries({ location: "/", ...PERSONAL }), ...this.#security]);
+  }
+
+  /**
+   * A page that depends on who asks.
+   *
+   * @param html The page.
+   * @param status The HTTP status.
+   * @param headers Headers of its own, which take the place of those that pages have.
+   */
+  page(html: string, status = 200, headers?: Readonly<Record<string, string>>): Response {
+    if (headers === undefined) return new Response(html, { status, headers: this.#page });
+    return this.other(html, status, { ...PAGE, ...headers });
+  }
+
+  /** Sends the browser to the home page with a GET, after a POST (RFC 9110, section 15.4.4). */
+  home(): Response {
+    return new Response(null, { status: 303, headers: this.#home });
+  }
+
+  /**
+   * What is the same for everybody, such as a style sheet.
+   *
+   * @param body What it holds.
+   * @param status The HTTP status.
+   * @param headers Its headers, besides those of every answer.
+   */
+  other(body: string | null, status: number, headers: Readonly<Record<string, string>>): Response {
+    return new Response(body, { status, headers: [...Object.entries(headers), ...this.#security] });
+  }
+
+  /**
+   * A word for a program.
+   *
+   * @param body The word.
+   * @param status The HTTP status.
+   */
+  text(body: string, status = 200, headers: Readonly<Record<string, string>> = {}): Response {
+    return this.other(body, status, {
+      "content-type": "text/plain; charset=utf-8",
+      "cache-control": "no-store",
+      ...headers,
+    });
+  }
+}

@@ -1,236 +1,373 @@
-/** RedisStore: sessions in Redis or Valkey, alone, behind Sentinel or as a Cluster; the only user of its client. */
-// deno-lint-ignore no-import-prefix -- in deno.json, everybody would have to download it
-import { createClient, createCluster, createSentinel } from "npm:@redis/client@6.3.1";
+/**
+ * RedisStore: sessions in Redis or Valkey, alone, behind Sentinel or as a Cluster.
+ *
+ * @module
+ */
+import { createHash } from "node:crypto";
+import { isId } from "../id.ts";
 import { type Log, silent } from "../log.ts";
-import { type Apply, freeze, type SessionRecord, type SessionStore, StoreFullError } from "../store.ts";
-import type { OpenSharedStore } from "../server/open_store.ts";
-import { compareAndSet, fromText, logCorrupt, reasonOf, toText, within } from "./shared.ts";
+import { CLOCK_SKEW, decode, encode, endOf, isLive, type SessionRecord } from "../record.ts";
+import { type Change, type SessionStore, StoreFullError } from "../store.ts";
+import { type RedisClient, RedisConnection } from "./redis_connection.ts";
+import { tryCommands } from "./redis_ready.ts";
+import { CREATE, FORGET, KEEP, NOTE, RELEASE, REPLACE, TOUCH } from "./redis_scripts.ts";
+import { applyChange, checkPrefix, compareAndSet, logCorrupt, within } from "./shared.ts";
 
-/** What a {@linkcode RedisStore} is made of. */
+export type { RedisClient };
+
+/** What a {@linkcode RedisStore} needs to know: where Redis is, or a client of it. */
 export interface RedisStoreOptions {
   /**
-   * Where Redis is: `redis://user:password@host:port/database`, `rediss://` with TLS. `?sentinel=NAME` makes the host a
-   * Sentinel that knows the master of that name, `?cluster` a node of a Cluster; `&node=host:port` adds another one.
+   * Where Redis is: `redis://user:password@host:port/database`, `rediss://` with TLS, `redis+unix:///path?db=0` for a
+   * socket. `?sentinel=NAME` makes the host a Sentinel that knows the master of that name, `?cluster` a node of a
+   * Cluster; `&node=host:port` adds another one.
    */
-  readonly url: string;
-  /** Keys at most in the database, or on each master of a Cluster: 1,000,000 unless given. */
-  readonly max?: number;
-  /** Told of lost connections and corrupt records; says nothing unless given. */
-  readonly log?: Log;
+  readonly url?: string | undefined;
+  /** A client that the program has already, connected or not; the store does not close it. */
+  readonly client?: RedisClient | undefined;
+  /** What the keys begin with: `session:` unless given. Another one for each application that shares this Redis. */
+  readonly prefix?: string | undefined;
+  /** Live sessions at most: 1,000,000 unless given; `Infinity` for no limit, and no counting. */
+  readonly max?: number | undefined;
+  /** Told of lost connections and corrupt records; without one, nobody is told. */
+  readonly log?: Log | undefined;
 }
 
-/** How long no answer may come before the connection counts as lost, in milliseconds; a ping comes twice in that time. */
-const SILENCE = 2000;
-const PREFIX = "session:";
+/** How long a witness is kept, in milliseconds: longer than any verb may take, twice over. */
+const WITNESS_AGE = 10_000;
+/** How many sessions are asked for at once. */
+const BATCH = 100;
+/** A count of the sessions is believed for this many times as long as it took. */
+const COUNT_SHARE = 20;
+/** How often, in milliseconds, a store that is full looks for sessions that are no use, and how long one waits for it. */
+const SWEEP_AGE = 60_000;
+const SWEEP_WAIT = 500;
 
-// A session is a text with its idle limit as the key's time to live, by the clock of Redis: using it is one PEXPIRE,
-// and Redis removes it by itself. Each of these runs as one step, and uses one key, as a Cluster needs it.
-const CREATE = `
-  if redis.call("EXISTS", KEYS[1]) == 1 then return "there" end
-  if redis.call("DBSIZE") >= (tonumber(ARGV[3]) or math.huge) then return "full" end
-  redis.call("SET", KEYS[1], ARGV[1], "PX", ARGV[2])
-  return "kept"`;
-const REPLACE = `
-  if redis.call("GET", KEYS[1]) ~= ARGV[1] then return 0 end
-  redis.call("SET", KEYS[1], ARGV[2], "PX", ARGV[3])
-  return 1`;
-const TOUCH = `
-  local ends = string.match(redis.call("GETRANGE", KEYS[1], 0, 99), '"ends":(%d+)')
-  if not ends then return 0 end
-  local left = math.min(tonumber(ARGV[1]), tonumber(ends)) - tonumber(ARGV[2])
-  if left <= 0 then return 0 end
-  return redis.call("PEXPIRE", KEYS[1], string.format("%d", left))`;
-
-/** What the three kinds of client have in common, of what is needed here. */
-interface Client {
-  connect(): Promise<unknown>;
-  get(key: string): Promise<string | null>;
-  getDel(key: string): Promise<string | null>;
-  pTTL(key: string): Promise<number>;
-  eval(script: string, options: { keys: string[]; arguments: string[] }): Promise<unknown>;
-  on(event: "error", listener: (error: unknown) => void): unknown;
-  destroy(): unknown;
+interface Found {
+  readonly record: SessionRecord;
+  readonly text: string;
 }
-
-type Scan = (options: { MATCH: string; COUNT: number }) => AsyncIterable<string[]>;
 
 /**
  * Sessions in Redis 6.2 or later, or Valkey.
  *
  * Redis must be told to keep what it has: `maxmemory-policy noeviction`, and `appendonly yes` if sessions are to
- * outlive it (`appendfsync always` if every last one is). Behind Sentinel and in a Cluster, what was stored just before
- * a master died may be gone with it, because replicas lag behind.
+ * outlive it (`appendfsync always` if every last one is). Behind Sentinel and in a Cluster, what was acknowledged just
+ * before a failover may be undone by it, because replicas lag behind; `min-replicas-to-write` narrows that.
+ *
+ * @example
+ * ```ts ignore
+ * import { RedisStore } from "session-server/redis";
+ *
+ * const store = new RedisStore({ url: "redis://localhost" });
+ * ```
  */
 export class RedisStore implements SessionStore {
-  #client: Client;
-  #scans: () => Promise<Scan[]>;
+  #connection: RedisConnection;
   #server: string;
+  #prefix: string;
   #max: number;
   #log: Log;
-  #isConnected = false;
+  #total = 0;
+  #countedUntil = -Infinity;
+  #counting: Promise<void> | undefined;
+  #underway = 0;
+  #sweptAt = -Infinity;
+  #sweeping: Promise<number> | undefined;
 
   /**
-   * Makes a store; connects when told to.
+   * Makes a store; it connects when it is first used.
    *
-   * @param options The address, and what differs from the defaults.
+   * @param options Where Redis is, and what differs from the defaults.
+   * @throws {TypeError} if the address cannot be used or has a part that would not be, or the prefix cannot be one.
+   * @throws {RangeError} if the maximum is no number from 1.
    */
   constructor(options: RedisStoreOptions) {
+    this.#prefix = checkPrefix(options.prefix ?? "session:");
     this.#max = options.max ?? 1_000_000;
+    if (!(this.#max >= 1)) throw new RangeError(`"max" must be a number from 1: received ${this.#max}`);
     this.#log = options.log ?? silent;
-    const url = new URL(options.url);
-    this.#server = `Redis at ${url.host}`;
-    // Before it was ever connected it does not try again: the start has failed.
-    const { client, scans } = makeClient(url, () => this.#isConnected);
-    this.#client = client;
-    this.#scans = scans;
-    this.#client.on("error", (error) => {
-      if (this.#isConnected) this.#log("error", "The connection to the session store failed", reasonOf(error));
-    });
+    this.#connection = new RedisConnection({ ...options, log: this.#log });
+    this.#server = this.#connection.server;
   }
 
   /**
-   * Connects.
+   * Connects, and tries every command that the store needs.
    *
-   * @throws {Error} if Redis cannot be reached, or refuses.
+   * @throws {Error} if Redis cannot be reached, or refuses one of them.
    */
-  async connect(): Promise<void> {
-    try {
-      await within(this.#server, this.#client.connect().then(() => this.#client.get(PREFIX)));
-      this.#isConnected = true;
-    } catch (error) {
-      await this.close();
-      throw error;
-    }
-    // Where it may not be asked, it is believed.
-    const memory = String(await this.#eval('return redis.call("INFO", "memory")', "").catch(() => ""));
-    if (/^maxmemory:[1-9]/m.test(memory) && !memory.includes("maxmemory_policy:noeviction")) {
-      this.#log("warn", 'Redis may evict live sessions: set its "maxmemory-policy" to noeviction');
-    }
+  async ready(): Promise<void> {
+    await within(
+      this.#server,
+      tryCommands(this.#connection, { prefix: this.#prefix, counts: this.#max !== Infinity, log: this.#log }),
+    );
   }
 
-  async create(id: string, record: SessionRecord, replaces = false): Promise<void> {
-    const left = Math.max(1, Math.min(record.expires, record.ends) - Date.now());
-    const outcome = await this.#eval(CREATE, id, toText(record), left, replaces ? Infinity : this.#max);
-    if (outcome === "full") throw new StoreFullError(`${this.#server} may hold ${this.#max} sessions`);
-    if (outcome !== "kept") throw new Error("Cannot create a session: its id is already there");
+  async create(id: string, record: SessionRecord): Promise<void> {
+    const text = encode(record);
+    await within(
+      this.#server,
+      this.#counted(async () => {
+        await this.#note(id, record);
+        const values = { keys: [this.#key(id)], arguments: [text, leftOf(record)] };
+        const isMade = await this.#connection.untilAnswered((client) => client.eval(CREATE, values)) === 1;
+        if (!isMade) throw new Error("Cannot create a session: its id is already there");
+      }),
+    );
   }
 
   async read(id: string): Promise<SessionRecord | undefined> {
-    return await within(this.#server, this.#read(id, "get").then((found) => found?.record));
+    return (await within(this.#server, this.#live(id)))?.record;
   }
 
-  async update(id: string, apply: Apply, expires: number): Promise<SessionRecord | undefined> {
+  async update(id: string, change: Change): Promise<SessionRecord | undefined> {
     return await within(
       this.#server,
       compareAndSet(async () => {
-        const found = await this.#read(id, "get");
+        const found = await this.#live(id);
         if (found === undefined) return undefined;
-        const { record, text } = found;
-        const updated = freeze({ ...record, data: apply(record.data), expires: Math.min(expires, record.ends) });
-        const left = Math.max(1, updated.expires - Date.now());
-        return await this.#evalNow(REPLACE, id, text, toText(updated), left) === 1 ? updated : "again";
+        const { text, record } = changed(change, found.record);
+        if (record.deadline > found.record.deadline) await this.#note(id, record);
+        const values = { keys: [this.#key(id)], arguments: [found.text, text, leftOf(record)] };
+        return await this.#connection.once((client) => client.eval(REPLACE, values)) === 1 ? record : "again";
       }),
     );
   }
 
   async touch(id: string, expires: number): Promise<boolean> {
-    return await this.#eval(TOUCH, id, expires, Date.now()) === 1;
+    const values = { keys: [this.#key(id)], arguments: [String(expires), String(Date.now())] };
+    return await within(this.#server, this.#connection.untilAnswered((client) => client.eval(TOUCH, values))) === 1;
   }
 
-  async delete(id: string): Promise<SessionRecord | undefined> {
-    return await within(this.#server, this.#read(id, "getDel").then((found) => found?.record));
+  async delete(id: string): Promise<boolean> {
+    const witness = crypto.randomUUID();
+    return await within(
+      this.#server,
+      this.#release(id, [witness, String(WITNESS_AGE)]).then(async ([outcome, text]) => {
+        if (outcome !== "done") return false;
+        this.#total--;
+        await this.#forget(id, userOf(text));
+        return true;
+      }),
+    );
   }
 
-  async *list(): AsyncGenerator<readonly [string, SessionRecord]> {
-    for (const scan of await this.#scans()) {
-      for await (const keys of scan({ MATCH: `${PREFIX}*`, COUNT: 100 })) {
-        for (const key of keys) {
-          const id = key.slice(PREFIX.length);
-          const record = await this.read(id);
-          if (record !== undefined) yield [id, record];
-        }
+  async move(from: string, to: string, change: Change): Promise<SessionRecord | undefined> {
+    return await within(this.#server, this.#move(from, to, change));
+  }
+
+  async *sessionsOf(user: string): AsyncGenerator<readonly [string, SessionRecord]> {
+    const key = this.#userKey(user);
+    const ids = await within(
+      this.#server,
+      this.#connection.untilAnswered((client) => client.zRange(key, 0, -1)),
+    ) as string[];
+    for (let start = 0; start < ids.length; start += BATCH) {
+      for (const [id, { record }] of await this.#those(ids.slice(start, start + BATCH))) {
+        if (record.user === user && isLive(record, Date.now())) yield [id, record];
       }
     }
   }
 
-  // deno-lint-ignore require-await -- a failure rejects
-  async close(): Promise<void> {
-    this.#client.destroy();
+  async *list(): AsyncGenerator<readonly [string, SessionRecord]> {
+    const seen = new Set<string>();
+    for await (const ids of this.#ids()) {
+      for (const [id, { record }] of await this.#those(ids.filter((id) => !seen.has(id)))) {
+        seen.add(id);
+        if (isLive(record, Date.now())) yield [id, record];
+      }
+    }
   }
 
-  /** Both commands leave in one packet, in this order; whatever comes between them, the id is never made anew. */
-  async #read(id: string, get: "get" | "getDel"): Promise<{ record: SessionRecord; text: string } | undefined> {
-    const key = PREFIX + id;
-    const [left, text] = await Promise.all([this.#client.pTTL(key), this.#client[get](key)]);
+  async close(): Promise<void> {
+    await this.#connection.close();
+    await Promise.allSettled([this.#counting, this.#sweeping]);
+  }
+
+  async #move(from: string, to: string, change: Change): Promise<SessionRecord | undefined> {
+    const witness = crypto.randomUUID();
+    const { isCluster } = this.#connection;
+    let record: SessionRecord | undefined;
+    let isMade = false;
+    try {
+      const moved = await compareAndSet(async () => {
+        const found = await this.#live(from);
+        if (found === undefined) return undefined;
+        const next = changed(change, found.record);
+        record = next.record;
+        await this.#note(to, record);
+        // In a Cluster the two lie on different servers, so the new one comes first; nobody knows its id yet.
+        if (isCluster) {
+          isMade = true;
+          const made = { keys: [this.#key(to)], arguments: [next.text, leftOf(record)] };
+          await this.#connection.untilAnswered((client) => client.eval(KEEP, made));
+        }
+        const values = [witness, String(WITNESS_AGE), found.text, next.text, leftOf(record)];
+        const [outcome] = await this.#release(from, values, isCluster ? [] : [this.#key(to)]);
+        if (outcome === "changed") return "again";
+        if (outcome !== "done") return undefined;
+        await this.#forget(from, found.record.user);
+        return record;
+      });
+      if (moved === undefined && isMade) await this.#undo(to, record);
+      return moved;
+    } catch (error) {
+      if (isMade) await this.#undo(to, record);
+      throw error;
+    }
+  }
+
+  /** Takes back what a move made, so that nothing is there that nobody knows; at worst it stays until it ends. */
+  async #undo(to: string, record: SessionRecord | undefined): Promise<void> {
+    await this.#release(to, [crypto.randomUUID(), String(WITNESS_AGE)]).catch(() => {});
+    await this.#forget(to, record?.user);
+  }
+
+  /** Ends a session, whoever it is asked by and however often: what it returns is what happened. */
+  async #release(id: string, values: string[], more: string[] = []): Promise<["done" | "gone" | "changed", string?]> {
+    const key = this.#key(id);
+    // The braces put the witness on the server that has the session.
+    const keys = [key, this.#key(`over:{${key}}`), ...more];
+    const script = { keys, arguments: values };
+    return await this.#connection.untilAnswered((client) => client.eval(RELEASE, script)) as ["done", string?];
+  }
+
+  /** Puts a session's id among its user's, before the session is there, so that it is never missing. */
+  async #note(id: string, { user, deadline }: SessionRecord): Promise<void> {
+    if (user === undefined) return;
+    const left = Math.ceil(deadline - Date.now());
+    const values = { keys: [this.#userKey(user)], arguments: [id, String(left), String(CLOCK_SKEW)] };
+    await this.#connection.untilAnswered((client) => client.eval(NOTE, values));
+  }
+
+  /** Drops an id that will never be a session again. If it stays, it is no error, and goes with its deadline. */
+  async #forget(id: string, user: string | undefined): Promise<void> {
+    if (user === undefined) return;
+    const values = { keys: [this.#userKey(user)], arguments: [id] };
+    await this.#connection.once((client) => client.eval(FORGET, values)).catch(() => {});
+  }
+
+  async #live(id: string): Promise<Found | undefined> {
+    const found = await this.#find(id);
+    return found !== undefined && isLive(found.record, Date.now()) ? found : undefined;
+  }
+
+  async #find(id: string): Promise<Found | undefined> {
+    const key = this.#key(id);
+    // Both commands leave in one packet, in this order; whatever comes between them, the id is never made anew.
+    const [left, text] = await this.#connection.untilAnswered((client) =>
+      Promise.all([client.pTTL(key), client.get(key)])
+    ) as [number, string | null];
     const now = Date.now();
     if (text === null || left <= 0) return undefined;
-    const parsed = fromText(text);
-    if (parsed === undefined) logCorrupt(this.#log, this.#server);
-    if (parsed === undefined || parsed.ends <= now) return undefined;
-    return { record: Object.freeze({ ...parsed, expires: Math.min(now + left, parsed.ends) }), text };
+    const record = decode(text);
+    if (record === "corrupt") logCorrupt(this.#log, this.#server);
+    if (typeof record === "string") return undefined;
+    // Where the deadline cuts the idle limit short, the key lives until the deadline only.
+    if (record.expires >= record.deadline) return { record, text };
+    return { record: Object.freeze({ ...record, expires: now + left }), text };
   }
 
-  async #eval(script: string, id: string, ...values: (string | number)[]): Promise<unknown> {
-    return await within(this.#server, this.#evalNow(script, id, ...values));
+  async #those(ids: readonly string[]): Promise<(readonly [string, Found])[]> {
+    const found = await within(this.#server, Promise.all(ids.map(async (id) => [id, await this.#find(id)] as const)));
+    return found.filter((one): one is readonly [string, Found] => one[1] !== undefined);
   }
 
-  async #evalNow(script: string, id: string, ...values: (string | number)[]): Promise<unknown> {
-    return await this.#client.eval(script, { keys: [PREFIX + id], arguments: values.map(String) });
+  /** The ids of all sessions, some at a time; one may come twice. */
+  async *#ids(): AsyncGenerator<string[]> {
+    const masters = await within(this.#server, this.#connection.once((client) => this.#connection.masters(client)));
+    for (const master of masters) {
+      let cursor = "0";
+      do {
+        const step = master.sendCommand(["SCAN", cursor, "MATCH", this.#key("*"), "COUNT", "1000"]);
+        const [next, keys] = await within(this.#server, step) as [string, string[]];
+        cursor = next;
+        // Other keys of ours, and those of another application whose prefix begins with this one, are no sessions.
+        yield keys.map((key) => key.slice(this.#prefix.length)).filter(isId);
+      } while (cursor !== "0");
+    }
+  }
+
+  /** Makes a session, if there is room for it. */
+  async #counted(create: () => Promise<void>): Promise<void> {
+    if (this.#max !== Infinity && !await this.#hasRoom()) {
+      throw new StoreFullError(`Cannot create a session: ${this.#server} may hold ${this.#max} live sessions`);
+    }
+    this.#underway++;
+    this.#total++;
+    try {
+      await create();
+    } catch (error) {
+      this.#total--;
+      throw error;
+    } finally {
+      this.#underway--;
+    }
+  }
+
+  /** Others may have keys here, too, so that only when there are many the own sessions are counted. */
+  async #hasRoom(): Promise<boolean> {
+    const sizes = await this.#connection.once(async (client) => {
+      const masters = await this.#connection.masters(client);
+      return await Promise.all(masters.map((master) => master.sendCommand(["DBSIZE"])));
+    }) as number[];
+    const keys = sizes.reduce((sum, size) => sum + size, 0);
+    if (keys + this.#underway < this.#max) return true;
+    if (performance.now() >= this.#countedUntil) {
+      await (this.#counting ??= this.#count().finally(() => this.#counting = undefined));
+    }
+    return this.#total < this.#max;
+  }
+
+  /** Removes sessions from a time that has not come yet; those that are over Redis removes by itself. */
+  async #sweep(): Promise<number> {
+    let swept = 0;
+    for await (const ids of this.#ids()) {
+      for (const [id, { record, text }] of await this.#those(ids)) {
+        if (isLive(record, Date.now())) continue;
+        const values = [crypto.randomUUID(), String(WITNESS_AGE), text];
+        const [outcome] = await within(this.#server, this.#release(id, values));
+        if (outcome === "done") swept++;
+      }
+    }
+    return swept;
+  }
+
+  async #count(): Promise<void> {
+    const start = performance.now();
+    let total = this.#underway;
+    for await (const ids of this.#ids()) total += ids.length;
+    if (total >= this.#max && start - this.#sweptAt > SWEEP_AGE) {
+      this.#sweptAt = start;
+      this.#sweeping = this.#sweep().catch(() => 0);
+      total -= await within(this.#server, this.#sweeping, SWEEP_WAIT).catch(() => 0);
+    }
+    this.#total = total;
+    const end = performance.now();
+    this.#countedUntil = end + COUNT_SHARE * (end - start);
+  }
+
+  #key(name: string): string {
+    return this.#prefix + name;
+  }
+
+  #userKey(user: string): string {
+    return this.#key(`user:${createHash("sha256").update(user).digest("hex")}`);
   }
 }
 
-function makeClient(url: URL, retries: () => boolean): { client: Client; scans: () => Promise<Scan[]> } {
-  const query = url.searchParams;
-  const isTls = url.protocol === "rediss:";
-  const nodes = [url.host, ...query.getAll("node")].map((node) => {
-    const { hostname, port } = new URL(`redis://${node}`);
-    return { host: hostname.replace(/^\[|\]$/g, ""), port: Number(port || (query.has("sentinel") ? 26379 : 6379)) };
-  });
-  const socket = {
-    ...(isTls ? { tls: true as const } : {}),
-    connectTimeout: SILENCE,
-    socketTimeout: SILENCE,
-    reconnectStrategy: (count: number) => retries() && Math.min(50 * 2 ** count, 1000) + Math.random() * 100,
-  };
-  const options = {
-    ...(url.username === "" ? {} : { username: decodeURIComponent(url.username) }),
-    ...(url.password === "" ? {} : { password: decodeURIComponent(url.password) }),
-    socket,
-    pingInterval: SILENCE / 2,
-    // Nothing waits for a connection: while there is none, everything fails at once.
-    disableOfflineQueue: true,
-    maintNotifications: "disabled" as const,
-  };
-  if (query.has("cluster")) {
-    const rootNodes = nodes.map((node) => ({ socket: { ...node, ...(isTls ? { tls: isTls } : {}) } }));
-    const cluster = createCluster({ rootNodes, defaults: options });
-    const scans = async () => {
-      const masters = await Promise.all(cluster.masters.map((node) => cluster.nodeClient(node)));
-      return masters.map((master) => master.scanIterator.bind(master) as Scan);
-    };
-    return { client: cluster as unknown as Client, scans };
-  }
-  const database = Number(url.pathname.slice(1));
-  const name = query.get("sentinel");
-  const client = name === null
-    ? createClient({ ...options, socket: { ...nodes[0], ...socket }, database })
-    : createSentinel({
-      name,
-      sentinelRootNodes: nodes,
-      sentinelClientOptions: { socket, pingInterval: SILENCE / 2 },
-      nodeClientOptions: { ...options, database },
-      scanInterval: SILENCE,
-      passthroughClientErrorEvents: true,
-    });
-  return {
-    client: client as unknown as Client,
-    scans: () => Promise.resolve([client.scanIterator.bind(client) as Scan]),
-  };
+/** What a change makes of a record, and its text. */
+function changed(change: Change, record: SessionRecord): Found {
+  const text = encode(applyChange(change, record));
+  return { text, record: decode(text) as SessionRecord };
 }
 
-/** Opens the store for `SESSION_TYPE=redis`. */
-export const open: OpenSharedStore = async (options) => {
-  const store = new RedisStore(options);
-  await store.connect();
-  return store;
-};
+function userOf(text: string | undefined): string | undefined {
+  const record = text === undefined ? "corrupt" : decode(text);
+  return typeof record === "string" ? undefined : record.user;
+}
+
+/** Milliseconds until a session ends, as Redis takes them. */
+function leftOf(record: SessionRecord): string {
+  return String(Math.max(1, Math.ceil(endOf(record) - Date.now())));
+}

@@ -1,6 +1,19 @@
-/** The Redis store, on the database that TEST_REDIS_URL names, which must be empty. */
-import { testSharedStore } from "./shared.ts";
+/** The Redis store on a real server, which TEST_REDIS_URL names. */
+import { RedisStore } from "../../lib/stores/redis.ts";
+import { testStore } from "../../lib/testing.ts";
 
 const url = Deno.env.get("TEST_REDIS_URL");
-// In a Cluster each master counts for itself.
-testSharedStore("redis", { url, ownClock: true, counts: !url?.includes("cluster") });
+const prefix = `test-${crypto.randomUUID()}:`;
+
+testStore({
+  name: "redis store",
+  open: ({ max }) => new RedisStore({ url, prefix, max }),
+  async clear() {
+    const store = new RedisStore({ url, prefix });
+    for await (const [id] of store.list()) await store.delete(id);
+    await store.close();
+  },
+  ownClock: true,
+  counts: true,
+  ignore: url === undefined,
+});

@@ -1,0 +1,342 @@
+/** RedisConnection: where Redis is, how it is reached and found anew, and what its failures mean. */
+// deno-lint-ignore no-import-prefix -- in deno.json, everybody would have to download it
+import * as redis from "npm:@redis/client@6.3.1";
+import { type Log, silent } from "../log.ts";
+import { checkParameters, DEADLINE, parseAddress, pause, reasonOf } from "./shared.ts";
+
+/** What is used of one server's client. */
+interface NodeClient {
+  sendCommand(args: string[]): Promise<unknown>;
+}
+
+/** What is used of a client of `@redis/client` 5 or later (the package `redis` brings it), single or of a Cluster. */
+export interface RedisClient {
+  /** Whether it was told to connect. */
+  readonly isOpen: boolean;
+  /** Connects it. */
+  connect(): Promise<unknown>;
+  /** The command GET. */
+  get(key: string): Promise<unknown>;
+  /** The command PTTL. */
+  pTTL(key: string): Promise<unknown>;
+  /** The command ZRANGE. */
+  zRange(key: string, start: number, stop: number): Promise<unknown>;
+  /** The command EVAL. */
+  eval(script: string, options: { keys: string[]; arguments: string[] }): Promise<unknown>;
+  /** Listens to events. */
+  on(event: "error", listener: (error: unknown) => void): unknown;
+  /** Stops listening. */
+  off(event: "error", listener: (error: unknown) => void): unknown;
+}
+
+type OwnClient = RedisClient & { destroy(): unknown; close(): Promise<unknown> };
+type ClusterClient = RedisClient & {
+  readonly masters: readonly unknown[];
+  nodeClient(node: unknown): Promise<unknown> | unknown;
+};
+
+/** Where a connection leads. */
+export interface RedisConnectionOptions {
+  /** The address. */
+  readonly url?: string | undefined;
+  /** A client that the program has already. */
+  readonly client?: RedisClient | undefined;
+  /** Told of lost connections. */
+  readonly log?: Log | undefined;
+}
+
+/** How long no answer may come before the connection counts as lost, in milliseconds; a ping comes twice in that time. */
+const SILENCE = 2000;
+
+/**
+ * Answers that mean: not here, or not now. A server of this name may have become a replica, be starting, or have other
+ * users now; in a script's error the word comes after a dash. Nothing was done.
+ */
+const BAD_CONNECTION = /(^|-)(READONLY|LOADING|MASTERDOWN|NOAUTH|WRONGPASS|UNBLOCKED|NOREPLICAS)\b/;
+
+/** Thrown when there is no connection: nothing was sent. */
+class NotConnectedError extends Error {
+  override name = "NotConnectedError";
+}
+
+/**
+ * A connection that is made when it is first used, and made anew, with its name looked up again, when it broke or leads
+ * to a server that is no good any more.
+ */
+export class RedisConnection {
+  /** What to call the server in messages. */
+  readonly server: string;
+  /** Whether keys lie on several servers, so that one step can use keys of one slot only. */
+  readonly isCluster: boolean;
+  #given: RedisClient | undefined;
+  #make: () => Promise<OwnClient>;
+  #client: Promise<RedisClient> | undefined;
+  #current: RedisClient | undefined;
+  #isClosed = false;
+  #log: Log;
+
+  /**
+   * Checks the address; connects nowhere yet.
+   *
+   * @throws {TypeError} if the address cannot be used, or there is neither address nor client.
+   */
+  constructor(options: RedisConnectionOptions) {
+    this.#log = options.log ?? silent;
+    this.#given = options.client;
+    if (options.client !== undefined) {
+      this.server = "Redis";
+      this.isCluster = "masters" in options.client;
+      this.#make = () => Promise.reject(new TypeError("there is no address"));
+      return;
+    }
+    const target = parse(options.url ?? "");
+    this.server = `Redis at ${target.name}`;
+    this.isCluster = target.kind === "cluster";
+    this.#make = () => makeClient(target);
+  }
+
+  /**
+   * Asks Redis something. On a connection that is no good, nothing was done, and a new one is tried once.
+   *
+   * @param work Sends the commands.
+   */
+  async once<T>(work: (client: RedisClient) => Promise<T>): Promise<T> {
+    return await this.#ask(work, false);
+  }
+
+  /**
+   * The same for what may be done more than once. When the answer is lost, it is asked again until the deadline is near.
+   *
+   * @param work Sends the commands.
+   */
+  async untilAnswered<T>(work: (client: RedisClient) => Promise<T>): Promise<T> {
+    return await this.#ask(work, true);
+  }
+
+  /** Every server that holds keys of its own. */
+  async masters(client: RedisClient): Promise<NodeClient[]> {
+    if (!this.isCluster) return [client as unknown as NodeClient];
+    const cluster = client as ClusterClient;
+    return await Promise.all(cluster.masters.map((node) => cluster.nodeClient(node) as Promise<NodeClient>));
+  }
+
+  /** Lets go of the connection; a client that was given stays as it is. */
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    const client = await this.#client?.catch(() => undefined);
+    this.#client = undefined;
+    client?.off("error", this.#onError);
+    if (client !== undefined && client !== this.#given) destroy(client as OwnClient);
+  }
+
+  async #ask<T>(work: (client: RedisClient) => Promise<T>, mayRepeat: boolean): Promise<T> {
+    const start = performance.now();
+    let isLost = false;
+    for (let tries = 1;; tries++) {
+      let client: RedisClient | undefined;
+      try {
+        client = await this.#connect();
+        return await work(client);
+      } catch (error) {
+        const isRefused = isReply(error);
+        const isBad = isRefused && BAD_CONNECTION.test(reasonOf(error));
+        if (isRefused && !isBad) throw error;
+        if (client !== undefined && isBad) this.#drop(client, leave);
+        else if (client !== undefined && !this.isCluster) this.#drop(client);
+        const wasSent = !isBad && !wasNeverSent(error);
+        isLost ||= wasSent;
+        // When nothing is known to be under way, one more try is enough: Redis is away, and whoever waits is told so.
+        const mayTry = isLost ? mayRepeat : tries === 1 && client !== undefined;
+        if (!mayTry || performance.now() - start > DEADLINE - 500) throw error;
+        if (tries > 1) await pause(50);
+      }
+    }
+  }
+
+  #connect(): Promise<RedisClient> {
+    if (this.#isClosed) return Promise.reject(new NotConnectedError("the store was closed"));
+    if (this.#client !== undefined) return this.#client;
+    const connecting = this.#given !== undefined ? this.#connectGiven(this.#given) : this.#connectOwn();
+    return this.#client = connecting.then((client) => this.#current = client, (error) => {
+      this.#client = undefined;
+      throw new NotConnectedError(reasonOf(error));
+    });
+  }
+
+  async #connectGiven(client: RedisClient): Promise<RedisClient> {
+    client.on("error", this.#onError);
+    if (!client.isOpen) await client.connect();
+    return client;
+  }
+
+  async #connectOwn(): Promise<RedisClient> {
+    const client = await this.#make();
+    let isConnected = false;
+    client.on("error", (error) => {
+      if (!isConnected) return;
+      this.#onError(error);
+      // A Cluster's client tends its many connections itself.
+      if (!this.isCluster) this.#drop(client);
+    });
+    try {
+      await client.connect();
+    } catch (error) {
+      destroy(client);
+      throw error;
+    }
+    isConnected = true;
+    return client;
+  }
+
+  #onError = (error: unknown): void => {
+    if (!this.#isClosed) this.#log("error", "The connection to the session store failed", reasonOf(error));
+  };
+
+  /** Lets go of a connection, so that the next use makes one. */
+  #drop(client: RedisClient, close: (client: OwnClient) => void = destroy): void {
+    if (client === this.#given || client !== this.#current) return;
+    this.#client = this.#current = undefined;
+    close(client as OwnClient);
+  }
+}
+
+/** Closed when what is under way on it has its answers. */
+function leave(client: OwnClient): void {
+  client.close().catch(() => {});
+}
+
+/** Closed at once; one that never opened has nothing to close. */
+function destroy(client: OwnClient): void {
+  try {
+    client.destroy();
+  } catch {
+    // It is closed.
+  }
+}
+
+/** Whether an error is Redis's answer. A client that was given may come from another copy of the package. */
+function isReply(error: unknown): boolean {
+  return error instanceof redis.ErrorReply || /^(ErrorReply|SimpleError|BlobError)$/.test(nameOf(error));
+}
+
+function wasNeverSent(error: unknown): boolean {
+  return [NotConnectedError, redis.ClientClosedError, redis.ClientOfflineError].some((type) => error instanceof type) ||
+    /^Client(Closed|Offline)Error$/.test(nameOf(error));
+}
+
+function nameOf(error: unknown): string {
+  return error instanceof Error ? error.constructor.name : "";
+}
+
+/** What an address says. */
+interface Target {
+  readonly kind: "single" | "sentinel" | "cluster";
+  readonly name: string;
+  readonly nodes: readonly ({ readonly host: string; readonly port: number } | { readonly path: string })[];
+  readonly master: string;
+  readonly isTls: boolean;
+  readonly database: number;
+  readonly credentials: { readonly username?: string; readonly password?: string };
+}
+
+function parse(address: string): Target {
+  const example = "redis://user:password@host:6379/0";
+  const url = parseAddress(address, example, ["rediss:", "valkey:", "valkeys:", "redis+unix:"]);
+  checkParameters(url, ["db", "sentinel", "cluster"], ["node"]);
+  const query = url.searchParams;
+  const isSocket = url.protocol === "redis+unix:";
+  const master = query.get("sentinel");
+  if (master === "") throw new TypeError('the address must name the master, as in "?sentinel=mymaster"');
+  const cluster = query.get("cluster");
+  if (!["", "true", "false", null].includes(cluster)) {
+    throw new TypeError(`"cluster" in the address must be true or false: received "${cluster}"`);
+  }
+  const isCluster = cluster === "" || cluster === "true";
+  if (isCluster && master !== null) throw new TypeError('the address cannot have both "sentinel" and "cluster"');
+  const kind = isCluster ? "cluster" : master !== null ? "sentinel" : "single";
+  if (kind === "single" ? query.has("node") : isSocket) {
+    throw new TypeError(`the address can have more nodes, and no socket, only with "sentinel" or "cluster"`);
+  }
+  const credentials = {
+    ...(url.username === "" ? {} : { username: decodeURIComponent(url.username) }),
+    ...(url.password === "" ? {} : { password: decodeURIComponent(url.password) }),
+  };
+  if (isSocket) {
+    const path = decodeURIComponent(url.pathname);
+    const isLocal = ["", "localhost"].includes(url.host) && path.length > 1;
+    if (!isLocal) throw new TypeError("the address of a socket must be like redis+unix:///path/to/redis.sock?db=0");
+    const database = databaseOf(query.get("db") ?? "0");
+    return { kind, name: path, nodes: [{ path }], master: "", isTls: false, database, credentials };
+  }
+  if (url.hostname === "") throw new TypeError(`the address must name a host, as in ${example}`);
+  const path = url.pathname.slice(1);
+  if (path !== "" && query.has("db")) throw new TypeError('the address names the database twice: by its path and "db"');
+  const database = databaseOf(query.get("db") ?? (path || "0"));
+  if (isCluster && database !== 0) throw new TypeError("a Redis Cluster has the database 0 only: use a prefix instead");
+  const nodes = [url.host, ...query.getAll("node")].map((node) => nodeOf(node, kind === "sentinel" ? 26379 : 6379));
+  const isTls = url.protocol === "rediss:" || url.protocol === "valkeys:";
+  return { kind, name: url.host, nodes, master: master ?? "", isTls, database, credentials };
+}
+
+function databaseOf(text: string): number {
+  if (/^\d{1,5}$/.test(text)) return Number(text);
+  throw new TypeError("the database in the address must be a number, as in redis://host:6379/3");
+}
+
+function nodeOf(text: string, port: number): { host: string; port: number } {
+  const url = URL.canParse(`redis://${text}`) ? new URL(`redis://${text}`) : undefined;
+  if (url === undefined || url.host === "" || url.href.replace(/\/$/, "") !== `redis://${url.host}`) {
+    throw new TypeError('"node" in the address must be a host and a port, as in "&node=host:6379"');
+  }
+  return { host: url.hostname.replace(/^\[|\]$/g, ""), port: Number(url.port || port) };
+}
+
+async function makeClient(target: Target): Promise<OwnClient> {
+  const { kind, isTls, credentials, database, nodes } = target;
+  const tls = isTls ? { tls: true as const } : {};
+  const timeouts = { connectTimeout: SILENCE, socketTimeout: SILENCE };
+  const options = {
+    ...credentials,
+    pingInterval: SILENCE / 2,
+    // Nothing waits for a connection: while there is none, everything fails at once.
+    disableOfflineQueue: true,
+    maintNotifications: "disabled" as const,
+  };
+  if (kind === "cluster") {
+    const reconnectStrategy = (count: number) => Math.min(50 * 2 ** count, 1000) + Math.random() * 100;
+    const rootNodes = nodes.map((node) => ({ socket: { ...node, ...tls } as { host: string; port: number } }));
+    const defaults = { ...options, socket: { ...tls, ...timeouts, reconnectStrategy } };
+    return redis.createCluster({ rootNodes, defaults }) as unknown as OwnClient;
+  }
+  // A broken connection is not mended but made anew, so that its name is looked up again.
+  const socket = { ...tls, ...timeouts, reconnectStrategy: false as const };
+  const node = kind === "sentinel" ? await askSentinels(target, socket) : nodes[0]!;
+  return redis.createClient({
+    ...options,
+    database,
+    socket: { ...socket, ...node } as typeof socket,
+  }) as unknown as OwnClient;
+}
+
+/** Asks one Sentinel after the other where the master is. */
+async function askSentinels(target: Target, socket: object): Promise<{ host: string; port: number }> {
+  let failure: unknown;
+  for (const node of target.nodes) {
+    // Whoever waits has a deadline that all of them share.
+    const client = redis.createClient({
+      socket: { ...socket, ...node, connectTimeout: SILENCE / target.nodes.length },
+    });
+    client.on("error", () => {});
+    try {
+      await client.connect();
+      const found = await client.sendCommand(["SENTINEL", "GET-MASTER-ADDR-BY-NAME", target.master]);
+      if (Array.isArray(found)) return { host: String(found[0]), port: Number(found[1]) };
+      failure = new Error(`the Sentinel knows no master named "${target.master}"`);
+    } catch (error) {
+      failure = error;
+    } finally {
+      destroy(client as unknown as OwnClient);
+    }
+  }
+  throw failure;
+}

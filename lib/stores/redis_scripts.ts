@@ -1,0 +1,50 @@
+/** The scripts of RedisStore. Each runs as one step, and uses keys of one slot, as a Cluster needs it. */
+
+// A session is a text with its end as the key's time to live, by the clock of Redis: using it is one PEXPIRE, and Redis
+// removes it by itself. While the deadline cuts the idle limit short, the text says the idle limit, too.
+
+/** Done twice, it is done once: an answer that was lost can be asked for. */
+export const CREATE = `
+  local found = redis.call("GET", KEYS[1])
+  if found then return found == ARGV[1] and 1 or 0 end
+  redis.call("SET", KEYS[1], ARGV[1], "PX", ARGV[2])
+  return 1`;
+export const REPLACE = `
+  if redis.call("GET", KEYS[1]) ~= ARGV[1] then return 0 end
+  redis.call("SET", KEYS[1], ARGV[2], "PX", ARGV[3])
+  return 1`;
+export const TOUCH = `
+  local head = redis.call("GETRANGE", KEYS[1], 0, 199)
+  local deadline = tonumber(string.match(head, '"deadline":(%d+)'))
+  if not deadline then return 0 end
+  local expires = tonumber(ARGV[1])
+  local left = math.min(expires, deadline) - ARGV[2]
+  if left <= 0 then return 0 end
+  if expires < deadline then return redis.call("PEXPIRE", KEYS[1], string.format("%d", left)) end
+  local text = string.gsub(redis.call("GET", KEYS[1]), '"expires":[%d.]+', '"expires":' .. ARGV[1], 1)
+  redis.call("SET", KEYS[1], text, "PX", string.format("%d", left))
+  return 1`;
+/**
+ * Ends a session, if it is as expected where that matters, and leaves a witness that tells who did it, for as long as
+ * somebody may ask again. What needs space comes after DEL, because a full Redis refuses only what comes first. A new
+ * session takes its place in the same step where one step can use both keys.
+ */
+export const RELEASE = `
+  local text = redis.call("GET", KEYS[1])
+  if not text then return {redis.call("GET", KEYS[2]) == ARGV[1] and "done" or "gone"} end
+  if ARGV[3] and text ~= ARGV[3] then return {"changed"} end
+  redis.call("DEL", KEYS[1])
+  redis.pcall("SET", KEYS[2], ARGV[1], "PX", ARGV[2])
+  if KEYS[3] then redis.call("SET", KEYS[3], ARGV[4], "PX", ARGV[5]) end
+  return {"done", text}`;
+/** Notes an id until its deadline, by the clock of Redis, and drops those whose deadline is over. */
+export const NOTE = `
+  local time = redis.call("TIME")
+  local now = time[1] * 1000 + math.floor(time[2] / 1000)
+  redis.call("ZREMRANGEBYSCORE", KEYS[1], "-inf", string.format("%d", now - ARGV[3]))
+  redis.call("ZADD", KEYS[1], string.format("%d", now + ARGV[2]), ARGV[1])
+  local last = redis.call("ZRANGE", KEYS[1], -1, -1, "WITHSCORES")[2]
+  redis.call("PEXPIRE", KEYS[1], string.format("%d", last - now + ARGV[3]))
+  return 1`;
+export const KEEP = `return redis.call("SET", KEYS[1], ARGV[1], "PX", ARGV[2]) and 1`;
+export const FORGET = `return redis.call("ZREM", KEYS[1], ARGV[1])`;

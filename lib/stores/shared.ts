@@ -12,7 +12,7 @@ export class DeadlineError extends Error {
 }
 
 /** Carries what a `change` threw past the code that makes an engine's failures readable. */
-class ChangeError extends Error {
+export class ChangeError extends Error {
   override name = "ChangeError";
 }
 

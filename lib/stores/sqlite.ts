@@ -1,149 +1,244 @@
-/** SqliteStore: sessions in an SQLite database, for the processes of one machine; the only user of node:sqlite. */
+/**
+ * SqliteStore: sessions in an SQLite database, for the processes of one machine; the only user of `node:sqlite`.
+ *
+ * @module
+ */
+import { createHash } from "node:crypto";
+import { resolve } from "node:path";
 import { DatabaseSync, type SQLInputValue, type StatementSync } from "node:sqlite";
 import { type Log, silent } from "../log.ts";
-import { type Apply, freeze, type SessionRecord, type SessionStore, StoreFullError } from "../store.ts";
-import type { OpenSharedStore } from "../server/open_store.ts";
-import { checkSize, DEADLINE, logCorrupt, pause, Sweeper, toData } from "./shared.ts";
+import { CLOCK_SKEW, decode, encode, freeze, isLive, RecordTooLargeError, type SessionRecord } from "../record.ts";
+import { type Change, type SessionStore, StoreFullError } from "../store.ts";
+import { Pacer, turn } from "./pacer.ts";
+import { applyChange, ChangeError, DEADLINE, logCorrupt, pause, reasonOf } from "./shared.ts";
+import { fileAt, freeReserve, makeFile, makeTable, takeReserve, transact } from "./sqlite_database.ts";
 
-/** What a {@linkcode SqliteStore} is made of. */
+/** What a {@linkcode SqliteStore} is told: where the database is, by one of `url`, `path` and `client`. */
 export interface SqliteStoreOptions {
+  /** `sqlite:` and the database's path, such as `sqlite:session_data/sessions.db`. */
+  readonly url?: string | undefined;
   /** The database's path; file and folder are made when missing, for this user only. */
-  readonly path: string;
+  readonly path?: string | undefined;
+  /**
+   * A database that the program has open already. It stays open when the store is closed, and keeps its settings; no
+   * transaction of the program may be open while a verb runs.
+   */
+  readonly client?: DatabaseSync | undefined;
+  /** The table the sessions are kept in: `sessions` unless given. Others with names that begin with it go with it. */
+  readonly table?: string | undefined;
   /** Live sessions at most: 1,000,000 unless given. */
-  readonly max?: number;
-  /** Told of sweeps and corrupt records; says nothing unless given. */
-  readonly log?: Log;
+  readonly max?: number | undefined;
+  /**
+   * `"normal"`, unless given: changes of the last seconds before a power cut may be lost. `"full"`: a change that was
+   * acknowledged is on the disk.
+   */
+  readonly sync?: "normal" | "full" | undefined;
+  /** Told of sweeps and corrupt records; nobody is, unless given. */
+  readonly log?: Log | undefined;
   /** The clock, in milliseconds since 1970: `Date.now` unless given. */
-  readonly now?: () => number;
+  readonly now?: (() => number) | undefined;
 }
 
 /** How many dead sessions one step of the sweep removes at most: few, since other requests wait meanwhile. */
 const SWEEP_SIZE = 64;
+/** How many entries are looked at for each new session. */
+const LOOKS_PER_CREATE = 8;
 /** How long to wait for another process without giving other requests their turn, in milliseconds. */
 const BUSY_TIMEOUT = 5;
+/** How long a look at the file is believed by those who only read, in milliseconds. */
+const LOOK_AGE = 250;
+/** What SQLite's error codes say in their low byte. */
 const BUSY = 5;
+const FULL = 13;
+/** The code of an id that is there already. */
 const DUPLICATE = 1555;
 
-// The column "expires" holds whichever of the two limits comes first. Triggers keep the count, because counting the
-// rows would take longer the more there are.
-const SCHEMA = `
-  CREATE TABLE IF NOT EXISTS sessions (
-    id TEXT PRIMARY KEY, data TEXT NOT NULL,
-    created INTEGER NOT NULL, ends INTEGER NOT NULL, expires INTEGER NOT NULL
-  ) STRICT;
-  CREATE INDEX IF NOT EXISTS sessions_expires ON sessions (expires);
-  CREATE TABLE IF NOT EXISTS sessions_total (n INTEGER NOT NULL) STRICT;
-  INSERT INTO sessions_total
-    SELECT (SELECT count(*) FROM sessions) WHERE NOT EXISTS (SELECT 1 FROM sessions_total);
-  CREATE TRIGGER IF NOT EXISTS sessions_made AFTER INSERT ON sessions BEGIN UPDATE sessions_total SET n = n + 1; END;
-  CREATE TRIGGER IF NOT EXISTS sessions_gone AFTER DELETE ON sessions BEGIN UPDATE sessions_total SET n = n - 1; END;
-`;
-const COLUMNS = "data, created, ends, expires";
-
 interface Row {
-  data: string;
-  created: number;
-  ends: number;
-  expires: number;
+  readonly id: string;
+  readonly record: string;
+  readonly expires: number;
 }
 
 /**
  * Sessions in an SQLite database on a local disk. Any number of processes on one machine may share it.
  *
- * It survives the death of any process at any moment. Like the file store it does not wait for the disk: what was
- * stored in the last seconds before a power cut may be gone; the database itself stays whole.
+ * It survives the death of any process at any moment. Unless `sync` is `"full"` it does not wait for the disk: what was
+ * stored in the last seconds before a power cut may be gone; the database itself stays whole. A database file that is
+ * removed or replaced while it is in use is noticed within a second; from then on every verb rejects.
+ *
+ * It needs leave to read and write the folder the database is in: SQLite puts two files beside it, and this store one
+ * of half a megabyte, whose space a log-out takes when the disk is full.
+ *
+ * @example
+ * ```ts
+ * import { SessionManager } from "session-server";
+ * import { SqliteStore } from "session-server/sqlite";
+ * import { assert } from "@std/assert";
+ *
+ * const path = `${Deno.makeTempDirSync()}/sessions.db`;
+ * const sessions = new SessionManager({
+ *   store: new SqliteStore({ path }),
+ *   keys: ["a secret key of at least 32 bytes"],
+ * });
+ * const session = await sessions.open(new Request("http://localhost/"));
+ * session.set("theme", "dark");
+ * const response = await sessions.commit(session, new Response("Hello"));
+ * assert(response.headers.has("set-cookie"));
+ * await sessions.close();
+ * ```
  */
 export class SqliteStore implements SessionStore {
-  #database: DatabaseSync;
+  #given: DatabaseSync | undefined;
+  #database: DatabaseSync | undefined;
   #statements = new Map<string, StatementSync>();
   #path: string;
+  #table: string;
   #max: number;
+  #sync: "normal" | "full" | undefined;
   #log: Log;
   #now: () => number;
-  #sweeper: Sweeper;
+  #pacer: Pacer;
+  #isReady = false;
+  #isClosed = false;
+  #file: string | undefined;
+  #lookedAt = -Infinity;
 
   /**
-   * Opens the database, and makes it if it is missing.
+   * Makes a store; opens the database when it is used.
    *
-   * @param options The path, and what differs from the defaults.
-   * @throws {Error} if it cannot be opened or written.
+   * @param options Where the database is, and what differs from the defaults.
+   * @throws {TypeError} if not exactly one of `url`, `path` and `client` is given, or one of the options is of no use.
+   * @throws {RangeError} if `max` is no whole number.
    */
   constructor(options: SqliteStoreOptions) {
-    this.#path = options.path;
+    this.#given = options.client;
+    this.#path = pathOf(options);
+    this.#table = options.table ?? "sessions";
+    if (!/^(?!sqlite_)[a-z_]\w{0,47}$/i.test(this.#table)) {
+      const received = JSON.stringify(this.#table);
+      throw new TypeError(
+        `"table" must be 1 to 48 letters, digits and "_", and begin with no digit: received ${received}`,
+      );
+    }
     this.#max = options.max ?? 1_000_000;
+    if (!Number.isInteger(this.#max) || this.#max < 0) {
+      throw new RangeError(`"max" must be a whole number of sessions: received ${options.max}`);
+    }
+    this.#sync = options.sync ?? (this.#given ? undefined : "normal");
+    if (![undefined, "normal", "full"].includes(this.#sync)) {
+      throw new TypeError(`"sync" must be "normal" or "full": received ${JSON.stringify(options.sync)}`);
+    }
     this.#log = options.log ?? silent;
     this.#now = options.now ?? Date.now;
-    this.#sweeper = new Sweeper(() => this.#sweep(), SWEEP_SIZE, this.#log);
-    const folder = /^(.*)\/[^/]*$/.exec(this.#path)?.[1];
-    try {
-      if (folder) Deno.mkdirSync(folder, { recursive: true, mode: 0o700 });
-      // Made here for its mode, which the files that SQLite puts beside it take over.
-      Deno.openSync(this.#path, { create: true, append: true, mode: 0o600 }).close();
-      this.#database = new DatabaseSync(this.#path, { timeout: DEADLINE });
-      this.#database.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;");
-      this.#database.exec(`BEGIN IMMEDIATE; ${SCHEMA} COMMIT; PRAGMA busy_timeout = ${BUSY_TIMEOUT};`);
-    } catch (error) {
-      throw this.#failure(error);
-    }
+    const step = () => {
+      if (this.#given === undefined) takeReserve(this.#path);
+      return this.#sweep();
+    };
+    this.#pacer = new Pacer({ step, size: SWEEP_SIZE, perCreate: LOOKS_PER_CREATE, log: this.#log });
   }
 
-  async create(id: string, record: SessionRecord, replaces = false): Promise<void> {
-    const { created, ends, expires } = record;
-    const max = replaces ? Number.MAX_SAFE_INTEGER : this.#max;
-    const data = JSON.stringify(record.data);
-    checkSize(data);
-    const sql = `INSERT INTO sessions (id, ${COLUMNS})
-      SELECT ?, ?, ?, ?, ? WHERE (SELECT n FROM sessions_total) < ?`;
-    const insert = () => this.#run(sql, id, data, created, ends, Math.min(expires, ends), max);
+  async create(id: string, record: SessionRecord): Promise<void> {
+    const insert = () => this.#write(() => this.#insert(id, record));
     // Some of those it holds may be over.
-    const isKept = await this.#try(insert) > 0 || (await this.#sweep() > 0 && await this.#try(insert) > 0);
-    if (!isKept) throw new StoreFullError(`"${this.#path}" may hold ${this.#max} sessions`);
-    this.#sweeper.paid();
+    const isKept = await insert() || (await this.#sweep() > 0 && await insert());
+    if (!isKept) throw new StoreFullError(`SQLite "${this.#path}" may hold ${this.#max} live sessions`);
+    this.#pacer.created();
   }
 
   async read(id: string): Promise<SessionRecord | undefined> {
-    return await this.#try(() => this.#read(id));
+    return await this.#try(() => this.#read(id), { age: LOOK_AGE });
   }
 
-  async update(id: string, apply: Apply, expires: number): Promise<SessionRecord | undefined> {
-    return await this.#try(() => {
-      this.#run("BEGIN IMMEDIATE");
-      try {
-        const updated = this.#update(id, apply, expires);
-        this.#run("COMMIT");
-        return updated;
-      } catch (error) {
-        this.#run("ROLLBACK");
-        throw error;
-      }
-    });
+  async update(id: string, change: Change): Promise<SessionRecord | undefined> {
+    return await this.#write(() => this.#replace(id, id, change));
   }
 
   async touch(id: string, expires: number): Promise<boolean> {
-    const sql = "UPDATE sessions SET expires = min(?, ends) WHERE id = ? AND expires > ?";
-    return await this.#try(() => this.#run(sql, expires, id, this.#now())) > 0;
+    return await this.#write(() => {
+      if (this.#read(id) === undefined) return false;
+      this.#run(`UPDATE "${this.#table}" SET expires = ? WHERE id = ?`, expires, id);
+      return true;
+    });
   }
 
-  async delete(id: string): Promise<SessionRecord | undefined> {
-    const row = await this.#try(() => this.#get(`DELETE FROM sessions WHERE id = ? RETURNING ${COLUMNS}`, id));
-    return row !== undefined && row.expires > this.#now() ? this.#record(row) : undefined;
+  async delete(id: string): Promise<boolean> {
+    return await this.#end(() => {
+      const row = this.#row(id);
+      if (row === undefined) return false;
+      this.#run(`DELETE FROM "${this.#table}" WHERE id = ?`, id);
+      const record = decode(row.record, row.expires);
+      // A later version's record has ended just the same; whether it was live is not for this one to say.
+      return record === "newer" || (record !== "corrupt" && isLive(record, this.#now()));
+    });
+  }
+
+  async move(from: string, to: string, change: Change): Promise<SessionRecord | undefined> {
+    return await this.#end(() => this.#replace(from, to, change));
+  }
+
+  async *sessionsOf(user: string): AsyncGenerator<readonly [string, SessionRecord]> {
+    // Two names may have one hash only where text cannot tell them apart, so the record decides.
+    for await (const entry of this.#list("AND user_hash = ?", hashOf(user)!)) if (entry[1].user === user) yield entry;
+  }
+
+  list(): AsyncGenerator<readonly [string, SessionRecord]> {
+    return this.#list("");
   }
 
   sweep(): void {
-    this.#sweeper.run();
+    this.#pacer.run();
   }
 
-  sweepAll(): Promise<number> {
-    return this.#sweeper.all();
+  async sweepAll(): Promise<number> {
+    let removed = 0;
+    while (true) {
+      const some = await this.#sweep();
+      if (some === 0) return removed;
+      removed += some;
+      await turn();
+    }
   }
 
-  async *list(): AsyncGenerator<readonly [string, SessionRecord]> {
+  async ready(): Promise<void> {
+    await this.#try(() => this.#row(""), {});
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    await this.#pacer.close();
+    this.#letGo();
+  }
+
+  #insert(id: string, record: SessionRecord): boolean {
+    const { created, idle, expires, deadline, user } = record;
+    const sql = `INSERT INTO "${this.#table}" (id, record, user_hash, created, idle, expires, deadline)
+      SELECT ?, ?, ?, ?, ?, ?, ? WHERE (SELECT n FROM "${this.#table}_total") < ?`;
+    return this.#run(sql, id, encode(record), hashOf(user), created, idle, expires, deadline, this.#max) > 0;
+  }
+
+  #read(id: string): SessionRecord | undefined {
+    const row = this.#row(id);
+    return row && this.#record(row);
+  }
+
+  #replace(from: string, to: string, change: Change): SessionRecord | undefined {
+    const record = this.#read(from);
+    if (record === undefined) return undefined;
+    const changed = freeze(applyChange(change, record));
+    const { created, idle, expires, deadline, user } = changed;
+    const sql = `UPDATE "${this.#table}" SET id = ?, record = ?, user_hash = ?,
+      created = ?, idle = ?, expires = ?, deadline = ? WHERE id = ?`;
+    this.#run(sql, to, encode(changed), hashOf(user), created, idle, expires, deadline, from);
+    return changed;
+  }
+
+  async *#list(where: string, ...values: SQLInputValue[]): AsyncGenerator<readonly [string, SessionRecord]> {
+    const sql = `SELECT id, record, expires FROM "${this.#table}" WHERE id > ? ${where} ORDER BY id LIMIT 100`;
     let last = "";
     while (true) {
-      const sql = `SELECT id, ${COLUMNS} FROM sessions WHERE id > ? AND expires > ? ORDER BY id LIMIT 100`;
-      const rows = await this.#try(() =>
-        this.#prepare(sql).all(last, this.#now())
-      ) as unknown as (Row & { id: string })[];
+      const rows = await this.#try(() => this.#prepare(sql).all(last, ...values) as unknown as Row[], {
+        age: LOOK_AGE,
+      });
       for (const row of rows) {
         const record = this.#record(row);
         if (record !== undefined) yield [row.id, record];
@@ -153,41 +248,22 @@ export class SqliteStore implements SessionStore {
     }
   }
 
-  async close(): Promise<void> {
-    await this.#sweeper.close();
-    this.#statements.clear();
-    if (this.#database.isOpen) this.#database.close();
-  }
-
-  #read(id: string): SessionRecord | undefined {
-    const row = this.#get(`SELECT ${COLUMNS} FROM sessions WHERE id = ? AND expires > ?`, id, this.#now());
-    return row && this.#record(row);
-  }
-
-  #update(id: string, apply: Apply, expires: number): SessionRecord | undefined {
-    const record = this.#read(id);
-    if (record === undefined) return undefined;
-    const updated = freeze({ ...record, data: apply(record.data), expires: Math.min(expires, record.ends) });
-    const data = JSON.stringify(updated.data);
-    checkSize(data);
-    this.#run("UPDATE sessions SET data = ?, expires = ? WHERE id = ?", data, updated.expires, id);
-    return updated;
-  }
-
   #sweep(): Promise<number> {
-    const sql = `DELETE FROM sessions WHERE id IN
-      (SELECT id FROM sessions WHERE expires <= ? ORDER BY expires LIMIT ${SWEEP_SIZE})`;
-    return this.#try(() => this.#run(sql, this.#now()));
+    // What isLive refuses: over, or from a time that has not come yet.
+    const sql = `DELETE FROM "${this.#table}" WHERE rowid IN (SELECT rowid FROM "${this.#table}" WHERE ends <= ?
+      UNION ALL SELECT rowid FROM "${this.#table}" WHERE used > ? LIMIT ${SWEEP_SIZE})`;
+    return this.#write(() => this.#run(sql, this.#now(), this.#now() + CLOCK_SKEW));
   }
 
-  #record({ data, created, ends, expires }: Row): SessionRecord | undefined {
-    const parsed = toData(data);
-    if (parsed === undefined) logCorrupt(this.#log, this.#path);
-    return parsed && Object.freeze({ data: parsed, created, ends, expires });
+  #row(id: string): Row | undefined {
+    return this.#prepare(`SELECT id, record, expires FROM "${this.#table}" WHERE id = ?`).get(id) as Row | undefined;
   }
 
-  #get(sql: string, ...values: SQLInputValue[]): Row | undefined {
-    return this.#prepare(sql).get(...values) as Row | undefined;
+  /** The session of a row, if it is one and is live. */
+  #record(row: Row): SessionRecord | undefined {
+    const record = decode(row.record, row.expires);
+    if (record === "corrupt") logCorrupt(this.#log, `SQLite "${this.#path}"`);
+    return typeof record === "object" && isLive(record, this.#now()) ? record : undefined;
   }
 
   #run(sql: string, ...values: SQLInputValue[]): number {
@@ -196,39 +272,120 @@ export class SqliteStore implements SessionStore {
 
   #prepare(sql: string): StatementSync {
     let statement = this.#statements.get(sql);
-    if (statement === undefined) this.#statements.set(sql, statement = this.#database.prepare(sql));
+    if (statement === undefined) this.#statements.set(sql, statement = this.#database!.prepare(sql));
     return statement;
   }
 
-  /** Does some work in one go; again, while another process is writing. */
-  async #try<T>(work: () => T): Promise<T> {
+  /** Makes a change in a transaction of its own, so that a commit that fails is a failure. */
+  #write<T>(work: () => T): Promise<T> {
+    return this.#try(() => transact(this.#database!, work), {});
+  }
+
+  /** The same for what ends a session: it may take what space there is left. */
+  #end<T>(work: () => T): Promise<T> {
+    return this.#try(() => transact(this.#database!, work), { reserve: this.#given ? "none" : "use" });
+  }
+
+  /**
+   * Does some work in one go; again, while another process is writing.
+   *
+   * @param options How old the last look at the database's file may be, in milliseconds, and whether the reserve may be
+   * used when the disk is full.
+   */
+  async #try<T>(work: () => T, { age = 0, reserve = "none" }: { age?: number; reserve?: "none" | "use" }): Promise<T> {
     const start = performance.now();
+    let isRoomMade = false;
     while (true) {
       try {
+        this.#open();
+        this.#look(age);
         return work();
       } catch (error) {
-        const { errcode = 0 } = error as { errcode?: number };
         // The low byte is the kind of the failure; the others say more of it.
-        if ((errcode & 0xff) !== BUSY || performance.now() - start > DEADLINE) throw this.#failure(error);
-        await pause(1 + Math.random() * 4);
+        const kind = error instanceof ChangeError ? 0 : (error as { errcode?: number }).errcode! & 0xff;
+        if (kind === FULL && !isRoomMade) {
+          isRoomMade = true;
+          if (reserve === "use") freeReserve(this.#path);
+          this.#startJournal();
+        } else if (kind !== BUSY || performance.now() - start > DEADLINE) throw this.#failure(error);
+        else await pause(1 + Math.random() * 4);
       }
     }
   }
 
-  #failure(error: unknown): Error {
+  #open(): void {
+    if (this.#isClosed) throw new Error("the store is closed");
+    if (this.#isReady) return;
+    try {
+      if (this.#given === undefined) makeFile(this.#path);
+      this.#database = this.#given ?? new DatabaseSync(this.#path, { timeout: DEADLINE });
+      if (this.#given === undefined) this.#database.prepare("PRAGMA journal_mode = WAL").get();
+      if (this.#sync !== undefined) this.#database.exec(`PRAGMA synchronous = ${this.#sync}`);
+      transact(this.#database, () => makeTable(this.#database!, this.#table));
+      if (this.#given === undefined) this.#database.exec(`PRAGMA busy_timeout = ${BUSY_TIMEOUT}`);
+      if (this.#path !== ":memory:") this.#file = fileAt(this.#path);
+      if (this.#given === undefined) takeReserve(this.#path);
+      this.#isReady = true;
+    } catch (error) {
+      this.#letGo();
+      throw error;
+    }
+  }
+
+  /** Looks whether the path still names the file that is open: others would use another one. */
+  #look(age: number): void {
+    if (this.#file === undefined || performance.now() - this.#lookedAt < age) return;
+    const file = fileAt(this.#path);
+    if (file !== this.#file) {
+      const what = file === "" ? "removed" : "replaced";
+      throw new Error(`its file was ${what} while it was in use: put it back, or start the program anew`);
+    }
+    this.#lookedAt = performance.now();
+  }
+
+  /** Lets the journal start anew in the space it has. */
+  #startJournal(): void {
+    try {
+      this.#database!.exec("PRAGMA wal_checkpoint(RESTART)");
+    } catch {
+      // The next attempt says so.
+    }
+  }
+
+  #letGo(): void {
+    this.#statements.clear();
+    this.#isReady = false;
+    if (this.#given === undefined && this.#database?.isOpen) this.#database.close();
+    this.#database = undefined;
+  }
+
+  #failure(error: unknown): unknown {
+    if (error instanceof ChangeError) return error.cause;
+    if (error instanceof RecordTooLargeError) return error;
     const { errcode } = error as { errcode?: number };
     if (errcode === DUPLICATE) return new Error("Cannot create a session: its id is already there");
-    return new Error(`SQLite "${this.#path}": ${error instanceof Error ? error.message : error}`);
+    return new Error(`SQLite "${this.#path}": ${reasonOf(error)}`);
   }
 }
 
-/** Opens the store for `SESSION_TYPE=sqlite`. */
-// deno-lint-ignore require-await -- a failure rejects
-export const open: OpenSharedStore = async ({ url, ...options }) => {
-  const path = url.slice("sqlite:".length);
-  // With slashes before it, some programs take a path for a relative one, and others for an absolute one.
-  if (path === "" || path.startsWith("//")) {
-    throw new Error('"SESSION_URL" must be "sqlite:" and a path, such as sqlite:session_data/sessions.db');
+function pathOf({ url, path, client }: SqliteStoreOptions): string {
+  if ([url, path, client].filter((one) => one !== undefined).length !== 1) {
+    throw new TypeError('A store in SQLite needs one of "url", "path" and "client"');
   }
-  return new SqliteStore({ path, ...options });
-};
+  if (client !== undefined) return client.location() ?? ":memory:";
+  if (path !== undefined) {
+    if (path !== "" && !/^(file:|:memory:)/.test(path)) return resolve(path);
+    throw new TypeError(`"path" must be the path of a file: received ${JSON.stringify(path)}`);
+  }
+  // With slashes before it, some programs take a path for a relative one, and others for an absolute one.
+  const [, named] = /^sqlite:(?!\/\/|file:|:memory:)([^?#]+)$/.exec(url!) ?? [];
+  if (named !== undefined) return resolve(named);
+  throw new TypeError(
+    'The address must be "sqlite:" and a path without "?" and "#", such as sqlite:session_data/sessions.db: ' +
+      `received ${JSON.stringify(url)}`,
+  );
+}
+
+function hashOf(user: string | undefined): string | null {
+  return user === undefined ? null : createHash("sha256").update(user).digest("hex");
+}

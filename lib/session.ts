@@ -14,10 +14,11 @@ import { type Draft, draftOf, NO_FLASHES, NOTHING, type SessionState } from "./s
 export type SessionKey<Data> = Extract<keyof Data, string>;
 
 /** A value as it is read from a session: read-only, however deep. Change it with `set` or `update`. */
-export type Stored<T> = T extends object ? { readonly [K in keyof T]: Stored<T[K]> } : T;
+export type Stored<T> = [Json] extends [T] ? T : T extends object ? { readonly [K in keyof T]: Stored<T[K]> } : T;
 
 /** What a value of this type must be to be set: functions, dates, maps, `bigint` and the like are refused. */
-export type Settable<T> = T extends null | undefined | boolean | number | string ? T
+export type Settable<T> = [Json] extends [T] ? T
+  : T extends null | undefined | boolean | number | string ? T
   : T extends (...args: never[]) => unknown ? never
   : T extends object ? { readonly [K in keyof T]: Settable<T[K]> }
   : never;

@@ -95,16 +95,17 @@ export class SessionCookie {
    * @throws {RangeError} if a key is under 32 bytes.
    */
   constructor(options: CookieOptions | undefined, keys: readonly string[]) {
-    const { name, domain, path, httpOnly, secure, sameSite, partitioned } = options ?? {};
-    this.#attributes = {
-      name: name ?? "session",
-      path: path ?? "/",
-      httpOnly: httpOnly ?? true,
-      secure: secure ?? false,
-      sameSite: sameSite ?? "Lax",
-      partitioned: partitioned ?? false,
-      ...(domain !== undefined && { domain }),
-    };
+    const {
+      name = "session",
+      path = "/",
+      httpOnly = true,
+      secure = false,
+      sameSite = "Lax",
+      partitioned = false,
+      domain,
+    } = options ?? {};
+    const attributes = { name, path, httpOnly, secure, sameSite, partitioned };
+    this.#attributes = domain === undefined ? attributes : { ...attributes, domain };
     check(this.#attributes);
     this.name = this.#attributes.name;
     this.#signer = new Signer(keys, `session id\0${this.name}`);

@@ -78,14 +78,15 @@ export class SessionManager<Data extends object = Record<string, Json>> {
    */
   constructor(options: SessionOptions) {
     checkOptions(options);
-    const { store, keys, cookie, idle, absolute, refresh, permanent, log, now } = options;
-    this.#log = log ?? silent;
-    this.#now = now ?? Date.now;
-    this.#store = new GuardedStore(store, this.counters, this.#log);
+    const { store, keys, cookie, idle = 1800, absolute = 43_200, refresh = true, permanent = true } = options;
+    const { log = silent, now = Date.now } = options;
+    this.#log = log;
+    this.#now = now;
+    this.#store = new GuardedStore(store, this.counters, log);
     this.#cookie = new SessionCookie(cookie, keys);
-    this.#lifetimes = new Lifetimes(idle ?? 1800, absolute ?? 43_200, this.#now);
-    this.#refresh = refresh ?? true;
-    this.#permanent = permanent ?? true;
+    this.#lifetimes = new Lifetimes(idle, absolute, now);
+    this.#refresh = refresh;
+    this.#permanent = permanent;
   }
 
   /**

@@ -1,97 +1,217 @@
-/** Session: what a request does to it, and what is replayed on the store. */
-import { assert, assertEquals, assertThrows } from "@std/assert";
-import { Session } from "../../lib/session.ts";
-import type { SessionData } from "../../lib/store.ts";
+/** Session: what a request does to it, and what it refuses. */
+import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import type { SessionManager } from "../../lib/session_manager.ts";
+import { site } from "../support/site.ts";
 
-// deno-lint-ignore no-explicit-any
+// deno-lint-ignore no-explicit-any -- any data at all
 type Anything = Record<string, any>;
 
-function stored(data: SessionData): Session<Anything> {
-  return new Session<Anything>({ data, created: 0, ends: 2, expires: 1 });
+/** An opened session that holds some data already. */
+async function stored(data: Anything = {}) {
+  const one = site();
+  const sessions = one.sessions as unknown as SessionManager<Anything>;
+  const first = await sessions.open(one.request());
+  for (const [key, value] of Object.entries(data)) first.set(key, value);
+  first.clear();
+  for (const [key, value] of Object.entries(data)) first.set(key, value);
+  const [cookie = ""] = await sessions.save(first);
+  one.browser.cookies.set("session", cookie.split(/[=;]/)[1]!);
+  return { ...one, sessions, session: await sessions.open(one.request()) };
 }
 
-Deno.test("session: starts empty and unchanged without a record", () => {
-  const session = new Session<Anything>();
-  assertEquals(session.data, {});
-  assertEquals(session.get("user"), undefined);
-  assertEquals([session.changed, session.renewed, session.ended], [false, false, false]);
+Deno.test("session: it starts empty and unchanged", async () => {
+  const { sessions } = site();
+  const session = await sessions.open(new Request("http://localhost/"));
+  assertEquals([session.data, session.get("name"), session.changed], [{}, undefined, false]);
+  assertEquals([session.user, session.handle], [undefined, undefined]);
 });
 
-Deno.test("session: reading changes nothing", () => {
-  const session = stored({ user: "Ada" });
-  assertEquals(session.get("user"), "Ada");
-  assertEquals([session.has("user"), session.has("other")], [true, false]);
-  assertEquals(session.changed, false);
+Deno.test("session: reading changes nothing", async () => {
+  const { session } = await stored({ name: "Ada" });
+  assertEquals([session.get("name"), session.has("name"), session.has("other")], ["Ada", true, false]);
+  assertEquals([session.take("other"), session.takeFlashes(), session.changed], [undefined, [], false]);
 });
 
-Deno.test("session: a request sees its own changes", () => {
-  const session = stored({ user: "Ada", n: 1 });
-  session.set("user", "Bob");
+Deno.test("session: a request sees its own changes", async () => {
+  const { session } = await stored({ name: "Ada", n: 1 });
+  session.set("name", "Bob");
   session.delete("n");
   session.update("visits", (visits = 0) => visits + 1);
-  assertEquals(session.data, { user: "Bob", visits: 1 });
+  assertEquals(session.data, { name: "Bob", visits: 1 });
+  assertEquals([session.take("visits"), session.get("visits")], [1, undefined]);
+  session.flash("one");
+  session.flash("two", "error");
+  const flashes = [{ category: "message", message: "one" }, { category: "error", message: "two" }];
+  assertEquals([session.takeFlashes(), session.takeFlashes()], [flashes, []]);
   session.clear();
   assertEquals(session.data, {});
 });
 
-Deno.test("session: changes are replayed on what is stored by then", () => {
-  const session = stored({ user: "Ada", visits: 1 });
-  session.update("visits", (visits) => visits + 1);
-  session.delete("user");
-  assertEquals(session.apply({ user: "Ada", visits: 41, cart: [1] }), { visits: 42, cart: [1] });
+Deno.test("session: undefined removes a value, set or returned by an update", async () => {
+  const { session } = await stored({ a: 1, b: 2 });
+  session.set("a", undefined);
+  session.update("b", () => undefined);
+  assertEquals([session.data, session.has("a")], [{}, false]);
 });
 
-Deno.test("session: replaying leaves what it is given as it is", () => {
-  const session = stored({});
-  session.set("n", 2);
-  const now = { n: 1 };
-  session.apply(now);
-  assertEquals(now, { n: 1 });
-});
-
-Deno.test("session: a value set is copied, so changing the original afterwards changes nothing", () => {
-  const session = stored({});
+Deno.test("session: a value set is copied", async () => {
+  const { session } = await stored();
   const cart = ["tea"];
   session.set("cart", cart);
   cart.push("coffee");
   assertEquals(session.get("cart"), ["tea"]);
-  assertEquals(session.apply({}), { cart: ["tea"] });
 });
 
-Deno.test("session: a value read is frozen, so a change in place fails loudly instead of getting lost", () => {
-  const session = stored({});
+Deno.test("session: a value read is frozen, so a change in place fails loudly", async () => {
+  const { session } = await stored({ old: { items: ["tea"] } });
   session.set("cart", { items: ["tea"] });
-  assertThrows(() => session.get("cart").items.push("coffee"), TypeError);
+  for (const key of ["cart", "old"]) assertThrows(() => session.get(key)!.items.push("coffee"), TypeError);
 });
 
-Deno.test("session: what JSON cannot say is refused when it is set, by name", () => {
-  const session = stored({});
+Deno.test("session: what JSON would change is refused when it is set, by name", async () => {
+  const { session } = await stored();
   const cycle: Anything = {};
-  cycle.self = cycle;
-  for (const value of [undefined, () => {}, Symbol("s"), 1n, cycle]) {
-    assertThrows(() => session.set("cart", value), TypeError, 'Cannot store "cart"');
+  cycle["self"] = cycle;
+  const wrong = [
+    ...[() => {}, Symbol("s"), 1n, NaN, Infinity, -Infinity, cycle, new Map(), new Set([1]), new Date(), /x/],
+    ...[new Uint8Array(2), new (class Cart {})(), Object(1), [undefined], [, 1], { a: undefined }, { a: [NaN] }],
+    ...[{ [Symbol("s")]: 1 }, { toJSON: () => 1 }, { deep: { map: new Map([[1, 2]]) } }, nested(10_000)],
+  ];
+  for (const value of wrong) {
+    assertThrows(() => session.set("cart", value), TypeError, 'Cannot set "cart"');
+    assertThrows(() => session.update("cart", () => value), TypeError, 'Cannot update "cart"');
   }
   assertEquals(session.changed, false);
+  const right = [null, true, 0, -1.5, "", "\ud800", [], {}, Object.create(null), [[{ a: [1] }]], nested(100)];
+  for (const value of right) session.set("cart", value);
 });
 
-Deno.test("session: __proto__, constructor and toString are just keys", () => {
-  const session = stored({});
-  for (const key of ["__proto__", "constructor", "toString", "hasOwnProperty"]) {
+function nested(depth: number): unknown {
+  let value: unknown = 1;
+  for (let i = 0; i < depth; i++) value = [value];
+  return value;
+}
+
+Deno.test("session: __proto__, constructor and toString are just keys", async () => {
+  const { session, sessions, request } = await stored();
+  const keys = ["__proto__", "constructor", "toString", "hasOwnProperty"];
+  for (const key of keys) {
     assertEquals([session.get(key), session.has(key)], [undefined, false]);
-    session.set(key, { admin: true });
-    assertEquals(session.get(key), { admin: true });
+    session.set(key, JSON.parse('{"__proto__": {"admin": true}}'));
   }
-  assertEquals(({} as Anything).admin, undefined);
-  assertEquals(
-    JSON.stringify(session.apply(JSON.parse('{"__proto__": 1}'))),
-    '{"__proto__":{"admin":true},"constructor":{"admin":true},"toString":{"admin":true},"hasOwnProperty":{"admin":true}}',
-  );
+  assertEquals(({} as Anything)["admin"], undefined);
+  await sessions.save(session);
+  const again = await sessions.open(request());
+  assertEquals(Object.keys(again.data), keys);
+  for (const key of keys) assertEquals(JSON.stringify(again.get(key)), '{"__proto__":{"admin":true}}');
 });
 
-Deno.test("session: one that was ended is empty and takes no more changes", () => {
-  const session = stored({ user: "Ada" });
+Deno.test("session: one that was ended is empty and takes no more changes", async () => {
+  const { session } = await stored({ name: "Ada" });
   session.end();
-  session.set("user", "Bob");
-  assert(session.ended);
-  assertEquals([session.data, session.changed], [{}, false]);
+  session.set("name", "Bob");
+  session.logOut();
+  assertEquals(session.data, {});
+});
+
+Deno.test("session: a log-in makes it the user's under a new id, and keeps the data", async () => {
+  const { browser, sessions, visit } = site();
+  await visit((session) => session.set("n", 1));
+  const before = browser.cookie;
+  assertEquals(await visit((session) => session.logIn("ada@example.com")), { n: 1 });
+  assert(browser.cookie !== before);
+  const users: unknown[] = [];
+  assertEquals(await visit((session) => users.push(session.user)), { n: 1 });
+  assertEquals([users, sessions.counters.renewed], [["ada@example.com"], 1]);
+});
+
+Deno.test("session: after a log-out only what was kept since is left", async () => {
+  const { browser, memory, visit, newBrowser } = site();
+  await visit((session) => {
+    session.set("n", 1);
+    session.flash("before");
+    session.logIn("ada");
+  });
+  const old = newBrowser();
+  old.cookies.set("session", browser.cookies.get("session")!);
+  await visit((session) => {
+    session.set("other", 1);
+    session.logOut();
+    assertEquals([session.user, session.data, session.takeFlashes()], [undefined, {}, []]);
+    session.set("name", "guest");
+    session.flash("Goodbye");
+  });
+  const seen: unknown[] = [];
+  assertEquals(await visit((session) => seen.push(session.user, session.takeFlashes())), { name: "guest" });
+  assertEquals(seen, [undefined, [{ category: "message", message: "Goodbye" }]]);
+  assertEquals([await visit(undefined, old), memory.size], [{}, 1]);
+});
+
+Deno.test("session: a log-out that keeps nothing deletes session and cookie", async () => {
+  const { browser, memory, visit } = site();
+  await visit((session) => session.logIn("ada"));
+  await visit((session) => session.logOut());
+  assertEquals([browser.cookie, memory.size], ["", 0]);
+});
+
+Deno.test("session: another user can log in right after a log-out", async () => {
+  const { visit } = site();
+  await visit((session) => {
+    session.set("n", 1);
+    session.logIn("ada");
+  });
+  await visit((session) => {
+    session.logOut();
+    session.logIn("bob");
+  });
+  const users: unknown[] = [];
+  assertEquals([await visit((session) => users.push(session.user)), users], [{}, ["bob"]]);
+});
+
+Deno.test("session: a log-in of no text, or with lifetimes that cannot be, is refused", async () => {
+  const { session } = await stored();
+  assertThrows(() => session.logIn(7 as unknown as string), TypeError, "must be a text");
+  assertThrows(() => session.logIn("ada", { idle: 0 }), RangeError, '"idle"');
+  assertThrows(() => session.logIn("ada", { absolute: "1h" as unknown as number }), RangeError, '"absolute"');
+  assertThrows(() => session.logIn("ada", { permanent: 1 as unknown as boolean }), TypeError, '"permanent"');
+  assertThrows(() => session.flash(7 as unknown as string), TypeError, "needed a text");
+  assertEquals([session.user, session.changed], [undefined, false]);
+});
+
+Deno.test("session: whatever comes after the commit throws and names the way out", async () => {
+  const { session, sessions } = await stored({ n: 1 });
+  session.flash("x");
+  await sessions.save(session);
+  const acts = [
+    () => session.set("n", 2),
+    () => session.update("n", () => 2),
+    () => session.delete("n"),
+    () => session.clear(),
+    () => session.take("n"),
+    () => session.flash("y"),
+    () => session.takeFlashes(),
+    () => session.renew(),
+    () => session.logIn("ada"),
+    () => session.logOut(),
+    () => session.end(),
+  ];
+  for (const act of acts) assertThrows(act, Error, "sessions.follow");
+  assertEquals([session.get("n"), session.changed], [1, true]);
+});
+
+Deno.test("session: one of another library is refused by name", async () => {
+  const { sessions } = site();
+  const other = {} as Awaited<ReturnType<typeof sessions.open>>;
+  await assertRejects(() => sessions.save(other), TypeError, "open() of the same library");
+});
+
+Deno.test("session: its handle is that of sessions.of, and no part of its id", async () => {
+  const { browser, sessions, visit } = site();
+  await visit((session) => session.logIn("ada"));
+  const handles: (string | undefined)[] = [];
+  await visit((session) => handles.push(session.handle));
+  for await (const { handle } of sessions.of("ada")) handles.push(handle);
+  assertEquals(handles.length, 2);
+  assertEquals(handles[0], handles[1]);
+  assert(!browser.cookie.includes(handles[0]!));
 });

@@ -1,0 +1,101 @@
+/** FollowedSession: a session in sockets and streams, after its request was answered. */
+import { assertEquals, assertRejects } from "@std/assert";
+import { SessionGoneError, SessionStoreError } from "../../lib/errors.ts";
+import { MemoryStore } from "../../lib/stores/memory.ts";
+import { failing, register, site } from "../support/site.ts";
+
+/** A committed session that is followed. */
+async function followed(options: Parameters<typeof site>[0] = {}) {
+  const one = site(options);
+  await one.visit((session) => {
+    register(session);
+    session.logIn("ada");
+  });
+  const session = await one.sessions.open(one.request());
+  const follow = one.sessions.follow(session);
+  await one.sessions.save(session);
+  return { ...one, follow };
+}
+
+Deno.test("follow: it reads what is stored now, and changes are kept", async () => {
+  const { follow, visit } = await followed();
+  await visit((session) => session.set("n", 1));
+  assertEquals((await follow.read()).data, { name: "Ada", n: 1 });
+  assertEquals(await follow.change((session) => session.take("n")), 1);
+  assertEquals(await visit(), { name: "Ada" });
+});
+
+Deno.test("follow: what is read is for reading only", async () => {
+  const { follow } = await followed();
+  const session = await follow.read();
+  assertEquals(await assertRejects(async () => session.set("n", await 1)) instanceof Error, true);
+});
+
+Deno.test("follow: a session of a new id is followed under that", async () => {
+  const { sessions, visit, request } = site();
+  await visit(register);
+  const session = await sessions.open(request());
+  session.logIn("ada");
+  const follow = sessions.follow(session);
+  const reading = follow.read();
+  await sessions.save(session);
+  assertEquals((await reading).user, "ada");
+  assertEquals((await follow.read()).data, { name: "Ada" });
+});
+
+Deno.test("follow: a log-out elsewhere ends it", async () => {
+  const { follow, sessions, visit } = await followed();
+  await visit((session) => session.logOut());
+  await assertRejects(() => follow.read(), SessionGoneError);
+  await assertRejects(() => follow.change((session) => session.set("n", 1)), SessionGoneError);
+  assertEquals(sessions.counters.gone, 2);
+});
+
+Deno.test("follow: a session that never was stored is gone, one that failed fails", async () => {
+  const { sessions, request } = site();
+  const empty = await sessions.open(request());
+  await sessions.save(empty);
+  await assertRejects(() => sessions.follow(empty).read(), SessionGoneError);
+  const bad = site({ store: failing(["create"], new MemoryStore()) });
+  const session = await bad.sessions.open(request());
+  session.set("n", 1);
+  const follow = bad.sessions.follow(session);
+  await assertRejects(() => bad.sessions.save(session));
+  await assertRejects(() => follow.read(), SessionStoreError);
+});
+
+Deno.test("follow: a change that wants a new id or a promise is refused, nothing stored", async () => {
+  const { follow } = await followed();
+  await assertRejects(() => follow.change((session) => session.logOut()), TypeError, "no cookie");
+  await assertRejects(() => follow.change((session) => session.renew()), TypeError, "no cookie");
+  await assertRejects(() => follow.change(async (session) => await session.set("n", 1)), TypeError, "promise");
+  assertEquals((await follow.read()).data, { name: "Ada" });
+});
+
+Deno.test("follow: an error of the change comes out as it is", async () => {
+  const { follow, sessions } = await followed();
+  const own = new RangeError("no");
+  const fail = () => {
+    throw own;
+  };
+  assertEquals(await assertRejects(() => follow.change(fail)), own);
+  assertEquals(sessions.counters.failed, 0);
+});
+
+Deno.test("follow: reading extends nothing, a change does", async () => {
+  const { clock, follow } = await followed();
+  clock.pass(50);
+  await follow.read();
+  clock.pass(9);
+  await follow.change((session) => session.set("n", 1));
+  clock.pass(59);
+  assertEquals((await follow.read()).data, { name: "Ada", n: 1 });
+  clock.pass(1);
+  await assertRejects(() => follow.read(), SessionGoneError);
+});
+
+Deno.test("follow: of many changes at once none is lost", async () => {
+  const { follow } = await followed();
+  await Promise.all(Array.from({ length: 50 }, () => follow.change((s) => s.update("n", (n = 0) => n + 1))));
+  assertEquals((await follow.read()).get("n"), 50);
+});

@@ -1,0 +1,175 @@
+/** Lifetimes: when sessions end, with a clock that the tests move. */
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import { type Act, register, site } from "../support/site.ts";
+
+const SECOND = 1000;
+
+// Lifetimes.
+
+Deno.test("lifetimes: a session is there until its idle limit, and gone at it", async () => {
+  const { clock, visit } = site();
+  await visit(register);
+  clock.pass(59.999);
+  assertEquals(await visit(), { name: "Ada" });
+
+  clock.pass(60);
+  assertEquals(await visit(), {});
+});
+
+Deno.test("lifetimes: no number of uses passes the absolute limit", async () => {
+  const { clock, visit } = site();
+  await visit(register);
+  for (let second = 1; second < 600; second++) {
+    clock.pass(1);
+    const act: Act = second % 7 === 0 ? (session) => session.renew() : second % 5 === 0 ? register : () => {};
+    assertEquals(await visit(act), { name: "Ada" }, `after ${second} seconds`);
+  }
+  clock.pass(1);
+  assertEquals(await visit(), {});
+});
+
+Deno.test("lifetimes: use is stored, and told, once in a tenth of the lifetime", async () => {
+  const { browser, calls, clock, visit } = site();
+  await visit(register);
+  calls.length = 0;
+  let cookies = 0;
+  for (let second = 0; second < 60; second++) {
+    clock.pass(1);
+    await visit();
+    cookies += browser.setCookies.length;
+  }
+  assertEquals(calls.filter((verb) => verb !== "read").length, 10);
+  assertEquals([new Set(calls), cookies], [new Set(["read", "touch"]), 10]);
+});
+
+Deno.test("lifetimes: with refresh off only a change extends the life", async () => {
+  const { calls, clock, visit } = site({ refresh: false });
+  await visit(register);
+  clock.pass(30);
+  await visit();
+  assert(!calls.includes("touch"));
+  clock.pass(20);
+  await visit((session) => session.set("n", 1));
+  clock.pass(59);
+  assertEquals(await visit(), { name: "Ada", n: 1 });
+});
+
+Deno.test("lifetimes: a clock set back a day extends nothing", async () => {
+  const { browser, clock, visit } = site();
+  await visit(register);
+  clock.pass(-24 * 3600);
+  assertEquals(await visit(), {});
+  assertEquals(browser.setCookies, []);
+});
+
+Deno.test("lifetimes: a shorter one cuts lives short, and ends none within it", async () => {
+  for (const shorter of [{ idle: 60 }, { absolute: 60 }]) {
+    const before = site({ idle: 600, absolute: 6000 });
+    await before.visit(register);
+    const options = { idle: 600, absolute: 6000, ...shorter, store: before.memory, now: before.clock.now };
+    const after = site(options);
+    after.browser.cookies.set("session", before.browser.cookies.get("session")!);
+    before.clock.pass(59.999);
+    assertEquals(await after.visit(), { name: "Ada" });
+    const again = site(options);
+    again.browser.cookies.set("session", before.browser.cookies.get("session")!);
+    before.clock.pass("idle" in shorter ? 60 : 0.001);
+    assertEquals(await again.visit(), {}, JSON.stringify(shorter));
+  }
+});
+
+Deno.test("lifetimes: a longer one counts from the next use on", async () => {
+  const before = site({ idle: 60, absolute: 100 });
+  await before.visit(register);
+  const after = site({ idle: 600, absolute: 6000, store: before.memory, now: before.clock.now });
+  after.browser.cookies.set("session", before.browser.cookies.get("session")!);
+  await after.visit();
+  assertMatch(after.browser.setCookies[0]!, /Max-Age=600$/);
+  before.clock.pass(599);
+  assertEquals(await after.visit(), { name: "Ada" });
+});
+
+Deno.test("lifetimes: servers of different ones take turns without ending anybody", async () => {
+  const one = site({ idle: 60 });
+  const two = site({ idle: 600, store: one.memory, now: one.clock.now });
+  await one.visit(register);
+  for (let round = 0; round < 20; round++) {
+    const [from, to] = round % 2 ? [two, one] : [one, two];
+    to.browser.cookies.set("session", from.browser.cookies.get("session")!);
+    one.clock.pass(25);
+    assertEquals(await to.visit(), { name: "Ada" }, `round ${round}`);
+  }
+});
+
+Deno.test("lifetimes: a log-in starts the absolute lifetime anew", async () => {
+  const { clock, visit } = site({ idle: 600 });
+  await visit(register);
+  clock.pass(590);
+  await visit((session) => session.logIn("ada"));
+  clock.pass(590);
+  assertEquals(await visit(), { name: "Ada" });
+  clock.pass(10);
+  assertEquals(await visit(), {});
+});
+
+Deno.test("lifetimes: a log-in can have lifetimes and a kind of cookie of its own", async () => {
+  const { browser, clock, visit } = site({ permanent: false });
+  await visit((session) => {
+    session.set("n", 1);
+    session.logIn("ada", { idle: 3000, absolute: 5000, permanent: true });
+  });
+  assertMatch(browser.setCookies[0]!, /Max-Age=3000$/);
+  clock.pass(2999);
+  assertEquals(await visit(), { n: 1 });
+  assertMatch(browser.setCookies[0]!, /Max-Age=2001$/);
+  clock.pass(2000);
+  await visit((session) => session.renew());
+  clock.pass(1);
+  assertEquals(await visit(), {});
+});
+
+Deno.test("lifetimes: a log-out brings back the manager's lifetimes", async () => {
+  const { browser, clock, visit } = site();
+  await visit((session) => session.logIn("ada", { idle: 3000 }));
+  await visit((session) => {
+    session.logOut();
+    session.set("n", 1);
+  });
+  assertMatch(browser.setCookies[0]!, /Max-Age=60$/);
+  clock.pass(60);
+  assertEquals(await visit(), {});
+});
+
+Deno.test("lifetimes: expires() and deadline() know a session not stored yet", async () => {
+  const { clock, sessions } = site();
+  const session = await sessions.open(new Request("http://localhost/"));
+  const left = () => [sessions.expires(session), sessions.deadline(session)].map((end) => (end - clock.time) / 1000);
+  assertEquals(left(), [60, 600]);
+  session.logIn("ada", { idle: 1000, absolute: 900 });
+  assertEquals(left(), [900, 900]);
+});
+
+Deno.test("lifetimes: clocks that differ by some seconds do no harm", async () => {
+  const { clock, visit } = site();
+  await visit(register);
+  clock.pass(-30);
+  assertEquals(await visit(), { name: "Ada" });
+});
+
+Deno.test("lifetimes: expires() tells when the session ends, this use counted", async () => {
+  const { clock, sessions, visit } = site();
+  const ends = clock.time + 600 * SECOND;
+  const left: number[] = [];
+  const look: Act = (session) => void left.push(sessions.expires(session) - clock.time);
+  await visit(register);
+  for (const seconds of [5, 45, 45, 45]) {
+    clock.pass(seconds);
+    await visit(look);
+  }
+  assertEquals(left, [55, 60, 60, 60].map((seconds) => seconds * SECOND));
+  while (clock.time < ends - 50 * SECOND) {
+    clock.pass(50);
+    await visit(look);
+  }
+  assert(left.at(-1)! <= ends - clock.time);
+});

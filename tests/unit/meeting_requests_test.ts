@@ -1,0 +1,109 @@
+/** Requests of one session that meet: nothing is lost, nobody revived, nothing taken twice. */
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { SessionTakenError } from "../../lib/errors.ts";
+import type { Flash, Session } from "../../lib/session.ts";
+import { type Act, type Data, meet, register, site } from "../support/site.ts";
+
+Deno.test("meeting: requests that change different keys both keep theirs", async () => {
+  const { stored, visit } = await meet([(one) => one.set("name", "Ada"), (two) => two.set("other", 2)]);
+  assertEquals(stored, [true, true]);
+  assertEquals(await visit(), { n: 1, name: "Ada", other: 2 });
+});
+
+Deno.test("meeting: a new id takes along what another request stored meanwhile", async () => {
+  const { newBrowser, outcomes, stored, visit } = await meet([(one) => one.set("other", 2), (two) => {
+    two.set("name", "Ada");
+    two.renew();
+  }]);
+  assertEquals(stored, [true, true]);
+  const browser = newBrowser();
+  browser.cookies.set("session", (outcomes[1] as string).split(/[=;]/)[1]!);
+  assertEquals(await visit(undefined, browser), { n: 1, name: "Ada", other: 2 });
+});
+
+Deno.test("meeting: a request whose session was ended says so, and revives nothing", async () => {
+  for (
+    const late of [
+      (session: Session<Data>) => session.set("name", "Ada"),
+      (session: Session<Data>) => session.update("n", (n = 0) => n + 1),
+      (session: Session<Data>) => {
+        session.set("name", "Ada");
+        session.renew();
+      },
+    ]
+  ) {
+    const { memory, sessions, stored, visit } = await meet([(one) => one.end(), late]);
+    assertEquals(stored, [true, false]);
+    assertEquals([await visit(), memory.size, sessions.counters.gone], [{}, 0, 1]);
+  }
+});
+
+Deno.test("meeting: of two requests that get a new id, one does, and one is left", async () => {
+  const renew: Act = (session) => session.renew();
+  const { memory, stored } = await meet([renew, renew]);
+  assertEquals([stored, memory.size], [[true, false], 1]);
+});
+
+Deno.test("meeting: a page that only read is answered, though the session ended", async () => {
+  const { clock, sessions, visit, browser } = site();
+  await visit(register);
+  clock.pass(30);
+  const request = new Request("http://localhost/", { headers: { cookie: browser.cookie } });
+  const session = await sessions.open(request);
+  await visit((session) => session.end());
+  const response = await sessions.commit(session, new Response("read"));
+  assertEquals([await response.text(), response.headers.has("set-cookie")], ["read", false]);
+});
+
+Deno.test("meeting: an end after a new id ends nothing, and says so", async () => {
+  for (const end of [(s: Session<Data>) => s.end(), (s: Session<Data>) => s.logOut()]) {
+    const { memory, sessions, stored } = await meet([(session) => session.renew(), end]);
+    assertEquals([stored, memory.size, sessions.counters.ended], [[true, false], 1, 0]);
+  }
+});
+
+Deno.test("meeting: of two that take a value, one succeeds and the other's commit throws", async () => {
+  const take: Act = (session) => session.take("n");
+  const { outcomes, visit } = await meet([take, take]);
+  assertEquals([outcomes[0] instanceof Error, outcomes[1] instanceof SessionTakenError], [false, true]);
+  assertEquals(await visit(), {});
+});
+
+Deno.test("meeting: a value stored meanwhile stays, whoever takes the one before", async () => {
+  const { stored, visit } = await meet([(one) => one.set("n", 2), (two) => two.take("n")]);
+  assertEquals([stored, await visit()], [[true, true], { n: 2 }]);
+});
+
+Deno.test("meeting: a message flashed meanwhile is kept for the next page", async () => {
+  const shown: Flash[][] = [];
+  const { stored, visit } = await meet(
+    [(one) => one.flash("second"), (two) => shown.push(two.takeFlashes())],
+    {},
+    (before) => before.flash("first"),
+  );
+  await visit((next) => shown.push(next.takeFlashes()));
+  const flash = (message: string) => ({ category: "message", message });
+  assertEquals([stored, shown], [[true, true], [[flash("first")], [flash("second")]]]);
+});
+
+Deno.test("meeting: no message is shown by two pages that both succeed", async () => {
+  const take: Act = (session) => session.takeFlashes();
+  const { outcomes } = await meet([take, take], {}, (before) => before.flash("once"));
+  assertEquals(outcomes.map((outcome) => outcome instanceof SessionTakenError), [false, true]);
+});
+
+Deno.test("meeting: an error of an update at its replay comes out, nothing stored", async () => {
+  const { calls, sessions, visit, request } = site();
+  await visit((session) => session.set("n", 1));
+  const slow = await sessions.open(request());
+  const own = new RangeError("sold out");
+  slow.set("name", "Ada");
+  slow.update("n", (n = 0) => {
+    if (n < 1) throw own;
+    return n - 1;
+  });
+  await visit((session) => session.set("n", 0));
+  calls.length = 0;
+  assertEquals(await assertRejects(() => sessions.commit(slow, new Response())), own);
+  assertEquals([await visit(), sessions.counters.failed], [{ n: 0 }, 0]);
+});

@@ -1,0 +1,144 @@
+/** SessionCookie: the cookie as a browser sends it, and as an attacker may change it. */
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import { newId } from "../../lib/id.ts";
+import { Signer } from "../../lib/signer.ts";
+import { KEY, OLD_KEY, register, site } from "../support/site.ts";
+
+// The cookie as an attacker may change it.
+
+Deno.test("cookie: a forged one is the same as none, and the store is not asked", async () => {
+  const { calls, newBrowser, sessions, visit } = site();
+  const id = newId();
+  const right = new Signer([KEY], "session id\0session").sign(id);
+  const forged = [
+    "",
+    "x",
+    id,
+    `${id}.`,
+    `${newId()}${right.slice(40)}`,
+    `${right}x`,
+    right.slice(0, -1),
+    ` ${right.slice(0, 20)} ${right.slice(20)}`,
+    new Signer([OLD_KEY], "session id\0session").sign(id),
+    new Signer([KEY], "session id\0other").sign(id),
+    new Signer([KEY], "session id\0session").sign("../../etc/passwd"),
+    new Signer([KEY], "session id\0session").sign(id.toUpperCase()),
+  ];
+  for (const value of forged) {
+    const browser = newBrowser();
+    browser.cookies.set("session", value);
+    assertEquals(await visit(undefined, browser), {});
+    assertEquals(browser.setCookies, []);
+  }
+  assertEquals(calls, []);
+  assertEquals(sessions.counters.badSignature, forged.length);
+});
+
+Deno.test("cookie: a signed id that the store does not know is never adopted", async () => {
+  const { newBrowser, visit } = site();
+  const browser = newBrowser();
+  const planted = newId();
+  browser.cookies.set("session", new Signer([KEY], "session id\0session").sign(planted));
+  assertEquals(await visit(undefined, browser), {});
+  await visit(register, browser);
+  assert(!browser.cookie.includes(planted));
+});
+
+Deno.test("cookie: it does not work under another name", async () => {
+  const one = site({ cookie: { name: "one" } });
+  await one.visit(register);
+  const two = site({ cookie: { name: "two" }, store: one.memory });
+  two.browser.cookies.set("two", one.browser.cookies.get("one")!);
+  assertEquals(await two.visit(), {});
+});
+
+Deno.test("cookie: one signed with an older key works, and is signed anew when used", async () => {
+  const before = site({ keys: [OLD_KEY] });
+  await before.visit(register);
+  const after = site({ keys: [KEY, OLD_KEY], store: before.memory });
+  after.browser.cookies.set("session", before.browser.cookies.get("session")!);
+  assertEquals(await after.visit(), { name: "Ada" });
+  assertEquals(after.browser.setCookies.length, 1);
+
+  await after.visit();
+  assertEquals(after.browser.setCookies, [], "once is enough");
+  const later = site({ keys: [KEY], store: before.memory });
+  later.browser.cookies.set("session", after.browser.cookies.get("session")!);
+  assertEquals(await later.visit(), { name: "Ada" });
+});
+
+Deno.test("cookie: of several of the name, the one we signed counts", async () => {
+  const { browser, handler, visit } = site();
+  await visit(register);
+  await visit();
+  const valid = browser.cookie;
+  for (
+    const cookie of [`session=x; ${valid}`, `${valid}; session=x`, `${valid}; ${valid}`, `=x; ${valid};;`, `a;${valid}`]
+  ) {
+    const response = await handler(new Request("http://localhost/", { headers: { cookie } }));
+    assertEquals(await response.json(), { name: "Ada" }, cookie);
+  }
+});
+
+Deno.test("cookie: of two live sessions at once neither counts, and both go", async () => {
+  const { browser, handler, newBrowser, visit } = site({ cookie: { name: "__Host-session", secure: true } });
+  await visit(register);
+  const other = newBrowser();
+  await visit(register, other);
+  await visit();
+  const cookie = `${browser.cookie}; ${other.cookie}`;
+  const response = await handler(new Request("http://localhost/", { headers: { cookie } }));
+  assertEquals(await response.json(), {});
+  assertEquals(response.headers.getSetCookie(), [
+    "__Host-session=; Secure; HttpOnly; SameSite=Lax; Path=/; Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT",
+  ]);
+});
+
+Deno.test("cookie: of several that we signed, the one whose session is live counts", async () => {
+  const { browser, clock, handler, memory, visit } = site();
+  await visit(register);
+  const dead = browser.cookie;
+  clock.pass(61);
+  browser.cookies.clear();
+  await visit(register);
+  await visit();
+  for (const cookie of [`${dead}; ${browser.cookie}`, `${browser.cookie}; ${dead}`]) {
+    const response = await handler(new Request("http://localhost/", { headers: { cookie } }));
+    assertEquals([await response.json(), response.headers.getSetCookie()], [{ name: "Ada" }, []]);
+  }
+  assertEquals(memory.size, 1);
+});
+
+Deno.test("cookie: what does not count is deleted wherever it may have been set", async () => {
+  const cookie = { domain: "example.com", path: "/app" };
+  const { handler, browser, clock, visit } = site({ cookie });
+  await visit(register);
+  const first = browser.cookie;
+  browser.cookies.clear();
+  await visit(register);
+  await visit();
+  clock.pass(61);
+  const headers = { cookie: `${first}; ${browser.cookie}` };
+  const response = await handler(new Request("http://www.example.com/app/shop/tea", { headers }));
+  const deleted = response.headers.getSetCookie();
+  assert(deleted.every((line) => /^session=;.*Max-Age=0/.test(line)));
+  const variant = (line: string) => [/Domain=([^;]+)/.exec(line)?.[1], /Path=([^;]+)/.exec(line)?.[1]].join(" ");
+  const variants = new Set(deleted.map(variant));
+  for (const domain of ["", "example.com", "www.example.com"]) {
+    for (const path of ["/", "/app", "/app/shop"]) assert(variants.has(`${domain} ${path}`), `${domain} ${path}`);
+  }
+});
+
+Deno.test("cookie: a session made while others are deleted gets its own, last", async () => {
+  const { browser, clock, newBrowser, sessions, visit } = site();
+  await visit(register);
+  const other = newBrowser();
+  await visit(register, other);
+  clock.pass(61);
+  const headers = { cookie: `${browser.cookie}; ${other.cookie}` };
+  const session = await sessions.open(new Request("http://localhost/", { headers }));
+  session.set("n", 1);
+  const cookies = await sessions.save(session);
+  assertMatch(cookies.at(-1)!, /^session=[0-9a-f]{40}/);
+  assert(cookies.slice(0, -1).every((line) => line.startsWith("session=;")));
+});

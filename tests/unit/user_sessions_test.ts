@@ -1,0 +1,104 @@
+/** The sessions of a user: found, shown and ended. */
+import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { SessionStoreError } from "../../lib/errors.ts";
+import type { SessionStore } from "../../lib/store.ts";
+import { MemoryStore } from "../../lib/stores/memory.ts";
+import { Clock } from "../../lib/testing.ts";
+import { type Act, failing, site } from "../support/site.ts";
+
+const logIn = (user: string): Act => (session) => session.logIn(user);
+
+/** A site with two devices of Ada's and one of Bob's. */
+async function devices(options: Parameters<typeof site>[0] = {}) {
+  const one = site(options);
+  const [laptop, phone, bob] = [one.newBrowser(), one.newBrowser(), one.newBrowser()];
+  await one.visit(logIn("ada"), laptop);
+  await one.visit(logIn("ada"), phone);
+  await one.visit(logIn("bob"), bob);
+  const userOf = async (browser: typeof bob) => (await one.sessions.open(one.request(browser))).user;
+  return { ...one, laptop, phone, bob, userOf };
+}
+
+Deno.test("users: their sessions are shown with their times and data", async () => {
+  const { clock, sessions, visit, laptop } = await devices();
+  clock.pass(30);
+  await visit((session) => session.set("n", 1), laptop);
+  const made = clock.time - 30_000;
+  const shown = (await Array.fromAsync(sessions.of("ada"))).map(({ handle, ...rest }) => {
+    assert(/^[0-9a-f]{16}$/.test(handle));
+    return rest;
+  });
+  const times = (used: number) => ({ created: made, used, expires: used + 60_000, deadline: made + 600_000 });
+  assertEquals(shown, [{ ...times(clock.time), data: { n: 1 } }, { ...times(made), data: {} }]);
+  assertEquals(await Array.fromAsync(sessions.of("nobody")), []);
+});
+
+Deno.test("users: one session ends by its handle, and no other", async () => {
+  const { sessions, laptop, phone, userOf, request } = await devices();
+  const { handle } = await sessions.open(request(phone));
+  assertEquals(await sessions.end("bob", handle!), false);
+  assertEquals(await sessions.end("ada", handle!), true);
+  assertEquals(await sessions.end("ada", handle!), false);
+  assertEquals([await userOf(laptop), await userOf(phone)], ["ada", undefined]);
+});
+
+Deno.test("users: all sessions end, of this user and nobody else", async () => {
+  const { sessions, laptop, phone, bob, userOf } = await devices();
+  assertEquals(await sessions.endAll("ada"), 2);
+  assertEquals(await sessions.endAll("ada"), 0);
+  assertEquals([await userOf(laptop), await userOf(phone), await userOf(bob)], [undefined, undefined, "bob"]);
+  assertEquals(sessions.counters.ended, 2);
+});
+
+Deno.test("users: the session that asks can be left alone", async () => {
+  const { sessions, laptop, phone, userOf, request } = await devices();
+  const except = await sessions.open(request(laptop));
+  assertEquals(await sessions.endAll("ada", { except }), 1);
+  assertEquals([await userOf(laptop), await userOf(phone)], ["ada", undefined]);
+});
+
+Deno.test("users: a session that gets a new id while all are ended is ended too", async () => {
+  const clock = new Clock();
+  let meanwhile: (() => Promise<unknown>) | undefined;
+  const store = new (class extends MemoryStore {
+    override async delete(id: string) {
+      await meanwhile?.();
+      meanwhile = undefined;
+      return await super.delete(id);
+    }
+  })(clock);
+  const { sessions, visit, laptop, phone, bob, userOf } = await devices({ store, now: clock.now });
+  meanwhile = async () => {
+    for (const browser of [laptop, phone]) await visit((session) => session.renew(), browser);
+  };
+  assertEquals(await sessions.endAll("ada"), 2);
+  assertEquals([await userOf(laptop), await userOf(phone), await userOf(bob)], [undefined, undefined, "bob"]);
+});
+
+Deno.test("users: a store without an index refuses at once, and the rest works", async () => {
+  const memory = new MemoryStore();
+  const store: SessionStore = {
+    create: (id, record) => memory.create(id, record),
+    read: (id) => memory.read(id),
+    update: (id, change) => memory.update(id, change),
+    touch: (id, expires) => memory.touch(id, expires),
+    delete: (id) => memory.delete(id),
+    move: (from, to, change) => memory.move(from, to, change),
+  };
+  const { sessions, visit } = site({ store, now: Date.now });
+  await visit(logIn("ada"));
+  assertThrows(() => sessions.of("ada"), TypeError, "no index of users");
+  await assertRejects(() => sessions.endAll("ada"), TypeError, "no index of users");
+  await assertRejects(() => sessions.end("ada", "x"), TypeError, "no index of users");
+  const users: unknown[] = [];
+  await visit((session) => users.push(session.user));
+  assertEquals(users, ["ada"]);
+});
+
+Deno.test("users: a store that fails is told as such", async () => {
+  const { sessions } = site({ store: failing(["delete"], new MemoryStore()), now: Date.now });
+  const session = await sessions.open(new Request("http://localhost/"));
+  session.logIn("ada");
+  await sessions.save(session);
+  await assertRejects(() => sessions.endAll("ada"), SessionStoreError);
+});

@@ -16,15 +16,15 @@ export class Engine {
     readonly port: number,
     /** Whom PostgreSQL runs as, because it refuses to run as root. */
     readonly user: { uid?: number; gid?: number },
+    /** What its command says beside what all of its kind say. */
+    readonly more: readonly string[],
   ) {}
 
-  /** Starts one, on a free port of 127.0.0.1. */
-  static async start(type: EngineType): Promise<Engine> {
+  /** Starts one, on a free port of 127.0.0.1; its command may say more. */
+  static async start(type: EngineType, more: readonly string[] = []): Promise<Engine> {
     const dir = await Deno.makeTempDir({ prefix: `sessions-${type}-` });
-    const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-    const { port } = listener.addr;
-    listener.close();
-    const engine = new Engine(type, dir, port, type === "postgres" && Deno.uid() === 0 ? await userOf("postgres") : {});
+    const user = type === "postgres" && Deno.uid() === 0 ? await userOf("postgres") : {};
+    const engine = new Engine(type, dir, freePort(), user, more);
     if (type === "postgres") await engine.#makeDatabase();
     await engine.up();
     return engine;
@@ -95,6 +95,7 @@ export class Engine {
         return [
           ...["redis-server", "--bind", "127.0.0.1", "--port", `${port}`, "--dir", dir, "--requirepass", PASSWORD],
           ...["--save", "", "--appendonly", "yes", "--appendfsync", "always", "--maxmemory-policy", "noeviction"],
+          ...this.more,
         ];
       case "postgres":
         return [
@@ -103,7 +104,15 @@ export class Engine {
           ...["-c", `unix_socket_directories=${dir}`, "-c", "fsync=off"],
         ];
       case "memcached":
-        return ["memcached", "-l", "127.0.0.1", "-p", `${port}`, ...(Deno.uid() === 0 ? ["-u", "nobody"] : [])];
+        return [
+          "memcached",
+          "-l",
+          "127.0.0.1",
+          "-p",
+          `${port}`,
+          ...(Deno.uid() === 0 ? ["-u", "nobody"] : []),
+          ...this.more,
+        ];
     }
   }
 
@@ -131,6 +140,16 @@ export class Engine {
     } catch {
       return false;
     }
+  }
+}
+
+/** A port of 127.0.0.1 that is free now; the one 10,000 above it is a port, too, as a Redis Cluster needs it. */
+export function freePort(): number {
+  while (true) {
+    const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+    const { port } = listener.addr;
+    listener.close();
+    if (port < 55_000) return port;
   }
 }
 

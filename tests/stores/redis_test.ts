@@ -1,19 +1,9 @@
-/** The Redis store on a real server, which TEST_REDIS_URL names. */
-import { RedisStore } from "../../lib/stores/redis.ts";
-import { testStore } from "../../lib/testing.ts";
+/** The Redis store on the server, the Sentinel or the Cluster that TEST_REDIS_URL names. */
+import { testSharedStore } from "./shared.ts";
 
-const url = Deno.env.get("TEST_REDIS_URL");
-const prefix = `test-${crypto.randomUUID()}:`;
-
-testStore({
-  name: "redis store",
-  open: ({ max }) => new RedisStore({ url, prefix, max }),
-  async clear() {
-    const store = new RedisStore({ url, prefix });
-    for await (const [id] of store.list()) await store.delete(id);
-    await store.close();
-  },
+testSharedStore("redis", {
+  url: Deno.env.get("TEST_REDIS_URL"),
+  options: { prefix: `test-${crypto.randomUUID()}:` },
   ownClock: true,
   counts: true,
-  ignore: url === undefined,
 });

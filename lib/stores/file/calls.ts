@@ -1,4 +1,4 @@
-/** The file calls that the file store is made of: looking at a name, locking a file, making one. */
+/** The file calls that the file store is made of: looking at a name, locking a file, listing a folder. */
 
 /**
  * What tells one state of a file from another. Every change of content makes a new file, and a file system soon gives
@@ -10,76 +10,17 @@ export interface Stat {
   readonly birth: number | undefined;
   readonly size: number;
   readonly mtime: number;
-}
-
-/** Runs `work` while holding the lock of the file that `path` names. */
-export function tryLocked<T>(path: string, work: () => T): { result: T | "corrupt" | undefined } | "busy" {
-  while (true) {
-    // Looked at first, because opening a pipe would wait for its other end.
-    const stat = lstat(path);
-    if (stat === undefined) return { result: undefined };
-    if (!stat.isFile) return { result: "corrupt" };
-    let file: Deno.FsFile;
-    try {
-      file = Deno.openSync(path, { read: true });
-    } catch (error) {
-      if (isMissing(error)) continue;
-      throw error;
-    }
-    try {
-      if (!file.tryLockSync(true)) return "busy";
-      // Between the opening and the lock, another process may have put a new file there, or removed it.
-      if (file.statSync().ino !== lstat(path)?.ino) continue;
-      return { result: work() };
-    } finally {
-      file.close();
-    }
-  }
-}
-
-/** Says what is needed where files cannot be locked. */
-export function tryOutLock(path: string): void {
-  try {
-    tryLocked(path, () => {});
-  } catch (error) {
-    throw new Error(`Files cannot be locked: needed a local file system, received "${(error as Error).message}"`);
-  }
-}
-
-/** Makes a file that is not there yet, for its owner alone, by another thread; nothing is left if that fails. */
-export async function make(path: string, bytes: Uint8Array): Promise<void> {
-  try {
-    await Deno.writeFile(path, bytes, { createNew: true, mode: 0o600 });
-  } catch (error) {
-    // In these two cases there is none of ours.
-    if (!(error instanceof Deno.errors.AlreadyExists || isMissing(error))) removeIfThere(path);
-    throw error;
-  }
-}
-
-/** The same in this thread, for who has a lock. */
-export function makeSync(path: string, bytes: Uint8Array): void {
-  const file = Deno.openSync(path, { write: true, createNew: true, mode: 0o600 });
-  try {
-    for (let done = 0; done < bytes.length;) done += file.writeSync(bytes.subarray(done));
-  } catch (error) {
-    removeIfThere(path);
-    throw error;
-  } finally {
-    file.close();
-  }
-}
-
-/** Sets the mtime of a file. */
-export function setTime(path: string, mtime: number): void {
-  Deno.utimeSync(path, new Date(mtime), new Date(mtime));
+  /** When anything of it changed last, by the file system's clock; nobody can set it. */
+  readonly ctime: number;
+  readonly isFile: boolean;
 }
 
 /** The state of what a name stands for, links not followed; `undefined` if there is nothing. */
-export function lstat(path: string): (Stat & { isFile: boolean }) | undefined {
+export function lstat(path: string): Stat | undefined {
   try {
-    const { ino, birthtime, size, mtime, isFile } = Deno.lstatSync(path);
-    return { ino, birth: birthtime?.getTime(), size, mtime: mtime?.getTime() ?? 0, isFile };
+    const { ino, birthtime, size, mtime, ctime, isFile } = Deno.lstatSync(path);
+    const modified = mtime?.getTime() ?? 0;
+    return { ino, birth: birthtime?.getTime(), size, mtime: modified, ctime: ctime?.getTime() ?? modified, isFile };
   } catch (error) {
     if (isMissing(error)) return undefined;
     throw error;
@@ -91,9 +32,63 @@ export function isSame(a: Stat, b: Stat): boolean {
   return a.ino === b.ino && a.birth === b.birth && a.mtime === b.mtime && a.size === b.size;
 }
 
-/** Whether a call failed because there is no such file. */
-export function isMissing(error: unknown): boolean {
-  return error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory;
+/** What came of trying to work under a file's lock: `"irregular"` is a folder, a link or a pipe in a file's place. */
+export type Locked<T> = { readonly result: T } | "busy" | "missing" | "irregular";
+
+/**
+ * Runs `work` while holding the lock of the file that `path` names; if it returns a promise, until that is settled.
+ *
+ * @param work Is given the state of the file, which nobody else changes meanwhile.
+ */
+export function tryLocked<T>(path: string, work: (stat: Stat) => T): Locked<T> {
+  while (true) {
+    // Looked at first, because opening a pipe would wait for its other end.
+    const before = lstat(path);
+    if (before === undefined) return "missing";
+    if (!before.isFile) return "irregular";
+    let file: Deno.FsFile;
+    try {
+      file = Deno.openSync(path, { read: true });
+    } catch (error) {
+      if (isMissing(error)) continue;
+      throw error;
+    }
+    let isHeld = false;
+    try {
+      if (!file.tryLockSync(true)) return "busy";
+      // Between the opening and the lock, another process may have put a new file there, or removed it.
+      const stat = lstat(path);
+      if (stat === undefined || file.statSync().ino !== stat.ino) continue;
+      const result = work(stat);
+      if (!(result instanceof Promise)) return { result };
+      isHeld = true;
+      return { result: result.finally(() => file.close()) as T };
+    } finally {
+      if (!isHeld) file.close();
+    }
+  }
+}
+
+/** Makes a file that is not there yet, for its owner alone. Leaves nothing when that fails. */
+export function make(path: string, text: string): void {
+  try {
+    Deno.writeTextFileSync(path, text, { createNew: true, mode: 0o600 });
+  } catch (error) {
+    // In these two cases there is none of ours.
+    if (!(error instanceof Deno.errors.AlreadyExists || isMissing(error))) removeIfThere(path);
+    throw error;
+  }
+}
+
+/** Sets the mtime of a file. */
+export function setTime(path: string, mtime: number): void {
+  Deno.utimeSync(path, new Date(mtime), new Date(mtime));
+}
+
+/** Waits until the disk has what a file holds, or the names that a folder holds. */
+export async function flush(path: string): Promise<void> {
+  using file = await Deno.open(path, { read: true });
+  await file.sync();
 }
 
 /** Makes a folder for its owner alone, if it is not there. */
@@ -105,7 +100,17 @@ export function makeDir(path: string): void {
   }
 }
 
-/** Removes a file, and says nothing if it cannot. */
+/** The names in a folder; none if it is not there. In one go: asynchronously it would take four times as long. */
+export function namesIn(dir: string): string[] {
+  try {
+    return Array.from(Deno.readDirSync(dir), ({ name }) => name);
+  } catch (error) {
+    if (isMissing(error)) return [];
+    throw error;
+  }
+}
+
+/** Removes a file or an empty folder; leaves it if that cannot be done. */
 export function removeIfThere(path: string): void {
   try {
     Deno.removeSync(path);
@@ -114,12 +119,21 @@ export function removeIfThere(path: string): void {
   }
 }
 
-/** The names in a folder; none if it is not there. In one go: asynchronously it would take four times as long. */
-export function list(dir: string): string[] {
-  try {
-    return Array.from(Deno.readDirSync(dir), ({ name }) => name);
-  } catch (error) {
-    if (isMissing(error)) return [];
-    throw error;
-  }
+/** Whether a call failed because there is no such file. */
+export function isMissing(error: unknown): boolean {
+  return error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory;
+}
+
+/** Why a call failed, without the path that Deno names: a path holds an id. */
+export function reasonOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  const permission = /^Requires (\w+) access/.exec(error.message)?.[1];
+  if (permission !== undefined) return `Deno was not allowed to ${permission} a file: needed --allow-${permission}`;
+  const [reason = ""] = error.message.split(/: \w+ ['"]/);
+  return reason.replace(/[0-9a-f]{20,}/g, "…");
+}
+
+/** Waits, so that others have their turn. */
+export function pause(milliseconds: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, milliseconds));
 }

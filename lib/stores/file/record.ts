@@ -1,54 +1,130 @@
-/** What a session's file holds, and how it and the file's mtime say when the session ends. */
-import { freeze, type Json, MAX_RECORD_BYTES, type SessionData, type SessionRecord } from "../../store.ts";
-
 /**
- * How far, in milliseconds, the mtime that a file has from its writing may be from when its record says that was. A
- * writer who takes longer sets it to the end.
- */
-export const WRITING = 1000;
-const VERSION = 1;
-const encoder = new TextEncoder();
-
-/**
- * The content of a session's file.
+ * A session's file: reading it, making it, putting another in its place.
  *
- * @param written The time before it is written, by the clock of the system.
- * @throws {RangeError} if it is more than a record may take.
+ * A session ends at the later of `expires` in its file and the file's mtime, and at its deadline in any case. Using a
+ * session moves the mtime forward and writes nothing into the file; an earlier end is written. A file gets its end as its
+ * mtime when it is made, too, so that the sweep need not look into it. Where the time is lost, as in a copy, or coarse,
+ * `expires` stands.
  */
-export function toBytes({ created, ends, expires, data }: SessionRecord, written: number): Uint8Array<ArrayBuffer> {
-  const bytes = encoder.encode(JSON.stringify({ version: VERSION, written, created, ends, expires, data }));
-  if (bytes.length > MAX_RECORD_BYTES) {
-    throw new RangeError(`A session may take ${MAX_RECORD_BYTES} bytes: received ${bytes.length}`);
-  }
-  return bytes;
-}
+import { decode, encode, MAX_RECORD_BYTES, type SessionRecord } from "../../record.ts";
+import { flush, isMissing, make, makeDir, removeIfThere, setTime, type Stat } from "./calls.ts";
+import { pathOf, shardOf, TEMPORARY } from "./names.ts";
 
-/** Whether a writing took so long, or the clock was set meanwhile, that the mtime may not be near its beginning. */
-export function isLate(written: number): boolean {
-  return Math.abs(Date.now() - written) > WRITING / 2;
-}
+/** Whether a change waits for the disk: `"full"`, or leaves that to the operating system: `"normal"`. */
+export type Sync = "normal" | "full";
 
-/** A session's record, from the content of its file and the file's mtime. */
-export function parse(text: string, mtime: number): SessionRecord | "corrupt" {
-  let value: unknown;
+/** How old, in milliseconds, an unfinished file must be before it counts as that of a process that died. */
+export const LEFTOVER = 60_000;
+
+/**
+ * What a session's file holds.
+ *
+ * @param stat Its state, looked at before.
+ * @returns The record; what `decode` says it is otherwise; `undefined` if there is no file any more.
+ */
+export function readRecord(path: string, stat: Stat): SessionRecord | "corrupt" | "newer" | undefined {
+  // Never follows a link, and reads no more than a record can be.
+  if (!stat.isFile || stat.size > MAX_RECORD_BYTES) return "corrupt";
+  let text: string;
   try {
-    value = JSON.parse(text);
-  } catch {
-    return "corrupt";
+    text = Deno.readTextFileSync(path);
+  } catch (error) {
+    if (isMissing(error)) return undefined;
+    throw error;
   }
-  if (!isObject(value) || value.version !== VERSION || !isObject(value.data)) return "corrupt";
-  const { written, created, ends, expires } = value;
-  if (typeof written !== "number" || typeof created !== "number") return "corrupt";
-  if (typeof ends !== "number" || typeof expires !== "number") return "corrupt";
-  const isAsWritten = Math.abs(mtime - written) <= WRITING;
-  return freeze({ data: value.data as SessionData, created, ends, expires: isAsWritten ? expires : mtime });
+  const record = decode(text);
+  return typeof record === "object" && stat.mtime > record.expires ? withEnd(record, stat.mtime) : record;
 }
 
-/** When a session ends unless it is used. */
-export function endOf({ expires, ends }: SessionRecord): number {
-  return Math.min(expires, ends);
+/** The same record with another idle limit. */
+export function withEnd(record: SessionRecord, expires: number): SessionRecord {
+  return Object.freeze({ ...record, expires });
 }
 
-function isObject(value: unknown): value is Record<string, Json> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
+/**
+ * Makes the file of a new session, in its place: nobody knows its id yet. Leaves nothing behind when that fails.
+ *
+ * @returns A promise only if it waits for the disk.
+ */
+export function makeRecord(dir: string, id: string, record: SessionRecord, sync: Sync): Promise<void> | undefined {
+  const path = pathOf(dir, id);
+  const text = encode(record);
+  const start = performance.now();
+  makeInShard(dir, id, path, text);
+  try {
+    setTime(path, record.expires);
+    // A process that was stopped in the middle for so long may find its file swept as a dead one's.
+    if (performance.now() - start > LEFTOVER / 2) throw new Error("A new session took too long to write");
+  } catch (error) {
+    removeIfThere(path);
+    throw error;
+  }
+  if (sync === "full") return flushNew(dir, id, path);
+}
+
+/** Makes the file, and its folder if that is not there: the sweep removes empty ones, perhaps just now. */
+function makeInShard(dir: string, id: string, path: string, text: string): void {
+  for (let attempts = 1;; attempts++) {
+    try {
+      return make(path, text);
+    } catch (error) {
+      if (!(error instanceof Deno.errors.NotFound) || attempts === 5) throw error;
+      makeDir(`${dir}/${shardOf(id)}`);
+    }
+  }
+}
+
+async function flushNew(dir: string, id: string, path: string): Promise<void> {
+  try {
+    await flush(path);
+    await flush(`${dir}/${shardOf(id)}`);
+    // Its own folder may be new as well.
+    await flush(dir);
+  } catch (error) {
+    removeIfThere(path);
+    throw error;
+  }
+}
+
+/**
+ * Puts another record into the place of a session's, under the lock of its file: writes it beside, then renames. Leaves
+ * nothing behind when that fails.
+ *
+ * @returns A promise only if it waits for the disk.
+ */
+export function replaceRecord(path: string, record: SessionRecord, sync: Sync): Promise<void> | undefined {
+  const text = encode(record);
+  const beside = path + TEMPORARY;
+  try {
+    make(beside, text);
+  } catch (error) {
+    if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
+    // Nobody else writes here while we have the lock: a process died before it could rename.
+    Deno.removeSync(beside);
+    make(beside, text);
+  }
+  try {
+    setTime(beside, record.expires);
+    if (sync === "full") return flushAndRename(beside, path);
+    Deno.renameSync(beside, path);
+  } catch (error) {
+    removeIfThere(beside);
+    throw error;
+  }
+}
+
+async function flushAndRename(beside: string, path: string): Promise<void> {
+  try {
+    await flush(beside);
+    Deno.renameSync(beside, path);
+  } catch (error) {
+    removeIfThere(beside);
+    throw error;
+  }
+  await flushFolder(path);
+}
+
+/** Waits until the disk has the names in the folder of a session's file. */
+export async function flushFolder(path: string): Promise<void> {
+  await flush(path.slice(0, path.lastIndexOf("/")));
 }

@@ -1,0 +1,135 @@
+/**
+ * Roster: who has the folder open, so that a process that is alone there need not look at a file to know that nobody
+ * changed it.
+ *
+ * Each store holds the lock of a file of its own in `<dir>/.processes/`, and a lock dies with its process. The rules:
+ *
+ * 1. A look at the roster that finds nobody else begins a period of 250 ms, counted from before the look. Within it, a
+ *    session's file that was looked at is not looked at again.
+ * 2. Who joins and finds somebody else waits 500 ms, counted from after the joining, before it changes or ends a
+ *    session. Reading needs no wait, and neither does making one: nobody has it in memory.
+ * 3. Who cannot join, as on a full disk, makes its change, and waits 500 ms before it says so. Each process finds out at
+ *    most 250 ms after a look at the roster if somebody removed its own file there, and joins anew.
+ *
+ * Why nothing stale is served: let A answer from memory at time t, by a look at the session's file at r and one at the
+ * roster at p, where p ≤ r ≤ t < p + 250 by rule 1, and say that B changed that file at c, after r and before t. B joined
+ * at j ≤ c − 500 if it found A, so before p; and it had not left at p, since it made a change after r. So A would have
+ * found it at p. If B did not find A, then A joined after B had looked: so before A's first look at the roster B was
+ * there, and until c at least, and A would have found it. As both take the time after their own joining and before their
+ * looks, it does not matter how long anybody is stopped in between: a process that goes on after a stop sees by its clock
+ * that its period is over. Stopped between that look at the clock and the answer, it answers what was true at the look,
+ * which came after the request: the request was under way together with the change, and either order is right. The clock
+ * is the system's monotonic one, the same for all processes of a machine, and locks work between those only.
+ */
+import { isMissing, lstat, makeDir, namesIn, pause, removeIfThere } from "./calls.ts";
+
+/** How long, in milliseconds, the look that found nobody else counts. */
+const PERIOD = 250;
+/** How long, in milliseconds, a newcomer waits: until everybody's period is over, and as much again to be sure. */
+const WAIT = 500;
+const FOLDER = ".processes";
+
+/** One store's place among those that have the folder open. */
+export class Roster {
+  #dir: string;
+  #path = "";
+  #file: Deno.FsFile | undefined;
+  #mayChangeAt = Infinity;
+  #lookedAt = -Infinity;
+  #isAlone = false;
+  #period = 0;
+
+  /** @param dir The store's folder. */
+  constructor(dir: string) {
+    this.#dir = dir;
+  }
+
+  /**
+   * The number of the period that runs now: files looked at in the same period need not be looked at again. 0 if
+   * somebody else has the folder open, or may have.
+   */
+  period(): number {
+    if (this.#file === undefined) return 0;
+    if (performance.now() - this.#lookedAt >= PERIOD) this.#look();
+    return this.#isAlone ? this.#period : 0;
+  }
+
+  /** Joins, unless that fails; whoever is not there looks at every file. */
+  join(): void {
+    if (this.#file !== undefined) return;
+    try {
+      makeDir(`${this.#dir}/${FOLDER}`);
+      do this.#file = this.#enter(); while (this.#file === undefined);
+      const joined = performance.now();
+      this.#look();
+      this.#mayChangeAt = this.#isAlone ? joined : joined + WAIT;
+    } catch {
+      this.leave();
+    }
+  }
+
+  /**
+   * Joins if that was not done, and tells what there is to wait for before a change. Without a promise the change may be
+   * made at once, without an `await` in between.
+   */
+  wait(): Promise<void> | undefined {
+    this.period();
+    if (this.#file === undefined) this.join();
+    const left = this.#mayChangeAt - performance.now();
+    return this.#file !== undefined && left > 0 ? pause(left) : undefined;
+  }
+
+  /** What there is to wait for after a change, before it is acknowledged. */
+  waitAfter(): Promise<void> | undefined {
+    return this.#file === undefined ? pause(WAIT) : undefined;
+  }
+
+  /** Leaves; `wait` joins again. */
+  leave(): void {
+    if (this.#file === undefined) return;
+    removeIfThere(this.#path);
+    this.#file.close();
+    this.#file = undefined;
+  }
+
+  /** Makes a file of its own and locks it; nothing if another process took it for one of the dead before that. */
+  #enter(): Deno.FsFile | undefined {
+    this.#path = `${this.#dir}/${FOLDER}/${crypto.randomUUID()}`;
+    const file = Deno.openSync(this.#path, { read: true, write: true, createNew: true, mode: 0o600 });
+    if (file.tryLockSync(true) && this.#isOwn(file)) return file;
+    file.close();
+    removeIfThere(this.#path);
+  }
+
+  #isOwn(file: Deno.FsFile): boolean {
+    return lstat(this.#path)?.ino === file.statSync().ino;
+  }
+
+  /** Looks who else is there. */
+  #look(): void {
+    this.#lookedAt = performance.now();
+    this.#period++;
+    this.#isAlone = false;
+    const folder = `${this.#dir}/${FOLDER}`;
+    try {
+      if (!this.#isOwn(this.#file!)) return this.leave();
+      const others = namesIn(folder).map((name) => `${folder}/${name}`).filter((path) => path !== this.#path);
+      this.#isAlone = !others.some(isHeld);
+    } catch {
+      // What cannot be looked at may hide somebody.
+    }
+  }
+}
+
+/** Whether a living process holds the file; removes it otherwise. */
+function isHeld(path: string): boolean {
+  try {
+    using file = Deno.openSync(path, { read: true });
+    if (!file.tryLockSync(true)) return true;
+    Deno.removeSync(path);
+    return false;
+  } catch (error) {
+    if (isMissing(error)) return false;
+    throw error;
+  }
+}

@@ -1,0 +1,210 @@
+/** Sweep: removes the files of sessions that are over, and what processes that died left behind, a little at a time. */
+import type { Log } from "../../log.ts";
+import { endOf, isLive } from "../../record.ts";
+import { Pacer, turn } from "../pacer.ts";
+import { lstat, namesIn, reasonOf, removeIfThere, type Stat, tryLocked } from "./calls.ts";
+import type { Census } from "./census.ts";
+import { idOf, isSession, TEMPORARY } from "./names.ts";
+import { LEFTOVER, readRecord } from "./record.ts";
+
+/** How many names one step looks at. Listing a folder counts as looking at a name. */
+const NAMES_PER_STEP = 64;
+/**
+ * How many names are looked at for each new session. In a steady state, a pass over all of them takes a tenth as many new
+ * sessions as there are names and folders, and there are no more folders than names: so what is over waits for a tenth
+ * of a lifetime on average, and is a tenth of what lives.
+ */
+const NAMES_PER_CREATE = 10;
+/**
+ * One in how many passes looks into every file: the times alone do not tell a session whose deadline comes before its
+ * idle limit, and not always one that was made before a clock was set back.
+ */
+const THOROUGH = 8;
+/** How many files to remove before requests get their turn. */
+const REMOVALS_PER_TURN = 4;
+/** How far from now, in milliseconds, the time of a file's last change shows that a clock was set back. */
+const FUTURE = 60_000;
+/** How often at most, in milliseconds, a full store looks for room. */
+const ROOM_INTERVAL = 10_000;
+/** How long it looks then, in milliseconds. */
+const ROOM_TIME = 1000;
+
+/** What a {@linkcode Sweep} needs to know. */
+export interface SweepOptions {
+  readonly dir: string;
+  readonly census: Census;
+  readonly log: Log;
+  readonly now: () => number;
+  /** Told of each session whose file was removed. */
+  readonly removed: (id: string) => void;
+}
+
+/** Goes round the folder, a step after requests, as fast as new sessions call for. */
+export class Sweep {
+  #dir: string;
+  #census: Census;
+  #log: Log;
+  #now: () => number;
+  #removed: (id: string) => void;
+  #pacer: Pacer;
+  #first = crypto.getRandomValues(new Uint8Array(2)).toHex().slice(1);
+  #pass: Generator<boolean, undefined> | undefined;
+  #passes = 0;
+  // Goes on where the last search for room stopped.
+  #search: Generator<boolean, undefined> | undefined;
+  #lastRoom = -Infinity;
+  // Nothing ends before this, by what the last pass saw and what was done here since: until then, new sessions call for
+  // no look at the others.
+  #earliest = -Infinity;
+  #earliestOfPass = Infinity;
+
+  /** @param options The folder, and who is to be told. */
+  constructor(options: SweepOptions) {
+    this.#dir = options.dir;
+    this.#census = options.census;
+    this.#log = options.log;
+    this.#now = options.now;
+    this.#removed = options.removed;
+    const step = () => this.#step();
+    this.#pacer = new Pacer({ step, size: NAMES_PER_STEP, perCreate: NAMES_PER_CREATE, log: this.#log });
+  }
+
+  /** Notes that a session was made. */
+  created(end: number): void {
+    this.noteEnd(end);
+    if (this.#now() >= this.#earliest) this.#pacer.created();
+  }
+
+  /** Notes that something ends then. */
+  noteEnd(end: number): void {
+    this.#earliest = Math.min(this.#earliest, end);
+    this.#earliestOfPass = Math.min(this.#earliestOfPass, end);
+  }
+
+  /** Starts the steps that are due. Returns at once. */
+  run(): void {
+    this.#pacer.run();
+  }
+
+  /** Removes everything that can go. Returns how many sessions there were. */
+  async all(): Promise<number> {
+    let swept = 0;
+    let looked = 0;
+    for (const isRemoved of this.#looks(true)) {
+      if (isRemoved) swept++;
+      if (++looked % NAMES_PER_STEP === 0 || (isRemoved && swept % REMOVALS_PER_TURN === 0)) await turn();
+    }
+    return swept;
+  }
+
+  /** Looks for room in a full store: for a second at most, and not again for the next ones. */
+  async makeRoom(): Promise<void> {
+    // The clock may have been set back meanwhile.
+    if (Math.abs(this.#now() - this.#lastRoom) < ROOM_INTERVAL) return;
+    this.#lastRoom = this.#now();
+    const start = performance.now();
+    this.#search ??= this.#looks(true);
+    for (let looked = 1; this.#census.isFull && performance.now() - start < ROOM_TIME; looked++) {
+      if (this.#search.next().done) {
+        this.#search = undefined;
+        break;
+      }
+      if (looked % NAMES_PER_STEP === 0) {
+        await turn();
+        this.#search ??= this.#looks(true);
+      }
+    }
+    this.#pacer.demand(this.#census.total);
+  }
+
+  /** Waits for the step that is running. */
+  async close(): Promise<void> {
+    await this.#pacer.close();
+  }
+
+  /** Looks at some names, going on where the last step stopped. Returns how many sessions it removed. */
+  async #step(): Promise<number> {
+    let swept = 0;
+    for (let looked = 0; looked < NAMES_PER_STEP; looked++) {
+      if (this.#pass === undefined) {
+        this.#pass = this.#looks(this.#passes++ % THOROUGH === 0);
+        this.#earliestOfPass = Infinity;
+      }
+      const { value: isRemoved, done } = this.#pass.next();
+      if (done) {
+        this.#pass = undefined;
+        this.#earliest = this.#earliestOfPass;
+        break;
+      }
+      if (isRemoved && ++swept % REMOVALS_PER_TURN === 0) await turn();
+    }
+    return swept;
+  }
+
+  /**
+   * Looks at every name once, and says of each whether a session's file was removed. Every pass begins with the same
+   * folder, so no name waits for longer than one pass.
+   *
+   * @param thorough Whether to look into every file.
+   */
+  *#looks(thorough: boolean): Generator<boolean, undefined> {
+    for (const name of namesIn(this.#dir)) {
+      if (name.endsWith(TEMPORARY)) this.#sweepTemporary(`${this.#dir}/${name}`);
+    }
+    for (const { shard, names } of this.#census.shards(this.#first)) {
+      // Who makes a session in it just now makes it again.
+      if (names.length === 0) removeIfThere(`${this.#dir}/${shard}`);
+      yield false;
+      for (const name of names) yield this.#look(shard, name, thorough);
+    }
+  }
+
+  /** Removes one file if it can go. Returns whether it was a session's. */
+  #look(shard: string, name: string, thorough: boolean): boolean {
+    const path = `${this.#dir}/${shard}/${name}`;
+    try {
+      if (name.endsWith(TEMPORARY)) this.#sweepTemporary(path);
+      if (!isSession(name) || !this.#isOver(path, lstat(path), thorough)) return false;
+      // It may have been used since.
+      const outcome = tryLocked(path, (stat) => {
+        if (!this.#isOver(path, stat, thorough)) return false;
+        Deno.removeSync(path);
+        return true;
+      });
+      if (typeof outcome !== "object" || !outcome.result) return false;
+    } catch (error) {
+      this.#log("error", "The sweep of expired sessions failed", `${reasonOf(error)} in "${this.#dir}/${shard}"`);
+      return false;
+    }
+    // One that should have been gone is another process's, which may have left more.
+    this.#earliest = -Infinity;
+    this.#removed(idOf(shard, name));
+    return true;
+  }
+
+  #isOver(path: string, stat: Stat | undefined, thorough: boolean): boolean {
+    if (stat === undefined || !stat.isFile) return false;
+    const now = this.#now();
+    const isFromFuture = stat.ctime > now + FUTURE;
+    if (stat.mtime > now && !isFromFuture && !thorough) return this.#stays(stat.mtime);
+    const record = readRecord(path, stat);
+    if (record === "newer" || record === undefined) return false;
+    if (record === "corrupt") return stat.ctime + LEFTOVER <= now || this.#stays(stat.ctime + LEFTOVER);
+    return !isLive(record, now) || this.#stays(endOf(record));
+  }
+
+  #stays(end: number): false {
+    this.noteEnd(end);
+    return false;
+  }
+
+  #sweepTemporary(path: string): void {
+    const isLeft = () => (lstat(path)?.ctime ?? Infinity) + LEFTOVER <= this.#now();
+    if (!isLeft()) return;
+    // An update of the session it belongs to may put its own there now.
+    const outcome = tryLocked(path.slice(0, -TEMPORARY.length), () => {
+      if (isLeft()) removeIfThere(path);
+    });
+    if (outcome === "missing") removeIfThere(path);
+  }
+}

@@ -8,7 +8,7 @@ const TRY = `
   local refused = {}
   local key = KEYS[1]
   for _, command in ipairs({
-    {"SET", key, "", "PX", "1000"}, {"GET", key}, {"PTTL", key}, {"PEXPIRE", key, "1000"}, {"DEL", key}, {"TIME"},
+    {"SET", key, "", "PX", "1000"}, {"GET", key}, {"GETRANGE", key, "0", "0"}, {"PTTL", key}, {"PEXPIRE", key, "1000"}, {"DEL", key}, {"TIME"},
     {"ZADD", key, "1", "member"}, {"ZRANGE", key, "0", "-1"}, {"ZREMRANGEBYSCORE", key, "-inf", "0"},
     {"ZREM", key, "member"},
   }) do
@@ -48,6 +48,7 @@ export async function tryCommands(connection: RedisConnection, { prefix, counts,
     const tried = client.eval(TRY, { keys: [key], arguments: [] });
     await attempt("EVAL", tried.then((errors) => refused.push(...errors as string[])));
     for (const master of await connection.masters(client)) {
+      await attempt("PING", master.sendCommand(["PING"]));
       await attempt("SCAN", master.sendCommand(["SCAN", "0", "MATCH", key, "COUNT", "1"]));
       if (counts) await attempt("DBSIZE", master.sendCommand(["DBSIZE"]));
       // Where it may not be asked, it is believed.

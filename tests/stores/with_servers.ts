@@ -1,5 +1,6 @@
 /** Runs the tests of the shared stores on real servers, which it starts and ends. Arguments: stores, or none for all. */
 import { Engine, type EngineType } from "./engines.ts";
+import { Cluster, Sentinel } from "./redis_engines.ts";
 
 const ALL: EngineType[] = ["redis", "postgres", "memcached"];
 const types = Deno.args.length > 0 ? ALL.filter((type) => Deno.args.includes(type)) : ALL;
@@ -21,17 +22,38 @@ async function run(what: string, args: string[], env: Record<string, string> = {
 }
 
 const test = ["test", "--quiet", "--sanitize-ops", "--sanitize-resources", "--allow-all"];
+
+/** Runs the suite of a store on the server of an address. */
+async function suite(what: string, type: string, url: string): Promise<void> {
+  const file = `tests/stores/${type}_test.ts`;
+  await run(what, [...test, `--lock=lib/stores/${type}.lock`, file], { [`TEST_${type.toUpperCase()}_URL`]: url });
+}
+
+/** The other tests of a store, which start what they need. */
+function othersOf(type: string): string[] {
+  const files = Array.from(Deno.readDirSync(`${root}tests/stores`), ({ name }) => name);
+  const others = files.filter((name) => name.startsWith(`${type}_`) && /^[a-z]+_\w+_test\.ts$/.test(name));
+  return others.sort().map((name) => `tests/stores/${name}`);
+}
+
 for (const type of types) {
   // What is loaded by a computed name is not checked with the tests.
-  await run(`types of the ${type} store`, [
-    "check",
-    "--quiet",
-    `--lock=lib/stores/${type}.lock`,
-    `lib/stores/${type}.ts`,
-  ]);
-  await using engine = await Engine.start(type);
-  const env = { [`TEST_${type.toUpperCase()}_URL`]: engine.url };
-  await run(`${type} store`, [...test, `--lock=lib/stores/${type}.lock`, `tests/stores/${type}_test.ts`], env);
+  const lock = `--lock=lib/stores/${type}.lock`;
+  await run(`types of the ${type} store`, ["check", "--quiet", lock, `lib/stores/${type}.ts`]);
+  {
+    await using engine = await Engine.start(type);
+    await suite(`${type} store`, type, engine.url);
+  }
+  if (type === "redis") {
+    await using sentinel = await Sentinel.start();
+    await suite("redis store behind a Sentinel", type, sentinel.url);
+  }
+  if (type === "redis") {
+    await using cluster = await Cluster.start();
+    await suite("redis store in a Cluster", type, cluster.url);
+  }
+  const others = othersOf(type);
+  if (others.length > 0) await run(`${type} store, faults`, [...test, lock, ...others], { TEST_ENGINES: type });
 }
 const engines = { TEST_ENGINES: types.join() };
 await run("servers", [...test, "--lock=tests/deno.lock", "tests/stores/servers_test.ts"], engines);

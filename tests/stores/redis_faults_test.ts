@@ -1,0 +1,342 @@
+/** RedisStore and what goes wrong: lost answers, demoted masters, full memory, forbidden commands, other applications. */
+import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
+import { newId } from "../../lib/id.ts";
+import { type SessionStore, StoreFullError } from "../../lib/store.ts";
+import { LossyProxy } from "../support/lossy_proxy.ts";
+import { Engine, PASSWORD } from "./engines.ts";
+import { Cluster, say, Sentinel, until } from "./redis_engines.ts";
+import { fresh, set, type SharedOptions, storeClass } from "./shared.ts";
+
+const ignore = !(Deno.env.get("TEST_ENGINES") ?? "").split(",").includes("redis");
+
+function test(behaviour: string, fn: () => Promise<void>): void {
+  Deno.test({ name: `redis: ${behaviour}`, ignore, fn });
+}
+
+/** A store that is closed at the end of the block. */
+async function open(options: SharedOptions): Promise<SessionStore & AsyncDisposable> {
+  const store = new (await storeClass("redis"))(options);
+  return Object.assign(store, { [Symbol.asyncDispose]: async () => await store.close!() });
+}
+
+const through = (engine: Engine, proxy: LossyProxy) => engine.url.replace(`:${engine.port}`, `:${proxy.port}`);
+const ids = async (sessions: AsyncIterable<readonly [string, unknown]>) =>
+  (await Array.fromAsync(sessions)).map(([id]) => id).sort();
+
+for (const what of ["request", "answer"] as const) {
+  test(`a deletion whose ${what} is lost is asked for again, and reported as it was`, async () => {
+    await using engine = await Engine.start("redis");
+    await using proxy = new LossyProxy(engine.port);
+    await using store = await open({ url: through(engine, proxy) });
+    await using other = await open({ url: engine.url });
+    const id = newId();
+    await store.create(id, fresh());
+    proxy.loseNext(what, `session:${id}`);
+    assertEquals(await store.delete(id), true);
+    assertEquals(proxy.lost, 1);
+    assertEquals(await other.read(id), undefined);
+    assertEquals(await store.delete(id), false);
+  });
+
+  test(`a move whose ${what} is lost is asked for again, and loses no change`, async () => {
+    await using engine = await Engine.start("redis");
+    await using proxy = new LossyProxy(engine.port);
+    await using store = await open({ url: through(engine, proxy) });
+    await using other = await open({ url: engine.url });
+    const [from, to] = [newId(), newId("Ada")];
+    await store.create(from, fresh({ n: 1 }));
+    await other.update(from, set({ m: 2 }));
+    proxy.loseNext(what, `session:over:{session:${from}}`);
+    const moved = await store.move(from, to, (record) => ({ ...record, user: "Ada" }));
+    assertEquals(proxy.lost, 1);
+    assertEquals([moved?.data, moved?.user], [{ n: 1, m: 2 }, "Ada"]);
+    assertEquals((await other.read(to))?.data, { n: 1, m: 2 });
+    assertEquals(await other.read(from), undefined);
+    assertEquals(await ids(other.sessionsOf!("Ada")), [to]);
+  });
+
+  test(`a session whose making's ${what} is lost is made once`, async () => {
+    await using engine = await Engine.start("redis");
+    await using proxy = new LossyProxy(engine.port);
+    await using store = await open({ url: through(engine, proxy) });
+    await store.read(newId());
+    const id = newId();
+    proxy.loseNext(what, `session:${id}`);
+    await store.create(id, fresh({ n: 1 }));
+    assertEquals([proxy.lost, (await store.read(id))?.data], [1, { n: 1 }]);
+  });
+}
+
+test("of a deletion whose answer is lost and a move, one has the session", async () => {
+  await using engine = await Engine.start("redis");
+  await using proxy = new LossyProxy(engine.port);
+  await using store = await open({ url: through(engine, proxy) });
+  await using other = await open({ url: engine.url });
+  for (let round = 0; round < 20; round++) {
+    const [id, to] = [newId(), newId()];
+    await store.create(id, fresh());
+    proxy.loseNext(round % 2 ? "request" : "answer", `session:over:{session:${id}}`);
+    const [isEnded, moved] = await Promise.all([
+      store.delete(id),
+      new Promise((resolve) => setTimeout(resolve, Math.random() * 6)).then(() => other.move(id, to, (same) => same)),
+    ]);
+    assertEquals(isEnded, moved === undefined);
+    assertEquals([await other.read(id), await other.read(to) !== undefined], [undefined, !isEnded]);
+  }
+});
+
+test("an update whose answer is lost is refused, and was done once or not at all", async () => {
+  await using engine = await Engine.start("redis");
+  await using proxy = new LossyProxy(engine.port);
+  await using store = await open({ url: through(engine, proxy) });
+  const id = newId();
+  await store.create(id, fresh({ n: 1 }));
+  proxy.loseNext("answer", '"n":2');
+  await assertRejects(() => store.update(id, (record) => ({ ...record, data: { n: record.data["n"] as number + 1 } })));
+  assertEquals((await store.read(id))?.data, { n: 2 });
+});
+
+test("when its master is demoted, it finds the new one behind the name at once", async () => {
+  await using one = await Engine.start("redis", ["--masterauth", PASSWORD]);
+  const replicaOf = ["--masterauth", PASSWORD, "--replicaof", "127.0.0.1", `${one.port}`];
+  await using two = await Engine.start("redis", replicaOf);
+  await until("the replica follows", async () => (await say(two, "INFO", "replication")).includes("link_status:up"));
+  await using name = new LossyProxy(one.port);
+  await using store = await open({ url: through(one, name) });
+  const all = [newId(), newId()];
+  for (const id of all) await store.create(id, fresh({ n: 1 }));
+  await until("both are copied", async () => (await say(two, "DBSIZE")) === "2");
+  await say(two, "REPLICAOF", "NO", "ONE");
+  await say(one, "REPLICAOF", "127.0.0.1", `${two.port}`);
+  name.target = two.port;
+  // The connection is still open, and reads work on it.
+  assert(await store.read(all[0]!));
+  const outcomes = await Promise.allSettled([
+    store.delete(all[0]!),
+    ...Array.from({ length: 20 }, () => store.update(all[1]!, set({ n: 2 }))),
+  ]);
+  for (const { status } of outcomes) assertEquals(status, "fulfilled");
+  assertEquals(await say(two, "EXISTS", `session:${all[0]}`), "0");
+});
+
+test("on a server that is full people log out, and are told when they cannot log in", async () => {
+  await using engine = await Engine.start("redis");
+  await using store = await open({ url: engine.url });
+  const [ended, moved, used] = [newId("Ada"), newId("Ada"), newId()];
+  for (const id of [ended, moved]) await store.create(id, { ...fresh({ n: 1 }), user: "Ada" });
+  await store.create(used, fresh());
+  await say(engine, "CONFIG", "SET", "maxmemory", "1");
+  await store.ready!();
+  await assertRejects(() => store.create(newId(), fresh()), Error, "maxmemory");
+  const to = newId();
+  const logOut = await store.move(moved, to, ({ user: _, ...record }) => ({ ...record, data: {} }));
+  assertEquals([logOut?.data, await store.read(moved), (await store.read(to))?.user], [{}, undefined, undefined]);
+  assertEquals([await store.delete(ended), await store.delete(ended)], [true, false]);
+  assertEquals(await store.touch(used, Date.now() + 60_000), true);
+});
+
+const ALLOWED = "PING GET SET DEL PTTL PEXPIRE GETRANGE EVAL TIME ZADD ZREM ZRANGE ZREMRANGEBYSCORE SCAN DBSIZE".split(
+  " ",
+);
+
+test("a user with the documented commands is enough, and each that is missing is named", async () => {
+  await using engine = await Engine.start("redis");
+  const rules = ["resetkeys", "~app:*", "resetchannels", "-@all", ...ALLOWED.map((name) => `+${name}`)];
+  await say(engine, "ACL", "SETUSER", "app", "reset", "on", ">pass%word", ...rules);
+  const url = `redis://app:pass%25word@127.0.0.1:${engine.port}`;
+  {
+    await using store = await open({ url, prefix: "app:" });
+    await store.ready!();
+    const [id, to] = [newId("Ada"), newId("Ada")];
+    await store.create(id, { ...fresh({}, 700_000), user: "Ada" });
+    await store.update(id, (record) => ({ ...record, deadline: record.deadline + 60_000 }));
+    for (const idle of [1000, 700_000]) assertEquals(await store.touch(id, Date.now() + idle), true);
+    assert(await store.move(id, to, (record) => record));
+    assertEquals([await ids(store.sessionsOf!("Ada")), await ids(store.list!())], [[to], [to]]);
+    assertEquals(await store.delete(to), true);
+  }
+  for (const command of ALLOWED) {
+    await say(engine, "ACL", "SETUSER", "app", `-${command}`);
+    await using store = await open({ url, prefix: "app:" });
+    const { message } = await assertRejects(() => store.ready!(), Error, undefined, command);
+    assertMatch(message, new RegExp(`must be allowed ([A-Z, ]+, )?${command}(,[A-Z, ]+)? on keys`));
+    await say(engine, "ACL", "SETUSER", "app", `+${command}`);
+  }
+  await say(engine, "ACL", "SETUSER", "app", "-DBSIZE");
+  await using unlimited = await open({ url, prefix: "app:", max: Infinity });
+  await unlimited.ready!();
+  await unlimited.create(newId(), fresh());
+  await using elsewhere = await open({ url, prefix: "other:" });
+  await assertRejects(() => elsewhere.ready!(), Error, 'keys that begin with "other:"');
+});
+
+for (const kind of ["a server", "a Cluster"]) {
+  test(`two applications on ${kind} neither count nor list each other's sessions`, async () => {
+    await using place = kind === "a server" ? await Engine.start("redis") : await Cluster.start();
+    const { url } = place;
+    await using one = await open({ url, prefix: "shop:", max: 3 });
+    await using two = await open({ url, prefix: "shop:admin:", max: 3 });
+    const both = [one, two] as const;
+    const made = both.map(() => [newId("Ada"), newId("Ada"), newId()]);
+    for (const [index, store] of both.entries()) {
+      const [first, second, guest] = made[index]! as [string, string, string];
+      for (const id of [first, second]) await store.create(id, { ...fresh(), user: "Ada" });
+      await store.create(guest, fresh());
+      await assertRejects(() => store.create(newId(), fresh()), StoreFullError);
+    }
+    for (const [index, store] of both.entries()) {
+      assertEquals(await ids(store.list!()), made[index]!.toSorted());
+      assertEquals(await ids(store.sessionsOf!("Ada")), made[index]!.slice(0, 2).sort());
+      const foreign = made[1 - index]![0]!;
+      assertEquals([await store.read(foreign), await store.delete(foreign)], [undefined, false]);
+      assertEquals(await store.touch(foreign, Date.now() + 1000), false);
+    }
+    assertEquals((await ids(two.list!())).length, 3);
+  });
+}
+
+test("sessions written under a clock that was set back leave room for others", async () => {
+  await using engine = await Engine.start("redis");
+  await using store = await open({ url: engine.url, max: 2 });
+  const ahead = 86_400_000;
+  for (const id of [newId(), newId()]) {
+    const { created, expires, deadline, ...record } = fresh();
+    await store.create(id, {
+      ...record,
+      created: created + ahead,
+      expires: expires + ahead,
+      deadline: deadline + ahead,
+    });
+    assertEquals(await store.read(id), undefined);
+  }
+  assertEquals(await ids(store.list!()), []);
+  await store.create(newId(), fresh());
+});
+
+test("a user's entry without a session is no error, and goes when its time is over", async () => {
+  await using engine = await Engine.start("redis");
+  await using store = await open({ url: engine.url });
+  const id = newId("Ada");
+  await store.create(id, { ...fresh(), user: "Ada" });
+  const [key = ""] = (await say(engine, "KEYS", "session:user:*")).split("\n");
+  await say(engine, "ZADD", key, `${Date.now() + 60_000}`, newId("Ada"), `${Date.now() - 100_000}`, newId("Ada"));
+  assertEquals(await ids(store.sessionsOf!("Ada")), [id]);
+  await store.move(id, newId("Ada"), (record) => record);
+  assertEquals(await say(engine, "ZCARD", key), "2");
+  const left = Number(await say(engine, "PTTL", key));
+  assert(left > 590_000 && left < 700_000, `${left}`);
+});
+
+test("a client that the program has is used, and left open", async () => {
+  await using engine = await Engine.start("redis");
+  const name = "npm:@redis/client@6.3.1";
+  const { createClient } = await import(name);
+  for (const isConnected of [true, false]) {
+    const client = createClient({ url: engine.url });
+    client.on("error", () => {});
+    if (isConnected) await client.connect();
+    const store = await open({ client, prefix: `${isConnected}:` });
+    await store.ready!();
+    const id = newId("Ada");
+    await store.create(id, { ...fresh(), user: "Ada" });
+    assertEquals([await ids(store.list!()), await ids(store.sessionsOf!("Ada"))], [[id], [id]]);
+    await store.close!();
+    assertEquals(await client.ping(), "PONG");
+    client.destroy();
+  }
+});
+
+test("without its server every verb is refused in time, and works again by itself", async () => {
+  await using engine = await Engine.start("redis");
+  await engine.kill();
+  await using store = await open({ url: engine.url });
+  const id = newId();
+  for (let round = 0; round < 2; round++) {
+    const start = performance.now();
+    const outcomes = await Promise.allSettled([
+      store.ready!(),
+      store.create(id, fresh()),
+      store.read(id),
+      store.update(id, (record) => record),
+      store.touch(id, Date.now() + 1000),
+      store.delete(id),
+      store.move(id, newId(), (record) => record),
+    ]);
+    for (const outcome of outcomes) {
+      assertEquals(outcome.status, "rejected");
+      assertMatch((outcome as PromiseRejectedResult).reason.message, /^Redis at 127\.0\.0\.1:\d+: /);
+    }
+    assert(performance.now() - start < 4000);
+    await engine.up();
+    await store.create(id, fresh());
+    assert(await store.delete(id));
+    await engine.kill();
+  }
+});
+
+test("after a failover of its Sentinel it goes on with the new master", async () => {
+  await using sentinel = await Sentinel.start();
+  await using store = await open({ url: sentinel.url });
+  await store.ready!();
+  const id = newId("Ada");
+  await store.create(id, { ...fresh({ n: 0 }), user: "Ada" });
+  const old = await sentinel.master();
+  await sentinel.failover();
+  await until(
+    "it works again",
+    () => store.update(id, set({ n: 1 })).then((found) => found !== undefined, () => false),
+  );
+  assert(await sentinel.master() !== old);
+  assertEquals([(await store.read(id))?.data, await ids(store.sessionsOf!("Ada"))], [{ n: 1 }, [id]]);
+  assertEquals(await store.delete(id), true);
+});
+
+test("a socket of the machine, and a database of one's own, are places, too", async () => {
+  await using engine = await Engine.start("redis", ["--unixsocket", `/tmp/sessions-${crypto.randomUUID()}.sock`]);
+  const socket = engine.more[1]!;
+  const id = newId();
+  {
+    await using store = await open({ url: `redis+unix://:${PASSWORD}@localhost${socket}?db=3` });
+    await store.create(id, fresh({ n: 3 }));
+  }
+  for (const [where, n] of [["/3", 3], ["?db=3", 3], ["/4", undefined], ["", undefined]] as const) {
+    await using store = await open({ url: engine.url + where });
+    assertEquals((await store.read(id))?.data["n"], n);
+  }
+});
+
+test("in a Cluster a move whose answers are lost is asked for again, on every server", async () => {
+  await using cluster = await Cluster.start();
+  const name = "npm:@redis/client@6.3.1";
+  const { createCluster } = await import(name);
+  const client = createCluster({
+    rootNodes: cluster.engines.map(({ port }) => ({ url: `redis://127.0.0.1:${port}` })),
+    defaults: { password: PASSWORD },
+  });
+  client.on("error", () => {});
+  await client.connect();
+  const really = client.eval.bind(client);
+  let lost = 0;
+  client.eval = async (script: string, options: unknown) => {
+    const answer = await really(script, options);
+    if (Math.random() < 0.4 && ++lost) throw new Error("Socket closed unexpectedly");
+    return answer;
+  };
+  try {
+    const store = await open({ client });
+    for (let round = 0; round < 30; round++) {
+      const [from, to] = [newId("Bob"), newId("Bob")];
+      await store.create(from, { ...fresh({ n: 1 }), user: "Bob" });
+      const moved = await store.move(from, to, set({ m: 2 }));
+      assertEquals([moved?.data, await store.read(from)], [{ n: 1, m: 2 }, undefined]);
+      assertEquals((await store.read(to))?.data, { n: 1, m: 2 });
+      assertEquals(await store.move(from, newId(), set({ m: 3 })), undefined);
+      assertEquals(await store.delete(to), true);
+    }
+    assertEquals([await ids(store.list!()), await ids(store.sessionsOf!("Bob"))], [[], []]);
+    assert(lost > 10);
+    await store.close!();
+  } finally {
+    client.destroy();
+  }
+});

@@ -1,8 +1,8 @@
 /** GuardedStore: a store's verbs for the manager. Their failures are counted, logged, and made into errors for programs. */
-import { SessionGoneError, SessionStoreError } from "./errors.ts";
+import { SessionGoneError, SessionStoreError, StoreFullError } from "./errors.ts";
 import type { Log } from "./log.ts";
 import { RecordTooLargeError, type SessionRecord } from "./record.ts";
-import { type Change, type SessionStore, StoreFullError } from "./store.ts";
+import type { Change, SessionStore } from "./store.ts";
 
 /** What a {@linkcode SessionManager} has done since it was made; only ever counted up. */
 export interface SessionCounters {

@@ -19,10 +19,10 @@ export {
 export { MAX_LIFETIME } from "./lifetimes.ts";
 export { type Flash, type LogInOptions, Session, type SessionKey, type Settable, type Stored } from "./session.ts";
 export type { CookieOptions } from "./session_cookie.ts";
-export { type RequestLike, SessionManager } from "./session_manager.ts";
-export type { SessionOptions } from "./session_options.ts";
+export { SessionManager } from "./session_manager.ts";
+export type { RequestLike, SessionOptions } from "./session_options.ts";
 export { MIN_KEY_BYTES, Signer, type Unsigned } from "./signer.ts";
-export * from "./store.ts";
+export type { Change, SessionStore } from "./store.ts";
 export * from "./stores/file/store.ts";
 export * from "./stores/memory.ts";
 export * from "./stores/null.ts";

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { SessionGoneError, SessionStoreError } from "./errors.ts";
+import { SessionGoneError, SessionStoreError, StoreFullError } from "./errors.ts";
 import { FollowedSession } from "./followed_session.ts";
 import { GuardedStore, newCounters, type SessionCounters } from "./guarded_store.ts";
 import { newId } from "./id.ts";
@@ -12,19 +12,11 @@ import { type Log, silent } from "./log.ts";
 import { endOf, isLive, type Json, type SessionRecord } from "./record.ts";
 import { Session, stateOf } from "./session.ts";
 import { SessionCookie, type SignedId } from "./session_cookie.ts";
-import { checkOptions, type SessionOptions } from "./session_options.ts";
+import { checkOptions, type RequestLike, type SessionOptions } from "./session_options.ts";
 import { applyChanges, newState, type SessionState } from "./session_state.ts";
-import { type Change, StoreFullError } from "./store.ts";
+import type { Change } from "./store.ts";
 import { endSession, endSessions, showSessions, type UserSession } from "./user_sessions.ts";
-import { type Open, wrapHandler, type WrapOptions } from "./wrap.ts";
-
-/** A request, or anything with its headers; the address is of use where several cookies of the name come. */
-export interface RequestLike {
-  /** Its headers, of which `Cookie` is read. */
-  readonly headers: Headers;
-  /** Its address. */
-  readonly url?: string | undefined;
-}
+import { addSessionHeaders, type Open, wrapHandler, type WrapOptions } from "./wrap.ts";
 
 /**
  * Server-side sessions for anything that turns a `Request` into a `Response`. The browser gets a signed random id; the
@@ -145,9 +137,7 @@ export class SessionManager<Data extends object = Record<string, Json>> {
     }
     const isUpgrade = response.status === 101;
     const headers = isUpgrade ? response.headers : new Headers(response.headers);
-    addVaryCookie(headers);
-    if (!headers.has("cache-control")) headers.set("cache-control", "no-store");
-    for (const cookie of cookies) headers.append("set-cookie", cookie);
+    addSessionHeaders(headers, cookies);
     if (isUpgrade) return response;
     const { status, statusText } = response;
     return new Response(response.body, { status, statusText, headers });
@@ -403,10 +393,4 @@ export class SessionManager<Data extends object = Record<string, Json>> {
 /** What the request's session goes on from; `undefined` if it begins with this request, as at a log-in. */
 function continued({ record, logIn, isOver }: SessionState): SessionRecord | undefined {
   return logIn === undefined && isOver === false ? record : undefined;
-}
-
-function addVaryCookie(headers: Headers): void {
-  const vary = headers.get("vary");
-  if (vary === null) headers.set("vary", "Cookie");
-  else if (vary !== "Cookie" && !/(^|,)\s*(cookie|\*)\s*(,|$)/i.test(vary)) headers.append("vary", "Cookie");
 }

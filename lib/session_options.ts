@@ -25,6 +25,14 @@ export interface SessionOptions {
   readonly now?: (() => number) | undefined;
 }
 
+/** A request, or anything with its headers; the address is of use where several cookies of the name come. */
+export interface RequestLike {
+  /** Its headers, of which `Cookie` is read. */
+  readonly headers: Headers;
+  /** Its address. */
+  readonly url?: string | undefined;
+}
+
 /**
  * Refuses what cannot work, typed or not; lifetimes and cookie are checked where they are used.
  *

@@ -5,6 +5,8 @@
  */
 import type { SessionRecord } from "./record.ts";
 
+export { StoreFullError } from "./errors.ts";
+
 /**
  * Makes a new record from the one that is stored by then. It may run more than once, must leave its argument and the
  * record's `user` as they are, and may throw: then nothing is stored, and the store rejects with that same error.
@@ -101,10 +103,4 @@ export interface SessionStore {
 
   /** Finishes what runs in the background and lets go of connections. */
   close?(): Promise<void>;
-}
-
-/** Thrown by `create` when the store already holds as many live sessions as it may. */
-export class StoreFullError extends Error {
-  /** The error's name. */
-  override name = "StoreFullError";
 }

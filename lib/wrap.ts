@@ -1,7 +1,6 @@
 /** Wrap: a handler with a session around one that takes a request, and its answers when the session cannot be had. */
-import { SessionGoneError, SessionStoreError } from "./errors.ts";
+import { SessionGoneError, SessionStoreError, StoreFullError } from "./errors.ts";
 import type { Session } from "./session.ts";
-import { StoreFullError } from "./store.ts";
 
 /** Opens the session of the request that is being handled; asked twice, it gives the same one. */
 export type Open<Data extends object> = () => Promise<Session<Data>>;
@@ -51,33 +50,21 @@ export function wrapHandler<Data extends object, Rest extends unknown[]>(
       return await sessions.commit(session, response);
     } catch (error) {
       isAnswered = true;
-      if (error instanceof SessionGoneError) return await (options.gone ?? wasGone)(request, error);
+      const { gone, unavailable } = options;
+      if (error instanceof SessionGoneError) return await (gone?.(request, error) ?? error.getResponse());
       if (error instanceof StoreFullError || error instanceof SessionStoreError) {
-        return await (options.unavailable ?? unavailable)(request, error);
+        return await (unavailable?.(request, error) ?? error.getResponse());
       }
       throw error;
     }
   };
 }
 
-/** Seconds after which to ask again. */
-const RETRY_AFTER = "5";
-
-/** 409: another request ended the session, or gave it a new id, or took what this one took. */
-function wasGone(): Response {
-  return text(409, "Your session changed while this was under way. Nothing was stored. Please try again.");
-}
-
-/** 503: the store is full, or fails. */
-function unavailable(): Response {
-  return text(503, "Your session cannot be reached just now. Please try again in a moment.", {
-    "retry-after": RETRY_AFTER,
-  });
-}
-
-function text(status: number, message: string, headers: Record<string, string> = {}): Response {
-  return new Response(`${message}\n`, {
-    status,
-    headers: { "content-type": "text/plain; charset=utf-8", "cache-control": "no-store", ...headers },
-  });
+/** Adds what an answer that read a session carries: its cookies, and that it is not for caches. */
+export function addSessionHeaders(headers: Headers, cookies: readonly string[]): void {
+  const vary = headers.get("vary");
+  if (vary === null) headers.set("vary", "Cookie");
+  else if (vary !== "Cookie" && !/(^|,)\s*(cookie|\*)\s*(,|$)/i.test(vary)) headers.append("vary", "Cookie");
+  if (!headers.has("cache-control")) headers.set("cache-control", "no-store");
+  for (const cookie of cookies) headers.append("set-cookie", cookie);
 }

@@ -1,32 +1,32 @@
-/** The memory store: the suite, and that it forgets what is over. */
+/** The memory store: beside the suite, that it forgets what is over, and what a user's index holds. */
 import { assert, assertEquals } from "@std/assert";
+import { newId } from "../../lib/id.ts";
 import { MemoryStore } from "../../lib/stores/memory.ts";
-import { Clock, newId } from "../support/server.ts";
-import { testStore } from "../support/store_suite.ts";
+import { Clock } from "../../lib/testing.ts";
 
-let shared: MemoryStore | undefined;
-testStore({
-  name: "memory store",
-  // One process is all that shares it.
-  open: (options) => Promise.resolve(shared ??= new MemoryStore(options)),
-  clear: () => {
-    shared = undefined;
-    return Promise.resolve();
-  },
-  counts: true,
-  lists: false,
-});
+const IDLE = 1000;
+
+/** A session's record that is made now. */
+function record(now: number, user?: string) {
+  return { data: {}, created: now, idle: IDLE, expires: now + IDLE, deadline: now + 2 * IDLE, user };
+}
 
 Deno.test("memory store: dead sessions stay under a seventh of the live ones", async () => {
   const clock = new Clock();
   const store = new MemoryStore(clock);
-  const idle = 1000;
   for (let made = 0; made < 20_000; made++) {
     clock.time += 1;
-    const created = clock.time;
-    await store.create(newId(), { data: {}, created, ends: created + 2 * idle, expires: created + idle });
-    if (made > 3 * idle) assert(store.size <= idle * (1 + 1 / 7) + 1, `${store.size} at ${made}`);
+    await store.create(newId(), record(clock.time));
+    if (made > 3 * IDLE) assert(store.size <= IDLE * (1 + 1 / 7) + 1, `${store.size} at ${made}`);
   }
-  clock.time += 10 * idle;
-  assertEquals(await store.read(newId()), undefined);
+});
+
+Deno.test("memory store: sweepAll removes what is over, and counts it", async () => {
+  const clock = new Clock();
+  const store = new MemoryStore(clock);
+  for (let i = 0; i < 10; i++) await store.create(newId("ada"), record(clock.time, "ada"));
+  assertEquals((await Array.fromAsync(store.sessionsOf("ada"))).length, 10);
+  clock.pass(1);
+  assertEquals([await store.sweepAll(), store.size], [10, 0]);
+  assertEquals(await Array.fromAsync(store.sessionsOf("ada")), []);
 });

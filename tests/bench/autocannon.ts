@@ -10,6 +10,7 @@ const requests = (headers as Record<string, string>[]).map((headers) => ({
 }));
 const result = await autocannon({ url, duration: seconds, connections, requests });
 console.log(JSON.stringify({
+  requests: result.requests.total,
   rate: result.requests.average,
   p50: result.latency.p50,
   p99: result.latency.p99,

@@ -5,15 +5,18 @@ export interface Load {
   readonly url: string;
   readonly seconds: number;
   /** Cookies to send, one request each in turn; none unless given. */
-  readonly cookies?: readonly string[];
+  readonly cookies?: readonly string[] | undefined;
   /** A form to POST; a GET unless given. */
-  readonly form?: string;
-  /** Connections at once: 32 unless given. */
-  readonly connections?: number;
+  readonly form?: string | undefined;
 }
+
+/** Connections at once. */
+export const CONNECTIONS = 32;
 
 /** What came of it. */
 export interface Result {
+  /** Requests that were answered. */
+  readonly requests: number;
   /** Requests a second. */
   readonly rate: number;
   /** Latencies, in milliseconds. */
@@ -41,7 +44,7 @@ function findTool(): typeof tool {
   }
 }
 
-async function wrk({ url, seconds, cookies = [], form, connections = 32 }: Load): Promise<Result> {
+async function wrk({ url, seconds, cookies = [], form }: Load): Promise<Result> {
   const script = await Deno.makeTempFile({ suffix: ".lua" });
   await Deno.writeTextFile(
     script,
@@ -60,14 +63,15 @@ request = function()
 end
 `,
   );
-  const args = ["-t1", `-c${connections}`, `-d${seconds}s`, "--latency", "-s", script, url];
+  const args = ["-t1", `-c${CONNECTIONS}`, `-d${seconds}s`, "--latency", "-s", script, url];
   const output = await new Deno.Command("wrk", { args }).output();
   await Deno.remove(script);
   const text = new TextDecoder().decode(output.stdout);
   const failed = /Non-2xx or 3xx responses: (\d+)|Socket errors: (.*)/.exec(text);
+  const requests = /(\d+) requests in /.exec(text);
   const rate = /Requests\/sec:\s+([\d.]+)/.exec(text);
-  if (failed !== null || rate === null) throw new Error(`wrk at ${url}: ${failed?.[0] ?? text}`);
-  return { rate: Number(rate[1]), p50: latency(text, "50%"), p99: latency(text, "99%") };
+  if (failed !== null || requests === null || rate === null) throw new Error(`wrk at ${url}: ${failed?.[0] ?? text}`);
+  return { requests: Number(requests[1]), rate: Number(rate[1]), p50: latency(text, "50%"), p99: latency(text, "99%") };
 }
 
 function latency(text: string, percentile: string): number {
@@ -75,12 +79,12 @@ function latency(text: string, percentile: string): number {
   return Number(number) * { us: 0.001, ms: 1, s: 1000 }[unit as "us" | "ms" | "s"];
 }
 
-async function autocannon({ url, seconds, cookies, form, connections = 32 }: Load): Promise<Result> {
+async function autocannon({ url, seconds, cookies, form }: Load): Promise<Result> {
   const type: Record<string, string> = form === undefined ? {} : { "content-type": FORM };
   const options = {
     url,
     seconds,
-    connections,
+    connections: CONNECTIONS,
     method: form === undefined ? "GET" : "POST",
     body: form,
     headers: cookies?.map((cookie) => ({ ...type, cookie })) ?? [type],

@@ -1,5 +1,6 @@
 /** What the parts of a request cost, each alone, in this process: `deno task bench:parts`. */
-import { type OpenSession, SessionManager } from "../../lib/session_manager.ts";
+import { SessionManager } from "../../lib/session_manager.ts";
+import { newId } from "../../lib/id.ts";
 import { createApp } from "../../lib/server/app.ts";
 import type { Visitor } from "../../lib/server/pages.ts";
 import { Signer } from "../../lib/signer.ts";
@@ -12,7 +13,7 @@ const dir = await Deno.makeTempDir({ prefix: "session-parts-" });
 addEventListener("unload", () => Deno.removeSync(dir, { recursive: true }));
 
 const signer = new Signer([KEY], "benchmark");
-const id = "0123456789abcdef0123456789abcdef";
+const id = newId();
 const signed = signer.sign(id);
 const forged = `${signed.slice(0, -4)}AAAA`;
 
@@ -22,7 +23,7 @@ Deno.bench("refuse a forged signature", { group: "signer" }, () => void signer.u
 
 for (const [name, store] of [["memory", new MemoryStore()], ["file", new FileStore({ dir })]] as const) {
   const sessions = new SessionManager<Visitor>({ store, keys: [KEY] });
-  const register = sessions.wrap(async (_request: Request, open: OpenSession<Visitor>) => {
+  const register = sessions.wrap(async (_request, open) => {
     const session = await open();
     session.set("user", "alice");
     session.set("greet", "Successfully registered username - alice.");
@@ -37,7 +38,7 @@ for (const [name, store] of [["memory", new MemoryStore()], ["file", new FileSto
 
   Deno.bench(`${name} store: read`, { group }, async () => void await store.read(key));
   Deno.bench(`${name} store: update`, { group }, async () => {
-    await store.update(key, (data) => data, Date.now() + 1_800_000);
+    await store.update(key, (record) => record);
   });
   Deno.bench(`${name} store: touch`, { group }, async () => void await store.touch(key, Date.now() + 1_800_000));
   Deno.bench(`${name} store: open`, { group }, async () => void await sessions.open(request));

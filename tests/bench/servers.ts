@@ -1,155 +1,139 @@
-/** The servers that are measured: ours, and each peer, as processes. */
-import { startFlags } from "../support/server.ts";
+/** The servers that are measured, as processes: ours, and whatever else a command starts. */
 import { KEY } from "./folders.ts";
+import { options } from "./options.ts";
 
-const HERE = import.meta.dirname!;
-const ROOT = new URL("../..", import.meta.url).pathname;
-
-/** The npm packages of the peer on Node: installed into a temporary folder, for the length of a run. */
-const EXPRESS = ["express@5.3.0", "express-session@1.19.0", "session-file-store@1.5.0", "ejs@7.0.2"];
-
-/** A server under measurement. */
+/** A server under measurement: one process, or several at one port. */
 export interface Subject {
   readonly origin: string;
-  readonly pid: number;
+  readonly pids: readonly number[];
   stop(): Promise<void>;
 }
 
-/** Thrown for a peer that cannot be had on this machine. */
+/** Thrown for what cannot be had on this machine; the message says what is needed. */
 export class Missing extends Error {}
 
 /** Ours, as `deno task start` starts it, with a lifetime that outlasts the run, and room for all it makes. */
-export async function ours(dir: string, max = 10_000_000): Promise<Subject> {
-  const flags = await startFlags();
-  return await start(() => [Deno.execPath(), "run", ...flags, `${ROOT}main.ts`], {
-    LOG_LEVEL: "error",
-    SECRET_KEY: KEY,
-    SESSION_FILE_DIR: dir,
-    PERMANENT_SESSION_LIFETIME: "3600",
-    SESSION_MAX: String(max),
-  });
+export async function ours(settings: Record<string, string>): Promise<Subject> {
+  return await start(await ourCommand(settings), ourSettings(settings));
 }
 
-/** Ours with a shared store, as `deno task start` starts it. */
-export async function oursOn(type: string, url: string): Promise<Subject> {
-  const lock = type === "sqlite" ? [] : [`--lock=${ROOT}lib/stores/${type}.lock`];
-  const flags = await startFlags();
-  return await start(() => [Deno.execPath(), "run", ...lock, ...flags, `${ROOT}main.ts`], {
-    LOG_LEVEL: "error",
-    SECRET_KEY: KEY,
-    SESSION_TYPE: type,
-    SESSION_URL: url,
-    PERMANENT_SESSION_LIFETIME: "3600",
-    SESSION_MAX: "10000000",
-  });
+/** Ours, as several processes at one port. */
+export async function oursTogether(count: number, settings: Record<string, string>): Promise<Subject> {
+  const env = ourSettings({ ...settings, REUSE_PORT: "true" });
+  const command = await ourCommand(settings);
+  const first = await start(command, env);
+  const others: Deno.ChildProcess[] = [];
+  const stop = async () => {
+    await Promise.all(others.map(end));
+    await first.stop();
+  };
+  const subject = () => ({ origin: first.origin, pids: [...first.pids, ...others.map(({ pid }) => pid)], stop });
+  for (let more = 1; more < count; more++) {
+    const port = new URL(first.origin).port;
+    const child = spawn(command(port), { ...env, PORT: port }, "piped");
+    others.push(child);
+    // The port answers already, so the process itself has to say that it listens.
+    if (!await prints(child, "Listening on")) {
+      await stop();
+      throw new Missing("a server that knows REUSE_PORT, on Linux");
+    }
+  }
+  return subject();
 }
 
-/** A bare Deno.serve that answers `page`, and writes `record` for each POST; with all permissions unless `flags` say. */
+/** A peer that Deno runs, with all permissions unless `flags` say otherwise. */
+export function deno(file: string, args: string[], flags: string[] = ["--no-lock", "-A"]): Promise<Subject> {
+  const program = `${import.meta.dirname}/peers/${file}`;
+  return start((port) => [Deno.execPath(), "run", "--no-config", ...flags, program, port, ...args]);
+}
+
+/** A bare Deno.serve that answers `page`, and writes `record` for each POST. */
 export async function bare(
   folder: string,
-  page: string,
-  record: string,
-  headers?: Headers,
-  flags: string[] = ["-A"],
+  { page = "", record = "", headers, flags = ["-A"] }: {
+    page?: string;
+    record?: string;
+    headers?: Headers | undefined;
+    flags?: string[];
+  },
 ): Promise<Subject> {
   const pageFile = await Deno.makeTempFile({ dir: folder });
   const recordFile = await Deno.makeTempFile({ dir: folder });
   await Deno.writeTextFile(pageFile, page);
   await Deno.writeTextFile(recordFile, record);
   const more = headers === undefined ? [] : [JSON.stringify(Object.fromEntries(headers))];
-  return await start((port) => [...deno("bare.ts", undefined, flags), port, pageFile, recordFile, ...more]);
+  return await deno("bare.ts", [pageFile, recordFile, ...more], ["--no-lock", ...flags]);
 }
 
-/** A Deno that does nothing but listen. */
-export function empty(): Promise<Subject> {
-  return start((port) => [...deno("empty.ts"), port]);
-}
-
-/** hono and hono-sessions, memory store. */
-export function hono(): Promise<Subject> {
-  return start((port) => [...deno("hono_sessions.ts", "hono_sessions.lock"), port]);
-}
-
-/** Express, express-session and session-file-store. */
-export async function express(folder: string): Promise<Subject> {
-  const dir = `${folder}/express`;
-  await Deno.mkdir(dir);
-  for (const file of ["express_file.cjs", "page.ejs"]) await Deno.copyFile(`${HERE}/peers/${file}`, `${dir}/${file}`);
-  await Deno.writeTextFile(`${dir}/package.json`, '{ "private": true }');
-  const npm = ["npm", "install", "--save-exact", "--no-audit", "--no-fund", ...EXPRESS];
-  await run(npm, "npm cannot install Express and what goes with it", dir);
-  return await start((port) => ["node", `${dir}/express_file.cjs`, port], { NODE_ENV: "production" });
-}
-
-/** Flask and Flask-Session's file store, under gunicorn, by the system's own Python. */
-export async function flask(folder: string): Promise<Subject> {
-  const dir = `${folder}/flask`;
-  await Deno.mkdir(dir);
-  const check = ["/usr/bin/python3", "-c", "import flask, flask_session, gunicorn"];
-  await run(check, "Python has no Flask, Flask-Session or gunicorn");
-  const app = ["--chdir", `${HERE}/peers`, "flask_filesystem:app"];
-  return await start(
-    (
-      port,
-    ) => ["/usr/bin/python3", "-B", "-m", "gunicorn", "--log-level=warning", "-w1", "-b", `127.0.0.1:${port}`, ...app],
-    { SESSION_FILE_DIR: dir },
-  );
-}
-
-/** What was measured, and its versions, as far as it is there. */
-export async function versions(): Promise<string[]> {
-  const python = "from importlib.metadata import version as v; " +
-    'print(f\'Flask {v("flask")}, Flask-Session {v("flask-session")}, gunicorn {v("gunicorn")}\')';
-  const lines = await Promise.all([
-    run(["/usr/bin/python3", "-c", python]).catch(() => "Flask: missing"),
-    run(["node", "--version"]).then((version) => `Node ${version} with ${EXPRESS.join(", ")}`, () => "Node: missing"),
-  ]);
-  return [...lines, "hono 4.13.19, hono-sessions 0.8.1"];
-}
-
-function deno(peer: string, lock?: string, flags: string[] = ["-A"]): string[] {
-  const locked = lock === undefined ? "--no-lock" : `--lock=${HERE}/peers/${lock}`;
-  return [Deno.execPath(), "run", "--no-config", locked, ...flags, `${HERE}/peers/${peer}`];
-}
-
-async function run([program, ...args]: string[], missing = "", cwd?: string): Promise<string> {
-  try {
-    const options = { args, stdin: "null", stderr: "null", ...(cwd === undefined ? {} : { cwd }) } as const;
-    const { success, stdout } = await new Deno.Command(program!, options).output();
-    if (success) return new TextDecoder().decode(stdout).trim();
-  } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
-  }
-  throw new Missing(missing);
+/** The permissions with which the measured checkout starts its server: the flags of its `deno task start`. */
+export async function startFlags(): Promise<string[]> {
+  const { tasks } = JSON.parse(await Deno.readTextFile(`${options.server}deno.json`));
+  const flags = (tasks.start as string).replaceAll("'", "").match(/--[\w-]+(=[\w,./*]+)?/g)!;
+  return flags.filter((flag) => !flag.startsWith("--lock"));
 }
 
 /** Starts a server on a free port and waits for its first answer. */
-async function start(command: (port: string) => string[], env: Record<string, string> = {}): Promise<Subject> {
+export async function start(
+  command: (port: string) => string[],
+  env: Record<string, string> = {},
+): Promise<Subject> {
   const port = freePort();
-  const [program, ...args] = command(port);
-  const child = new Deno.Command(program!, {
-    args,
-    env: { NO_COLOR: "1", DENO_NO_UPDATE_CHECK: "1", PORT: port, ...env },
-    stdin: "null",
-    stdout: "null",
-    stderr: "inherit",
-  }).spawn();
-  let status: Deno.CommandStatus | undefined;
-  child.status.then((ended) => status = ended);
+  const child = spawn(command(port), { ...env, PORT: port });
+  let ended = false;
+  child.status.then(() => ended = true);
   const origin = `http://127.0.0.1:${port}`;
-  const stop = async () => {
-    if (status === undefined) child.kill("SIGTERM");
-    await child.status;
-  };
   for (const since = performance.now(); performance.now() - since < 60_000;) {
-    if (status !== undefined) {
-      throw new Missing(`${program} ${args.join(" ")} ended with code ${(await child.status).code}`);
-    }
-    if (await answers(origin)) return { origin, pid: child.pid, stop };
+    if (ended) break;
+    if (await answers(origin)) return { origin, pids: [child.pid], stop: () => end(child) };
     await new Promise((resolve) => setTimeout(resolve, 2));
   }
-  await stop();
-  throw new Error(`${program} ${args.join(" ")} did not answer within a minute`);
+  await end(child);
+  throw new Error(`${command(port).join(" ")} does not answer`);
+}
+
+async function ourCommand({ SESSION_TYPE: type }: Record<string, string>): Promise<(port: string) => string[]> {
+  const own = `${options.server}lib/stores/${type}.lock`;
+  const lock = exists(own) ? own : `${options.server}deno.lock`;
+  const flags = await startFlags();
+  return () => [Deno.execPath(), "run", `--lock=${lock}`, ...flags, `${options.server}main.ts`];
+}
+
+function ourSettings(settings: Record<string, string>): Record<string, string> {
+  return {
+    LOG_LEVEL: "error",
+    SECRET_KEY: KEY,
+    PERMANENT_SESSION_LIFETIME: "3600",
+    SESSION_MAX: "10000000",
+    ...settings,
+  };
+}
+
+function spawn([program, ...args]: string[], env: Record<string, string>, stdout: "null" | "piped" = "null") {
+  return new Deno.Command(program!, {
+    args,
+    env: { NO_COLOR: "1", DENO_NO_UPDATE_CHECK: "1", ...env },
+    stdin: "null",
+    stdout,
+    stderr: "inherit",
+  }).spawn();
+}
+
+async function end(child: Deno.ChildProcess): Promise<void> {
+  try {
+    child.kill("SIGTERM");
+  } catch {
+    // It has ended already.
+  }
+  await child.status;
+}
+
+async function prints(child: Deno.ChildProcess, text: string): Promise<boolean> {
+  let printed = "";
+  for await (const piece of child.stdout.pipeThrough(new TextDecoderStream())) {
+    printed += piece;
+    if (printed.includes(text)) return true;
+  }
+  return false;
 }
 
 async function answers(origin: string): Promise<boolean> {
@@ -157,6 +141,14 @@ async function answers(origin: string): Promise<boolean> {
     const response = await fetch(origin);
     await response.body?.cancel();
     return true;
+  } catch {
+    return false;
+  }
+}
+
+function exists(path: string): boolean {
+  try {
+    return Deno.statSync(path).isFile;
   } catch {
     return false;
   }

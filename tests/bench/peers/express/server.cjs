@@ -1,5 +1,4 @@
 // The same job with Express, express-session and session-file-store, on Node.
-const { mkdtempSync } = require("node:fs");
 const express = require("express");
 const session = require("express-session");
 const FileStore = require("session-file-store")(session);
@@ -9,7 +8,7 @@ app.set("view engine", "ejs");
 app.set("views", __dirname);
 app.use(express.urlencoded({ extended: false }));
 app.use(session({
-  store: new FileStore({ path: mkdtempSync(`${__dirname}/sessions-`), ttl: 3600, retries: 0, logFn() {} }),
+  store: new FileStore({ path: process.env.SESSION_FILE_DIR, ttl: 3600, retries: 0, logFn() {} }),
   secret: "a key of at least 32 characters for the cookie",
   resave: false,
   saveUninitialized: false,

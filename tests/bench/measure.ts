@@ -1,0 +1,119 @@
+/** Loads servers in turn, and prints what came of it: lists that fit a terminal of 80 columns. */
+import { type Load, load, type Result } from "./load.ts";
+import { options } from "./options.ts";
+import { processorTime } from "./processes.ts";
+import type { Subject } from "./servers.ts";
+
+/** What one round gave. */
+export interface Sample extends Result {
+  /** Processor time a request, in microseconds: all threads of all the server's processes. */
+  readonly micros: number;
+}
+
+/** A server that is loaded in turn with others, and what came of it round by round. */
+export interface Contender {
+  readonly name: string;
+  readonly send: () => Promise<Sample>;
+  readonly samples: Sample[];
+  /** What ours should be worth as a multiple of this one, by processor time and by rate. */
+  readonly target: number | undefined;
+}
+
+/** What to send, and what a comparison with it should come to. */
+interface Plan extends Partial<Omit<Load, "url" | "seconds">> {
+  readonly path?: string;
+  readonly target?: number | undefined;
+}
+
+/** Tells who watches what is being done; the results alone are on standard output. */
+export function say(text: string): void {
+  console.error(text);
+}
+
+export function contender(name: string, subject: Subject, { path = "/", target, ...what }: Plan = {}): Contender {
+  const send = () => sample(subject, { url: subject.origin + path, seconds: options.seconds, ...what });
+  return { name, send, samples: [], target };
+}
+
+/** Loads a server, and reads off what processor time that took. */
+export async function sample({ pids }: Subject, what: Load): Promise<Sample> {
+  const before = processorTime(pids);
+  const result = await load(what);
+  const micros = (processorTime(pids) - before) * 1e6 / result.requests;
+  return { ...result, micros };
+}
+
+/** Loads them in turn, round by round, so that what else the machine does meets them all. The first round warms up. */
+export async function inTurn(contenders: readonly Contender[]): Promise<void> {
+  for (let round = 0; round <= options.rounds; round++) {
+    for (const { name, send, samples } of contenders) {
+      const result = await send();
+      if (round === 0) continue;
+      samples.push(result);
+      say(`Round ${round}: ${result.micros.toFixed(1)} µs, ${thousands(result.rate)}/s: ${name}`);
+    }
+  }
+}
+
+/** Prints what each did, and what the first is worth beside each other one. */
+export function printTable(title: string, [first, ...others]: readonly Contender[]): void {
+  printTitle(title);
+  console.log(columns("", "µs a request", "requests/s", "p99 in ms"));
+  for (const { name, samples } of [first!, ...others]) {
+    const rate = thousands(median(samples.map(({ rate }) => rate)));
+    const micros = withRange(samples.map(({ micros }) => micros));
+    console.log(columns(name, micros, rate, withRange(samples.map(({ p99 }) => p99))));
+  }
+  if (others.length === 0) return;
+  console.log(columns(`"${first!.name}" is worth`, "by time", "by rate", "at least"));
+  for (const { name, samples, target } of others) {
+    const byTime = samples.map(({ micros }, round) => micros / first!.samples[round]!.micros);
+    const byRate = samples.map(({ rate }, round) => first!.samples[round]!.rate / rate);
+    const met = (ratios: number[]) => verdict(median(ratios) >= target!);
+    const goal = target === undefined ? "" : `${target}: ${met(byTime)}, ${met(byRate)}`;
+    console.log(columns(name, withRange(byTime), withRange(byRate), goal));
+  }
+}
+
+export function printTitle(title: string): void {
+  console.log(`\n${title}`);
+}
+
+/** Prints a line of its own, below a title. */
+export function printLine(text: string): void {
+  console.log(`  ${text}`);
+}
+
+/** Prints that something could not be measured, and what that needs. */
+export function printMissing(what: string, reason: string): void {
+  printLine(`missing: ${what}: ${reason}`);
+}
+
+export function verdict(met: boolean): string {
+  return met ? "yes" : "no";
+}
+
+export function median(numbers: readonly number[]): number {
+  const sorted = numbers.toSorted((a, b) => a - b);
+  const half = Math.floor(sorted.length / 2);
+  return sorted.length % 2 === 1 ? sorted[half]! : (sorted[half - 1]! + sorted[half]!) / 2;
+}
+
+/** The median, and the least and the most. */
+export function withRange(numbers: readonly number[]): string {
+  return `${short(median(numbers))} (${short(Math.min(...numbers))}–${short(Math.max(...numbers))})`;
+}
+
+export function thousands(number: number): string {
+  return Math.round(number).toLocaleString("en");
+}
+
+/** Three digits, or all there are before the point. */
+function short(number: number): string {
+  if (!Number.isFinite(number)) return "–";
+  return number.toFixed(number < 10 ? 2 : number < 100 ? 1 : 0);
+}
+
+function columns(name: string, first: string, second: string, third: string): string {
+  return `  ${name.padEnd(27)}${first.padEnd(18)}${second.padEnd(18)}${third}`.trimEnd();
+}

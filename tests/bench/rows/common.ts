@@ -1,0 +1,64 @@
+/** What the rows have in common: a folder each, and visitors. */
+import type { Subject } from "../servers.ts";
+
+/** Where everything that a run writes is. */
+export const folder: string = await Deno.makeTempDir({ prefix: "session-bench-" });
+
+/** The form that registers a visitor. */
+export const FORM = "username=alice";
+
+/** How many session files there are before new ones are measured: new folders are slow to fill at first. */
+export const FILES_BEFORE = 30_000;
+
+export async function subfolder(name: string): Promise<string> {
+  const path = `${folder}/${name}`;
+  await Deno.mkdir(path, { mode: 0o700 });
+  return path;
+}
+
+/** Registers a visitor and returns the cookie. */
+export async function register({ origin }: Pick<Subject, "origin">): Promise<string> {
+  const response = await post(`${origin}/add`);
+  const [cookie] = response.headers.getSetCookie();
+  if (cookie === undefined) throw new Error(`${origin} registered nobody: it answered ${response.status}`);
+  return cookie.split(";")[0]!;
+}
+
+/** Registers many visitors, some at a time. */
+export async function registerMany(subject: Subject, count: number): Promise<string[]> {
+  const cookies: string[] = [];
+  const registerSome = async () => {
+    while (cookies.length < count) cookies[cookies.push("") - 1] = await register(subject);
+  };
+  await Promise.all(Array.from({ length: 16 }, registerSome));
+  return cookies;
+}
+
+/** Sends the form, with a cookie if there is one. */
+export async function post(url: string, cookie = ""): Promise<Response> {
+  const body = new URLSearchParams(FORM);
+  const response = await fetch(url, { method: "POST", body, headers: { cookie }, redirect: "manual" });
+  await response.body?.cancel();
+  return response;
+}
+
+/** A page, and the headers that it came with. */
+export async function pageOf(
+  { origin }: Subject,
+  cookie = "",
+): Promise<{ readonly page: string; readonly headers: Headers }> {
+  const response = await fetch(origin, { headers: { cookie } });
+  const headers = new Headers(response.headers);
+  for (const name of ["date", "content-length", "content-encoding", "transfer-encoding"]) headers.delete(name);
+  headers.set("vary", "Cookie");
+  return { page: await response.text(), headers };
+}
+
+/** Has the system write what it has not yet, so that it does not while something is measured. */
+export async function settle(): Promise<void> {
+  await new Deno.Command("sync").output();
+}
+
+export async function stop(subjects: readonly Subject[]): Promise<void> {
+  await Promise.all(subjects.map((subject) => subject.stop()));
+}

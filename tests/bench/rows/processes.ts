@@ -1,0 +1,83 @@
+/** Several processes: two at one port on two cores, and another one that works on the same folder. */
+import { type Contender, contender, inTurn, printMissing, printTable, printTitle, sample } from "../measure.ts";
+import { options } from "../options.ts";
+import { processorTime } from "../processes.ts";
+import { Missing, ours, oursTogether, type Subject } from "../servers.ts";
+import { FORM, post, register, stop, subfolder } from "./common.ts";
+import { readyForMore } from "./pages.ts";
+
+/** What the other process does, in registrations and log-outs a second. */
+const WORK_A_SECOND = 100;
+
+/** Two processes at one port beside one. */
+export async function measureCores(): Promise<void> {
+  const title = "Two processes at one port beside one";
+  try {
+    const together = await oursTogether(2, { SESSION_FILE_DIR: await subfolder("cores-two") });
+    const alone = await ours({ SESSION_FILE_DIR: await subfolder("cores-one") });
+    const cookies = [[await register(together)], [await register(alone)]];
+    const contenders = [
+      contender("two processes", together, { cookies: cookies[0] }),
+      contender("one process", alone, { cookies: cookies[1] }),
+    ];
+    await inTurn(contenders);
+    printTable(`${title}: GET / of a registered visitor`, contenders);
+    if (together.pids.some((pid) => processorTime([pid]) < 1)) throw new Error("One of the two processes had no work");
+    await stop([together, alone]);
+  } catch (error) {
+    if (!(error instanceof Missing)) throw error;
+    printTitle(title);
+    printMissing("REUSE_PORT=true", `needs ${error.message}`);
+  }
+}
+
+/** What waiting for the disk costs. */
+export async function measureSync(): Promise<void> {
+  const full = await readyForMore(await subfolder("sync-full"), { SESSION_SYNC: "full" });
+  const normal = await readyForMore(await subfolder("sync-normal"));
+  const contenders = [
+    contender("SESSION_SYNC=full", full, { form: FORM, path: "/add" }),
+    contender("SESSION_SYNC=normal", normal, { form: FORM, path: "/add" }),
+  ];
+  await inTurn(contenders);
+  printTable("POST /add of a new visitor, who waits for the disk", contenders);
+  await stop([full, normal]);
+}
+
+/** `GET /` of a registered visitor while another process has the same folder, and works on it. */
+export async function measureNeighbours(): Promise<void> {
+  const contenders: Contender[] = [];
+  const running: Subject[] = [];
+  for (const kind of ["alone", "beside an idle process", "beside a working process"]) {
+    const dir = await subfolder(`neighbours-${running.length}`);
+    const subject = await ours({ SESSION_FILE_DIR: dir });
+    running.push(subject);
+    const cookies = [await register(subject)];
+    const one = contender(kind, subject, { cookies });
+    contenders.push(one);
+    if (kind === "alone") continue;
+    const neighbour = await ours({ SESSION_FILE_DIR: dir });
+    running.push(neighbour);
+    if (kind !== "beside a working process") continue;
+    const what = { url: subject.origin, seconds: options.seconds, cookies };
+    contenders[2] = { ...one, send: () => whileWorking(neighbour, () => sample(subject, what)) };
+  }
+  await inTurn(contenders);
+  printTable(
+    `GET / of a registered visitor, another process on the same folder (working: ${WORK_A_SECOND}/s)`,
+    contenders,
+  );
+  await stop(running);
+}
+
+async function whileWorking<T>(neighbour: Subject, send: () => Promise<T>): Promise<T> {
+  const work = setInterval(async () => {
+    const cookie = await register(neighbour);
+    await post(`${neighbour.origin}/remove`, cookie);
+  }, 1000 / WORK_A_SECOND);
+  try {
+    return await send();
+  } finally {
+    clearInterval(work);
+  }
+}

@@ -1,0 +1,90 @@
+/** Many sessions: a million stored, and many expired ones that are swept. */
+import { countEnded, fill } from "../folders.ts";
+import { contender, inTurn, median, printLine, printTable, printTitle, sample, say, thousands } from "../measure.ts";
+import { verdict, withRange } from "../measure.ts";
+import { options } from "../options.ts";
+import { residentMegabytes } from "../processes.ts";
+import { load } from "../load.ts";
+import { ours } from "../servers.ts";
+import { post, register, registerMany, settle, stop, subfolder } from "./common.ts";
+
+const HOUR = 3_600_000;
+const ACTIVE = 10_000;
+const EXPIRED = 100_000;
+
+/** The most that a million sessions may add, in megabytes of memory. */
+const MORE_MEMORY = 32;
+/** The most that a sweep may add to the 99th percentile, in milliseconds. */
+const MORE_P99 = 5;
+
+/** Speed and memory with 1,000,000 stored sessions, beside 100. */
+export async function measureMillion(): Promise<void> {
+  const many = await folderWith(1_000_000 - ACTIVE, ACTIVE);
+  const few = await folderWith(0, 100);
+  await settle();
+  const subjects = [await ours({ SESSION_FILE_DIR: many.dir }), await ours({ SESSION_FILE_DIR: few.dir })] as const;
+  const contenders = [
+    contender("1,000,000 stored", subjects[0], { cookies: many.cookies.slice(0, 100) }),
+    contender("100 stored", subjects[1], { cookies: few.cookies, target: 0.95 }),
+  ];
+  await inTurn(contenders);
+  printTable("GET / of a registered visitor, a million sessions stored", contenders);
+
+  // Every one of the active visitors comes by, and somebody registers, for which all the sessions are counted.
+  const memory: number[] = [];
+  for (const [index, { cookies }] of [many, few].entries()) {
+    const subject = subjects[index]!;
+    await register(subject);
+    await load({ url: subject.origin, seconds: options.seconds, cookies });
+    memory.push(residentMegabytes(subject.pids[0]!));
+  }
+  const [withMany, withFew] = memory as [number, number];
+  const more = withMany - withFew;
+  printLine(
+    `Memory: ${withMany.toFixed(0)} MB, ${withFew.toFixed(0)} MB; at most ${MORE_MEMORY} MB more: ` +
+      verdict(more <= MORE_MEMORY),
+  );
+  await stop(subjects);
+}
+
+/** `GET /` while expired sessions are swept, all in one go since the store is full of them, and without any. */
+export async function measureSweep(): Promise<void> {
+  const p99 = { with: [] as number[], without: [] as number[] };
+  let swept = 0;
+  for (let round = 0; round < options.rounds; round++) {
+    for (const kind of round % 2 === 0 ? ["with", "without"] as const : ["without", "with"] as const) {
+      const { dir, cookies } = await folderWith(0, 1);
+      if (kind === "with") fill(dir, EXPIRED, Date.now() - HOUR);
+      await settle();
+      const subject = await ours({ SESSION_FILE_DIR: dir, SESSION_MAX: "1" });
+      await load({ url: subject.origin, seconds: 1, cookies });
+      const { status } = await post(`${subject.origin}/add`);
+      if (status !== 503) throw new Error(`The store should have been full: received ${status}`);
+      const what = { url: subject.origin, seconds: options.seconds, cookies };
+      p99[kind].push((await sample(subject, what)).p99);
+      await stop([subject]);
+      if (kind === "with") swept += EXPIRED - countEnded(dir, Date.now());
+    }
+    say(`Round ${round + 1}: p99 ${p99.with[round]} ms while swept, else ${p99.without[round]}`);
+  }
+  const more = p99.with.map((milliseconds, round) => milliseconds - p99.without[round]!);
+  printTitle("p99 of GET / while expired sessions are swept, in ms");
+  printLine(`${thousands(swept / options.rounds)} of ${thousands(EXPIRED)} swept meanwhile: ${withRange(p99.with)}`);
+  printLine(`none to sweep: ${withRange(p99.without)}`);
+  printLine(`more: ${withRange(more)}; at most ${MORE_P99}: ${verdict(median(more) <= MORE_P99)}`);
+}
+
+let folders = 0;
+
+/** A folder with sessions that are in use, and others that live, and nobody on it. */
+async function folderWith(others: number, active: number): Promise<{ dir: string; cookies: string[] }> {
+  const dir = await subfolder(`many-${folders++}`);
+  const maker = await ours({ SESSION_FILE_DIR: dir });
+  const cookies = await registerMany(maker, active);
+  await maker.stop();
+  if (others > 0) {
+    say(`Writing ${thousands(others)} session files`);
+    fill(dir, others, Date.now() + HOUR);
+  }
+  return { dir, cookies };
+}

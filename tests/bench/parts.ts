@@ -33,7 +33,7 @@ for (const [name, store] of [["memory", new MemoryStore()], ["file", new FileSto
   const cookie = response.headers.getSetCookie()[0]!.split(";")[0]!;
   const request = new Request("http://localhost/", { headers: { cookie } });
   const key = cookie.slice("session=".length).split(".")[0]!;
-  const app = createApp({ sessions });
+  const app = createApp({ sessions, store });
   const group = `${name} store`;
 
   Deno.bench(`${name} store: read`, { group }, async () => void await store.read(key));

@@ -88,7 +88,7 @@ export async function start(
     await new Promise((resolve) => setTimeout(resolve, 2));
   }
   await end(child);
-  throw new Error(`${command(port).join(" ")} does not answer`);
+  throw new Error(`Cannot measure: the server ${ended ? "ended" : "gave no answer"}: ${command(port).join(" ")}`);
 }
 
 async function ourCommand({ SESSION_TYPE: type }: Record<string, string>): Promise<(port: string) => string[]> {

@@ -5,11 +5,8 @@ import { securityHeaders } from "./protection.ts";
 /** The headers of what depends on who asks, and so is not for caches. */
 const PERSONAL = { "vary": "Cookie", "cache-control": "no-store" };
 
-const PAGE = {
-  "content-type": "text/html; charset=utf-8",
-  "permissions-policy": PERMISSIONS_POLICY,
-  ...PERSONAL,
-};
+const HTML = { "content-type": "text/html; charset=utf-8", "permissions-policy": PERMISSIONS_POLICY };
+const PAGE = { ...HTML, ...PERSONAL };
 
 /** Makes answers. Nothing of a request ever gets into their headers. */
 export class Answers {
@@ -35,6 +32,17 @@ export class Answers {
   page(html: string, status = 200, headers?: Readonly<Record<string, string>>): Response {
     if (headers === undefined) return new Response(html, { status, headers: this.#page });
     return this.other(html, status, { ...PAGE, ...headers });
+  }
+
+  /**
+   * A page that answers a form and shows nothing of the session. Browsers keep it for the back button; with `no-store`
+   * or `Vary: Cookie` they would show an error of their own in its place, and offer to send the form again.
+   *
+   * @param html The page.
+   * @param status The HTTP status.
+   */
+  keptPage(html: string, status: number): Response {
+    return this.other(html, status, { ...HTML, "cache-control": "private, no-cache" });
   }
 
   /** Sends the browser to the home page with a GET, after a POST (RFC 9110, section 15.4.4). */

@@ -56,7 +56,8 @@ export function createApp(options: AppOptions): (request: Request) => Promise<Re
     "/healthz": { GET: () => answers.text("ok") },
     "/readyz": { GET: whetherReady(store, answers) },
   };
-  const routes = new Map([...table(pageRoutes({ sessions, origin, answers })), ...table(probes, true)]);
+  const look = (request: Request) => sessions.open(request).catch(sayUnreadable);
+  const routes = new Map([...table(pageRoutes({ sessions, origin, answers, look })), ...table(probes, true)]);
   const respond = sessions.wrap(
     (request, open, handler: Handler) => handler(request, () => open().catch(sayUnreadable)),
     {

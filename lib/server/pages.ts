@@ -2,8 +2,10 @@
 import type { Answers } from "./answers.ts";
 import { readForm } from "./form.ts";
 import { isCrossSite, isPrefetch } from "./protection.ts";
+import { endOf } from "../record.ts";
+import { type Session, stateOf } from "../session.ts";
 import type { SessionManager } from "../session_manager.ts";
-import { renderAddUsername, renderHome, styleSheet } from "./views.ts";
+import { type Alert, icon, renderAddUsername, renderHome, styleSheet } from "./views.ts";
 import type { Open } from "../wrap.ts";
 
 /** What the pages keep of a visitor. */
@@ -30,23 +32,47 @@ export interface PageOptions {
   readonly origin: string | undefined;
   /** Makes the answers. */
   readonly answers: Answers;
+  /** Opens the session of a request, to look at: it is stored, and counts as used, only if the handler commits it. */
+  readonly look: (request: Request) => Promise<Session<Visitor>>;
 }
 
 /** The longest a name may be, in characters (code points). */
 const MAX_NAME_LENGTH = 64;
+
+/** Where the home page sends the browser when the session has ended. */
+const ENDED = "/?ended";
+
+/** The longest that a page waits until it looks again, in seconds: browsers' timers end at 24 days. */
+const MAX_WAIT = 86_400;
 
 /**
  * What the site has for visitors.
  *
  * @param options What the pages go by.
  */
-export function pageRoutes({ sessions, origin, answers }: PageOptions): Routes {
+export function pageRoutes({ sessions, origin, answers, look }: PageOptions): Routes {
   /** Greets the visitor by name, or asks to register. */
-  const home: Handler = async (_request, open) => {
-    const session = await open();
+  const home: Handler = async (request, open) => {
+    // A page that renews itself is not used by anybody: two of them would keep a session alive for ever.
+    const isRenewal = request.url.endsWith(ENDED);
+    const session = isRenewal ? await look(request) : await open();
     const user = session.get("user");
-    if (user === undefined) return answers.page(renderHome({ alert: session.get("notify") }));
-    return answers.page(renderHome({ user, alert: session.get("greet") }));
+    if (user === undefined) {
+      const notify = session.get("notify");
+      return answers.page(renderHome({ alert: notify === undefined ? hintFor(request) : done(notify) }));
+    }
+    const now = sessions.now();
+    const { record } = stateOf(session);
+    const idle = (isRenewal && record ? endOf(record) : sessions.expires(session)) - now;
+    const greet = session.get("greet");
+    const answer = answers.page(renderHome({
+      user,
+      alert: greet === undefined ? undefined : { tone: "success", text: greet },
+      remembered: remembered(idle, sessions.deadline(session) - now),
+    }));
+    const wait = Math.min(Math.max(0, Math.ceil(idle / 1000)) + 1, MAX_WAIT);
+    answer.headers.set("refresh", `${wait}; url=${ENDED}`);
+    return answer;
   };
 
   /** The form. */
@@ -56,19 +82,19 @@ export function pageRoutes({ sessions, origin, answers }: PageOptions): Routes {
   };
 
   /** Registers a name. */
-  const add: Handler = async (request, open) => {
+  const add: Handler = async (request) => {
     // Opened before the form has arrived, so that a log-out in between is noticed.
-    const session = await open();
+    const session = await look(request);
     const typed = (await readForm(request)).get("username");
     const username = typeof typed === "string" ? typed.trim().normalize("NFC") : "";
     const problem = problemWith(username);
     if (problem !== undefined) {
-      return answers.page(renderAddUsername({ username: username.replace(/\p{Cc}/gu, ""), problem }), 422);
+      return answers.keptPage(renderAddUsername({ username: username.replace(/\p{Cc}/gu, ""), problem }), 422);
     }
     session.set("user", username);
     session.set("greet", `Successfully registered username - ${username}.`);
     session.logIn(username);
-    return answers.home();
+    return await sessions.commit(session, answers.home());
   };
 
   /** Forgets the name. */
@@ -86,18 +112,16 @@ export function pageRoutes({ sessions, origin, answers }: PageOptions): Routes {
     return answers.home();
   };
 
-  /** The style sheet; pages link it by what it holds, so it can be cached for good. */
-  const style: Handler = () =>
-    answers.other(styleSheet, 200, {
-      "content-type": "text/css; charset=utf-8",
-      "cache-control": "public, max-age=31536000, immutable",
-    });
+  /** A file that pages link by what it holds, so that it can be cached for good. */
+  const file = (type: string, text: string): Handler => () =>
+    answers.other(text, 200, { "content-type": type, "cache-control": "public, max-age=31536000, immutable" });
 
   return {
     "/": { GET: home },
     "/add": { GET: addForm, POST: add },
     "/remove": { GET: remove, POST: remove },
-    "/style.css": { GET: style },
+    "/style.css": { GET: file("text/css; charset=utf-8", styleSheet) },
+    "/favicon.svg": { GET: file("image/svg+xml", icon) },
   };
 }
 
@@ -110,4 +134,48 @@ function problemWith(username: string): string | undefined {
   }
   if (!/[\p{L}\p{N}\p{P}\p{S}]/u.test(username)) return "Use at least one visible character.";
   return undefined;
+}
+
+function done(text: string): Alert {
+  return { tone: "done", text };
+}
+
+/**
+ * What a visitor without a name should know who was sent here by the renewal of a page, or by a form: by the one to log
+ * out (`/`), whose session had ended before, or by the one to register (`/add`), and came without a cookie. No other way
+ * from these pages names them. As a reload names them again, the sentences hold then, too.
+ */
+function hintFor({ url, headers }: Request): Alert | undefined {
+  const ended = done("Your session has ended, and your name was forgotten.");
+  if (url.endsWith(ENDED)) return ended;
+  const from = URL.parse(headers.get("referer") ?? "");
+  if (from === null || from.host !== new URL(url).host) return undefined;
+  if (from.pathname === "/") return ended;
+  if (from.pathname !== "/add" || headers.has("cookie")) return undefined;
+  const text = "If you have just registered, your browser did not keep this site’s cookie, " +
+    "so your name was forgotten at once. Allow cookies for this site, then register again.";
+  return { tone: "warning", text };
+}
+
+/** How long a name is remembered, for its owner. Both times are milliseconds from now. */
+function remembered(idle: number, atMost: number): string {
+  if (idle >= atMost) return `Your name is forgotten in ${inWords(atMost)}.`;
+  const latest = `Otherwise, in ${inWords(atMost)} at the latest.`;
+  return `If you do nothing, your name is forgotten in ${inWords(idle)}. ${latest}`;
+}
+
+function inWords(milliseconds: number): string {
+  const seconds = Math.max(0, Math.round(milliseconds / 1000));
+  for (const [unit, size] of [["day", 86_400], ["hour", 3600], ["minute", 60]] as const) {
+    const number = Math.round(seconds / size);
+    const isExact = Math.abs(seconds - number * size) <= seconds / 100;
+    if (number > 0 && isExact) return count(number, unit);
+    if (seconds >= 2 * size) return `about ${count(number, unit)}`;
+  }
+  return count(seconds, "second");
+}
+
+/** A number and its unit, which no line break parts. */
+function count(number: number, unit: string): string {
+  return `${number}\u00A0${unit}${number === 1 ? "" : "s"}`;
 }

@@ -93,7 +93,7 @@ export function securityHeaders(https: boolean): [name: string, value: string][]
   return [
     [
       "content-security-policy",
-      "default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+      "default-src 'none'; img-src 'self'; style-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
     ],
     ["x-content-type-options", "nosniff"],
     // With "no-referrer" browsers would send "Origin: null" with our own forms.

@@ -1,5 +1,5 @@
-/** What the pages say of the time that a session has left. */
-import { assertEquals } from "@std/assert";
+/** What the pages say and do around the end of a session, and how visitors come to hear of it. */
+import { assert, assertEquals, assertMatch } from "@std/assert";
 import { createApp } from "../../lib/server/app.ts";
 import type { Visitor } from "../../lib/server/pages.ts";
 import { SessionManager } from "../../lib/session_manager.ts";
@@ -10,43 +10,200 @@ const MINUTE = 60;
 const HOUR = 60 * MINUTE;
 const DAY = 24 * HOUR;
 
-/** What the home page says of a session with these limits, in seconds, some seconds after registering. */
-async function sentence(limits: { idle: number; absolute: number; refresh?: boolean }, after = 0): Promise<string> {
+const ENDED = "Your session has ended, and your name was forgotten.";
+const REMOVED = "Username Removed from Session Storage.";
+
+interface Limits {
+  idle: number;
+  absolute: number;
+  refresh?: boolean;
+}
+
+/** A site of its own with a clock, and a visitor's browser. */
+function site(limits: Limits = { idle: MINUTE, absolute: 12 * HOUR }) {
   const clock = new Clock();
   const store = new MemoryStore({ now: clock.now });
   const keys = ["a secret key of at least 32 bytes"];
-  const browser = new Browser(
-    "http://localhost",
-    createApp({ sessions: new SessionManager<Visitor>({ store, keys, now: clock.now, ...limits }) }),
-  );
-  await browser.post("/add", { username: "Ada" });
-  clock.time += after * 1000;
-  return /Your session ends [^<]*/.exec(await browser.get("/"))![0];
+  const sessions = new SessionManager<Visitor>({ store, keys, now: clock.now, ...limits });
+  return { clock, browser: new Browser("http://localhost", createApp({ sessions, store })) };
 }
 
-Deno.test("the home page says when the session ends if it is not used, and when it ends in any case", async () => {
+/** What the alert of a page says, if it has one. */
+function alertOf(html: string): string | undefined {
+  return /<p role="alert">([^<]*)</.exec(html)?.[1];
+}
+
+/** What the home page says of the time that is left, some seconds after registering. */
+async function sentence(limits: Limits, after = 0): Promise<string> {
+  const { clock, browser } = site(limits);
+  await browser.post("/add", { username: "Ada" });
+  clock.time += after * 1000;
+  return />([^<>]*your name is forgotten[^<]*)</i.exec(await browser.get("/"))![1]!.replaceAll("\u00A0", " ");
+}
+
+Deno.test("pages: the home page says when the name is forgotten, unused and in any case", async () => {
   assertEquals(
     await sentence({ idle: MINUTE, absolute: 12 * HOUR }),
-    "Your session ends in 60 seconds unless you use it, and in about 12 hours at the latest.",
+    "If you do nothing, your name is forgotten in 1 minute. Otherwise, in 12 hours at the latest.",
   );
   assertEquals(
     await sentence({ idle: 30 * MINUTE, absolute: 30 * DAY }),
-    "Your session ends in about 30 minutes unless you use it, and in about 30 days at the latest.",
+    "If you do nothing, your name is forgotten in 30 minutes. Otherwise, in 30 days at the latest.",
   );
   assertEquals(
-    await sentence({ idle: 1, absolute: 2 * MINUTE }),
-    "Your session ends in 1 second unless you use it, and in about 2 minutes at the latest.",
+    await sentence({ idle: 1, absolute: 100 }),
+    "If you do nothing, your name is forgotten in 1 second. Otherwise, in 100 seconds at the latest.",
+  );
+  assertEquals(
+    await sentence({ idle: 90, absolute: 3.4 * DAY }),
+    "If you do nothing, your name is forgotten in 90 seconds. Otherwise, in about 3 days at the latest.",
   );
 });
 
-Deno.test("the home page names one time only where use no longer extends the session", async () => {
-  assertEquals(await sentence({ idle: HOUR, absolute: HOUR }), "Your session ends in about 60 minutes.");
-  assertEquals(await sentence({ idle: MINUTE, absolute: 90 }, 50), "Your session ends in 40 seconds.");
+Deno.test("pages: the home page names one time only where use no longer extends the session", async () => {
+  assertEquals(await sentence({ idle: HOUR, absolute: HOUR }), "Your name is forgotten in 1 hour.");
+  assertEquals(await sentence({ idle: MINUTE, absolute: 90 }, 50), "Your name is forgotten in 40 seconds.");
 });
 
-Deno.test("the home page counts down where only a change extends the session", async () => {
+Deno.test("pages: the home page counts down where only a change extends the session", async () => {
   assertEquals(
     await sentence({ idle: MINUTE, absolute: 12 * HOUR, refresh: false }, 45),
-    "Your session ends in 15 seconds unless you use it, and in about 12 hours at the latest.",
+    "If you do nothing, your name is forgotten in 15 seconds. Otherwise, in 12 hours at the latest.",
   );
+});
+
+/** After how many seconds a page renews itself, and where. */
+function renewalOf(response: Response): [seconds: number, path: string] {
+  const match = /^(\d+); url=(.+)$/.exec(response.headers.get("refresh") ?? "none");
+  return [Number(match?.[1]), match?.[2] ?? ""];
+}
+
+/** GETs a path and reads the page. */
+async function look(browser: Browser, path: string) {
+  const response = await browser.request(path);
+  const html = await response.text();
+  return { renewal: renewalOf(response), html, alert: alertOf(html), setCookies: browser.setCookies };
+}
+
+Deno.test("pages: the home page renews itself after the session's end, and says that it ended", async () => {
+  const { clock, browser } = site();
+  await browser.post("/add", { username: "Ada" });
+  const { renewal: [seconds, path] } = await look(browser, "/");
+  assertEquals([seconds, path], [61, "/?ended"]);
+  clock.time += seconds * 1000;
+  const renewed = await look(browser, path);
+  assertMatch(renewed.html, /<h1>You Need to Register First!<\/h1>/);
+  assertEquals([renewed.alert, renewed.renewal[1]], [ENDED, ""]);
+});
+
+Deno.test("pages: a page that renews itself is no use of the session, and looks again at its end", async () => {
+  const { clock, browser } = site();
+  await browser.post("/add", { username: "Ada" });
+  await browser.get("/");
+  clock.time += 40_000;
+  await browser.get("/"); // In another tab.
+  for (const [after, wait] of [[21_000, 40], [20_000, 20], [18_500, 2]] as const) {
+    clock.time += after;
+    const renewed = await look(browser, "/?ended");
+    assertEquals([renewed.renewal, renewed.setCookies], [[wait, "/?ended"], []]);
+    assertMatch(renewed.html, /Hi, Ada!/);
+  }
+  clock.time += 2000;
+  assertEquals((await look(browser, "/?ended")).alert, ENDED);
+});
+
+Deno.test("pages: the wait for a session of 30 days fits the timers of browsers", async () => {
+  const { browser } = site({ idle: 30 * DAY, absolute: 30 * DAY });
+  await browser.post("/add", { username: "Ada" });
+  assertEquals((await look(browser, "/")).renewal, [DAY, "/?ended"]);
+});
+
+Deno.test("pages: only a page that shows a name renews itself", async () => {
+  const { browser } = site();
+  for (const path of ["/", "/add", "/?ended", "/nowhere"]) {
+    assertEquals((await browser.request(path)).headers.get("refresh"), null, path);
+  }
+});
+
+Deno.test("pages: a page renewed after a log-out in another tab says what was done there", async () => {
+  const { browser } = site();
+  await browser.post("/add", { username: "Ada" });
+  await browser.post("/remove");
+  assertEquals((await look(browser, "/?ended")).alert, REMOVED);
+});
+
+Deno.test("pages: a log-out that comes after the session's end says that it ended", async () => {
+  const { clock, browser } = site();
+  await browser.post("/add", { username: "Ada" });
+  clock.time += 61_000;
+  assertEquals(await browser.post("/remove"), 303);
+  assertEquals(alertOf(await browser.get("/", { referer: "http://localhost/" })), ENDED);
+  assertEquals(alertOf(await browser.get("/", { referer: "http://localhost/?ended" })), ENDED);
+});
+
+Deno.test("pages: who comes from the form without a cookie hears that cookies are needed", async () => {
+  const { browser } = site();
+  const referer = { referer: "http://localhost/add" };
+  assertMatch(alertOf(await browser.get("/", referer))!, /^If you have just registered, your browser did not keep/);
+  assertEquals(alertOf(await browser.get("/", { ...referer, cookie: "theme=dark" })), undefined);
+  await browser.post("/add", { username: "Ada" });
+  assertEquals(alertOf(await browser.get("/", referer)), "Successfully registered username - Ada.");
+  await browser.post("/remove");
+  assertEquals(alertOf(await browser.get("/", referer)), REMOVED);
+});
+
+Deno.test("pages: a visitor from elsewhere is told nothing, whatever the other page's address", async () => {
+  const { browser } = site();
+  const elsewhere = [
+    "http://example.com/add",
+    "http://example.com/",
+    "http://localhost:81/add",
+    "about:client",
+    "/add",
+  ];
+  for (const referer of [...elsewhere, "http://localhost/nowhere", "http://localhost/remove"]) {
+    const html = await browser.get("/", { referer });
+    assertEquals(alertOf(html), undefined, referer);
+    assert(!html.includes("<dialog"), referer);
+  }
+});
+
+Deno.test("pages: a refused name gives a page that browsers keep, without anything of the session", async () => {
+  const { clock, browser } = site();
+  await browser.post("/add", { username: "Ada" });
+  clock.time += 30_000; // A use would extend the session here, and set a cookie.
+  const body = new URLSearchParams({ username: "" });
+  const response = await browser.request("/add", { method: "POST", body });
+  const { headers } = response;
+  assertEquals(response.status, 422);
+  assertEquals([headers.get("cache-control"), headers.get("vary")], ["private, no-cache", null]);
+  assertEquals(headers.getSetCookie(), []);
+  assert(headers.get("content-security-policy") && headers.get("permissions-policy"));
+  const html = await response.text();
+  assertEquals([html.includes("Ada"), alertOf(html)], [false, undefined]);
+});
+
+Deno.test("pages: the files that pages link are cached for good and know no session", async () => {
+  const { browser } = site();
+  const html = await browser.get("/");
+  const links = [...html.matchAll(/<link rel="\w+" href="([^"]+)"/g)].map(([, path]) => path!);
+  assertEquals(links.map((path) => path.split("?")[0]), ["/style.css", "/favicon.svg"]);
+  await browser.post("/add", { username: "Ada" });
+  for (const path of links) {
+    const response = await browser.request(path);
+    await response.body?.cancel();
+    const { headers } = response;
+    assertEquals([response.status, headers.get("vary"), headers.getSetCookie()], [200, null, []]);
+    assertEquals(headers.get("cache-control"), "public, max-age=31536000, immutable");
+  }
+});
+
+Deno.test("pages: every title names the page and the site", async () => {
+  const { browser } = site();
+  const titleOf = async (path: string) => /<title>(.*)<\/title>/.exec(await browser.get(path))![1];
+  assertEquals(await titleOf("/"), "Not registered – Session Server");
+  assertEquals(await titleOf("/add"), "Register – Session Server");
+  assertEquals(await titleOf("/nowhere"), "Error 404 – Session Server");
+  await browser.post("/add", { username: "Ada" });
+  assertEquals(await titleOf("/"), "Welcome – Session Server");
 });

@@ -6,10 +6,11 @@
 import { createHash } from "node:crypto";
 import { type Log, silent } from "../log.ts";
 import { CLOCK_SKEW, decode, encode, endOf, isLive, type SessionRecord } from "../record.ts";
-import { type Change, type SessionStore, StoreFullError } from "../store.ts";
+import type { Change, SessionStore } from "../store.ts";
 import { type Kv, type KvAtomic, KvDatabase, type KvFound } from "./deno_kv_database.ts";
-import { CALL_DEADLINE, newMark, settle } from "./settle.ts";
-import { logCorrupt, reasonOf, within } from "./shared.ts";
+import { Estimate } from "./estimate.ts";
+import { newMark, settle } from "./settle.ts";
+import { checkPrefix, logCorrupt } from "./shared.ts";
 
 export type { Kv, KvAtomic, KvFound };
 
@@ -39,11 +40,6 @@ const MAX_VALUE_BYTES = 64 * 1024;
 const MARK_BYTES = 17;
 /** How long it is remembered who ended a session, in milliseconds: longer than anybody asks. */
 const ENDED_FOR = 60_000;
-/** How long a count is believed, in milliseconds, and how long when it says that the store is full. */
-const COUNT_AGE = 5000;
-const FULL_AGE = 500;
-/** A count may take a hundredth of the time. */
-const COUNT_SHARE = 100;
 
 /** What stands under a session's key: the mark of the last write, and the record's text; none once it was ended. */
 interface Stored {
@@ -75,29 +71,29 @@ export class DenoKvStore implements SessionStore {
   #database: KvDatabase;
   #name: string;
   #prefix: string;
-  #max: number;
   #log: Log;
   #now: () => number;
-  #total = 0;
-  #countedAt = -Infinity;
-  #countTook = 0;
-  #counting: Promise<void> | undefined;
+  #estimate: Estimate;
   #isClosed = false;
 
   /**
    * Makes a store; the database is opened at the first use.
    *
    * @param options Where it is, and what differs from the defaults.
-   * @throws {TypeError} if the address is none that is described there, or the prefix is empty.
+   * @throws {TypeError} if the address or the prefix is none that can be used.
    */
   constructor(options: DenoKvStoreOptions = {}) {
     this.#database = new KvDatabase(options.url, options.client);
     this.#name = this.#database.name;
-    this.#prefix = options.prefix ?? "session:";
-    if (this.#prefix === "") throw new TypeError('The "prefix" of a DenoKvStore must not be empty');
-    this.#max = options.max ?? 1_000_000;
+    this.#prefix = checkPrefix(options.prefix ?? "session:");
     this.#log = options.log ?? silent;
     this.#now = options.now ?? Date.now;
+    this.#estimate = new Estimate({
+      count: () => this.#count(),
+      max: options.max ?? 1_000_000,
+      name: this.#name,
+      log: this.#log,
+    });
   }
 
   async ready(): Promise<void> {
@@ -106,9 +102,7 @@ export class DenoKvStore implements SessionStore {
 
   async create(id: string, record: SessionRecord): Promise<void> {
     const text = this.#encode(record);
-    if (await this.#isFull()) {
-      throw new StoreFullError(`Cannot create a session: ${this.#name} may hold ${this.#max} live sessions`);
-    }
+    await this.#estimate.check();
     const mark = newMark();
     let isFirst = true;
     // Nobody knows a new id, so the first look is left out.
@@ -122,7 +116,7 @@ export class DenoKvStore implements SessionStore {
       );
       if (!isDone) return "again";
     });
-    this.#total++;
+    this.#estimate.add(1);
   }
 
   async read(id: string): Promise<SessionRecord | undefined> {
@@ -160,7 +154,7 @@ export class DenoKvStore implements SessionStore {
       );
       return isDone ? true : "again";
     });
-    if (isEnded) this.#total--;
+    if (isEnded) this.#estimate.add(-1);
     return isEnded;
   }
 
@@ -219,7 +213,7 @@ export class DenoKvStore implements SessionStore {
 
   async close(): Promise<void> {
     this.#isClosed = true;
-    await this.#counting;
+    await this.#estimate.close();
     await this.#database.close();
   }
 
@@ -291,37 +285,12 @@ export class DenoKvStore implements SessionStore {
     }
   }
 
-  /** Whether there are as many as there may be. Counting takes longer the more there are, so it is done seldom. */
-  async #isFull(): Promise<boolean> {
-    if (this.#max === Infinity) return false;
-    const age = performance.now() - this.#countedAt;
-    const isFull = this.#total >= this.#max;
-    if (this.#counting === undefined && age > Math.max(isFull ? FULL_AGE : COUNT_AGE, this.#countTook * COUNT_SHARE)) {
-      this.#counting = this.#count()
-        .catch((error) => this.#log("error", "The sessions could not be counted", reasonOf(error)))
-        .finally(() => this.#counting = undefined);
-    }
-    // The first count, or one that may find room, is worth a wait; of very many, what is known has to do.
-    if (this.#counting !== undefined && (isFull || age === Infinity)) {
-      await within(this.#name, this.#counting, CALL_DEADLINE).catch(() => {});
-    }
-    return this.#total >= this.#max;
-  }
-
-  async #count(): Promise<void> {
-    const start = performance.now();
-    const before = this.#total;
+  async #count(): Promise<number> {
     let count = 0;
-    try {
-      for await (const entry of this.#walk(this.#session())) {
-        if (this.#isClosed) return;
-        if (this.#live(this.#parse(entry)) !== undefined) count++;
-      }
-      // Those that were made and ended meanwhile.
-      this.#total = count + (this.#total - before);
-    } finally {
-      this.#countedAt = performance.now();
-      this.#countTook = this.#countedAt - start;
+    for await (const entry of this.#walk(this.#session())) {
+      if (this.#isClosed) break;
+      if (this.#live(this.#parse(entry)) !== undefined) count++;
     }
+    return count;
   }
 }

@@ -1,0 +1,46 @@
+/** The address of a MongoDB: what it may say, and what a store would contradict. */
+
+const SHAPE = /^mongodb(?:\+srv)?:\/\/(?:[^@/?#\s]*@)?(?<hosts>[^@/?#\s]+)(?:\/[^@/?#\s]*)?(?:\?(?<options>[^#\s]*))?$/;
+
+/** What may be said of these, by their names in lower case: the store depends on it. */
+const ONLY: ReadonlyMap<string, readonly string[]> = new Map([
+  ["w", ["majority"]],
+  ["readpreference", ["primary"]],
+  ["readconcernlevel", ["majority"]],
+  ["journal", ["true"]],
+]);
+
+/** The store sets these by itself, so that every verb ends in time and asks the server that knows. */
+const OWN: readonly string[] = [
+  ...["timeoutms", "serverselectiontimeoutms", "connecttimeoutms", "sockettimeoutms", "waitqueuetimeoutms"],
+  ...["wtimeoutms", "wtimeout", "readpreferencetags", "maxstalenessseconds"],
+];
+
+/**
+ * Checks an address. What the store has no opinion about is left to the client, which refuses what it does not know.
+ *
+ * @param url The address; no message repeats it, since it may hold a password.
+ * @returns The hosts, for messages.
+ * @throws {TypeError} if it is none, or says what the store would contradict.
+ */
+export function checkAddress(url: string): string {
+  const { hosts, options = "" } = SHAPE.exec(url)?.groups ?? {};
+  if (hosts === undefined) {
+    throw new TypeError(
+      "The address of a MongoDB must be like mongodb://user:password@host:port/database or mongodb+srv://…: " +
+        "characters such as % / @ : # in a name or password must be percent-encoded",
+    );
+  }
+  const seen = new Set<string>();
+  for (const [name, value] of new URLSearchParams(options)) {
+    const key = name.toLowerCase();
+    if (OWN.includes(key)) throw new TypeError(`The address of a MongoDB must leave "${name}" to the store`);
+    if (seen.has(key)) throw new TypeError(`The address of a MongoDB has "${name}" more than once`);
+    seen.add(key);
+    const allowed = ONLY.get(key);
+    if (allowed !== undefined && !allowed.includes(value)) {
+      throw new TypeError(`"${name}" in the address of a MongoDB must be ${allowed.join(" or ")}: received "${value}"`);
+    }
+  }
+  return hosts;
+}

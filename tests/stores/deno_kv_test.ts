@@ -164,6 +164,31 @@ test("what was done but not answered is known to be done", async ({ kv, store })
   }
 });
 
+test("of 8 × 50 increments in two real processes none is lost", async ({ path, store }) => {
+  const id = newId();
+  const url = `denokv:${path}`;
+  const now = Date.now();
+  await store.create(id, { data: { n: 0 }, created: now, idle: MINUTE, expires: now + MINUTE, deadline: now + MINUTE });
+  const root = new URL("../../", import.meta.url).pathname;
+  const script = new URL("increment.ts", import.meta.url).pathname;
+  const args = [
+    "run",
+    "--quiet",
+    "--no-check",
+    "--unstable-kv",
+    `--lock=${root}tests/deno.lock`,
+    "--allow-all",
+    script,
+  ];
+  const processes = [1, 2].map(() =>
+    new Deno.Command(Deno.execPath(), { args: [...args, "denokv", id, JSON.stringify({ url })] }).output()
+  );
+  for (const { success, stderr } of await Promise.all(processes)) assert(success, new TextDecoder().decode(stderr));
+  const reader = new DenoKvStore({ url });
+  assertEquals((await reader.read(id))?.data, { n: 400 });
+  await reader.close();
+});
+
 test("what another process ended meanwhile is not called one's own doing", async ({ kv, store }) => {
   const id = newId();
   await store.create(id, record());

@@ -1,5 +1,5 @@
 /** Requests of one session that meet: nothing is lost, nobody revived, nothing taken twice. */
-import { assert, assertEquals, assertRejects } from "@std/assert";
+import { assertEquals, assertRejects } from "@std/assert";
 import { SessionTakenError } from "../../lib/errors.ts";
 import type { Flash, Session } from "../../lib/session.ts";
 import { type Act, type Data, meet, register, site } from "../support/site.ts";

@@ -1,0 +1,82 @@
+/**
+ * Sessions in Hono: a middleware, and a function that opens the session of a context.
+ *
+ * @module
+ */
+import type { Session } from "../session.ts";
+import type { SessionManager } from "../session_manager.ts";
+import { noMiddleware, Opener } from "./opener.ts";
+
+/** Of a Hono `Context`, what is used here. */
+export interface HonoContext {
+  /** The request. */
+  readonly req: { readonly raw: Request };
+  /** What a handler threw. */
+  readonly error: Error | undefined;
+  /** The answer. */
+  get res(): Response;
+  set res(response: Response | undefined);
+}
+
+/** Sessions in Hono. */
+export interface HonoSessions<Data extends object> {
+  /** To be used before the routes: commits the session of a request that opened it. */
+  readonly middleware: (context: HonoContext, next: () => Promise<void>) => Promise<void>;
+  /** Opens the session of a request; asked twice, it gives the same one. */
+  readonly open: (context: HonoContext) => Promise<Session<Data>>;
+}
+
+/**
+ * Makes a middleware for Hono. A request that opens no session, such as one of a static file, costs nothing and stays
+ * cacheable. What a handler throws goes to `onError` and stores nothing; an `HTTPException` is an answer, with which the
+ * session is stored. What the session itself fails with goes to `onError`, too; without one it is answered 409 or 503.
+ *
+ * @param sessions The manager.
+ *
+ * @example
+ * ```ts
+ * import { Hono } from "npm:hono@4.13.19";
+ * import { MemoryStore, SessionManager } from "session-server";
+ * import { honoSessions } from "session-server/hono";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const keys = ["a secret key of at least 32 bytes"];
+ * const manager = new SessionManager<{ visits: number }>({ store: new MemoryStore(), keys });
+ * const { middleware, open } = honoSessions(manager);
+ *
+ * const app = new Hono();
+ * app.use(middleware);
+ * app.get("/", async (c) => {
+ *   const session = await open(c);
+ *   session.update("visits", (visits = 0) => visits + 1);
+ *   return c.text(`Visit ${session.get("visits")}`);
+ * });
+ *
+ * // Deno.serve(app.fetch);
+ * assertEquals(await (await app.request("/")).text(), "Visit 1");
+ * ```
+ */
+export function honoSessions<Data extends object>(sessions: SessionManager<Data>): HonoSessions<Data> {
+  const openers = new WeakMap<Request, Opener<Data>>();
+  return {
+    async middleware(context, next) {
+      const request = context.req.raw;
+      const opener = new Opener(() => sessions.open(request));
+      openers.set(request, opener);
+      await next();
+      const session = await opener.answered();
+      if (session === undefined) return;
+      // An HTTPException carries an answer; any other error stores nothing.
+      if (context.error !== undefined && !("getResponse" in context.error)) return;
+      const answer = await sessions.commit(session, context.res);
+      // Given one answer after another, Hono would mix their headers.
+      context.res = undefined;
+      context.res = answer;
+    },
+    open(context) {
+      const opener = openers.get(context.req.raw);
+      if (opener === undefined) throw noMiddleware();
+      return opener.open();
+    },
+  };
+}

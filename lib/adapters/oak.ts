@@ -1,0 +1,84 @@
+/**
+ * Sessions in Oak: a middleware, and a function that opens the session of a context.
+ *
+ * @module
+ */
+import { SessionGoneError, SessionStoreError, StoreFullError } from "../errors.ts";
+import type { Session } from "../session.ts";
+import type { SessionManager } from "../session_manager.ts";
+import { addSessionHeaders } from "../wrap.ts";
+import { noMiddleware, Opener } from "./opener.ts";
+
+/** Of an Oak `Context`, what is used here. */
+export interface OakContext {
+  /** The request. */
+  readonly request: { readonly headers: Headers; readonly url: URL };
+  /** The answer. */
+  readonly response: { status: number; body: unknown; readonly headers: Headers };
+}
+
+/** Sessions in Oak. */
+export interface OakSessions<Data extends object> {
+  /** To be used before the routes: commits the session of a request that opened it. */
+  readonly middleware: (context: OakContext, next: () => Promise<unknown>) => Promise<void>;
+  /** Opens the session of a request; asked twice, it gives the same one. */
+  readonly open: (context: OakContext) => Promise<Session<Data>>;
+}
+
+/**
+ * Makes a middleware for Oak. A request that opens no session costs nothing and stays cacheable. What a handler throws
+ * goes on to Oak and stores nothing; what the session itself fails with is answered 409 or 503.
+ *
+ * @param sessions The manager.
+ *
+ * @example
+ * ```ts ignore
+ * import { Application } from "jsr:@oak/oak@17";
+ * import { MemoryStore, SessionManager } from "session-server";
+ * import { oakSessions } from "session-server/oak";
+ *
+ * const keys = ["a secret key of at least 32 bytes"];
+ * const manager = new SessionManager<{ visits: number }>({ store: new MemoryStore(), keys });
+ * const { middleware, open } = oakSessions(manager);
+ *
+ * const app = new Application();
+ * app.use(middleware);
+ * app.use(async (context) => {
+ *   const session = await open(context);
+ *   session.update("visits", (visits = 0) => visits + 1);
+ *   context.response.body = `Visit ${session.get("visits")}`;
+ * });
+ * await app.listen({ port: 8000 });
+ * ```
+ */
+export function oakSessions<Data extends object>(sessions: SessionManager<Data>): OakSessions<Data> {
+  const openers = new WeakMap<OakContext["request"], Opener<Data>>();
+  return {
+    async middleware({ request, response }, next) {
+      const { headers, url } = request;
+      const opener = new Opener(() => sessions.open({ headers, url: url.href }));
+      openers.set(request, opener);
+      try {
+        await next();
+        const session = await opener.answered();
+        if (session !== undefined) addSessionHeaders(response.headers, await sessions.save(session));
+      } catch (error) {
+        await opener.answered();
+        if (
+          !(error instanceof SessionGoneError || error instanceof SessionStoreError || error instanceof StoreFullError)
+        ) throw error;
+        // An open file behind it would stay open.
+        if (response.body instanceof ReadableStream) await response.body.cancel().catch(() => {});
+        const answer = error.getResponse();
+        response.status = answer.status;
+        response.body = await answer.text();
+        for (const [name, value] of answer.headers) response.headers.set(name, value);
+      }
+    },
+    open({ request }) {
+      const opener = openers.get(request);
+      if (opener === undefined) throw noMiddleware();
+      return opener.open();
+    },
+  };
+}

@@ -1,0 +1,174 @@
+/** The Hono adapter, in the real Hono: whatever the answer, the cookie leaves and nothing of it is lost. */
+// deno-lint-ignore-file no-import-prefix -- in deno.json, everybody would have to download the frameworks
+import { assert, assertEquals } from "@std/assert";
+import { Hono } from "npm:hono@4.13.19";
+import { serveStatic } from "npm:hono@4.13.19/deno";
+import { HTTPException } from "npm:hono@4.13.19/http-exception";
+import { streamSSE } from "npm:hono@4.13.19/streaming";
+import { honoSessions } from "../../lib/adapters/hono.ts";
+import { SessionGoneError } from "../../lib/errors.ts";
+import { SessionManager } from "../../lib/session_manager.ts";
+import { MemoryStore } from "../../lib/stores/memory.ts";
+import { type Data, failing, KEY } from "../support/site.ts";
+import { Browser } from "../support/server.ts";
+
+const upstream = () => {
+  const headers = new Headers({ vary: "Accept" });
+  headers.append("set-cookie", "upstream=1");
+  // As fetch gives it: with headers that cannot be changed.
+  return Object.defineProperty(new Response("from upstream", { headers }), "url", { value: "http://upstream/" });
+};
+
+function program(store = new MemoryStore()) {
+  const manager = new SessionManager<Data>({ store, keys: [KEY] });
+  const { middleware, open } = honoSessions(manager);
+  const app = new Hono();
+  app.use(middleware);
+  app.get("/who", async (c) => c.text((await open(c)).user ?? "nobody"));
+  app.get("/static/*", serveStatic({ root: "./templates", rewriteRequestPath: (path) => path.slice(7) }));
+  const answers: Record<string, (c: Parameters<typeof open>[0]) => Response> = {
+    text: () => new Response("hello"),
+    fetched: upstream,
+    redirected: () => Response.redirect("http://localhost/who", 303),
+    streamed: () => new Response(new Blob(["a stream"]).stream()),
+    thrown: () => {
+      throw new HTTPException(303, { res: new Response(null, { status: 303, headers: { location: "/who" } }) });
+    },
+    refused: () => {
+      throw new HTTPException(401, { message: "no" });
+    },
+  };
+  for (const [name, answer] of Object.entries(answers)) {
+    app.get(`/log-in/${name}`, async (c) => {
+      (await open(c)).logIn(name);
+      return answer(c);
+    });
+  }
+  app.get("/own", async (c) => {
+    c.header("set-cookie", "own=1");
+    (await open(c)).logIn("own");
+    return c.text("");
+  });
+  app.get("/fails", async (c) => {
+    (await open(c)).logIn("fails");
+    throw new Error("mine");
+  });
+  return {
+    app,
+    manager,
+    middleware,
+    open,
+    browser: () => new Browser("http://localhost", async (r) => await app.fetch(r)),
+  };
+}
+
+for (const name of ["text", "fetched", "redirected", "streamed", "thrown", "refused"]) {
+  Deno.test(`hono: the cookie leaves with an answer that is ${name}`, async () => {
+    const { browser } = program();
+    const visitor = browser();
+    await visitor.get("/log-in/text");
+    const response = await visitor.request(`/log-in/${name}`);
+    await response.body?.cancel();
+    assertEquals(visitor.setCookies.filter((line) => line.startsWith("session=")).length, 1);
+    assert(response.headers.get("vary")!.includes("Cookie"));
+    assertEquals(await visitor.get("/who"), name);
+  });
+}
+
+Deno.test("hono: cookies and Vary of an upstream answer and of the program stay", async () => {
+  const { browser } = program();
+  const visitor = browser();
+  const fetched = await visitor.request("/log-in/fetched");
+  assertEquals([await fetched.text(), fetched.headers.get("vary")], ["from upstream", "Accept, Cookie"]);
+  assert(visitor.setCookies.includes("upstream=1"));
+  await visitor.get("/own");
+  assert(visitor.setCookies.includes("own=1"));
+});
+
+Deno.test("hono: a static file opens no session and stays cacheable", async () => {
+  const store = failing(["read"], new MemoryStore()) as MemoryStore;
+  const { browser } = program(store);
+  const visitor = browser();
+  await visitor.get("/log-in/text");
+  const response = await visitor.request("/static/style.css");
+  await response.body?.cancel();
+  assertEquals([response.status, response.headers.get("cache-control"), response.headers.get("vary")], [
+    200,
+    null,
+    null,
+  ]);
+  assertEquals(visitor.setCookies, []);
+});
+
+Deno.test("hono: an error reaches onError, and nothing is stored", async () => {
+  const { app, browser } = program();
+  const seen: string[] = [];
+  app.onError((error, c) => {
+    seen.push(error.message);
+    return c.text("sorry", 500);
+  });
+  const visitor = browser();
+  assertEquals(await visitor.get("/fails"), "sorry");
+  assertEquals([seen, visitor.setCookies], [["mine"], []]);
+  assertEquals(await visitor.get("/who"), "nobody");
+});
+
+Deno.test("hono: a store that fails is answered 503, a session that is gone 409", async () => {
+  const down = program(failing(["create"], new MemoryStore()) as MemoryStore);
+  const response = await down.browser().request("/log-in/text");
+  assertEquals([response.status, response.headers.get("retry-after")], [503, "5"]);
+  await response.body?.cancel();
+
+  const { app, browser, manager, open } = program();
+  app.get("/slow", async (c) => {
+    (await open(c)).set("n", 1);
+    await manager.endAll("text");
+    return c.text("stored");
+  });
+  const visitor = browser();
+  await visitor.get("/log-in/text");
+  assertEquals((await visitor.request("/slow")).status, 409);
+  app.onError((error, c) => c.text(error instanceof SessionGoneError ? "please again" : "?", 409));
+  await visitor.get("/log-in/text");
+  assertEquals(await visitor.get("/slow"), "please again");
+});
+
+Deno.test("hono: a stream follows its session, and ends with it", async () => {
+  const { app, browser, manager, open } = program();
+  app.get("/ticks", async (c) => {
+    const followed = manager.follow(await open(c));
+    return streamSSE(c, async (stream) => {
+      try {
+        while (!stream.aborted) {
+          const session = await followed.read();
+          await stream.writeSSE({ data: session.user! });
+          await stream.sleep(5);
+        }
+      } catch (error) {
+        if (!(error instanceof SessionGoneError)) throw error;
+        await stream.writeSSE({ data: "logged out" });
+      }
+    });
+  });
+  const visitor = browser();
+  await visitor.get("/log-in/text");
+  const response = await visitor.request("/ticks");
+  let text = "";
+  for await (const chunk of response.body!.pipeThrough(new TextDecoderStream())) {
+    text += chunk;
+    if (text.includes("data: text")) await manager.endAll("text");
+  }
+  assert(text.endsWith("data: logged out\n\n"), text);
+});
+
+Deno.test("hono: a session asked for without the middleware names what to do", async () => {
+  const { open } = program();
+  const app = new Hono();
+  let message = "";
+  app.get("/", async (c) => {
+    message = await Promise.resolve().then(() => open(c)).catch((error) => error.message);
+    return c.text("");
+  });
+  await app.request("/");
+  assert(message.includes("use it before the routes"), message);
+});

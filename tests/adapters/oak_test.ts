@@ -1,0 +1,77 @@
+/** The Oak adapter, in the real Oak. */
+// deno-lint-ignore-file no-import-prefix -- in deno.json, everybody would have to download the frameworks
+import { assert, assertEquals } from "@std/assert";
+import { Application } from "npm:@oakserver/oak@14.1.0";
+import { oakSessions } from "../../lib/adapters/oak.ts";
+import { SessionManager } from "../../lib/session_manager.ts";
+import { MemoryStore } from "../../lib/stores/memory.ts";
+import { type Data, failing, KEY } from "../support/site.ts";
+import { Browser } from "../support/server.ts";
+
+function program(store = new MemoryStore()) {
+  const manager = new SessionManager<Data>({ store, keys: [KEY] });
+  const { middleware, open } = oakSessions(manager);
+  const app = new Application({ logErrors: false });
+  app.use(middleware);
+  app.use(async (context) => {
+    const { pathname } = context.request.url;
+    await context.cookies.set("own", "1");
+    if (pathname === "/log-in") (await open(context)).logIn("ada");
+    if (pathname === "/fails") {
+      (await open(context)).logIn("bob");
+      throw new Error("mine");
+    }
+    if (pathname === "/ended") {
+      (await open(context)).set("n", 1);
+      await manager.endAll("ada");
+    }
+    if (pathname === "/static") {
+      context.response.headers.set("cache-control", "public");
+      context.response.body = "static";
+      return;
+    }
+    context.response.headers.set("vary", "Accept");
+    context.response.body = (await open(context)).user ?? "nobody";
+  });
+  const send = async (request: Request) => await app.handle(request as never) as unknown as Response;
+  return { browser: new Browser("http://localhost", send) };
+}
+
+Deno.test("oak: the session is kept, and so are the program's own cookies", async () => {
+  const { browser } = program();
+  assertEquals(await browser.get("/"), "nobody");
+  assertEquals([...browser.cookies.keys()], ["own"]);
+  assertEquals(await browser.get("/log-in"), "ada");
+  assertEquals([...browser.cookies.keys()].sort(), ["own", "session"]);
+  const response = await browser.request("/");
+  assertEquals(await response.text(), "ada");
+  assertEquals([response.headers.get("vary"), response.headers.get("cache-control")], ["Accept, Cookie", "no-store"]);
+});
+
+Deno.test("oak: a request that opens no session is left as it is", async () => {
+  const { browser } = program();
+  await browser.get("/log-in");
+  const response = await browser.request("/static");
+  assertEquals([await response.text(), response.headers.get("cache-control")], ["static", "public"]);
+  assertEquals(response.headers.get("vary"), null);
+});
+
+Deno.test("oak: a handler that throws stores nothing", async () => {
+  const { browser } = program();
+  const response = await browser.request("/fails");
+  await response.body?.cancel();
+  assertEquals([response.status, browser.cookies.has("session")], [500, false]);
+});
+
+Deno.test("oak: a session that is gone is answered 409, a store that fails 503", async () => {
+  const { browser } = program();
+  await browser.get("/log-in");
+  const response = await browser.request("/ended");
+  assertEquals([response.status, response.headers.get("cache-control")], [409, "no-store"]);
+  assert((await response.text()).includes("Nothing was stored"));
+
+  const down = program(failing(["create"], new MemoryStore()) as MemoryStore).browser;
+  const failed = await down.request("/log-in");
+  assertEquals([failed.status, failed.headers.get("retry-after")], [503, "5"]);
+  await failed.body?.cancel();
+});

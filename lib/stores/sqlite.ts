@@ -26,7 +26,7 @@ export interface SqliteStoreOptions {
   readonly client?: DatabaseSync | undefined;
   /** The table the sessions are kept in: `sessions` unless given. Others with names that begin with it go with it. */
   readonly table?: string | undefined;
-  /** Live sessions at most: 1,000,000 unless given. */
+  /** Live sessions at most: 1,000,000 unless given; `Infinity` for no limit. */
   readonly max?: number | undefined;
   /**
    * `"normal"`, unless given: changes of the last seconds before a power cut may be lost. `"full"`: a change that was
@@ -108,7 +108,7 @@ export class SqliteStore implements SessionStore {
    *
    * @param options Where the database is, and what differs from the defaults.
    * @throws {TypeError} if not exactly one of `url`, `path` and `client` is given, or one of the options is of no use.
-   * @throws {RangeError} if `max` is no whole number.
+   * @throws {RangeError} if `max` is no number from 1.
    */
   constructor(options: SqliteStoreOptions) {
     this.#given = options.client;
@@ -121,8 +121,8 @@ export class SqliteStore implements SessionStore {
       );
     }
     this.#max = options.max ?? 1_000_000;
-    if (!Number.isInteger(this.#max) || this.#max < 0) {
-      throw new RangeError(`"max" must be a whole number of sessions: received ${options.max}`);
+    if (!(this.#max >= 1)) {
+      throw new RangeError(`"max" must be a number from 1: received ${options.max}`);
     }
     this.#sync = options.sync ?? (this.#given ? undefined : "normal");
     if (![undefined, "normal", "full"].includes(this.#sync)) {

@@ -1,256 +1,352 @@
-/** PostgresStore: sessions in a PostgreSQL table; the only user of its client. */
-// deno-lint-ignore no-import-prefix -- in deno.json, everybody would have to download it
-import postgres from "npm:postgres@3.4.9";
+/**
+ * PostgresStore: sessions in a table of PostgreSQL.
+ *
+ * @module
+ */
+import { createHash } from "node:crypto";
 import { type Log, silent } from "../log.ts";
-import { type Apply, freeze, type SessionRecord, type SessionStore, StoreFullError } from "../store.ts";
-import type { OpenSharedStore } from "../server/open_store.ts";
-import { checkSize, compareAndSet, DEADLINE, DeadlineError, logCorrupt, Sweeper, toData, within } from "./shared.ts";
+import { CLOCK_SKEW, decode, encode, freeze, isLive, type SessionRecord } from "../record.ts";
+import { type Change, type SessionStore, StoreFullError } from "../store.ts";
+import { Pacer, turn } from "./pacer.ts";
+import { type Ask, codeOf, type PostgresClient, PostgresConnection, type Row } from "./postgres_connection.ts";
+import { ENDS, makeTable, quoted, USED } from "./postgres_table.ts";
+import { applyChange, ChangeError, compareAndSet, logCorrupt } from "./shared.ts";
 
-/** What a {@linkcode PostgresStore} is made of. */
+export type { PostgresClient };
+
+/** What a {@linkcode PostgresStore} is told: where the database is, by `url` or `client`. */
 export interface PostgresStoreOptions {
   /**
-   * Where the database is: `postgres://user:password@host:port/database`. `?sslmode=verify-full` asks for TLS with a
-   * certificate that is checked, `require` for one that is not; `?max=N` sets how many connections there may be.
+   * Where the database is: `postgres://user:password@host:port/database`, with the parameters that libpq, providers and
+   * other clients use; several hosts stand with commas between them. `?sslmode=verify-full` asks for TLS with a
+   * certificate that is checked, `require` for one that is not; without it there is TLS if the server has it. `?max=N`
+   * sets how many connections there may be: 10 unless given.
    */
-  readonly url: string;
-  /** Live sessions at most: 1,000,000 unless given. Counted every few seconds, so that a few more may get in. */
-  readonly max?: number;
-  /** Told of sweeps and corrupt records; says nothing unless given. */
-  readonly log?: Log;
+  readonly url?: string | undefined;
+  /** A client of the `postgres` package that the program has already; it stays open when the store is closed. */
+  readonly client?: PostgresClient | undefined;
+  /** The table, with a schema and a dot before it or not: `sessions` unless given. It is made when missing. */
+  readonly table?: string | undefined;
+  /**
+   * Live sessions at most: 1,000,000 unless given; `Infinity` for no limit. Counted every few seconds, so that a few
+   * more may get in.
+   */
+  readonly max?: number | undefined;
+  /** Told of sweeps and corrupt records; nobody is, unless given. */
+  readonly log?: Log | undefined;
   /** The clock, in milliseconds since 1970: `Date.now` unless given. */
-  readonly now?: () => number;
+  readonly now?: (() => number) | undefined;
 }
 
 /** How many dead sessions one step of the sweep removes at most. */
 const SWEEP_SIZE = 500;
+/** How many entries are looked at for each new session. */
+const LOOKS_PER_CREATE = 8;
 /** How long a count of the sessions is believed, in milliseconds. */
 const COUNT_AGE = 5000;
 /** How long it is believed when it says that the store is full. */
 const FULL_AGE = 500;
+/** How long the row of an ended session may be left as a witness, in milliseconds: longer than a verb may take. */
+const WITNESS_AGE = 15_000;
+/** What the row of an ended session holds: no record, and none that is corrupt. */
+const ENDED = "";
 const UNIQUE_VIOLATION = "23505";
+const UNDEFINED_TABLE = "42P01";
 
-// The column "expires" holds whichever of the two limits comes first. The type json, unlike jsonb, keeps the text as it
-// was, and the order of its keys. The lock is for servers that start at once; it all is one transaction, being one query.
-const SCHEMA = `
-  select pg_advisory_xact_lock(hashtext('sessions'));
-  create table if not exists sessions (
-    id text primary key, data json not null, revision bigint not null default 0,
-    created bigint not null, ends bigint not null, expires bigint not null
-  );
-  create index if not exists sessions_expires on sessions (expires);`;
-
-interface Row {
-  data: string;
-  revision: number;
-  created: number;
-  ends: number;
-  expires: number;
-}
-
-/** Sessions in the table `sessions` of a PostgreSQL database; it is made when missing. */
+/**
+ * Sessions in a table of a PostgreSQL database (12 or later), directly or behind a pooler such as PgBouncer.
+ *
+ * The user needs `select`, `insert`, `update` and `delete` on the table; to make it, `create` on its schema, once.
+ * `ready` says what is missing. The client's own permissions in Deno are `--allow-net` and, for what it looks up in the
+ * environment, `--allow-env`; a certificate or a Unix socket in the address needs `--allow-read` and `--allow-write`.
+ *
+ * An answer that was lost is asked for again, on another connection if need be. With asynchronous replicas, what was
+ * acknowledged just before a failover may be undone by it; `synchronous_commit` and `synchronous_standby_names` of the
+ * server decide that.
+ *
+ * @example
+ * ```ts ignore
+ * import { PostgresStore } from "session-server/postgres";
+ *
+ * const store = new PostgresStore({ url: "postgres://app:secret@localhost/app" });
+ * await store.ready();
+ * ```
+ */
 export class PostgresStore implements SessionStore {
-  #url: string;
-  #sql: postgres.Sql;
-  #server: string;
+  #connection: PostgresConnection;
+  #table: string;
   #max: number;
   #log: Log;
   #now: () => number;
-  #sweeper: Sweeper;
+  #pacer: Pacer;
+  #replace: string;
+  #isReady = false;
   #total = 0;
   #countedAt = -Infinity;
 
   /**
    * Makes a store; connects when it is used.
    *
-   * @param options The address, and what differs from the defaults.
-   * @throws {TypeError} if the address names no user.
+   * @param options Where the database is, and what differs from the defaults.
+   * @throws {TypeError} if the address or the table's name cannot be used, naming the part.
+   * @throws {RangeError} if `max` is no number from 1.
    */
   constructor(options: PostgresStoreOptions) {
-    this.#url = options.url;
-    const { host, username } = new URL(options.url);
-    this.#server = `PostgreSQL at ${host}`;
-    if (username === "") {
-      throw new TypeError(`${this.#server}: the address must name a user, as in postgres://user@host`);
-    }
-    this.#max = options.max ?? 1_000_000;
     this.#log = options.log ?? silent;
+    this.#connection = new PostgresConnection({ url: options.url, client: options.client, log: this.#log });
+    this.#table = quoted(options.table ?? "sessions", this.#connection.address?.schema);
+    this.#replace = `update ${this.#table} set id = $1, record = $2, user_hash = $3, created = $4, idle = $5,
+      expires = $6, deadline = $7, revision = $8 where id = $9 and revision = $10 returning id`;
+    this.#max = options.max ?? 1_000_000;
+    if (!(this.#max >= 1)) throw new RangeError(`"max" must be a number from 1: received ${options.max}`);
     this.#now = options.now ?? Date.now;
-    this.#sweeper = new Sweeper(() => this.#sweep(), SWEEP_SIZE, this.#log);
-    this.#sql = connect(this.#url);
+    const step = () => this.#sweep();
+    this.#pacer = new Pacer({ step, size: SWEEP_SIZE, perCreate: LOOKS_PER_CREATE, log: this.#log });
   }
 
   /**
-   * Makes the table if it is missing.
+   * Connects, makes the table if it is missing, and asks for it.
    *
-   * @throws {Error} if the server cannot be reached, or refuses.
+   * @throws {Error} if the server cannot be reached or refuses, or the table is somebody else's.
    */
-  async connect(): Promise<void> {
-    try {
-      await this.#try(async (sql) => {
-        // Looked for first, because whoever may use a table need not be allowed to make one.
-        const [found] = await sql`select to_regclass('sessions') is not null as is_there`;
-        if (!found!.is_there) await sql.unsafe(SCHEMA).simple();
-        await sql`select id, data, revision, created, ends, expires from sessions limit 0`;
-      });
-    } catch (error) {
-      await this.close();
-      throw error;
-    }
+  async ready(): Promise<void> {
+    this.#isReady = false;
+    await this.#run(() => Promise.resolve());
   }
 
-  async create(id: string, record: SessionRecord, replaces = false): Promise<void> {
-    const { created, ends } = record;
-    const data = JSON.stringify(record.data);
-    checkSize(data);
-    const isKept = await this.#try(async (sql) => {
-      if (!replaces && await this.#isFull(sql)) return false;
-      await sql`insert into sessions (id, data, created, ends, expires)
-        values (${id}, ${data}::text::json, ${created}, ${ends}, ${Math.min(record.expires, ends)})`;
+  async create(id: string, record: SessionRecord): Promise<void> {
+    const values = valuesOf(id, encode(record), record);
+    const revision = crypto.randomUUID();
+    const isKept = await this.#run(async (ask) => {
+      if (await this.#isFull(ask)) return false;
+      await ask(
+        `insert into ${this.#table} (id, record, user_hash, created, idle, expires, deadline, revision)
+          values ($1, $2, $3, $4, $5, $6, $7, $8)`,
+        [...values, revision],
+      ).catch(async (error) => {
+        if (codeOf(error) !== UNIQUE_VIOLATION) throw error;
+        // It may be what an attempt whose answer was lost has made.
+        const [row] = await ask(`select revision from ${this.#table} where id = $1`, [id]);
+        if (row?.["revision"] !== revision) throw new Error("Cannot create a session: its id is already there");
+      });
       return true;
     });
-    if (!isKept) throw new StoreFullError(`${this.#server} may hold ${this.#max} sessions`);
+    if (!isKept) {
+      throw new StoreFullError(
+        `Cannot create a session: ${this.#connection.server} may hold ${this.#max} live sessions`,
+      );
+    }
     this.#total++;
-    this.#sweeper.paid();
+    this.#pacer.created();
   }
 
   async read(id: string): Promise<SessionRecord | undefined> {
-    return await this.#try(async (sql) => (await this.#read(sql, id))?.record);
+    return (await this.#run((ask) => this.#live(ask, id)))?.record;
   }
 
-  async update(id: string, apply: Apply, expires: number): Promise<SessionRecord | undefined> {
-    return await this.#try((sql) =>
+  async update(id: string, change: Change): Promise<SessionRecord | undefined> {
+    // Attempts whose answers are missing: what they wanted to change, and into what.
+    const open = new Map<string, { readonly from: string; readonly record: SessionRecord }>();
+    return await this.#run((ask) =>
       compareAndSet(async () => {
-        const found = await this.#read(sql, id);
+        const found = await this.#live(ask, id);
         if (found === undefined) return undefined;
-        const { record, revision } = found;
-        const updated = freeze({ ...record, data: apply(record.data), expires: Math.min(expires, record.ends) });
-        const data = JSON.stringify(updated.data);
-        checkSize(data);
-        const { count } = await sql`update sessions
-          set data = ${data}::text::json, expires = ${updated.expires}, revision = revision + 1
-          where id = ${id} and revision = ${revision} and expires > ${this.#now()}`;
-        return count === 1 ? updated : "again";
+        const from = found.revision;
+        const made = open.get(from);
+        if (made !== undefined) return made.record;
+        if (open.values().some((attempt) => attempt.from !== from)) {
+          throw new Error("an answer was lost, and others have changed the session since: it may be changed or not");
+        }
+        const { record, text } = changed(change, found.record);
+        const revision = crypto.randomUUID();
+        open.set(revision, { from, record });
+        const rows = await ask(this.#replace, [...valuesOf(id, text, record), revision, id, from]);
+        open.delete(revision);
+        return rows.length === 1 ? record : "again";
       })
     );
   }
 
   async touch(id: string, expires: number): Promise<boolean> {
-    const { count } = await this.#try((sql) =>
-      sql`update sessions set expires = least(${expires}, ends) where id = ${id} and expires > ${this.#now()}`
+    const rows = await this.#run((ask) =>
+      ask(
+        `update ${this.#table} set expires = $2, revision = $3
+          where id = $1 and record <> '${ENDED}' and ${ENDS} > $4 and ${USED} <= $5 returning id`,
+        [id, expires, crypto.randomUUID(), this.#now(), this.#now() + CLOCK_SKEW],
+      )
     );
-    return count === 1;
+    return rows.length === 1;
   }
 
-  async delete(id: string): Promise<SessionRecord | undefined> {
-    const [row] = await this.#try((sql) =>
-      sql<Row[]>`delete from sessions where id = ${id} returning data::text, revision, created, ends, expires`
-    );
-    if (row === undefined) return undefined;
+  async delete(id: string): Promise<boolean> {
+    // The row is given a name that nobody else knows: if the answer is lost, its being there tells who ended the session.
+    const witness = `ended ${crypto.randomUUID()}`;
+    let wasLive: boolean | undefined;
+    const isMine = await this.#run(async (ask) => {
+      const record = (await this.#find(ask, id))?.record;
+      // A later version's record ends just the same; whether it was live is not for this one to say.
+      wasLive ??= record === "newer" || (typeof record === "object" && isLive(record, this.#now()));
+      const statement = `update ${this.#table} set id = $1, record = '${ENDED}', user_hash = null, expires = $2,
+        deadline = $2 where id = $3 returning id`;
+      const rows = record && await ask(statement, [witness, this.#now() + WITNESS_AGE, id]);
+      return rows?.length === 1 || await this.#find(ask, witness) !== undefined;
+    }, { afterSilence: true });
+    if (!isMine) return false;
     this.#total--;
-    return row.expires > this.#now() ? this.#record(row) : undefined;
+    // It has ended; if this fails, the sweep does it.
+    await this.#run((ask) => ask(`delete from ${this.#table} where id = $1`, [witness])).catch(() => {});
+    return wasLive!;
+  }
+
+  async move(from: string, to: string, change: Change): Promise<SessionRecord | undefined> {
+    let isTried = false;
+    return await this.#run((ask) =>
+      compareAndSet(async () => {
+        const found = await this.#live(ask, from);
+        // The new id is nobody else's: if it is there, an attempt whose answer was lost has moved the session.
+        if (found === undefined) return isTried ? (await this.#live(ask, to))?.record : undefined;
+        const { record, text } = changed(change, found.record);
+        isTried = true;
+        const rows = await ask(this.#replace, [
+          ...valuesOf(to, text, record),
+          ...[crypto.randomUUID(), from, found.revision],
+        ]);
+        return rows.length === 1 ? record : "again";
+      }), { afterSilence: true });
+  }
+
+  async *sessionsOf(user: string): AsyncGenerator<readonly [string, SessionRecord]> {
+    // Two names may have one hash only where text cannot tell them apart, so the record decides.
+    for await (const entry of this.#list("and user_hash = $2", hashOf(user)!)) if (entry[1].user === user) yield entry;
+  }
+
+  list(): AsyncGenerator<readonly [string, SessionRecord]> {
+    return this.#list("");
   }
 
   sweep(): void {
-    this.#sweeper.run();
+    this.#pacer.run();
   }
 
-  sweepAll(): Promise<number> {
-    return this.#sweeper.all();
+  async sweepAll(): Promise<number> {
+    let removed = 0;
+    while (true) {
+      const some = await this.#sweep();
+      if (some === 0) return removed;
+      removed += some;
+      await turn();
+    }
   }
 
-  async *list(): AsyncGenerator<readonly [string, SessionRecord]> {
+  async close(): Promise<void> {
+    await this.#pacer.close();
+    await this.#connection.close();
+  }
+
+  async *#list(where: string, ...values: string[]): AsyncGenerator<readonly [string, SessionRecord]> {
     let last = "";
     while (true) {
-      const rows = await this.#try((sql) =>
-        sql<(Row & { id: string })[]>`select id, data::text, revision, created, ends, expires from sessions
-          where id > ${last} and expires > ${this.#now()} order by id limit 100`
+      const rows = await this.#run((ask) =>
+        ask(
+          `select id, record, revision, expires from ${this.#table}
+            where id > $1 ${where} and record <> '${ENDED}' order by id limit 100`,
+          [last, ...values],
+        )
       );
       for (const row of rows) {
-        const record = this.#record(row);
-        if (record !== undefined) yield [row.id, record];
-        last = row.id;
+        const { record } = this.#found(row);
+        last = String(row["id"]);
+        if (typeof record === "object" && isLive(record, this.#now())) yield [last, record];
       }
       if (rows.length === 0) return;
     }
   }
 
-  async close(): Promise<void> {
-    await this.#sweeper.close();
-    await this.#sql.end({ timeout: 1 });
+  /** What is stored under an id. */
+  async #find(ask: Ask, id: string): Promise<Found | undefined> {
+    const [row] = await ask(`select record, revision, expires from ${this.#table} where id = $1`, [id]);
+    return row && this.#found(row);
   }
 
-  async #read(sql: postgres.Sql, id: string): Promise<{ record: SessionRecord; revision: number } | undefined> {
-    const [row] = await sql<Row[]>`select data::text, revision, created, ends, expires from sessions
-      where id = ${id} and expires > ${this.#now()}`;
-    const record = row && this.#record(row);
-    return record && { record, revision: row!.revision };
+  /** The same, if it is a live session. */
+  async #live(ask: Ask, id: string): Promise<Found & { record: SessionRecord } | undefined> {
+    const found = await this.#find(ask, id);
+    if (typeof found?.record !== "object" || !isLive(found.record, this.#now())) return undefined;
+    return { ...found, record: found.record };
   }
 
-  #record({ data, created, ends, expires }: Row): SessionRecord | undefined {
-    const parsed = toData(data);
-    if (parsed === undefined) logCorrupt(this.#log, this.#server);
-    return parsed && Object.freeze({ data: parsed, created, ends, expires });
+  #found(row: Row): Found {
+    const record = decode(String(row["record"]), Number(row["expires"]));
+    if (record === "corrupt" && row["record"] !== ENDED) logCorrupt(this.#log, this.#connection.server);
+    return { record, revision: String(row["revision"]) };
   }
 
   async #sweep(): Promise<number> {
-    // Those that somebody is at are left to the next step, so that two sweepers never wait for each other.
-    const { count } = await this.#try((sql) =>
-      sql`delete from sessions where id in (
-        select id from sessions where expires <= ${this.#now()} order by expires limit ${SWEEP_SIZE}
-        for update skip locked)`
+    // What isLive refuses. Rows that somebody is changing are left to the next step, so that nobody waits for another.
+    const dead = (where: string) =>
+      `array(select id from ${this.#table} where ${where} limit ${SWEEP_SIZE} for update skip locked)`;
+    const rows = await this.#run((ask) =>
+      ask(
+        `delete from ${this.#table} where id = any(${dead(`${ENDS} <= $1`)} || ${
+          dead(`${USED} > $2`)
+        }) returning record`,
+        [this.#now(), this.#now() + CLOCK_SKEW],
+      )
     );
-    return count;
+    return rows.length;
   }
 
   /** Whether there are as many as there may be. Counting takes longer the more there are, so it is done seldom. */
-  async #isFull(sql: postgres.Sql): Promise<boolean> {
+  async #isFull(ask: Ask): Promise<boolean> {
+    if (this.#max === Infinity) return false;
     const age = performance.now() - this.#countedAt;
     if (age > COUNT_AGE || (this.#total >= this.#max && age > FULL_AGE)) {
       this.#countedAt = performance.now();
-      const [row] = await sql`select count(*) as total from sessions where expires > ${this.#now()}`;
-      this.#total = row!.total;
+      const [row] = await ask(
+        `select count(*) as total from ${this.#table} where record <> '${ENDED}' and ${ENDS} > $1 and ${USED} <= $2`,
+        [this.#now(), this.#now() + CLOCK_SKEW],
+      );
+      this.#total = Number(row!["total"]);
     }
     return this.#total >= this.#max;
   }
 
-  async #try<T>(work: (sql: postgres.Sql) => PromiseLike<T>): Promise<T> {
-    const sql = this.#sql;
-    try {
-      return await within(this.#server, Promise.resolve(work(sql).then((result) => result, explain)));
-    } catch (error) {
-      if (error instanceof DeadlineError && sql === this.#sql) {
-        // The connections may be dead without anybody having said so. New ones will tell; what waits for the old ones
-        // is refused, so that nothing is done after its failure was reported.
-        this.#sql = connect(this.#url);
-        sql.end({ timeout: 0 }).catch(() => {});
+  /** Does some work on the table, which is made or looked at before it is first used. */
+  async #run<T>(work: (ask: Ask) => Promise<T>, options?: { afterSilence: true }): Promise<T> {
+    return await this.#connection.run(async (ask) => {
+      if (!this.#isReady) await makeTable(ask, this.#table);
+      this.#isReady = true;
+      try {
+        return await work(ask);
+      } catch (error) {
+        // Made anew by the next verb.
+        if (codeOf(error) === UNDEFINED_TABLE) this.#isReady = false;
+        throw error;
       }
-      throw error;
-    }
+    }, options);
   }
 }
 
-function explain(error: unknown): never {
-  if ((error as { code?: string }).code === UNIQUE_VIOLATION) {
-    throw new Error("Cannot create a session: its id is already there");
+interface Found {
+  readonly record: SessionRecord | "corrupt" | "newer";
+  /** Another one after every change. */
+  readonly revision: string;
+}
+
+/** What a change makes of a record, and its text. That it is too large is the caller's error, too. */
+function changed(change: Change, record: SessionRecord): { record: SessionRecord; text: string } {
+  const made = freeze(applyChange(change, record));
+  try {
+    return { record: made, text: encode(made) };
+  } catch (cause) {
+    throw new ChangeError("The change of a session failed", { cause });
   }
-  throw error;
 }
 
-function connect(address: string): postgres.Sql {
-  return postgres(address, {
-    connect_timeout: DEADLINE / 1000,
-    // A query that needs a connection waits for the next try to make one, so it comes soon.
-    backoff: () => 0.1,
-    fetch_types: false,
-    types: { bigint: { to: 20, from: [20], parse: Number, serialize: String } },
-    connection: { application_name: "sessions", statement_timeout: DEADLINE },
-    onnotice: () => {},
-  }) as unknown as postgres.Sql;
+function valuesOf(id: string, text: string, record: SessionRecord): (string | number | null)[] {
+  return [id, text, hashOf(record.user), record.created, record.idle, record.expires, record.deadline];
 }
 
-/** Opens the store for `SESSION_TYPE=postgres`. */
-export const open: OpenSharedStore = async (options) => {
-  const store = new PostgresStore(options);
-  await store.connect();
-  return store;
-};
+function hashOf(user: string | undefined): string | null {
+  return user === undefined ? null : createHash("sha256").update(user).digest("hex");
+}

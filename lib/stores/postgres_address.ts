@@ -1,0 +1,221 @@
+/** The address of a PostgreSQL database, as libpq, providers and other clients write it: what it asks this client for. */
+import { readFileSync } from "node:fs";
+import { parseAddress } from "./shared.ts";
+
+/** How a connection is protected: not at all, if the server can, without a look at its certificate, or with one. */
+export type Tls = "disable" | "prefer" | "require" | "verify";
+
+/** What an address says. */
+export interface PostgresAddress {
+  /** Names or addresses of the servers, the one to be tried first before the others. */
+  readonly hosts: readonly string[];
+  /** Their ports, in the same order. */
+  readonly ports: readonly number[];
+  /** The folder of a Unix socket, which then counts instead of the hosts. */
+  readonly folder: string | undefined;
+  readonly user: string;
+  readonly password: string;
+  readonly database: string;
+  /** The schema the table is in, if the address names one. */
+  readonly schema: string | undefined;
+  readonly tls: Tls;
+  /** Paths of certificates and keys. */
+  readonly files: { readonly ca?: string; readonly cert?: string; readonly key?: string };
+  /** Whether TLS starts without asking the server first. */
+  readonly isDirect: boolean;
+  /** Which of several servers will do. */
+  readonly target: "read-write" | "primary" | undefined;
+  /** Whether statements may be prepared. */
+  readonly prepares: boolean;
+  /** How many connections there may be. */
+  readonly max: number;
+  /** What is told to the server when a connection starts. */
+  readonly startup: Readonly<Record<string, string>>;
+  /** What it asks for that this client cannot do, though it is no reason to stay away. */
+  readonly warnings: readonly string[];
+}
+
+/** Names for the same thing in the addresses of other clients. */
+const SYNONYMS: Readonly<Record<string, string>> = {
+  connection_limit: "max",
+  pool_max_conns: "max",
+  currentSchema: "schema",
+};
+
+/** Parameters that are used, besides those above. */
+const USED = [
+  ...["host", "port", "user", "password", "dbname", "schema", "max", "application_name", "fallback_application_name"],
+  ...["options", "sslmode", "ssl", "sslaccept", "sslrootcert", "sslcert", "sslkey", "sslnegotiation"],
+  ...["channel_binding", "target_session_attrs", "prepare", "pgbouncer", "prepared_statements", "statement_cache_size"],
+  ...["prepareThreshold", "client_encoding", "gssencmode"],
+];
+
+/** Parameters that make no difference here: mostly limits, which this store has of its own. */
+const HARMLESS = [
+  ...["connect_timeout", "pool_timeout", "socket_timeout", "statement_timeout", "lock_timeout", "idle_timeout"],
+  ...["idle_in_transaction_session_timeout", "pool_min_conns", "pool_max_conn_lifetime", "pool_max_conn_idle_time"],
+  ...["keepalives", "keepalives_idle", "keepalives_interval", "keepalives_count", "tcp_user_timeout", "keep_alive"],
+  ...["load_balance_hosts", "sslcompression", "sslsni", "uselibpqcompat", "supa", "workaround"],
+];
+
+const EXAMPLE = "postgres://user:password@host:5432/database";
+
+/** Which TLS the values of "sslmode" and "ssl" stand for. "verify-ca" is taken for the stricter one. */
+const MODES: Readonly<Record<string, Tls>> = {
+  disable: "disable",
+  allow: "prefer",
+  prefer: "prefer",
+  require: "require",
+  "no-verify": "require",
+  "verify-ca": "verify",
+  "verify-full": "verify",
+};
+
+/**
+ * Takes an address apart.
+ *
+ * @param address The address: `postgres://user:password@host:port/database?parameters`.
+ * @throws {TypeError} if a part of it cannot be used, naming the part. No message repeats the address.
+ */
+export function parsePostgresAddress(address: string): PostgresAddress {
+  const { url, more } = split(address);
+  const query = url.searchParams;
+  for (const [other, name] of Object.entries(SYNONYMS)) {
+    for (const value of query.getAll(other)) query.append(name, value);
+    query.delete(other);
+  }
+  for (const name of query.keys()) {
+    if (![...USED, ...HARMLESS].includes(name)) {
+      throw new TypeError(`the address has a parameter that cannot be used: "${name}"`);
+    }
+    if (query.getAll(name).length > 1) throw new TypeError(`the address has the parameter "${name}" more than once`);
+  }
+  const text = (name: string) => query.get(name) || undefined;
+
+  const given = text("host") ?? decodeURIComponent(url.hostname);
+  const folder = /^[/@]/.test(given) ? given : undefined;
+  const nodes = text("host") && !folder ? given.split(",").map((host) => [host, ""] as const) : [
+    [given, url.port] as const,
+    ...more,
+  ];
+  const ports = (text("port") ?? "").split(",");
+  const { tls, files, warnings } = protection(text);
+  const application = text("application_name") ?? text("fallback_application_name") ?? "sessions";
+  const options = text("options");
+  const user = text("user") ?? decodeURIComponent(url.username);
+  if (user === "") throw new TypeError(`the address must name a user, as in ${EXAMPLE}`);
+  oneOf(text, "client_encoding", ["utf8", "UTF8", "UTF-8", "utf-8", "auto"]);
+  oneOf(text, "gssencmode", ["disable", "prefer"]);
+  const target = oneOf(text, "target_session_attrs", ["any", "read-write", "primary"]);
+  const hosts = nodes.map(([host]) => host.replace(/^\[|\]$/g, "") || "localhost");
+
+  return {
+    hosts,
+    ports: nodes.map(([, port], index) => whole("port", port || ports[index] || ports[0] || "5432", 65_535)),
+    folder,
+    user,
+    password: text("password") ?? decodeURIComponent(url.password),
+    database: text("dbname") ?? (decodeURIComponent(url.pathname.slice(1)) || user),
+    schema: text("schema"),
+    tls: folder === undefined ? tls : "disable",
+    files,
+    isDirect: oneOf(text, "sslnegotiation", ["postgres", "direct"]) === "direct",
+    // Of several servers one that only reads is of no use.
+    target: target === "any" || target === undefined ? hosts.length > 1 ? "read-write" : undefined : target,
+    prepares: !isOff(text, "prepare") && !isOff(text, "prepared_statements") && !isOn(text, "pgbouncer") &&
+      text("statement_cache_size") !== "0" && text("prepareThreshold") !== "0",
+    max: whole("max", text("max") ?? "10", 10_000),
+    startup: { application_name: application, ...(options === undefined ? {} : { options }) },
+    warnings,
+  };
+}
+
+/** What the client's TLS needs, for an address; reads the files it names. */
+export function tlsOf({ tls, files }: PostgresAddress): false | "prefer" | "require" | Record<string, unknown> {
+  if (tls === "disable") return false;
+  const read = Object.fromEntries(Object.entries(files).map(([name, path]) => [name, readFileSync(path, "utf8")]));
+  if (tls === "verify") return { ...read, rejectUnauthorized: true };
+  return Object.keys(read).length === 0 ? tls : { ...read, rejectUnauthorized: false };
+}
+
+/** The address with its first host, and the other hosts with their ports: a URL has one host only. */
+function split(address: string): { url: URL; more: (readonly [host: string, port: string])[] } {
+  const [, start = "", hosts = "", rest = ""] = /^([^/?#]*:\/\/(?:[^/?#]*@)?)([^/?#]*)(.*)$/s.exec(address) ?? [];
+  const [first = "", ...others] = hosts.split(",");
+  // Without a host a URL may have neither user nor port.
+  const url = parseAddress(
+    hosts === "" || first !== hosts || first === "" ? `${start}${first || "localhost"}${rest}` : address,
+    EXAMPLE,
+    [
+      "postgresql:",
+    ],
+  );
+  const more = others.map((host) => {
+    const { hostname, port } = parseAddress(`postgres://${host}`, EXAMPLE);
+    return [hostname, port] as const;
+  });
+  return { url, more };
+}
+
+/** How connections are to be protected. */
+function protection(text: (name: string) => string | undefined): Pick<PostgresAddress, "tls" | "files" | "warnings"> {
+  const ssl = text("ssl");
+  const isPlain = ssl === "true" || ssl === "1" || ssl === "false" || ssl === "0";
+  const name = text("sslmode") ?? (isPlain ? (ssl === "true" || ssl === "1" ? "verify-full" : "disable") : ssl);
+  let tls = MODES[name ?? "prefer"];
+  if (tls === undefined) throw unusable(text("sslmode") ? "sslmode" : "ssl", name!, Object.keys(MODES));
+  const accept = oneOf(text, "sslaccept", ["strict", "accept_invalid_certs"]);
+  const root = text("sslrootcert");
+  // As libpq does: who names a root wants certificates to be checked.
+  if (tls === "require" && (root !== undefined || accept === "strict")) tls = "verify";
+  const [cert, key] = [text("sslcert"), text("sslkey")];
+  if ((cert === undefined) !== (key === undefined)) {
+    throw new TypeError('the address must have both of "sslcert" and "sslkey", or neither');
+  }
+  const files = {
+    ...(root === undefined || root === "system" ? {} : { ca: root }),
+    ...(cert === undefined ? {} : { cert }),
+    ...(key === undefined ? {} : { key }),
+  };
+  const binding = oneOf(text, "channel_binding", ["disable", "prefer", "require"]);
+  if (binding === "require" && (tls === "disable" || tls === "prefer")) {
+    throw new TypeError('the address has "channel_binding=require", which needs TLS: add "sslmode=require" or better');
+  }
+  const warnings = binding === "require" && tls === "require"
+    ? [
+      '"channel_binding" is not used, and the certificate is not checked: "sslmode=verify-full" in the address checks it',
+    ]
+    : [];
+  return { tls, files, warnings };
+}
+
+function oneOf<T extends string>(
+  text: (name: string) => string | undefined,
+  name: string,
+  values: readonly T[],
+): T | undefined {
+  const value = text(name);
+  if (value === undefined || values.includes(value as T)) return value as T | undefined;
+  throw unusable(name, value, values);
+}
+
+function unusable(name: string, value: string, values: readonly string[]): TypeError {
+  const usable = values.map((value) => `"${value}"`).join(", ");
+  return new TypeError(
+    `the address has a parameter that cannot be used: "${name}" must be one of ${usable}: received "${value}"`,
+  );
+}
+
+function whole(name: string, value: string, most: number): number {
+  const number = Number(value);
+  if (/^\d+$/.test(value) && number >= 1 && number <= most) return number;
+  throw new TypeError(`the address must have a whole number from 1 to ${most} as "${name}": received "${value}"`);
+}
+
+function isOff(text: (name: string) => string | undefined, name: string): boolean {
+  return oneOf(text, name, ["true", "false", "1", "0"])?.match(/^(false|0)$/) != null;
+}
+
+function isOn(text: (name: string) => string | undefined, name: string): boolean {
+  return oneOf(text, name, ["true", "false", "1", "0"])?.match(/^(true|1)$/) != null;
+}

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { createHash } from "node:crypto";
+import { createHash, randomBytes } from "node:crypto";
 
 /** 128 random bits and the 32 of the group, in lower-case hex: safe as a file name on systems that fold case. */
 const ID = /^[0-9a-f]{40}$/;
@@ -28,8 +28,8 @@ const GROUP_DIGITS = 8;
  * ```
  */
 export function newId(user?: string): string {
-  if (user === undefined) return crypto.getRandomValues(new Uint8Array(20)).toHex();
-  return groupOf(user) + crypto.getRandomValues(new Uint8Array(16)).toHex();
+  if (user === undefined) return randomBytes(20).toString("hex");
+  return groupOf(user) + randomBytes(16).toString("hex");
 }
 
 /**

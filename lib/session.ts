@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { randomBytes } from "node:crypto";
 import { SessionTakenError } from "./errors.ts";
 import { handleOf } from "./id.ts";
 import { put, toJson } from "./json.ts";
@@ -214,7 +215,7 @@ export class Session<Data extends object = Record<string, Json>> {
     if (typeof message !== "string" || typeof category !== "string") {
       throw new TypeError(`Cannot flash a message: needed a text, received ${typeof message}, ${typeof category}`);
     }
-    const id = crypto.getRandomValues(new Uint8Array(8)).toHex();
+    const id = randomBytes(8).toString("hex");
     this.#change("flash", (draft) => void (draft.flashes = [...draft.flashes, { id, category, message }]));
   }
 

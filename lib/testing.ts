@@ -33,7 +33,11 @@ export class Clock {
   /** The time, in milliseconds since 1970; can be set. */
   time: number;
 
-  /** @param time Where it stands first, in milliseconds since 1970. */
+  /**
+   * Makes a clock.
+   *
+   * @param time Where it stands first, in milliseconds since 1970.
+   */
   constructor(time: number = Date.UTC(2030, 0, 1)) {
     this.time = time;
   }
@@ -41,7 +45,11 @@ export class Clock {
   /** The time, in milliseconds since 1970. */
   readonly now = (): number => this.time;
 
-  /** @param seconds How far to move it: back if negative. */
+  /**
+   * Moves it.
+   *
+   * @param seconds How far: back if negative.
+   */
   readonly pass = (seconds: number): void => void (this.time += seconds * 1000);
 }
 

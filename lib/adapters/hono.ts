@@ -13,9 +13,8 @@ export interface HonoContext {
   readonly req: { readonly raw: Request };
   /** What a handler threw. */
   readonly error: Error | undefined;
-  /** The answer. */
-  get res(): Response;
-  set res(response: Response | undefined);
+  /** The answer, if there is one. */
+  res: Response | undefined;
 }
 
 /** Sessions in Hono. */
@@ -68,7 +67,7 @@ export function honoSessions<Data extends object>(sessions: SessionManager<Data>
       if (session === undefined) return;
       // An HTTPException carries an answer; any other error stores nothing.
       if (context.error !== undefined && !("getResponse" in context.error)) return;
-      const answer = await sessions.commit(session, context.res);
+      const answer = await sessions.commit(session, context.res!);
       // Given one answer after another, Hono would mix their headers.
       context.res = undefined;
       context.res = answer;

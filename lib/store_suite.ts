@@ -35,7 +35,7 @@ const TOLERANCE = 50;
  * @param subject The store's name, and how stores on the same sessions are opened.
  *
  * @example
- * ```ts
+ * ```ts ignore
  * import { MemoryStore } from "session-server";
  * import { testStore } from "session-server/testing";
  *
@@ -45,7 +45,6 @@ const TOLERANCE = 50;
  *   open: (options) => store ??= new MemoryStore(options),
  *   clear: () => store = undefined,
  *   counts: true,
- *   ignore: true, // here, as an example
  * });
  * ```
  */

@@ -10,20 +10,20 @@ export interface Call {
   readonly fails?: (args: unknown[]) => boolean;
 }
 
-function isWrite([, options]: unknown[]): boolean {
-  return (options as Deno.OpenOptions).write === true;
-}
+const isBeside = ([path]: unknown[]): boolean => String(path).endsWith(".tmp");
+const isOwnName = (args: unknown[]): boolean => !isBeside(args);
 
 /** The calls that store a new session, in their order; the first is made only for the first session of a folder. */
 export const CREATE: readonly Call[] = [
   { name: "make the folder", target: Deno, method: "mkdirSync" },
-  { name: "make the file", target: Deno, method: "writeFile" },
+  { name: "make the file", target: Deno, method: "writeTextFileSync", fails: isOwnName },
+  { name: "set its time", target: Deno, method: "utimeSync", fails: isOwnName },
 ];
 
 /** The calls that store a session anew, in their order. */
 export const UPDATE: readonly Call[] = [
-  { name: "make the file", target: Deno, method: "openSync", fails: isWrite },
-  { name: "write", target: Deno.FsFile.prototype, method: "writeSync" },
+  { name: "make the file", target: Deno, method: "writeTextFileSync", fails: isBeside },
+  { name: "set its time", target: Deno, method: "utimeSync", fails: isBeside },
   { name: "rename", target: Deno, method: "renameSync" },
 ];
 

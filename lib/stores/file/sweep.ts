@@ -24,10 +24,10 @@ const THOROUGH = 8;
 const REMOVALS_PER_TURN = 4;
 /** How far from now, in milliseconds, the time of a file's last change shows that a clock was set back. */
 const FUTURE = 60_000;
-/** How often at most, in milliseconds, a full store looks for room. */
-const ROOM_INTERVAL = 10_000;
-/** How long it looks then, in milliseconds. */
-const ROOM_TIME = 1000;
+/** How long, in milliseconds, a store that found no room does not look for it again. */
+const FULL_INTERVAL = 10_000;
+/** How long a new session waits at most, in milliseconds, while room is looked for. */
+const SEARCH_TIME = 1000;
 
 /** What a {@linkcode Sweep} needs to know. */
 export interface SweepOptions {
@@ -52,7 +52,7 @@ export class Sweep {
   #passes = 0;
   // Goes on where the last search for room stopped.
   #search: Generator<boolean, undefined> | undefined;
-  #lastRoom = -Infinity;
+  #lastFull = -Infinity;
   // Nothing ends before this, by what the last pass saw and what was done here since: until then, new sessions call for
   // no look at the others.
   #earliest = -Infinity;
@@ -97,24 +97,22 @@ export class Sweep {
     return swept;
   }
 
-  /** Looks for room in a full store: for a second at most, and not again for the next ones. */
+  /** Looks for room in a full store, for a second at most; not again at once for the next ones if there was none. */
   async makeRoom(): Promise<void> {
     // The clock may have been set back meanwhile.
-    if (Math.abs(this.#now() - this.#lastRoom) < ROOM_INTERVAL) return;
-    this.#lastRoom = this.#now();
+    if (Math.abs(this.#now() - this.#lastFull) < FULL_INTERVAL) return;
     const start = performance.now();
-    this.#search ??= this.#looks(true);
-    for (let looked = 1; this.#census.isFull && performance.now() - start < ROOM_TIME; looked++) {
-      if (this.#search.next().done) {
-        this.#search = undefined;
-        break;
+    let isWhole = false;
+    for (let looked = 1; this.#census.isFull && performance.now() - start < SEARCH_TIME; looked++) {
+      if (this.#search === undefined) {
+        if (isWhole) break;
+        isWhole = true;
+        this.#search = this.#looks(true);
       }
-      if (looked % NAMES_PER_STEP === 0) {
-        await turn();
-        this.#search ??= this.#looks(true);
-      }
+      if (this.#search.next().done) this.#search = undefined;
+      if (looked % NAMES_PER_STEP === 0) await turn();
     }
-    this.#pacer.demand(this.#census.total);
+    if (this.#census.isFull) this.#lastFull = this.#now();
   }
 
   /** Waits for the step that is running. */
@@ -152,10 +150,15 @@ export class Sweep {
       if (name.endsWith(TEMPORARY)) this.#sweepTemporary(`${this.#dir}/${name}`);
     }
     for (const { shard, names } of this.#census.shards(this.#first)) {
-      // Who makes a session in it just now makes it again.
-      if (names.length === 0) removeIfThere(`${this.#dir}/${shard}`);
       yield false;
-      for (const name of names) yield this.#look(shard, name, thorough);
+      let left = names.length;
+      for (const name of names) {
+        const isRemoved = this.#look(shard, name, thorough);
+        if (isRemoved) left--;
+        yield isRemoved;
+      }
+      // Only an empty folder can be removed. Who makes a session in it just now makes it again.
+      if (left === 0) removeIfThere(`${this.#dir}/${shard}`);
     }
   }
 

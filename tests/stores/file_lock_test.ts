@@ -1,0 +1,130 @@
+/** The file store: several processes at one session, and what is read from memory meanwhile. */
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { newId } from "../../lib/id.ts";
+import type { SessionRecord } from "../../lib/record.ts";
+import { replacing } from "../support/failing.ts";
+import { MINUTE, pathOf, pause, same, set, test } from "./file_place.ts";
+
+function increment(record: SessionRecord): SessionRecord {
+  return { ...record, data: { n: record.data["n"] as number + 1 } };
+}
+
+function locked(path: string): Deno.FsFile {
+  const file = Deno.openSync(path);
+  file.lockSync(true);
+  return file;
+}
+
+test("every change waits for another process's lock, and sees what it did", async (place) => {
+  const { dir, store, clock, create } = place;
+  const ids = await Promise.all([1, 2, 3].map(create));
+  const files = ids.map((id) => locked(pathOf(dir, id)));
+  let answered = 0;
+  const to = newId();
+  const changes = Promise.all([
+    store.update(ids[0]!, increment).finally(() => answered++),
+    store.touch(ids[1]!, clock.time + MINUTE).finally(() => answered++),
+    store.move(ids[2]!, to, increment).finally(() => answered++),
+  ]);
+  await pause(30);
+  assertEquals(answered, 0);
+  for (const id of ids) {
+    const path = pathOf(dir, id);
+    const text = await Deno.readTextFile(path);
+    await Deno.writeTextFile(`${path}.other`, text.replace(/"n":\d/, '"n":41'));
+    await Deno.rename(`${path}.other`, path);
+  }
+  for (const file of files) file.close();
+  const [updated, isTouched, moved] = await changes;
+  assertEquals([updated?.data, isTouched, moved?.data], [{ n: 42 }, true, { n: 42 }]);
+});
+
+test("an update that locked a file just replaced takes the new one", async (place) => {
+  const { dir, store, create } = place;
+  const id = await create(1);
+  const path = pathOf(dir, id);
+  await store.update(id, same);
+  const original = Deno.FsFile.prototype.tryLockSync;
+  let held: Deno.FsFile | undefined;
+  let isAnswered = false;
+  await replacing(Deno.FsFile.prototype, "tryLockSync", () =>
+    function (this: Deno.FsFile, exclusive: boolean) {
+      if (held === undefined) {
+        // Between the opening and the lock, another process replaces the file, and a third one locks the new one.
+        const text = Deno.readTextFileSync(path);
+        Deno.writeTextFileSync(`${path}.other`, text.replace('"n":1', '"n":41'));
+        Deno.renameSync(`${path}.other`, path);
+        held = locked(path);
+      }
+      return original.call(this, exclusive);
+    }, async () => {
+    const update = store.update(id, increment);
+    update.finally(() => isAnswered = true);
+    await pause(30);
+    assert(!isAnswered);
+    held!.close();
+    assertEquals((await update)?.data, { n: 42 });
+  });
+});
+
+test("a lock that is never let go is given up on", async ({ dir, store, create }) => {
+  const id = await create(1);
+  await store.update(id, same);
+  using _file = locked(pathOf(dir, id));
+  let ahead = 0;
+  await replacing(performance, "now", (original) => () => original.call(performance) + (ahead += 2000), async () => {
+    const error = await assertRejects(() => store.update(id, same), Error, "locked for 5 seconds");
+    assert(!error.message.includes(id.slice(3)));
+  });
+  assertEquals((await store.read(id))?.data, { n: 1 });
+});
+
+test("with sync full a lock is held until the disk has the change", async (place) => {
+  const { open, create } = place;
+  const id = await create(0);
+  const store = open({ sync: "full" });
+  await Promise.all(Array.from({ length: 10 }, () => store.update(id, increment)));
+  await assertRejects(() =>
+    store.update(id, () => {
+      throw new Error("no");
+    })
+  );
+  assertEquals((await store.update(id, increment))?.data, { n: 11 });
+});
+
+test("memory is never behind a file of the same number, size and time", async (place) => {
+  const { store, open, create } = place;
+  const writer = open();
+  const ids = await Promise.all(Array.from({ length: 50 }, () => create(1)));
+  // The second to join waits until the first no longer reads from memory.
+  await store.ready();
+  for (const settled of [false, true]) {
+    // Long enough for records to be kept in memory, or not.
+    if (settled) await pause(80);
+    for (const id of ids) await store.read(id);
+    for (const id of ids) {
+      // A file system may give the number of the first file to the third.
+      for (let n = 2; n <= 7; n++) {
+        await writer.update(id, set({ n }));
+        if (n % 2 === 1) assertEquals((await store.read(id))?.data, { n });
+      }
+    }
+  }
+});
+
+test("a record is read from memory until it changes", async (place) => {
+  const { store, open, create } = place;
+  const id = await create(1);
+  await pause(80);
+  let reads = 0;
+  const count = (test: () => Promise<void>) =>
+    replacing(Deno, "readTextFileSync", (original) => (path) => (reads++, original(path)), test);
+  await count(async () => {
+    for (let i = 0; i < 5; i++) assertEquals((await store.read(id))?.data, { n: 1 });
+    assertEquals(reads, 1);
+    await open().update(id, set({ n: 2 }));
+    assertEquals((await store.read(id))?.data, { n: 2 });
+    await open().delete(id);
+    assertEquals(await store.read(id), undefined);
+  });
+});

@@ -1,0 +1,250 @@
+/** The file store: the sweep and the count of sessions. */
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { newId } from "../../lib/id.ts";
+import { StoreFullError } from "../../lib/store.ts";
+import { replacing } from "../support/failing.ts";
+import { filesIn, MINUTE, pathOf, pause, record, sweepRound, test } from "./file_place.ts";
+
+test("the sweep removes what is over and nothing that is not", async ({ dir, store, clock, create, logged }) => {
+  const over = await Promise.all(Array.from({ length: 100 }, () => create()));
+  clock.time += MINUTE - 1;
+  const live = await Promise.all(Array.from({ length: 100 }, () => create()));
+  clock.time += 1;
+  await sweepRound(store);
+  assertEquals(filesIn(dir).length, 100);
+  for (const id of live) assert(await store.read(id));
+  for (const id of over) assertEquals(await store.read(id), undefined);
+  assert(logged.every((line) => line.startsWith("info Expired sessions were swept")), logged.join());
+});
+
+test("empty folders go with the sweep, and come back when needed", async (place) => {
+  const { dir, store, clock, create } = place;
+  for (let i = 0; i < 50; i++) await create();
+  clock.time += MINUTE;
+  await sweepRound(store);
+  assertEquals([...Deno.readDirSync(dir)].filter(({ name }) => name !== ".processes"), []);
+  const id = await create(1);
+  assertEquals((await store.read(id))?.data, { n: 1 });
+});
+
+test("a session whose folder is removed as it is made is made all the same", async ({ dir, store, clock }) => {
+  await store.ready();
+  const id = newId();
+  let removals = 0;
+  await replacing(Deno, "mkdirSync", (original) => (path, options) => {
+    original(path, options);
+    if (removals++ < 3) Deno.removeSync(path);
+  }, () => store.create(id, record(clock, 1)));
+  assertEquals([(await store.read(id))?.data, removals, filesIn(dir).length], [{ n: 1 }, 4, 1]);
+});
+
+test("a step of the sweep looks at 64 names at most", async (place) => {
+  const { dir, clock, create, open } = place;
+  for (let i = 0; i < 300; i++) await create();
+  clock.time += 2 * MINUTE;
+  const store = open();
+  let looked = 0;
+  let removed = 0;
+  await replacing(
+    Deno,
+    "lstatSync",
+    (original) => (path) => (looked++, original(path)),
+    () =>
+      replacing(
+        Deno,
+        "removeSync",
+        (original) => (path) => (path.endsWith(".json") && removed++, original(path)),
+        async () => {
+          for (let i = 0; i < 5; i++) store.sweep();
+          await store.close();
+        },
+      ),
+  );
+  // Each is looked at once from outside, and twice for its lock.
+  assert(removed > 0 && removed <= 64 && looked <= 3 * 64, `${removed} removed, ${looked} looks`);
+  assertEquals(filesIn(dir).length, 300 - removed);
+});
+
+test("a sweep asked for while one is under way is that one", async ({ dir, store, clock, create, logged }) => {
+  for (let i = 0; i < 200; i++) await create();
+  clock.time += 2 * MINUTE;
+  for (let i = 0; i < 5; i++) {
+    store.sweep();
+    await pause();
+  }
+  for (let i = 0; i < 500 && filesIn(dir).length > 0; i++) await pause(2);
+  await store.close();
+  assertEquals(logged, ["info Expired sessions were swept 200"]);
+});
+
+// On a small site nearly every session has a folder to itself; on a large one a folder holds many.
+for (const [site, places] of [["small", 4096], ["large", 16]] as const) {
+  test(`on a ${site} site dead files stay under a seventh of the live ones`, async ({ dir, store, clock }) => {
+    const LIVE = 400;
+    const IDLE = 6000;
+    let most = 0;
+    for (let made = 1; made <= 4 * LIVE; made++) {
+      clock.time += IDLE / LIVE;
+      const shard = Math.floor(Math.random() * places).toString(16).padStart(3, "0");
+      await store.create(shard + newId().slice(3), record(clock, made, IDLE));
+      // Seven new sessions call for a step and a little more.
+      if (made % 7 > 0) continue;
+      store.sweep();
+      await store.close();
+      if (made > 2 * LIVE) most = Math.max(most, filesIn(dir).length - LIVE);
+    }
+    assert(most > 0 && most <= LIVE / 7, `${most} dead`);
+  });
+}
+
+test("what is locked or was used meanwhile is not swept", async (place) => {
+  const { dir, store, clock, create } = place;
+  const id = await create(1);
+  clock.time += MINUTE;
+  const file = Deno.openSync(pathOf(dir, id));
+  file.lockSync(true);
+  await sweepRound(store);
+  assertEquals(filesIn(dir).length, 1);
+  file.close();
+
+  // Used between the sweep's look and its lock, by another process.
+  const original = Deno.FsFile.prototype.tryLockSync;
+  await replacing(Deno.FsFile.prototype, "tryLockSync", () =>
+    function (this: Deno.FsFile, exclusive: boolean) {
+      Deno.utimeSync(pathOf(dir, id), 0, (clock.time + MINUTE) / 1000);
+      return original.call(this, exclusive);
+    }, () => sweepRound(store));
+  assertEquals((await store.read(id))?.data, { n: 1 });
+});
+
+test("the end of a new session is remembered by those made after it", async (place) => {
+  const { dir, store, clock, create } = place;
+  for (let i = 0; i < 200; i++) await create(0, 60 * MINUTE);
+  await sweepRound(store);
+  await create();
+  clock.time += MINUTE;
+  for (let i = 0; i < 150; i++) {
+    await create();
+    store.sweep();
+    await pause();
+  }
+  await store.close();
+  assertEquals(filesIn(dir).length, 350);
+});
+
+test("an end that an update brought nearer is remembered as well", async (place) => {
+  const { dir, store, clock, create } = place;
+  const ids = await Promise.all(Array.from({ length: 100 }, () => create(0, 59 * MINUTE)));
+  await sweepRound(store);
+  for (const id of ids) await store.update(id, (record) => ({ ...record, expires: clock.time + MINUTE }));
+  clock.time += MINUTE;
+  for (let i = 0; i < 150; i++) {
+    await create(0, 59 * MINUTE);
+    store.sweep();
+    await pause();
+  }
+  await store.close();
+  assertEquals(filesIn(dir).length, 150);
+});
+
+test("while nothing can have ended, new sessions call for no sweep", async (place) => {
+  const { store, clock, create } = place;
+  const createSome = async () => {
+    for (let i = 0; i < 100; i++) {
+      await create();
+      store.sweep();
+      await pause();
+    }
+  };
+  let looks = 0;
+  const count = (test: () => Promise<void>) =>
+    replacing(Deno, "lstatSync", (original) => (path) => (looks++, original(path)), test);
+  await createSome();
+  await sweepRound(store);
+  await count(createSome);
+  assertEquals(looks, 0);
+  clock.time += MINUTE;
+  await count(createSome);
+  assert(looks > 300, `${looks} looks`);
+});
+
+test("what another process left is found, and then looked for", async (place) => {
+  const { dir, open, store, clock, create } = place;
+  await create(0, 60 * MINUTE);
+  await sweepRound(store);
+  const other = open();
+  for (let i = 0; i < 300; i++) await other.create(newId(), record(clock));
+  clock.time += MINUTE + 1000;
+  await sweepRound(store, 1);
+  for (let i = 0; i < 100; i++) {
+    await create();
+    store.sweep();
+    await pause();
+  }
+  await store.close();
+  assert(filesIn(dir).length < 301, `${filesIn(dir).length} files`);
+});
+
+test("what an earlier process left counts towards the maximum", async ({ create, open, clock }) => {
+  for (let i = 0; i < 3; i++) await create();
+  const store = open({ max: 4 });
+  await store.create(newId(), record(clock));
+  await assertRejects(() => store.create(newId(), record(clock)), StoreFullError, "may hold 4 live sessions");
+});
+
+test("sessions made at once come to the maximum exactly", async (place) => {
+  const { dir, open, clock } = place;
+  for (let round = 0; round < 5; round++) {
+    const store = open({ max: 20 * (round + 1) });
+    const answers = await Promise.allSettled(Array.from({ length: 30 }, async (_, i) => {
+      if (i % 5 === 0) await pause();
+      store.sweep();
+      await store.create(newId(), record(clock));
+    }));
+    await store.close();
+    assertEquals(answers.filter(({ status }) => status === "fulfilled").length, 20);
+    assertEquals(filesIn(dir).length, 20 * (round + 1));
+  }
+});
+
+test("a full store without room does not look again for a while", async ({ open, clock }) => {
+  const store = open({ max: 20 });
+  for (let i = 0; i < 20; i++) await store.create(newId(), record(clock));
+  const refused = async () => {
+    let looks = 0;
+    await replacing(Deno, "lstatSync", (original) => (path) => (looks++, original(path)), async () => {
+      await assertRejects(() => store.create(newId(), record(clock)), StoreFullError);
+    });
+    return looks;
+  };
+  assert(await refused() >= 20);
+  assertEquals(await refused(), 0);
+  clock.time += MINUTE;
+  for (let i = 0; i < 20; i++) await store.create(newId(), record(clock));
+});
+
+test("a count that was estimated is right before the maximum is reached", async ({ dir, open, clock }) => {
+  // Enough files for the store to stop counting them one by one, and unlike what random ids make of them: some folders
+  // hold more than their share.
+  const before = 2_100;
+  const good = JSON.stringify({ version: 1, ...record(clock) });
+  for (let n = 0; n < before; n++) {
+    const shard = `${dir}/${(n % 250).toString(16).padStart(3, "0")}`;
+    if (n < 256) Deno.mkdirSync(`${dir}/${n.toString(16).padStart(3, "0")}`, { recursive: true });
+    Deno.writeTextFileSync(`${shard}/${newId().slice(3)}.json`, good);
+  }
+  const max = 4_400;
+  const store = open({ max });
+  let made = 0;
+  try {
+    for (; made <= max; made++) {
+      await store.create(newId(), record(clock, made));
+      store.sweep();
+      if (made % 100 === 0) await pause(1);
+    }
+  } catch (error) {
+    assert(error instanceof StoreFullError, String(error));
+  }
+  await store.close();
+  assertEquals(before + made, max);
+});

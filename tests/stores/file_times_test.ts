@@ -1,0 +1,171 @@
+/** The file store: when a session ends, whatever becomes of the times of its file and of the clocks. */
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { newId } from "../../lib/id.ts";
+import { replacing } from "../support/failing.ts";
+import { filesIn, MINUTE, pathOf, type Place, record, same, sweepRound, test } from "./file_place.ts";
+
+const DAY = 24 * 60 * MINUTE;
+
+function mtimeOf({ dir }: Place, id: string): number {
+  return Deno.statSync(pathOf(dir, id)).mtime!.getTime();
+}
+
+test("using a session sets its file's time, and writes nothing into it", async (place) => {
+  const { dir, store, open, clock, create } = place;
+  const id = await create();
+  const content = await Deno.readTextFile(pathOf(dir, id));
+  for (const passed of [MINUTE / 2, MINUTE]) {
+    clock.time += passed;
+    if (passed === MINUTE) clock.time -= 1;
+    assert(await store.touch(id, clock.time + MINUTE));
+    assertEquals(await Deno.readTextFile(pathOf(dir, id)), content);
+    assertEquals(mtimeOf(place, id), clock.time + MINUTE);
+    assertEquals((await open().read(id))?.expires, clock.time + MINUTE);
+  }
+});
+
+test("an earlier end is written, and stays the end", async ({ store, open, clock, create }) => {
+  for (const shorten of ["touch", "update", "move"]) {
+    let id = await create();
+    await store.touch(id, clock.time + MINUTE + 1);
+    const expires = clock.time + 1000;
+    if (shorten === "touch") await store.touch(id, expires);
+    if (shorten === "update") await store.update(id, (record) => ({ ...record, expires }));
+    if (shorten === "move") {
+      const to = newId();
+      await store.move(id, to, (record) => ({ ...record, expires }));
+      id = to;
+    }
+    for (const one of [store, open()]) assertEquals((await one.read(id))?.expires, expires, shorten);
+  }
+});
+
+test("a session ends at the later of expires in its file and its mtime", async (place) => {
+  const { dir, open, clock, create } = place;
+  const id = await create();
+  for (const [mtime, expires] of [[0, MINUTE], [MINUTE - 1, MINUTE], [MINUTE + 1, MINUTE + 1], [90_000, 90_000]]) {
+    await Deno.utime(pathOf(dir, id), 0, (clock.time + mtime!) / 1000);
+    assertEquals((await open().read(id))?.expires, clock.time + expires!);
+  }
+});
+
+test("copies that lost the times of their files end nobody early", async ({ dir, open, clock, create, store }) => {
+  const ids = await Promise.all(Array.from({ length: 20 }, () => create()));
+  for (const mtime of [new Date(0), new Date()]) {
+    for (const id of ids) await Deno.utime(pathOf(dir, id), mtime, mtime);
+    await sweepRound(store);
+    for (const id of ids) assertEquals((await open().read(id))?.expires, clock.time + MINUTE);
+  }
+  clock.time += MINUTE;
+  for (const id of ids) assertEquals(await open().read(id), undefined);
+  await sweepRound(store);
+  assertEquals(filesIn(dir), []);
+});
+
+test("no time of a file carries a session past its deadline", async ({ dir, open, store, clock, create }) => {
+  const id = await create();
+  await Deno.utime(pathOf(dir, id), new Date(), new Date(clock.time + 61 * MINUTE));
+  clock.time += 60 * MINUTE;
+  assertEquals([await open().read(id), await store.touch(id, clock.time + MINUTE)], [undefined, false]);
+  assertEquals(await store.sweepAll(), 1);
+});
+
+// What a file system keeps of a time: whole seconds (ext4 with 128-byte inodes), or every second one (vfat).
+for (const grain of [1000, 2000]) {
+  test(`times kept to ${grain / 1000} s by the file system end nobody early`, async (place) => {
+    const { dir, store, open, clock, create } = place;
+    const coarse = (original: (...args: unknown[]) => void) => (path: string, _: Date, mtime: Date) => {
+      const kept = new Date(Math.floor(mtime.getTime() / grain) * grain);
+      original(path, kept, kept);
+    };
+    await replacing(Deno, "utimeSync", coarse, async () => {
+      await store.ready();
+      for (let i = 0; i < 50; i++) {
+        clock.time += 37;
+        const idle = 500 + 20 * i;
+        const id = await create(1, idle);
+        for (let use = 0; use < 3; use++) {
+          clock.time += idle - 1;
+          for (const one of [store, open()]) assertEquals((await one.read(id))?.data, { n: 1 }, `${idle} ms`);
+          assert(await store.touch(id, clock.time + idle), `${idle} ms`);
+        }
+        clock.time += idle;
+        for (const one of [store, open()]) assertEquals(await one.read(id), undefined, `${idle} ms`);
+      }
+    });
+    assertEquals(filesIn(dir).length, 50);
+  });
+}
+
+test("where times are coarse no record is kept in memory", async ({ store, create, open }) => {
+  const coarse = (original: (...args: unknown[]) => void) => (path: string, _: Date, mtime: Date) => {
+    const kept = new Date(Math.floor(mtime.getTime() / 1000) * 1000);
+    original(path, kept, kept);
+  };
+  const id = await create(1);
+  await new Promise((resolve) => setTimeout(resolve, 80));
+  for (const one of [store, open()]) {
+    await replacing(Deno, "utimeSync", coarse, () => one.ready());
+    let reads = 0;
+    await replacing(Deno, "readTextFileSync", (original) => (path) => (reads++, original(path)), async () => {
+      for (let i = 0; i < 3; i++) await one.read(id);
+    });
+    assertEquals(reads, 3);
+  }
+});
+
+for (const off of [-DAY, -3000, 3000, DAY]) {
+  test(`with the file system's clock ${off / 1000} s off nobody is born dead`, async (place) => {
+    const { open, clock, logged } = place;
+    const setByIt =
+      (original: (path: string, text: string, options: unknown) => void) =>
+      (path: string, text: string, options: unknown) => {
+        original(path, text, options);
+        Deno.utimeSync(path, new Date(), new Date(Date.now() + off));
+      };
+    await replacing(Deno, "writeTextFileSync", setByIt, async () => {
+      const store = open();
+      await store.ready();
+      const id = newId();
+      await store.create(id, record(clock, 1));
+      for (const use of [undefined, () => store.update(id, same), () => store.touch(id, clock.time + MINUTE)]) {
+        await use?.();
+        for (const one of [store, open()]) assertEquals((await one.read(id))?.expires, clock.time + MINUTE);
+      }
+      await sweepRound(store);
+      clock.time += MINUTE - 1;
+      assert(await store.read(id));
+      clock.time += 1;
+      assertEquals(await store.read(id), undefined);
+    });
+    assertStringIncludes(
+      logged.join(),
+      `${Math.abs(off) / 1000}.0 s ${off > 0 ? "ahead of" : "behind"} this machine's`,
+    );
+  });
+}
+
+test("sessions of a clock that was a day ahead leave their room", async (place) => {
+  const { open, clock, create } = place;
+  clock.time += DAY;
+  for (let i = 0; i < 20; i++) await create();
+  clock.time -= DAY;
+  const store = open({ max: 20 });
+  assertEquals(await Array.fromAsync(store.list()), []);
+  const id = newId();
+  await store.create(id, record(clock, 1));
+  assertEquals((await Array.fromAsync(store.list())).map(([id]) => id), [id]);
+});
+
+test("the sweep finds what only its content shows to be over", async (place) => {
+  const { dir, open, clock, create, store } = place;
+  clock.time += DAY;
+  for (let i = 0; i < 20; i++) await create();
+  clock.time -= DAY;
+  const ends = await create(1, 59 * MINUTE);
+  clock.time += 58 * MINUTE;
+  await store.touch(ends, clock.time + 59 * MINUTE);
+  clock.time += 2 * MINUTE;
+  await sweepRound(open());
+  assertEquals(filesIn(dir), []);
+});

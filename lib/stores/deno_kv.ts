@@ -48,6 +48,8 @@ interface Stored {
   readonly record?: SessionRecord | undefined;
 }
 
+const NOTHING: Stored = { versionstamp: null };
+
 /**
  * Sessions in Deno KV. The program must run with `--unstable-kv`, or have `"unstable": ["kv"]` in its deno.json.
  *
@@ -106,7 +108,7 @@ export class DenoKvStore implements SessionStore {
     const mark = newMark();
     let isFirst = true;
     // Nobody knows a new id, so the first look is left out.
-    const read = async () => isFirst ? { versionstamp: null } : await this.#get(id);
+    const read = async () => isFirst ? NOTHING : await this.#get(id);
     await settle<Stored, void>(read, async (stored, write) => {
       isFirst = false;
       if (stored.mark === mark) return;
@@ -160,25 +162,25 @@ export class DenoKvStore implements SessionStore {
 
   async move(from: string, to: string, change: Change): Promise<SessionRecord | undefined> {
     const mark = newMark();
-    return await settle(() => this.#get(from), async (stored, write) => {
-      // Both changes are one step: the old id with this mark has moved.
-      if (stored.mark === mark) return this.#live(await this.#get(to));
+    const read = async () => {
+      const stored = await this.#get(from);
+      // Both changes are one step: with this mark on the old id, the session has moved.
+      return { stored, moved: stored.mark === mark ? await this.#get(to) : undefined };
+    };
+    return await settle(read, async ({ stored, moved }, write) => {
+      if (moved !== undefined) return moved.record;
       const record = this.#live(stored);
       if (record === undefined) return undefined;
       const text = this.#encode(change(record));
-      const moved = decode(text) as SessionRecord;
+      const changed = decode(text) as SessionRecord;
       const isDone = await write(() =>
         this.#commit((atomic) => {
-          this.#end(
-            atomic.check(this.#at(from, stored), { key: this.#session(to), versionstamp: null }),
-            from,
-            record,
-            mark,
-          );
-          return this.#put(atomic, to, moved, mark, text);
+          atomic.check(this.#at(from, stored), this.#at(to, NOTHING));
+          this.#end(atomic, from, record, mark);
+          return this.#put(atomic, to, changed, mark, text);
         })
       );
-      return isDone ? moved : "again";
+      return isDone ? changed : "again";
     });
   }
 

@@ -175,8 +175,12 @@ export class MongoStore implements SessionStore {
 
   async move(from: string, to: string, change: Change): Promise<SessionRecord | undefined> {
     const mark = newMark();
-    return await settle(() => this.#get(from), async (stored, write) => {
-      if (stored?.mark === mark) return this.#live(await this.#get(to));
+    const read = async () => {
+      const stored = await this.#get(from);
+      return { stored, moved: stored?.mark === mark ? await this.#get(to) : undefined };
+    };
+    return await settle(read, async ({ stored, moved }, write) => {
+      if (moved !== undefined) return this.#record(moved);
       const record = this.#live(stored);
       if (record === undefined) return undefined;
       const fields = this.#fields(change(record), mark);

@@ -1,6 +1,11 @@
 /** The address of a MongoDB: what it may say, and what a store would contradict. */
 
-const SHAPE = /^mongodb(?:\+srv)?:\/\/(?:[^@/?#\s]*@)?(?<hosts>[^@/?#\s]+)(?:\/[^@/?#\s]*)?(?:\?(?<options>[^#\s]*))?$/;
+const HOST = String.raw`(?:\[[0-9A-Fa-f:.]+\]|[^:@/?#,\s[\]]+)(?::\d+)?`;
+// What does not match may have a password in any place of it.
+const SHAPE = new RegExp(
+  String.raw`^mongodb(?:\+srv)?://(?:[^@/?#\s]*@)?(?<hosts>${HOST}(?:,${HOST})*)(?:/[^@/?#\s]*)?` +
+    String.raw`(?:\?(?<options>[A-Za-z]+=[^#&\s]*(?:&[A-Za-z]+=[^#&\s]*)*))?$`,
+);
 
 /** What may be said of these, by their names in lower case: the store depends on it. */
 const ONLY: ReadonlyMap<string, readonly string[]> = new Map([

@@ -4,6 +4,12 @@ import { DEADLINE, pause } from "./shared.ts";
 /** How long an engine may take for one call, in milliseconds, so that there is time left to ask what became of it. */
 export const CALL_DEADLINE = 1000;
 
+/** How long others may come first, in milliseconds. It is no engine that is silent, so it may take longer than one. */
+const CONTENTION = 2 * DEADLINE;
+
+/** How many times as long as a try takes the pause before the next one is at most, so that others get through. */
+const MOST_PAUSE = 8;
+
 /** How often a write is tried that fails, rather than being too late because somebody else wrote. */
 const TRIES = 2;
 
@@ -24,13 +30,15 @@ export async function settle<S, T>(
   attempt: (stored: S, write: Write) => Promise<T | "again">,
 ): Promise<T> {
   const start = performance.now();
-  const isLate = () => performance.now() - start > DEADLINE - CALL_DEADLINE;
+  const isPast = (milliseconds: number) => performance.now() - start > milliseconds;
+  const isLate = () => isPast(DEADLINE - CALL_DEADLINE);
   let isUnknown = false;
   let failure: unknown;
   let failures = 0;
   const write: Write = async (work) => {
     if (failures === TRIES) throw failure;
-    if (isLate()) throw failure ?? new Error("Cannot change a session: too many changes of it at once");
+    if (failures > 0 && isLate()) throw failure;
+    if (isPast(CONTENTION)) throw new Error("Cannot change a session: too many changes of it at once");
     try {
       return await work();
     } catch (error) {
@@ -41,6 +49,7 @@ export async function settle<S, T>(
     }
   };
   for (let attempts = 1;; attempts++) {
+    const begun = performance.now();
     try {
       const stored = await read();
       isUnknown = false;
@@ -50,7 +59,8 @@ export async function settle<S, T>(
       // Only while nobody knows what became of the write is a failure to look no end.
       if (!isUnknown || isLate()) throw isUnknown ? failure : error;
     }
-    await pause(isUnknown ? 50 : Math.random() * Math.min(attempts, 10));
+    const took = performance.now() - begun;
+    await pause(isUnknown ? 50 : Math.random() * took * Math.min(attempts, MOST_PAUSE));
   }
 }
 

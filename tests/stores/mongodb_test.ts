@@ -1,6 +1,11 @@
-/** The MongoDB store, on a server that `TEST_MONGODB_SERVER` starts, or the one at `TEST_MONGODB_URL`. */
-import { testSharedStore } from "./shared.ts";
+/** The MongoDB store, on a server that `TEST_MONGODB_SERVER` starts. The suite runs on the one at `TEST_MONGODB_URL` too. */
+import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { newId } from "../../lib/id.ts";
+import type { SessionRecord } from "../../lib/record.ts";
+import { type SessionStore, StoreFullError } from "../../lib/store.ts";
+import { LossyProxy } from "../support/lossy_proxy.ts";
 import { hasServer, MongoServer } from "./mongodb_server.ts";
+import { fresh, set, type SharedOptions, storeClass, testSharedStore } from "./shared.ts";
 
 const server = hasServer ? await MongoServer.start() : undefined;
 addEventListener("unload", () => void server?.kill());
@@ -8,4 +13,289 @@ addEventListener("unload", () => void server?.kill());
 testSharedStore("mongodb", {
   url: Deno.env.get("TEST_MONGODB_URL") ?? server?.url("app"),
   options: { collection: `test-${crypto.randomUUID()}` },
+});
+
+/** What is used of the client here. It is imported by a computed name, as it is in the lock file of the store only. */
+interface Client {
+  db(): {
+    collection(name: string): {
+      findOne(filter: object): Promise<Record<string, unknown> | null>;
+      insertOne(document: object): Promise<unknown>;
+      updateOne(filter: object, update: object): Promise<unknown>;
+      countDocuments(): Promise<number>;
+      indexes(): Promise<{ key: object; expireAfterSeconds?: number; sparse?: boolean }[]>;
+      drop(): Promise<unknown>;
+    };
+    admin(): { command(command: object): Promise<unknown> };
+  };
+  close(): Promise<void>;
+}
+
+/** A collection of one's own, and what opens it. */
+interface Place {
+  url: string;
+  collection: string;
+  client: Client;
+  documents: ReturnType<ReturnType<Client["db"]>["collection"]>;
+  store: SessionStore;
+  /** Opens another store on the same collection. */
+  open(options?: SharedOptions): SessionStore;
+}
+
+function test(behaviour: string, fn: (place: Place) => Promise<void>): void {
+  Deno.test({
+    name: `mongodb store: ${behaviour}`,
+    ignore: server === undefined,
+    async fn() {
+      const MongoStore = await storeClass("mongodb");
+      const { MongoClient } = await import(["npm:mongodb", "7.9.0"].join("@"));
+      const [url, collection] = [server!.url("app"), `test-${crypto.randomUUID()}`];
+      const client: Client = new MongoClient(url);
+      const opened: SessionStore[] = [];
+      const open = (options: SharedOptions = {}) => {
+        const store = new MongoStore({ ...(options.client ? {} : { url }), collection, ...options });
+        opened.push(store);
+        return store;
+      };
+      const documents = client.db().collection(collection);
+      try {
+        await fn({ url, collection, client, documents, store: open(), open });
+      } finally {
+        for (const store of opened) await store.close?.();
+        await documents.drop().catch(() => {}); // It may never have been made.
+        await client.close();
+      }
+    },
+  });
+}
+
+const idsOf = async (sessions: AsyncIterable<readonly [string, SessionRecord]>): Promise<string[]> =>
+  (await Array.fromAsync(sessions)).map(([id]) => id).sort();
+
+test("programs with different collections share a database and no session", async ({ store, open, client }) => {
+  const collection = `test-${crypto.randomUUID()}`;
+  const other = open({ collection, max: 2 });
+  const id = newId("Ada");
+  await store.create(id, { ...fresh({ n: 1 }), user: "Ada" });
+  await store.create(newId(), fresh({}, 1));
+  assertEquals(await other.read(id), undefined);
+  assertEquals(await other.update(id, set({ n: 2 })), undefined);
+  assertEquals(await other.touch(id, Date.now() + 60_000), false);
+  assertEquals(await other.delete(id), false);
+  assertEquals(await other.move(id, newId(), set({})), undefined);
+  assertEquals([await idsOf(other.list!()), await idsOf(other.sessionsOf!("Ada"))], [[], []]);
+  for (let n = 0; n < 2; n++) await other.create(newId(), fresh());
+  await assertRejects(() => other.create(newId(), fresh()), StoreFullError);
+  assertEquals(await other.sweepAll!(), 0);
+  assertEquals(await store.sweepAll!(), 1);
+  assertEquals(await idsOf(store.sessionsOf!("Ada")), [id]);
+  await client.db().collection(collection).drop();
+});
+
+test("past its maximum it refuses new ones, counting those of other processes", async ({ open }) => {
+  const [store, other] = [open({ max: 3 }), open({ max: 3 })];
+  const ids = [newId(), newId(), newId()];
+  for (const id of ids) await store.create(id, fresh());
+  await assertRejects(() => other.create(newId(), fresh()), StoreFullError, "3 live sessions");
+  assert(await store.move(ids[0]!, newId(), set({})), "a move is no new session");
+  await store.delete(ids[1]!);
+  await store.create(newId(), fresh());
+  await assertRejects(() => store.create(newId(), fresh()), StoreFullError);
+  await other.delete(ids[2]!);
+  for (let tries = 1;; tries++) {
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    const isMade = await store.create(newId(), fresh()).then(() => true, () => false);
+    if (isMade) return;
+    assert(tries < 10, "it is not noticed that another process ended one");
+  }
+});
+
+test("MongoDB is told to remove what is over, and finds a user's sessions", async ({ store, documents }) => {
+  const id = newId();
+  const record = { ...fresh({}, 5000), user: "Ada" };
+  await store.create(id, record);
+  const indexes = await documents.indexes();
+  const sweep = indexes.find(({ key }) => "sweepAt" in key)!;
+  assertEquals([sweep.key, sweep.expireAfterSeconds], [{ sweepAt: 1 }, 60]);
+  assert(indexes.some(({ key, sparse }) => "user" in key && sparse));
+  const sweepAt = async () => ((await documents.findOne({ _id: id }))!["sweepAt"] as Date).getTime();
+  assertEquals(await sweepAt(), record.expires);
+  await store.touch(id, record.expires + 1000);
+  assertEquals(await sweepAt(), record.expires + 1000);
+  await store.update(id, (record) => ({ ...record, deadline: record.expires - 500 }));
+  assertEquals(await sweepAt(), record.expires + 500);
+});
+
+test("nothing of an ended session is left but who ended it, and that goes", async ({ open, documents }) => {
+  let time = Date.now();
+  const store = open({ now: () => time });
+  const id = newId();
+  await store.create(id, { ...fresh({ n: 1 }), user: "Ada" });
+  await store.delete(id);
+  assertEquals(Object.keys((await documents.findOne({ _id: id }))!).sort(), ["_id", "mark", "sweepAt"]);
+  assertEquals(await store.sweepAll!(), 0);
+  assertEquals(await documents.countDocuments(), 1);
+  time += 60_000;
+  assertEquals(await store.sweepAll!(), 0);
+  assertEquals(await documents.countDocuments(), 0);
+});
+
+test("a move that stopped half-way has happened if the old session has its mark", async ({ store, documents }) => {
+  const [from, to] = [newId(), newId("Ada")];
+  await store.create(from, { ...fresh({ n: 1 }), user: "Ada" });
+  const old = (await documents.findOne({ _id: from }))!;
+  await documents.insertOne({ ...old, _id: to, from, mark: "0123456789abcdef" });
+  assertEquals(await store.read(to), undefined);
+  assertEquals(await store.update(to, set({})), undefined);
+  assertEquals(await store.touch(to, Date.now() + 60_000), false);
+  assertEquals(await store.delete(to), false);
+  assertEquals([await idsOf(store.list!()), await idsOf(store.sessionsOf!("Ada"))], [[from], [from]]);
+  assert(await store.read(from));
+
+  const $unset = { text: 1, created: 1, used: 1, expires: 1, deadline: 1, user: 1 };
+  await documents.updateOne({ _id: from }, { $set: { mark: "0123456789abcdef" }, $unset });
+  assertEquals(await store.read(from), undefined);
+  assertEquals((await store.read(to))?.data, { n: 1 });
+  assertEquals([await idsOf(store.list!()), await idsOf(store.sessionsOf!("Ada"))], [[to], [to]]);
+  assertEquals(await store.touch(to, Date.now() + 60_000), true);
+});
+
+test("what got lost on the way is asked about, and done once", async ({ store, open }) => {
+  await using proxy = new LossyProxy(server!.ports[0]!);
+  const lossy = open({ url: `mongodb://127.0.0.1:${proxy.port}/app` });
+  await lossy.ready!();
+  const increment = (record: SessionRecord) => ({ ...record, data: { n: record.data["n"] as number + 1 } });
+  let losses = 0;
+  for (const what of ["request", "answer"] as const) {
+    const losing = async (text: string, work: () => Promise<unknown>): Promise<unknown> => {
+      proxy.loseNext(what, text);
+      const result = await work();
+      assertEquals(proxy.lost, ++losses, `${what} ${text}`);
+      return result;
+    };
+    const id = newId();
+    await losing("insert", () => lossy.create(id, fresh({ n: 0 })));
+    await losing("find", () => lossy.read(id));
+    const updated = await losing("$set", () => lossy.update(id, increment));
+    assertEquals((updated as SessionRecord).data, { n: 1 });
+    assertEquals((await store.read(id))?.data, { n: 1 });
+    assertEquals(await losing("$set", () => lossy.touch(id, Date.now() + 60_000)), true);
+    // The three steps of a move: the new document, the old one's mark, and the arrival.
+    let last = id;
+    for (const step of ["upsert", "$unset", "\x10from"]) {
+      const to = newId();
+      const moved = await losing(step, () => lossy.move(last, to, increment));
+      assertEquals(moved, await store.read(to), step);
+      assertEquals(await store.read(last), undefined, step);
+      last = to;
+    }
+    assertEquals((await store.read(last))?.data, { n: 4 });
+    assertEquals(await losing("$unset", () => lossy.delete(last)), true);
+    assertEquals(await store.read(last), undefined);
+    assertEquals(await lossy.delete(last), false);
+  }
+});
+
+test("while MongoDB is away every verb fails in time, and works when it is back", async ({ open }) => {
+  await using own = await MongoServer.start();
+  const store = open({ url: own.url("app") });
+  const id = newId();
+  await store.create(id, fresh({ n: 1 }));
+  const verbs = [
+    () => store.read(id),
+    () => store.update(id, set({ n: 2 })),
+    () => store.touch(id, Date.now() + 60_000),
+    () => store.delete(id),
+    () => store.move(id, newId(), set({})),
+    () => store.create(newId(), fresh()),
+    () => Array.fromAsync(store.list!()),
+    () => store.ready!(),
+  ] as (() => Promise<unknown>)[];
+  const fail = async () => {
+    const started = performance.now();
+    const errors = await Promise.all(verbs.map((verb) => assertRejects(verb, Error, "MongoDB at 127.0.0.1")));
+    assert(performance.now() - started < 5000);
+    for (const { message } of errors) assert(!message.includes(id), message);
+  };
+  own.freeze();
+  await fail();
+  own.thaw();
+  // What was sent while it stood still may have been done by then.
+  await store.create(newId(), fresh());
+  await own.kill();
+  await fail();
+  await own.up();
+  const next = newId();
+  await store.create(next, fresh({ n: 3 }));
+  assertEquals((await store.read(next))?.data, { n: 3 });
+});
+
+test("a change goes on at the new primary when the old one steps down", async ({ open }) => {
+  await using own = await MongoServer.start(2);
+  const store = open({ url: `${own.url("app")}?replicaSet=tests` });
+  const id = newId();
+  await store.create(id, fresh({ n: 0 }));
+  const { MongoClient } = await import(["npm:mongodb", "7.9.0"].join("@"));
+  const client: Client = new MongoClient(`${own.url("app")}?replicaSet=tests`);
+  for (let n = 1; n <= 4; n++) {
+    await client.db().admin().command({ replSetStepDown: 60 });
+    assertEquals((await store.update(id, set({ n })))?.data, { n });
+    assertEquals((await store.read(id))?.data, { n });
+  }
+  await client.close();
+  assertEquals(await store.delete(id), true);
+});
+
+test("a collection with another program's documents is left alone", async ({ store, documents }) => {
+  await documents.insertOne({ _id: "theirs", session: "…", sweepAt: new Date(0) });
+  await assertRejects(() => store.ready!(), Error, "holds another program's documents");
+  await assertRejects(() => store.create(newId(), fresh()), Error, "holds another program's documents");
+  await assertRejects(() => store.sweepAll!(), Error, "holds another program's documents");
+  assertEquals((await documents.indexes()).length, 1);
+  assert(await documents.findOne({ _id: "theirs" }));
+});
+
+test("a record that is corrupt or newer is no session, and stays", async ({ open, documents }) => {
+  const logged: string[] = [];
+  const store = open({ log: (level, event) => logged.push(`${level} ${event}`) });
+  for (const text of ["", '{"vers', '{"version":2}']) {
+    const id = newId();
+    await store.create(id, fresh());
+    await documents.updateOne({ _id: id }, { $set: { text } });
+    logged.length = 0;
+    assertEquals(await store.read(id), undefined);
+    assertEquals(logged.length, text === '{"version":2}' ? 0 : 1);
+    assertEquals(await store.update(id, set({})), undefined);
+    assertEquals(await store.delete(id), false);
+    assertEquals(await idsOf(store.list!()), []);
+    assertEquals((await documents.findOne({ _id: id }))!["text"], text);
+  }
+});
+
+test("a client of the program's own is used, and left open", async ({ client, open }) => {
+  const store = open({ client });
+  const id = newId();
+  await store.create(id, fresh({ n: 1 }));
+  await store.close!();
+  const again = open({ client });
+  assertEquals((await again.read(id))?.data, { n: 1 });
+});
+
+test("what cannot be used is refused at once, without a word of a password", async () => {
+  const MongoStore = await storeClass("mongodb");
+  assertThrows(() => new MongoStore({}), TypeError, '"url" or a "client"');
+  for (const collection of ["", "system.users", "a$b", "a b", "x".repeat(101)]) {
+    assertThrows(() => new MongoStore({ url: "mongodb://h", collection }), TypeError, "collection");
+  }
+  const refused = {
+    "mongodb://app:secret@host/db?w=0": '"w"',
+    "mongodb://app:secret@host/db?nothing=1": "option nothing is not supported",
+    "mongodb://app:se%zzcret@host/db": "cannot be used",
+    "mongodb://app:secret@host:99999/db": "cannot be used",
+    "mongodb://app:secret@host/db?authMechanism=secret": "cannot be used",
+  };
+  for (const [url, message] of Object.entries(refused)) {
+    const error = assertThrows(() => new MongoStore({ url }), TypeError, message);
+    assert(!error.message.includes("cret@") && !error.message.includes("app"), error.message);
+  }
 });

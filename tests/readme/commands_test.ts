@@ -1,4 +1,4 @@
-/** Runs the commands of the README as they stand there, in a copy of the project. */
+/** Runs the commands of the README and the other documents as they stand there, in a copy of the project. */
 import { assert } from "@std/assert";
 import { SETTINGS } from "../../lib/server/config.ts";
 
@@ -12,11 +12,25 @@ const QUICK = 20_000;
 const SLOW = 600_000;
 
 const root = new URL("../..", import.meta.url).pathname;
-const readme = Deno.readTextFileSync(`${root}README.md`);
-const blocks = [...readme.matchAll(/^```sh( slow)?\n(.*?)^```$/gms)].map(([, slow, script = ""]) => ({
-  isSlow: slow !== undefined || /task (?!start|dev)/.test(script),
-  script,
-}));
+const DOCUMENTS = [
+  "README.md",
+  "CONTRIBUTING.md",
+  "SECURITY.md",
+  "lib/README.md",
+  "lib/stores/README.md",
+  "lib/commands/README.md",
+  "tests/bench/README.md",
+  "tests/faults/README.md",
+  "tests/model/README.md",
+];
+const blocks = DOCUMENTS.flatMap((document) => {
+  const text = Deno.readTextFileSync(root + document);
+  return [...text.matchAll(/^```sh( slow)?\n(.*?)^```$/gms)].map(([, slow, script = ""]) => ({
+    document,
+    isSlow: slow !== undefined || /task (?!start|dev)/.test(script),
+    script,
+  }));
+});
 
 /** A server that a block started. */
 interface Server {
@@ -25,7 +39,7 @@ interface Server {
 }
 
 Deno.test({
-  name: "README: every command does what it says",
+  name: "documents: every command does what it says",
   ignore: Deno.build.os === "windows",
   fn: async (t) => {
     assert(blocks.some(({ script }) => script.includes("task start")), "the README must say how to start the server");
@@ -36,9 +50,9 @@ Deno.test({
     copyProject(root, project);
     let server: Server | undefined;
     try {
-      for (const { script, isSlow } of blocks) {
+      for (const { document, script, isSlow } of blocks) {
         await t.step({
-          name: script.trim().split("\n")[0]!,
+          name: `${document}: ${script.trim().split("\n")[0]}`,
           ignore: RUNS_TESTS.test(script) || (!RUNS_SLOW && (isSlow || !hasPrograms(script))),
           // A server may outlive its step.
           sanitizeOps: false,

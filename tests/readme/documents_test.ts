@@ -1,0 +1,64 @@
+/** The documents: what they link to is there, what they name exists, and the README is short enough to be read. */
+import { assert, assertEquals } from "@std/assert";
+
+const root = new URL("../../", import.meta.url).pathname;
+
+/** The project's files of an ending, by their paths. */
+function files(ending: string, folder = ""): string[] {
+  return [...Deno.readDirSync(root + folder)].flatMap(({ name, isDirectory }) => {
+    if (/^(\.git|dist|session_data|node_modules|target)$/.test(name)) return [];
+    const path = folder + name;
+    return isDirectory ? files(ending, `${path}/`) : path.endsWith(ending) ? [path] : [];
+  });
+}
+
+const read = (path: string) => Deno.readTextFileSync(root + path);
+
+Deno.test("documents: every link to a file or a heading leads somewhere", () => {
+  for (const document of files(".md")) {
+    const folder = document.replace(/[^/]*$/, "");
+    for (const [, target = ""] of read(document).matchAll(/\]\(([^)]+)\)|(?:src|srcset)="([^"]+)"/g)) {
+      if (/^https?:/.test(target) || target === "") continue;
+      const [path = "", heading] = target.split("#");
+      const text = path === "" ? read(document) : readAny(folder + path);
+      if (text === undefined) throw new Error(`${document} links to ${target}, which is not there`);
+      if (heading === undefined) continue;
+      const headings = [...text.matchAll(/^#+ (.*)$/gm)].map(([, title = ""]) =>
+        title.toLowerCase().replace(/[^\w\s-]/g, "").replace(/\s/g, "-")
+      );
+      assert(headings.includes(heading), `${document}: ${target}`);
+    }
+  }
+});
+
+function readAny(path: string): string | undefined {
+  try {
+    return Deno.statSync(root + path).isDirectory ? "" : read(path);
+  } catch {
+    return undefined;
+  }
+}
+
+Deno.test("documents: the README takes at most 14 kB", () => {
+  assert(read("README.md").length <= 14_000);
+});
+
+Deno.test("documents: every test that SECURITY.md names exists", () => {
+  const sources = files("_test.ts").map(read).join("\n") + read("lib/store_suite.ts");
+  const named = [...read("SECURITY.md").matchAll(/`([\w ]+: [^`]+)`/g)].map(([, name = ""]) => name);
+  assert(named.length > 20);
+  // The name of a store or a browser comes before those of a suite.
+  const isThere = (name: string) => sources.includes(name) || sources.includes(name.replace(/^[\w ]+: /, ""));
+  assertEquals(named.filter((name) => !isThere(name)), []);
+});
+
+Deno.test("documents: no source file is longer than 400 lines, no test name than 80", () => {
+  for (const path of files(".ts")) {
+    const text = read(path);
+    assert(text.split("\n").length <= 401, path);
+    assert(/^(#!.*\n)?\/\*\*/.test(text), `${path} begins with what it is for`);
+  }
+  for (const path of files("_test.ts")) {
+    for (const [, name = ""] of read(path).matchAll(/Deno\.test\("([^"]+)"/g)) assert(name.length <= 80, name);
+  }
+});

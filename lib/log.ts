@@ -1,4 +1,4 @@
-/** The log: one line per event on standard error, none of them repeated more than once in ten seconds. */
+/** The log: one line per event on standard error, none above `debug` repeated more than once in ten seconds. */
 
 /** How much an event matters. */
 export type Level = "error" | "warn" | "info" | "debug";
@@ -37,7 +37,8 @@ export function createLog(
   const seen = new Map<string, { at: number; heldBack: number }>();
   return (level, event, detail) => {
     if (LEVELS.indexOf(level) > limit) return;
-    const last = seen.get(event);
+    // Whoever asks for these asks for all of them.
+    const last = level === "debug" ? undefined : seen.get(event);
     const passed = now() - (last?.at ?? -Infinity);
     // A clock that was set back does not silence it.
     if (last !== undefined && passed >= 0 && passed < QUIET) {
@@ -45,7 +46,7 @@ export function createLog(
       return;
     }
     const more = last?.heldBack ? ` (and ${last.heldBack} times since the last line)` : "";
-    seen.set(event, { at: now(), heldBack: 0 });
+    if (level !== "debug") seen.set(event, { at: now(), heldBack: 0 });
     // One line, whatever the detail holds.
     const text = `${event}${detail ? `: ${detail}` : ""}`.replace(/[\s\p{Cc}]+/gu, " ");
     try {

@@ -1,79 +1,141 @@
-/** `deno task sessions list | revoke ID | sweep`: shows and ends sessions, in whichever store the servers use. */
-import { type Environment, readConfig, SETTINGS } from "../server/config.ts";
-import { createLog } from "../log.ts";
-import type { SessionStore } from "../store.ts";
+/** `sessions list|revoke|sweep`: shows and ends sessions, in whichever store the servers use. */
+import type { SessionsCommand } from "./arguments.ts";
+import { type Config, loadConfig } from "../server/config.ts";
 import { openStore } from "../server/open_store.ts";
+import { handleOf, isId } from "../id.ts";
+import { endOf, type SessionRecord } from "../record.ts";
+import { SessionManager } from "../session_manager.ts";
+import type { SessionStore } from "../store.ts";
+import { header, row } from "./session_table.ts";
 
-const USAGE = "Usage: deno task sessions list | revoke ID | sweep";
-
-/** How much of an id is shown: enough to tell sessions apart, too little to be anybody. */
+/** How many digits of a session's handle are shown. */
 const SHOWN = 12;
-const ID = /^[0-9a-f]{32}$/;
+/** How many digits name a session at least. */
+const LEAST = 3;
 
-async function run([command, ...args]: string[]): Promise<void> {
-  if (args.length !== (command === "revoke" ? 1 : 0)) throw new Error(USAGE);
-  const work = new Map(Object.entries({ list, revoke, sweep })).get(command ?? "");
-  if (work === undefined) throw new Error(USAGE);
-  const env: Environment = {};
-  for (const name of SETTINGS) {
-    const value = Deno.env.get(name);
-    if (value !== undefined) env[name] = value;
-  }
-  const config = readConfig(env);
-  if (config.type === "memory" || config.type === "null") {
-    throw new Error(`with "SESSION_TYPE" ${config.type} there is nothing that this command could reach`);
-  }
-  const store = await openStore(config, createLog(config.logLevel));
+type Found = readonly [id: string, record: SessionRecord];
+
+/**
+ * Does what was asked.
+ *
+ * @param command What to do.
+ * @throws {Error} if it cannot be done, saying why.
+ */
+export async function runSessions(command: SessionsCommand): Promise<void> {
+  const { config, log } = loadConfig();
+  checkThatThereIsSomething(config);
+  const store = await openStore(config, log);
   try {
-    await work(store, config.type, args[0] ?? "");
+    if (command.name === "list") await list(store, config, command.user, command.asJson);
+    else if (command.name === "sweep") await sweep(store, config);
+    else if (command.name === "revoke") await revoke(store, config, command.id.trim().toLowerCase());
+    else await revokeUser(store, config, nameOf(command.user));
   } finally {
     await store.close?.();
   }
 }
 
-async function list(store: SessionStore, type: string): Promise<void> {
-  if (store.list === undefined) throw new Error(`${type} cannot list what it holds`);
-  console.log(
-    ["ID".padEnd(SHOWN), "MADE".padEnd(20), "ENDS IF UNUSED".padEnd(20), "ENDS".padEnd(20), "DATA"].join("  "),
-  );
+/** Opening a store makes what is missing; a command that was given the wrong place should not. */
+function checkThatThereIsSomething({ type, dir, url = "" }: Config): void {
+  if (type === "memory" || type === "null") {
+    throw new Error(`with "SESSION_TYPE" ${type} there is nothing that this command could reach`);
+  }
+  if (type === "filesystem" && !exists(dir)) {
+    throw new Error(`"SESSION_FILE_DIR" must be the folder of a server: received "${dir}", which is not there`);
+  }
+  const [, path] = /^(?:sqlite|denokv):(?!:memory:)(.+)$/.exec(url) ?? [];
+  if ((type === "sqlite" || type === "denokv") && path !== undefined && !exists(path)) {
+    throw new Error(`"SESSION_URL" must be the database of a server: received "${url}", which is not there`);
+  }
+}
+
+function exists(path: string): boolean {
+  try {
+    Deno.statSync(path);
+    return true;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw error;
+  }
+}
+
+async function list(store: SessionStore, config: Config, user: string | undefined, asJson: boolean): Promise<void> {
+  const found = user === undefined ? listed(store, config) : sessionsOf(store, config, nameOf(user));
   let count = 0;
-  for await (const [id, { created, expires, ends, data }] of store.list()) {
-    const keys = Object.keys(data).map((key) => key.replace(/[\s\p{C}]/gu, "?")).join(", ");
-    const { length } = new TextEncoder().encode(JSON.stringify(data));
-    const times = [created, expires, ends].map((time) => new Date(time).toISOString().replace(/\.\d+/, ""));
-    console.log([id.slice(0, SHOWN), ...times, `${keys || "nothing"} (${length} bytes)`].join("  "));
+  if (!asJson) console.log(header());
+  for await (const [id, record] of found) {
+    if (!asJson) console.log(row(handleOf(id).slice(0, SHOWN), record, Date.now()));
+    else console.log(`${count === 0 ? "[" : ","}${JSON.stringify(shown(id, record))}`);
     count++;
   }
-  console.error(`${count} live session${count === 1 ? "" : "s"}`);
+  if (asJson) console.log(count === 0 ? "[]" : "]");
+  else console.error(`${count} live session${count === 1 ? "" : "s"}`);
 }
 
-async function revoke(store: SessionStore, type: string, given: string): Promise<void> {
-  const id = ID.test(given) ? given : await find(store, type, given);
-  if (await store.delete(id) === undefined) throw new Error("there is no such session, or no more");
-  console.log(`Ended session ${id.slice(0, SHOWN)}`);
+/** What is shown of a session: its data's names, and never its id or its data. */
+function shown(id: string, record: SessionRecord) {
+  const { created, expires, idle, deadline, user = null, data } = record;
+  const time = (milliseconds: number) => new Date(milliseconds).toISOString();
+  return {
+    handle: handleOf(id),
+    user,
+    created: time(created),
+    used: time(expires - idle),
+    expires: time(endOf(record)),
+    deadline: time(deadline),
+    keys: Object.keys(data),
+    bytes: new TextEncoder().encode(JSON.stringify(data)).length,
+  };
 }
 
-/** The id that starts with what was given. */
-async function find(store: SessionStore, type: string, given: string): Promise<string> {
-  if (!/^[0-9a-f]{4,31}$/.test(given)) throw new Error("an id is 32 digits from 0 to f, of which the first will do");
-  if (store.list === undefined) throw new Error(`${type} cannot list what it holds: give all 32 digits of the id`);
+async function revoke(store: SessionStore, config: Config, given: string): Promise<void> {
+  const id = isId(given) ? given : await find(store, config, given);
+  if (!await store.delete(id)) throw new Error("there is no such session (any more)");
+  console.log(`Ended session ${handleOf(id).slice(0, SHOWN)}`);
+}
+
+/** The id of the session whose handle begins with what was given. */
+async function find(store: SessionStore, config: Config, given: string): Promise<string> {
+  if (!/^[0-9a-f]{3,16}$/.test(given)) {
+    throw new Error(
+      `a session is named by the digits that \`list\` shows, ${LEAST} of them or more, or by the 40 of its id`,
+    );
+  }
   const found: string[] = [];
-  for await (const [id] of store.list()) if (id.startsWith(given)) found.push(id);
-  if (found.length > 1) throw new Error(`${found.length} sessions have an id that starts so: give more digits`);
-  if (found[0] === undefined) throw new Error("there is no such session, or no more");
+  for await (const [id] of listed(store, config)) if (handleOf(id).startsWith(given)) found.push(id);
+  if (found.length > 1) throw new Error(`${found.length} sessions have a name that starts so: give more digits`);
+  if (found[0] === undefined) throw new Error("there is no such session (any more)");
   return found[0];
 }
 
-async function sweep(store: SessionStore, type: string): Promise<void> {
+async function revokeUser(store: SessionStore, config: Config, user: string): Promise<void> {
+  sessionsOf(store, config, user);
+  // The library knows how to leave none out that gets a new id meanwhile. It signs nothing here, so any key will do.
+  const keys = [crypto.randomUUID()];
+  const { idle, absolute } = config;
+  const count = await new SessionManager({ store, keys, idle, absolute }).endAll(user);
+  console.log(`Ended ${count} session${count === 1 ? "" : "s"}`);
+}
+
+async function sweep(store: SessionStore, { type }: Config): Promise<void> {
   if (store.sweepAll === undefined) return console.log(`Nothing to do: ${type} removes expired sessions by itself`);
   const count = await store.sweepAll();
   console.log(`Removed ${count} expired session${count === 1 ? "" : "s"}`);
 }
 
-try {
-  await run(Deno.args);
-} catch (error) {
-  const reason = error instanceof Error ? error.message : String(error);
-  console.error(reason === USAGE ? USAGE : `Cannot do that: ${reason}`);
-  Deno.exit(1);
+function listed(store: SessionStore, { type }: Config): AsyncIterable<Found> {
+  if (store.list !== undefined) return store.list();
+  throw new Error(
+    `${type} cannot list what it holds: only \`sessions revoke\` with a whole id of 40 digits works there`,
+  );
+}
+
+function sessionsOf(store: SessionStore, { type }: Config, user: string): AsyncIterable<Found> {
+  if (store.sessionsOf !== undefined) return store.sessionsOf(user);
+  throw new Error(`${type} cannot tell which sessions are a user's`);
+}
+
+/** A name as the site stores it. */
+function nameOf(user: string): string {
+  return user.trim().normalize("NFC");
 }

@@ -1,40 +1,21 @@
 /** Config: turns the environment into settings, and says of an unusable value what it must be. */
-import { type Level, LEVELS } from "../log.ts";
-import { type CookieOptions, MAX_LIFETIME } from "../session_manager.ts";
+import { MAX_LIFETIME } from "../lifetimes.ts";
+import { createLog, type Level, LEVELS, type Log } from "../log.ts";
+import { isHost } from "./protection.ts";
+import type { CookieOptions } from "../session_cookie.ts";
+import {
+  ConfigError,
+  type Environment,
+  flag,
+  integer,
+  oneOf,
+  readEnvironment,
+  type Setting,
+  settingsOf,
+  text,
+  unusable,
+} from "./settings.ts";
 import { MIN_KEY_BYTES } from "../signer.ts";
-
-/** Every setting that is read from the environment; the permission flags in `deno.json` name the same. */
-export const SETTINGS = [
-  "HOST",
-  "PORT",
-  "ORIGIN",
-  "TLS_CERT_FILE",
-  "TLS_KEY_FILE",
-  "SECRET_KEY",
-  "SECRET_KEY_FALLBACKS",
-  "SESSION_TYPE",
-  "SESSION_FILE_DIR",
-  "SESSION_URL",
-  "SESSION_PERMANENT",
-  "PERMANENT_SESSION_LIFETIME",
-  "SESSION_ABSOLUTE_LIFETIME",
-  "SESSION_REFRESH_EACH_REQUEST",
-  "SESSION_COOKIE_NAME",
-  "SESSION_COOKIE_DOMAIN",
-  "SESSION_COOKIE_PATH",
-  "SESSION_COOKIE_HTTPONLY",
-  "SESSION_COOKIE_SECURE",
-  "SESSION_COOKIE_SAMESITE",
-  "SESSION_COOKIE_PARTITIONED",
-  "SESSION_MAX",
-  "LOG_LEVEL",
-] as const;
-
-/** The name of a setting. */
-export type Setting = typeof SETTINGS[number];
-
-/** The environment's values of the settings that are set. */
-export type Environment = Partial<Record<Setting, string>>;
 
 /** The kinds of store that `SESSION_TYPE` can name. */
 export const SESSION_TYPES = [
@@ -45,6 +26,8 @@ export const SESSION_TYPES = [
   "sqlite",
   "postgres",
   "memcached",
+  "mongodb",
+  "denokv",
 ] as const;
 
 /** A kind of store. */
@@ -54,6 +37,8 @@ export type SessionType = typeof SESSION_TYPES[number];
 export interface Config {
   readonly hostname: string;
   readonly port: number;
+  /** Whether other processes may listen on the same port. */
+  readonly reusePort: boolean;
   /** The public address, if it is known. */
   readonly origin: string | undefined;
   /** Whether visitors come over https. */
@@ -65,6 +50,11 @@ export interface Config {
   readonly type: SessionType;
   readonly dir: string;
   readonly url: string | undefined;
+  /** What keys begin with. */
+  readonly prefix: string;
+  /** The table or collection. */
+  readonly table: string;
+  readonly sync: "normal" | "full";
   readonly permanent: boolean;
   /** Seconds. */
   readonly idle: number;
@@ -76,37 +66,60 @@ export interface Config {
   readonly logLevel: Level;
 }
 
-/** Thrown for a value that cannot be used; its message is for the operator. */
-export class ConfigError extends Error {
-  override name = "ConfigError";
+/**
+ * Reads the settings from the environment, and warns of names that look like one and are none.
+ *
+ * @returns The settings, and the log that they ask for.
+ * @throws {ConfigError} if one of them cannot be used.
+ */
+export function loadConfig(): { config: Config; log: Log } {
+  const { env, unknown } = settingsOf(readEnvironment());
+  const config = readConfig(env);
+  const log = createLog(config.logLevel);
+  for (const name of unknown) log("warn", `"${name}" is no setting of this program, so it is ignored`);
+  return { config, log };
 }
 
 /**
  * Reads the settings.
  *
- * @param env The environment's values.
+ * @param env The values of those that are set.
  * @throws {ConfigError} if one of them cannot be used.
  */
 export function readConfig(env: Environment): Config {
-  const { origin, protocol, hostname } = readOrigin(env);
   const tls = readTls(env);
+  const { origin, protocol, hostname } = readOrigin(env, tls !== undefined);
   const https = (protocol ?? (tls === undefined ? "http:" : "https:")) === "https:";
   const type = oneOf(env, "SESSION_TYPE", SESSION_TYPES, "filesystem");
-  const url = readUrl(env, type);
   return {
-    hostname: text(env, "HOST", "127.0.0.1", /^[A-Za-z0-9_.:%-]+$/, "a host name or an IP address"),
+    hostname: readHost(env),
     port: integer(env, "PORT", 8000, 0, 65_535),
+    reusePort: flag(env, "REUSE_PORT", false),
     origin,
     https,
     tls,
     secretKey: env.SECRET_KEY === undefined ? undefined : key("SECRET_KEY", env.SECRET_KEY),
-    fallbackKeys: env.SECRET_KEY_FALLBACKS?.split(",").map((value) => key("SECRET_KEY_FALLBACKS", value.trim())) ?? [],
+    fallbackKeys: readFallbacks(env),
     type,
     dir: text(env, "SESSION_FILE_DIR", "session_data", /^[^\0]+$/, "the path of a folder"),
-    url,
+    url: readUrl(env, type),
+    prefix: text(
+      env,
+      "SESSION_KEY_PREFIX",
+      "session:",
+      /^[\w.:/-]{1,100}$/,
+      "1 to 100 letters, digits or characters of _ . : / -",
+    ),
+    table: text(
+      env,
+      "SESSION_TABLE",
+      "sessions",
+      /^(?!sqlite_)[a-z_]\w{0,47}$/i,
+      'a name of 1 to 48 letters, digits and "_" that begins with no digit and not with "sqlite_"',
+    ),
+    sync: oneOf(env, "SESSION_SYNC", ["normal", "full"], "normal"),
     permanent: flag(env, "SESSION_PERMANENT", true),
-    idle: integer(env, "PERMANENT_SESSION_LIFETIME", 60, 1, MAX_LIFETIME),
-    absolute: integer(env, "SESSION_ABSOLUTE_LIFETIME", 43_200, 1, MAX_LIFETIME),
+    ...readLifetimes(env),
     refresh: flag(env, "SESSION_REFRESH_EACH_REQUEST", true),
     cookie: readCookie(env, https, hostname),
     max: integer(env, "SESSION_MAX", 1_000_000, 1, 1_000_000_000),
@@ -114,15 +127,26 @@ export function readConfig(env: Environment): Config {
   };
 }
 
-function readOrigin(env: Environment): { origin?: string; protocol?: string; hostname?: string } {
+function readHost(env: Environment): string {
+  const needed = "a host name or an IP address";
+  const value = text(env, "HOST", "127.0.0.1", /^([A-Za-z0-9_.:%-]+|\[[A-Za-z0-9_.:%-]+\])$/, needed);
+  // An IPv6 address, as it stands in an address of the web.
+  return value.replace(/^\[|\]$/g, "");
+}
+
+function readOrigin(env: Environment, hasTls: boolean): { origin?: string; protocol?: string; hostname?: string } {
   const value = env.ORIGIN;
   if (value === undefined) return {};
   const url = URL.canParse(value) ? new URL(value) : undefined;
   if (
     url === undefined || !/^https?:$/.test(url.protocol) || url.pathname !== "/" || /[?#@]/.test(value) ||
-    url.hostname === ""
+    // No browser can name another host than these, nor connect to port 0.
+    !isHost(url.host) || url.port === "0"
   ) {
     throw unusable("ORIGIN", "an http: or https: address without a path, such as https://example.com", value);
+  }
+  if (hasTls && url.protocol === "http:") {
+    throw unusable("ORIGIN", 'an https: address when "TLS_CERT_FILE" is set', value);
   }
   return { origin: url.origin, protocol: url.protocol, hostname: url.hostname };
 }
@@ -142,20 +166,36 @@ function readUrl(env: Environment, type: SessionType): string | undefined {
     sqlite: ["sqlite:"],
     postgres: ["postgres:", "postgresql:"],
     memcached: ["memcached:"],
+    mongodb: ["mongodb:", "mongodb+srv:"],
+    denokv: ["denokv:", "https:"],
   };
   const needed = schemes[type];
   const value = env.SESSION_URL;
-  if (needed === undefined) return value;
-  if (value === undefined || !URL.canParse(value) || !needed.includes(new URL(value).protocol)) {
-    // What was given may hold a password.
-    const given = value === undefined ? "nothing" : "something else";
-    throw new ConfigError(
-      `"SESSION_URL" must be an address that starts with ${
-        needed.join(" or ")
-      } when "SESSION_TYPE" is ${type}: received ${given}`,
-    );
-  }
-  return value;
+  // No more than that is checked here: not every address is one that URL can parse, as with a list of hosts.
+  if (needed === undefined || needed.some((scheme) => value?.toLowerCase().startsWith(scheme))) return value;
+  // What was given may hold a password.
+  const given = value === undefined ? "nothing" : "something else";
+  throw new ConfigError(
+    `"SESSION_URL" must be an address that starts with ${
+      needed.join(" or ")
+    } when "SESSION_TYPE" is ${type}: received ${given}`,
+  );
+}
+
+/** An absolute lifetime or an idle one that was not set follows the one that was. */
+function readLifetimes(env: Environment): { idle: number; absolute: number } {
+  const [first, second] = ["PERMANENT_SESSION_LIFETIME", "SESSION_ABSOLUTE_LIFETIME"] as const;
+  const idle = integer(env, first, 60, 1, MAX_LIFETIME);
+  const absolute = integer(env, second, 43_200, 1, MAX_LIFETIME);
+  if (idle <= absolute) return { idle, absolute };
+  if (env[second] === undefined) return { idle, absolute: idle };
+  if (env[first] === undefined) return { idle: absolute, absolute };
+  throw unusable(first, `at most what "${second}" is, ${absolute}`, String(idle));
+}
+
+function readFallbacks(env: Environment): string[] {
+  const values = env.SECRET_KEY_FALLBACKS?.split(",").map((value) => value.trim()) ?? [];
+  return values.filter((value) => value !== "").map((value) => key("SECRET_KEY_FALLBACKS", value));
 }
 
 function readCookie(env: Environment, https: boolean, hostname: string | undefined): Config["cookie"] {
@@ -170,14 +210,15 @@ function readCookie(env: Environment, https: boolean, hostname: string | undefin
     env,
     "SESSION_COOKIE_PATH",
     "/",
-    /^\/[\x21-\x3A\x3C-\x7E]*$/,
+    /^\/[\x21-\x3A\x3C-\x7E]{0,1023}$/,
     'a path that starts with "/", without spaces or ";"',
   );
   const domain = env.SESSION_COOKIE_DOMAIN === undefined ? undefined : text(
     env,
     "SESSION_COOKIE_DOMAIN",
     "",
-    /^\.?[a-z0-9](?:[a-z0-9.-]{0,250}[a-z0-9])?$/i,
+    // As browsers take it (RFC 6265bis, section 5.6.3): two labels or more, and no IP address.
+    /^(?=.{1,254}$)\.?(?:(?!-)[a-z0-9-]{1,63}(?<!-)\.)+(?!-)(?=[^.]*[a-z])[a-z0-9-]{1,63}(?<!-)$/i,
     "a domain name such as example.com",
   );
   if (domain !== undefined && hostname !== undefined) {
@@ -199,20 +240,20 @@ function readCookie(env: Environment, https: boolean, hostname: string | undefin
   if (partitioned && !secure) {
     throw unusable("SESSION_COOKIE_PARTITIONED", 'false unless the cookie is secure ("ORIGIN" with https:)', "true");
   }
+  const httpOnly = flag(env, "SESSION_COOKIE_HTTPONLY", true);
+  const isHostOnly = domain === undefined && path === "/";
   let name = base;
-  if (/^__(host|secure)-/i.test(base)) {
-    const isUsable = secure && (!/^__host-/i.test(base) || (domain === undefined && path === "/"));
+  // RFC 6265bis, section 4.1.3: what browsers hold a cookie with such a name to.
+  if (/^__(host|secure|http)-/i.test(base)) {
+    const isUsable = secure && (isHostOnly || !/^__host-/i.test(base)) && (httpOnly || !/^__(host-)?http-/i.test(base));
     if (!isUsable) {
       throw unusable("SESSION_COOKIE_NAME", "a name without a prefix that the other cookie settings contradict", base);
     }
-  } else if (https && secure) {
-    // RFC 6265bis, section 4.1.3: browsers take a __Host- cookie only from the host itself, over https.
-    name = (domain === undefined && path === "/" ? "__Host-" : "__Secure-") + base;
-  }
+  } else if (https && secure) name = (isHostOnly ? "__Host-" : "__Secure-") + base;
   return {
     name,
     path,
-    httpOnly: flag(env, "SESSION_COOKIE_HTTPONLY", true),
+    httpOnly,
     secure,
     sameSite,
     partitioned,
@@ -220,49 +261,21 @@ function readCookie(env: Environment, https: boolean, hostname: string | undefin
   };
 }
 
-function text(env: Environment, name: Setting, unset: string, pattern: RegExp, needed: string): string {
-  const value = env[name] ?? unset;
-  if (!pattern.test(value)) throw unusable(name, needed, value);
-  return value;
-}
-
-function integer(env: Environment, name: Setting, unset: number, least: number, most: number): number {
-  const value = env[name];
-  if (value === undefined) return unset;
-  const number = /^\d{1,12}$/.test(value) ? Number(value) : NaN;
-  if (!(number >= least && number <= most)) throw unusable(name, `an integer from ${least} to ${most}`, value);
-  return number;
-}
-
-function flag(env: Environment, name: Setting, unset: boolean): boolean {
-  const value = env[name];
-  if (value === undefined) return unset;
-  if (/^(true|1)$/i.test(value)) return true;
-  if (/^(false|0)$/i.test(value)) return false;
-  throw unusable(name, "true or false", value);
-}
-
-function oneOf<T extends string>(env: Environment, name: Setting, choices: readonly T[], unset: T): T {
-  const value = env[name];
-  if (value === undefined) return unset;
-  const choice = choices.find((choice) => choice.toLowerCase() === value.toLowerCase());
-  if (choice === undefined) throw unusable(name, `one of ${choices.join(", ")}`, value);
-  return choice;
-}
-
 function key(name: Setting, value: string): string {
-  const { length } = new TextEncoder().encode(value);
-  if (length < MIN_KEY_BYTES) {
-    throw new ConfigError(
-      `"${name}" must be at least ${MIN_KEY_BYTES} bytes${
-        name === "SECRET_KEY_FALLBACKS" ? " for each key, with commas between them" : ""
-      }: received ${length}`,
-    );
-  }
+  const problem = problemWithKey(value);
+  if (problem !== undefined) throw new ConfigError(`"${name}" ${problem}`);
   return value;
 }
 
-function unusable(name: Setting, needed: string, given: string | undefined): ConfigError {
-  const received = given === undefined ? "nothing" : `"${given}"`;
-  return new ConfigError(`"${name}" must be ${needed}: received ${received}`);
+/**
+ * What is wrong with a key, if anything; never the key itself.
+ *
+ * @param key The key, trimmed.
+ */
+export function problemWithKey(key: string): string | undefined {
+  const { length } = new TextEncoder().encode(key);
+  if (length < MIN_KEY_BYTES) return `must be at least ${MIN_KEY_BYTES} bytes a key: received ${length}`;
+  // It will be among the "SECRET_KEY_FALLBACKS" one day.
+  if (key.includes(",")) return "must be a key without a comma: commas separate keys";
+  return undefined;
 }

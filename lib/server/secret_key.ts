@@ -1,4 +1,29 @@
-/** The secret key file: made at the first start, read at every later one. */
+/** The keys: those that are set, or the one in a file that is made at the first start and read at every later one. */
+import { type Config, problemWithKey } from "./config.ts";
+import { reasonOf } from "./reason.ts";
+
+/**
+ * The keys that sign the cookie, the first of them new ones.
+ *
+ * @param config The settings. Without a key in them, one is kept in the folder of the sessions, which is made if missing.
+ * @throws {Error} naming the setting, if a key can neither be read nor made.
+ */
+export function keysOf({ secretKey, fallbackKeys, dir }: Config): string[] {
+  if (secretKey !== undefined) return [secretKey, ...fallbackKeys];
+  try {
+    Deno.mkdirSync(dir, { recursive: true, mode: 0o700 });
+    const { key, path, isNew } = readSecretKey(dir);
+    const problem = problemWithKey(key);
+    if (problem !== undefined) throw new Error(`"${path}" ${problem}: replace it, or remove it to have one made`);
+    if (isNew) console.error(`"SECRET_KEY" is not set: made a key, kept in ${path}`);
+    return [key, ...fallbackKeys];
+  } catch (error) {
+    throw new Error(
+      `"SESSION_FILE_DIR" must be a folder for the key that is made where "SECRET_KEY" is not set: received "${dir}": ` +
+        reasonOf(error),
+    );
+  }
+}
 
 /** A key, and where it came from. */
 export interface SecretKey {

@@ -1,15 +1,6 @@
-/** What several tests use: ids, a clock, a browser's cookie jar, and the server as a real process. */
-
-/** An id as the session manager makes them. */
-export function newId(): string {
-  return crypto.getRandomValues(new Uint8Array(16)).toHex();
-}
-
-/** A clock that stands still until it is moved, in milliseconds. */
-export class Clock {
-  constructor(public time = Date.UTC(2030, 0, 1)) {}
-  readonly now = (): number => this.time;
-}
+/** What several tests use: a browser's cookie jar, and the program as a real process. */
+export { newId } from "../../lib/id.ts";
+export { Clock } from "../../lib/testing.ts";
 
 /** Sends requests to a handler or a server as a browser would: keeps cookies, does not follow redirects. */
 export class Browser {
@@ -52,14 +43,42 @@ export class Browser {
   }
 }
 
+const root = new URL("../..", import.meta.url).pathname;
+
 /** The flags of `deno task start`, without the program. */
 export async function startFlags(): Promise<string[]> {
-  const { tasks } = JSON.parse(await Deno.readTextFile(new URL("../../deno.json", import.meta.url)));
+  const { tasks } = JSON.parse(await Deno.readTextFile(`${root}deno.json`));
   const flags = (tasks.start as string).replaceAll("'", "").match(/--[\w-]+(=[\w,./*]+)?/g)!;
   return flags.filter((flag) => !flag.startsWith("--lock"));
 }
 
+/**
+ * The command that runs the program: the executable that TEST_BINARY names, or else `main.ts` with the flags of
+ * `deno task start`.
+ */
+async function commandOf(env: Record<string, string>): Promise<string[]> {
+  const binary = Deno.env.get("TEST_BINARY");
+  if (binary !== undefined) return [Deno.realPathSync(binary)];
+  // The stores that need a package have a lock file of their own.
+  const lock = `${root}lib/stores/${env.SESSION_TYPE?.toLowerCase()}.lock`;
+  const hasLock = await Deno.stat(lock).then(() => true, () => false);
+  return [
+    Deno.execPath(),
+    "run",
+    `--lock=${hasLock ? lock : `${root}deno.lock`}`,
+    ...await startFlags(),
+    `${root}main.ts`,
+  ];
+}
+
 const LISTENING = /^Listening on (\S+)\/$/m;
+
+/** What a run of the program came to. */
+export interface Outcome {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
 
 /** The server as a process of its own. */
 export class Server {
@@ -77,26 +96,20 @@ export class Server {
   }
 
   /**
-   * Starts `command` with nothing in its environment but `env`, on a free port of 127.0.0.1. Unless given, that is the
-   * executable that TEST_BINARY names, or else `main.ts` with the flags of `deno task start`.
+   * Starts a command, or the program, with nothing in its environment but `env`, on a free port of 127.0.0.1.
+   *
+   * @param command The command; the program unless given.
+   * @param args What follows it.
    */
-  static async spawn(env: Record<string, string>, command?: string[]): Promise<Server> {
-    const root = new URL("../..", import.meta.url).pathname;
-    // The stores that need a package have a lock file of their own.
-    const own = ["redis", "postgres", "memcached"].includes(env.SESSION_TYPE ?? "");
-    const lock = own ? [`--lock=${root}lib/stores/${env.SESSION_TYPE}.lock`] : [];
-    const binary = Deno.env.get("TEST_BINARY");
-    const main = binary === undefined
-      ? [Deno.execPath(), "run", ...lock, ...await startFlags(), `${root}main.ts`]
-      : [Deno.realPathSync(binary)];
-    const [program, ...args] = command ?? main;
+  static async spawn(env: Record<string, string>, command?: string[], args: string[] = []): Promise<Server> {
+    const [program, ...first] = command ?? await commandOf(env);
     const keep = ["HOME", "PATH", "DENO_DIR"].flatMap((name) => {
       const value = Deno.env.get(name);
       return value === undefined ? [] : [[name, value]];
     });
     return new Server(
       new Deno.Command(program!, {
-        args,
+        args: [...first, ...args],
         clearEnv: true,
         env: { ...Object.fromEntries(keep), NO_COLOR: "1", PORT: "0", ...env },
         stdin: "null",
@@ -135,6 +148,13 @@ export class Server {
     const { code } = await this.process.status;
     await this.#reading;
     return code;
+  }
+
+  /** Runs the program to its end with arguments; returns its exit code and what it said. */
+  static async run(env: Record<string, string>, ...args: string[]): Promise<Outcome> {
+    const server = await Server.spawn(env, undefined, args);
+    const code = await server.ended();
+    return { code, stdout: server.stdout, stderr: server.stderr };
   }
 
   /** Asks it to stop; returns its exit code. */

@@ -19,6 +19,12 @@ Deno.test("log: a line has a time, a level, an event and its detail", () => {
   ]);
 });
 
+Deno.test("log: at debug every line is written", () => {
+  const { lines, log } = logging("debug");
+  for (let i = 0; i < 3; i++) log("debug", "Answered", `request ${i}`);
+  assertEquals(lines.map((line) => line.slice(-9)), ["request 0", "request 1", "request 2"]);
+});
+
 Deno.test("log: levels below the least one are left out", () => {
   for (const [index, least] of LEVELS.entries()) {
     const { lines, log } = logging(least);

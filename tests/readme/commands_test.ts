@@ -1,6 +1,6 @@
 /** Runs the commands of the README and the other documents as they stand there, in a copy of the project. */
 import { assert } from "@std/assert";
-import { SETTINGS } from "../../lib/server/config.ts";
+import { SETTINGS } from "../../lib/server/settings.ts";
 
 // "```sh" blocks are run in order; "```sh slow" ones, and those with a task that does not serve, only where this is
 // "all", as they take long or need a network. Those that run the tests are left out, as this is one of them. A block is

@@ -13,14 +13,21 @@ const HOME = "http://localhost";
 const GREET = "Successfully registered username - Ada.";
 const NOTIFY = "Username Removed from Session Storage.";
 
-function serve({ origin, store, max }: { origin?: string; store?: SessionStore; max?: number } = {}) {
+interface Site {
+  origin?: string;
+  store?: SessionStore;
+  max?: number;
+  logRequests?: boolean;
+}
+
+function serve({ origin, store, max, logRequests }: Site = {}) {
   const clock = new Clock();
-  const memory = new MemoryStore({ now: clock.now, ...(max === undefined ? {} : { max }) });
+  const memory = new MemoryStore({ now: clock.now, max });
   const lines: string[] = [];
   const log = (level: string, event: string, detail = "") => void lines.push(`${level} ${event}: ${detail}`);
   const { now } = clock;
   const sessions = new SessionManager<Visitor>({ store: store ?? memory, keys: [KEY], idle: 60, now, log });
-  const app = createApp({ sessions, origin, log });
+  const app = createApp({ sessions, store: store ?? memory, origin, log, logRequests });
   const newBrowser = () => new Browser(HOME, app);
   return { app, browser: newBrowser(), clock, lines, memory, newBrowser };
 }
@@ -258,6 +265,68 @@ Deno.test("GET /healthz: ok, without a session", async () => {
   assertEquals([response.status, await response.text(), response.headers.get("vary")], [200, "ok", null]);
 });
 
+Deno.test("GET /readyz: ok if the store answers, else 503, without a session", async () => {
+  let failure: Promise<void> | undefined;
+  const store = Object.assign(new MemoryStore(), { ready: () => failure ?? Promise.resolve() });
+  const { browser, clock } = serve({ store });
+  await browser.post("/add", { username: "Ada" });
+  clock.time += 30_000;
+  const ask = async () => {
+    const response = await browser.request("/readyz");
+    const { headers, status } = response;
+    assertEquals([headers.get("vary"), headers.get("cache-control"), browser.setCookies], [null, "no-store", []]);
+    return [status, await response.text(), headers.get("retry-after")];
+  };
+  assertEquals(await ask(), [200, "ok", null]);
+  failure = Promise.reject(new Error("away"));
+  failure.catch(() => {});
+  assertEquals(await ask(), [503, "The session store does not answer.\n", "5"]);
+  failure = undefined;
+  assertEquals(await ask(), [200, "ok", null]);
+  failure = new Promise(() => {});
+  assertEquals((await ask())[0], 503, "a store that never answers");
+});
+
+Deno.test("GET /readyz: probes that come at once ask the store once", async () => {
+  let asked = 0;
+  const answer = Promise.withResolvers<void>();
+  const store = Object.assign(new MemoryStore(), { ready: () => (asked++, answer.promise) });
+  const { browser } = serve({ store });
+  const probes = Promise.all(Array.from({ length: 20 }, () => browser.request("/readyz")));
+  answer.resolve();
+  assertEquals((await probes).map(({ status }) => status), Array.from({ length: 20 }, () => 200));
+  assertEquals(asked, 1);
+});
+
+Deno.test("probes are answered whatever host is named, and pages are not", async () => {
+  const { app, lines } = serve({ origin: "https://example.com" });
+  for (const host of ["10.0.0.7:8000", "example.org", "a b"]) {
+    for (const [path, status] of [["/healthz", 200], ["/readyz", 200], ["/", 400], ["/style.css", 400]] as const) {
+      const request = new Request("http://localhost/", { headers: { host } });
+      Object.defineProperty(request, "url", { value: `http://${host}${path}` });
+      assertEquals((await app(request)).status, status, `${host}${path}`);
+    }
+  }
+  assertEquals(
+    new Set(lines),
+    new Set(['warn A request was refused: it named another host than "ORIGIN" does: https://example.com']),
+  );
+});
+
+Deno.test("every request is a line in the log if asked for, with nothing that a visitor sent", async () => {
+  const { browser, lines } = serve({ logRequests: true });
+  await browser.post("/add?secret=1", { username: "Ada" });
+  await browser.request("/secret/Ada", { headers: { "user-agent": "secret" } });
+  await browser.request("/", { method: "SECRET" });
+  await browser.request("/style.css?secret", { method: "HEAD" });
+  assertEquals(lines.map((line) => line.replace(/[\d.]+ ms$/, "n ms")), [
+    "debug Answered: POST /add 303 in n ms",
+    "debug Answered: GET another path 404 in n ms",
+    "debug Answered: another method / 405 in n ms",
+    "debug Answered: HEAD /style.css 200 in n ms",
+  ]);
+});
+
 Deno.test("the style sheet that pages link is cacheable and never touches a session", async () => {
   const { browser } = serve();
   await browser.post("/add", { username: "Ada" });
@@ -315,7 +384,7 @@ Deno.test("under https, browsers are told to stay with it, and another host is r
 
 Deno.test("a store that fails costs nobody the pages that need none, and the others say to come again", async () => {
   const refuse = () => Promise.reject(new Error("away"));
-  const store = { create: refuse, read: refuse, update: refuse, touch: refuse, delete: refuse };
+  const store = { create: refuse, read: refuse, update: refuse, touch: refuse, delete: refuse, move: refuse };
   const { browser } = serve();
   await browser.post("/add", { username: "Ada" });
   const bad = serve({ store });
@@ -328,15 +397,19 @@ Deno.test("a store that fails costs nobody the pages that need none, and the oth
   });
   assertEquals([response.status, response.headers.get("retry-after"), bad.browser.setCookies], [503, "5", []]);
   bad.browser.cookies.set("session", browser.cookies.get("session")!);
-  assertEquals((await bad.browser.request("/")).status, 503);
-  assertEquals((await bad.browser.request("/remove")).status, 503);
+  assert((await response.text()).includes("could not be stored"));
+  for (const path of ["/", "/remove"]) {
+    const unread = await bad.browser.request(path);
+    assertEquals([unread.status, unread.headers.get("retry-after")], [503, "5"]);
+    assert((await unread.text()).includes("could not be read"), path);
+  }
   assertEquals(bad.lines, ["create", "read", "read"].map((verb) => `error The session store failed to ${verb}: away`));
 });
 
 Deno.test("the null store is refused by name in the log, and answered 503", async () => {
   const { browser, lines } = serve({ store: new NullStore() });
   assertEquals(await browser.post("/add", { username: "Ada" }), 503);
-  assert(lines.join().includes('"SESSION_TYPE"'), lines.join());
+  assert(lines.join().includes("the null store stores nothing"), lines.join());
 });
 
 Deno.test("past the most sessions, new visitors are told to come again, and the others go on", async () => {

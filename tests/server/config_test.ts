@@ -1,6 +1,7 @@
 /** Config: what each setting means, and what is said of a value that cannot be used. */
 import { assert, assertEquals, assertThrows } from "@std/assert";
-import { ConfigError, type Environment, readConfig, type Setting, SETTINGS } from "../../lib/server/config.ts";
+import { readConfig } from "../../lib/server/config.ts";
+import { ConfigError, type Environment, type Setting, SETTINGS, settingsOf } from "../../lib/server/settings.ts";
 import { startFlags } from "../support/server.ts";
 
 const KEY = "a secret key of at least 32 bytes";
@@ -13,6 +14,7 @@ Deno.test("config: no setting is required", () => {
   assertEquals(readConfig({}), {
     hostname: "127.0.0.1",
     port: 8000,
+    reusePort: false,
     origin: undefined,
     https: false,
     tls: undefined,
@@ -21,6 +23,9 @@ Deno.test("config: no setting is required", () => {
     type: "filesystem",
     dir: "session_data",
     url: undefined,
+    prefix: "session:",
+    table: "sessions",
+    sync: "normal",
     permanent: true,
     idle: 60,
     absolute: 43_200,
@@ -35,6 +40,7 @@ Deno.test("config: every setting is read", () => {
   const config = readConfig({
     HOST: "0.0.0.0",
     PORT: "0",
+    REUSE_PORT: "true",
     ORIGIN: "https://shop.example.com",
     TLS_CERT_FILE: "cert.pem",
     TLS_KEY_FILE: "key.pem",
@@ -43,6 +49,9 @@ Deno.test("config: every setting is read", () => {
     SESSION_TYPE: "memory",
     SESSION_FILE_DIR: "/var/lib/sessions",
     SESSION_URL: "anything",
+    SESSION_KEY_PREFIX: "shop:",
+    SESSION_TABLE: "shop_sessions",
+    SESSION_SYNC: "full",
     SESSION_PERMANENT: "false",
     PERMANENT_SESSION_LIFETIME: "3600",
     SESSION_ABSOLUTE_LIFETIME: "86400",
@@ -60,6 +69,7 @@ Deno.test("config: every setting is read", () => {
   assertEquals(config, {
     hostname: "0.0.0.0",
     port: 0,
+    reusePort: true,
     origin: "https://shop.example.com",
     https: true,
     tls: { certFile: "cert.pem", keyFile: "key.pem" },
@@ -68,6 +78,9 @@ Deno.test("config: every setting is read", () => {
     type: "memory",
     dir: "/var/lib/sessions",
     url: "anything",
+    prefix: "shop:",
+    table: "shop_sessions",
+    sync: "full",
     permanent: false,
     idle: 3600,
     absolute: 86_400,
@@ -104,20 +117,23 @@ Deno.test("config: https makes the cookie Secure and its name __Host-", () => {
 Deno.test("config: an unusable value is refused with the setting's name, what it must be, and what it was", () => {
   const unusable: [Setting, string, Environment?][] = [
     ["HOST", "a b"],
+    ["HOST", "[::1"],
     ["PORT", "abc"],
     ["PORT", "65536"],
     ["PORT", "-1"],
     ["PORT", "80.5"],
-    ["PORT", ""],
     ["ORIGIN", "example.com"],
     ["ORIGIN", "ftp://example.com"],
     ["ORIGIN", "https://example.com/app"],
     ["ORIGIN", "https://user@example.com"],
     ["ORIGIN", "https://example.com?x"],
-    ["TLS_CERT_FILE", "", { TLS_KEY_FILE: "key.pem" }],
-    ["TLS_KEY_FILE", "", { TLS_CERT_FILE: "cert.pem" }],
-    ["SESSION_TYPE", "mongodb"],
-    ["SESSION_FILE_DIR", ""],
+    ["REUSE_PORT", "always"],
+    ["SESSION_TYPE", "mysql"],
+    ["SESSION_KEY_PREFIX", "my app"],
+    ["SESSION_KEY_PREFIX", "x".repeat(101)],
+    ["SESSION_TABLE", "my-table"],
+    ["SESSION_TABLE", "1"],
+    ["SESSION_SYNC", "always"],
     ["SESSION_PERMANENT", "yes"],
     ["PERMANENT_SESSION_LIFETIME", "0"],
     ["PERMANENT_SESSION_LIFETIME", "1e3"],
@@ -128,7 +144,11 @@ Deno.test("config: an unusable value is refused with the setting's name, what it
     ["SESSION_COOKIE_NAME", "a=b"],
     ["SESSION_COOKIE_NAME", "x".repeat(91)],
     ["SESSION_COOKIE_NAME", "__Host-x"],
+    ["SESSION_COOKIE_NAME", "__Http-x", { SESSION_COOKIE_HTTPONLY: "false", ORIGIN: "https://example.com" }],
     ["SESSION_COOKIE_DOMAIN", "exa mple.com"],
+    ["SESSION_COOKIE_DOMAIN", "localhost"],
+    ["SESSION_COOKIE_DOMAIN", "127.0.0.1"],
+    ["SESSION_COOKIE_DOMAIN", "a..com"],
     ["SESSION_COOKIE_DOMAIN", "example.org", { ORIGIN: "https://example.com" }],
     ["SESSION_COOKIE_PATH", "app"],
     ["SESSION_COOKIE_PATH", "/a;b"],
@@ -148,30 +168,93 @@ Deno.test("config: an unusable value is refused with the setting's name, what it
   }
 });
 
+Deno.test("config: an ORIGIN that no request can match is refused", () => {
+  const hosts = ["*.example.com", "a..b", "-a.com", "a~b", "example.com:0", "(a)", "a.".repeat(150)];
+  for (const value of hosts.map((host) => `https://${host}`)) {
+    assert(refusal({ ORIGIN: value }).startsWith('"ORIGIN" must be '), value);
+  }
+  const tls = { TLS_CERT_FILE: "c", TLS_KEY_FILE: "k" };
+  assert(refusal({ ...tls, ORIGIN: "http://example.com" }).startsWith('"ORIGIN" must be an https: address'));
+  for (const value of ["https://[::1]:8443", "http://my_pi:8000", "https://bücher.example", "HTTPS://Example.COM/"]) {
+    assert(readConfig({ ORIGIN: value }).origin?.startsWith("http"), value);
+  }
+});
+
+Deno.test("config: HOST may be an address in the brackets that it has in a URL", () => {
+  assertEquals(["[::1]", "::1", "[::]"].map((HOST) => readConfig({ HOST }).hostname), ["::1", "::1", "::"]);
+});
+
+Deno.test("config: SESSION_TYPE is understood in any case", () => {
+  assertEquals(readConfig({ SESSION_TYPE: "Redis", SESSION_URL: "redis://host" }).type, "redis");
+  assertEquals(readConfig({ SESSION_TYPE: "FILESYSTEM" }).type, "filesystem");
+});
+
+Deno.test("config: a lifetime that was not set follows the one that was", () => {
+  const lifetimes = (idle?: number, absolute?: number) => {
+    const config = readConfig({
+      ...(idle && { PERMANENT_SESSION_LIFETIME: String(idle) }),
+      ...(absolute && { SESSION_ABSOLUTE_LIFETIME: String(absolute) }),
+    });
+    return [config.idle, config.absolute];
+  };
+  assertEquals(lifetimes(2_592_000), [2_592_000, 2_592_000]);
+  assertEquals(lifetimes(undefined, 10), [10, 10]);
+  assertEquals(lifetimes(43_200), [43_200, 43_200]);
+  assertEquals(lifetimes(3600, 3600), [3600, 3600]);
+  const message = refusal({ PERMANENT_SESSION_LIFETIME: "61", SESSION_ABSOLUTE_LIFETIME: "60" });
+  assertEquals(
+    message,
+    '"PERMANENT_SESSION_LIFETIME" must be at most what "SESSION_ABSOLUTE_LIFETIME" is, 60: received "61"',
+  );
+});
+
 Deno.test("config: each of the TLS files needs the other", () => {
   assert(refusal({ TLS_CERT_FILE: "cert.pem" }).startsWith('"TLS_KEY_FILE" must be'));
   assert(refusal({ TLS_KEY_FILE: "key.pem" }).startsWith('"TLS_CERT_FILE" must be'));
 });
 
-Deno.test("config: a key under 32 bytes is refused without being shown", () => {
-  for (const name of ["SECRET_KEY", "SECRET_KEY_FALLBACKS"] as const) {
-    for (const value of ["", "MY_SECRET_KEY", "x".repeat(31), `${KEY},short`]) {
-      if (name === "SECRET_KEY" && value.length > 31) continue;
+Deno.test("config: a key that is too short, or has a comma, is refused without being shown", () => {
+  const short = ["MY_SECRET_KEY", "x".repeat(31), `${KEY},short`];
+  for (
+    const [name, values] of [["SECRET_KEY", [...short, `${KEY},${KEY}`]], ["SECRET_KEY_FALLBACKS", short]] as const
+  ) {
+    for (const value of values) {
       const message = refusal({ [name]: value });
-      assert(message.startsWith(`"${name}" must be at least 32 bytes`), message);
-      assert(value === "" || !message.includes(value.split(",").at(-1)!), message);
+      assert(message.startsWith(`"${name}" must be `), message);
+      assert(!message.includes(value.split(",").at(-1)!), message);
     }
   }
   // Bytes count, not characters.
   readConfig({ SECRET_KEY: "é".repeat(16) });
 });
 
-Deno.test("config: a shared store needs its address, which is not shown, as it may hold a password", () => {
-  for (const type of ["redis", "sqlite", "postgres", "memcached"]) {
+Deno.test("config: empty keys among the fallbacks are none", () => {
+  assertEquals(readConfig({ SECRET_KEY_FALLBACKS: `, ${KEY} ,,` }).fallbackKeys, [KEY]);
+});
+
+Deno.test("config: a shared store needs its address, which is not shown", () => {
+  for (const type of ["redis", "sqlite", "postgres", "memcached", "mongodb", "denokv"]) {
     assert(refusal({ SESSION_TYPE: type }).startsWith('"SESSION_URL" must be'));
     const message = refusal({ SESSION_TYPE: type, SESSION_URL: "nonsense://user:password@host" });
     assert(message.startsWith('"SESSION_URL" must be') && !message.includes("password"), message);
   }
+  const hosts = "mongodb://a:27017,b:27017/db";
+  assertEquals(readConfig({ SESSION_TYPE: "mongodb", SESSION_URL: hosts }).url, hosts);
+});
+
+Deno.test("config: a setting that is set to nothing is not set, and others are trimmed", () => {
+  const empty = Object.fromEntries(SETTINGS.map((name, index) => [name, index % 2 === 0 ? "" : " \n"]));
+  assertEquals(settingsOf(empty), { env: {}, unknown: [] });
+  assertEquals(readConfig(settingsOf(empty).env), readConfig({}));
+  const { env } = settingsOf({ SECRET_KEY: `${KEY}\n`, SECRET_KEY_FALLBACKS: `${KEY}1\n`, PORT: "80\r" });
+  const { secretKey, fallbackKeys, port } = readConfig(env);
+  assertEquals([secretKey, fallbackKeys, port], [KEY, [`${KEY}1`], 80]);
+});
+
+Deno.test("config: a name that looks like a setting and is none is found", () => {
+  const variables = { SESSION_KEYPREFIX: "x", SESSION_TYPE: "memory", SESSION_: "", HOME: "/", XDG_SESSION_ID: "1" };
+  assertEquals(settingsOf(variables).unknown, ["SESSION_KEYPREFIX", "SESSION_"]);
+  assertEquals(settingsOf({ SESSION_MANAGER: "local/host:@/tmp/.ICE-unix/1" }).unknown, [], "a desktop's own");
 });
 
 Deno.test("config: the start task may read every setting, and no other variable", async () => {

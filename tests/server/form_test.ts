@@ -1,6 +1,7 @@
 /** Reading a form: what is taken, what is refused with which status, and that no more is read than a form may take. */
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { goHome, HttpError, MAX_FORM_BYTES, readForm } from "../../lib/server/form.ts";
+import { MAX_FORM_BYTES, readForm } from "../../lib/server/form.ts";
+import { HttpError } from "../../lib/server/http_error.ts";
 
 const FORM = "application/x-www-form-urlencoded";
 const MULTIPART = "multipart/form-data; boundary=b";
@@ -39,35 +40,27 @@ function part(disposition: string, value = "Ada"): string {
   return `--b\r\nContent-Disposition: form-data; ${disposition}\r\n\r\n${value}\r\n`;
 }
 
-Deno.test("http: goHome sends the browser to the home page, and is not for caches", () => {
-  assertEquals(goHome, {
-    status: 303,
-    body: null,
-    headers: { location: "/", vary: "Cookie", "cache-control": "no-store" },
-  });
-});
-
-Deno.test("http: a form is read in either encoding, however its type is spelled", async () => {
+Deno.test("form: a form is read in either encoding, however its type is spelled", async () => {
   assertEquals(await field(post("username=Ada+Lovelace%2C%20Zo%C3%AB")), "Ada Lovelace, Zoë");
   assertEquals(await field(post("username=Ada", "Application/X-WWW-Form-Urlencoded ; charset=UTF-8")), "Ada");
   assertEquals(await field(post(`${part('name="username"', "Zoë")}--b--\r\n`, MULTIPART)), "Zoë");
   assertEquals(await field(post(`${part("name=username")}--b--`, "Multipart/Form-Data; BOUNDARY=b")), "Ada");
 });
 
-Deno.test("http: what is no form is answered 415", async () => {
+Deno.test("form: what is no form is answered 415", async () => {
   const types = ["", "text/plain", "application/json", "text/html", "form", "multipart/mixed; boundary=b", ";", ","];
   types.push(`x-${FORM}`, `${FORM}, text/plain`, `text/plain; ${FORM}`, `${FORM}x`);
   for (const type of types) assertEquals(await status(post("username=Ada", type)), 415, type);
   assertEquals(await status(post(null, "")), 415);
 });
 
-Deno.test("http: an empty form is a form without fields", async () => {
+Deno.test("form: an empty form is a form without fields", async () => {
   assertEquals([...await readForm(post(null))], []);
   assertEquals([...await readForm(post(""))], []);
   assertEquals([...await readForm(post("--b--\r\n", MULTIPART))], []);
 });
 
-Deno.test("http: broken escapes and foreign charsets are taken for what they are, never for an error", async () => {
+Deno.test("form: broken escapes and foreign charsets are taken for what they are, never for an error", async () => {
   const values = { "%": "%", "%zz": "%zz", "%C3": "\ufffd", "%ff%fe": "\ufffd\ufffd", "a%00b": "a\0b", "%25zz": "%zz" };
   for (const [sent, value] of Object.entries(values)) assertEquals(await field(post(`username=${sent}`)), value);
   assertEquals(await field(post("username=Zo%EB", `${FORM}; charset=iso-8859-1`)), "Zo\ufffd");
@@ -77,13 +70,13 @@ Deno.test("http: broken escapes and foreign charsets are taken for what they are
   assertEquals((await readForm(post("__proto__=1&constructor=2"))).get("username"), null);
 });
 
-Deno.test("http: of two fields of a name the first one counts, and a file is a file", async () => {
+Deno.test("form: of two fields of a name the first one counts, and a file is a file", async () => {
   assertEquals(await field(post("username=first&username=second")), "first");
   const file = await field(post(`${part('name="username"; filename="x"')}--b--\r\n`, MULTIPART));
   assert(file instanceof File);
 });
 
-Deno.test("http: a broken multipart form is answered 400, or has no fields", async () => {
+Deno.test("form: a broken multipart form is answered 400, or has no fields", async () => {
   assertEquals(await status(post("username=Ada", MULTIPART)), 400);
   assertEquals(await status(post(null, MULTIPART)), 400);
   assertEquals(await status(post(`${part('name="username"')}--b--`, "multipart/form-data")), 400);
@@ -93,7 +86,7 @@ Deno.test("http: a broken multipart form is answered 400, or has no fields", asy
   assertEquals([...await readForm(post("--b\r\nContent-Disposition: form-data\r\n\r\nx\r\n--b--", MULTIPART))], []);
 });
 
-Deno.test("http: a form that fills its 16 KiB is taken, one byte more is answered 413", async () => {
+Deno.test("form: a form that fills its 16 KiB is taken, one byte more is answered 413", async () => {
   assertEquals(MAX_FORM_BYTES, 16 * 1024);
   const name = "username=";
   const full = name + "x".repeat(MAX_FORM_BYTES - name.length);
@@ -103,7 +96,7 @@ Deno.test("http: a form that fills its 16 KiB is taken, one byte more is answere
   assertEquals([...(await readForm(post(body))).keys()].length, 1, "streamed");
 });
 
-Deno.test("http: of a form declared too long, nothing is read", async () => {
+Deno.test("form: of a form declared too long, nothing is read", async () => {
   for (const declared of [MAX_FORM_BYTES + 1, 1e9, "9".repeat(300)]) {
     const { body, seen } = stream(1, new Uint8Array(1));
     assertEquals(await status(post(body, FORM, { "content-length": String(declared) })), 413);
@@ -111,7 +104,7 @@ Deno.test("http: of a form declared too long, nothing is read", async () => {
   }
 });
 
-Deno.test("http: of a form of undeclared length that is too long, no more is read than it takes to know", async () => {
+Deno.test("form: of a form of undeclared length that is too long, no more is read than it takes to know", async () => {
   for (const headers of [{}, { "content-length": "-1" }, { "content-length": "x" }]) {
     const { body, seen } = stream(100_000, new Uint8Array(1024));
     assertEquals(await status(post(body, FORM, headers as Record<string, string>)), 413);
@@ -119,31 +112,31 @@ Deno.test("http: of a form of undeclared length that is too long, no more is rea
   }
 });
 
-Deno.test("http: a form that is longer than it declared is answered 413 if it is too long", async () => {
+Deno.test("form: a form that is longer than it declared is answered 413 if it is too long", async () => {
   const { body } = stream(17, new Uint8Array(1024));
   assertEquals(await status(post(body, FORM, { "content-length": "5" })), 413);
 });
 
-Deno.test("http: one chunk much longer than a form may be is answered 413", async () => {
+Deno.test("form: one chunk much longer than a form may be is answered 413", async () => {
   const { body } = stream(1, new Uint8Array(10 * 1024 * 1024));
   assertEquals(await status(post(body)), 413);
 });
 
-Deno.test("http: a form that arrives too slowly is answered 408, and the rest of it is not waited for", async () => {
+Deno.test("form: a form that arrives too slowly is answered 408, and the rest of it is not waited for", async () => {
   const { body, seen } = stream(40, new Uint8Array(1), 20);
   assertEquals(await status(post(body), 100), 408);
   assertEquals(seen.cancelled, true);
   await new Promise((resolve) => setTimeout(resolve, 30)); // The chunk under way.
 });
 
-Deno.test("http: a form that never arrives is answered 408, whether or not its length was declared", async () => {
+Deno.test("form: a form that never arrives is answered 408, whether or not its length was declared", async () => {
   for (const headers of [{}, { "content-length": "5" }]) {
     const body = new ReadableStream({ pull: () => new Promise(() => {}) });
     assertEquals(await status(post(body, FORM, headers as Record<string, string>), 50), 408);
   }
 });
 
-Deno.test("http: a form whose sender goes away is answered 400", async () => {
+Deno.test("form: a form whose sender goes away is answered 400", async () => {
   for (const headers of [{}, { "content-length": "15" }]) {
     let pulled = 0;
     const body = new ReadableStream({
@@ -156,7 +149,7 @@ Deno.test("http: a form whose sender goes away is answered 400", async () => {
   }
 });
 
-Deno.test("http: a hostile multipart form is read or refused with a status, and nothing else", async () => {
+Deno.test("form: a hostile multipart form is read or refused with a status, and nothing else", async () => {
   const boundary = "a".repeat(70);
   const bodies = [
     "--b\r\n".repeat(3276),

@@ -1,0 +1,108 @@
+/** What time and the back button show of pages, in each browser, as they differ in this most. */
+import { assert, assertEquals } from "@std/assert";
+import { type BrowserName, follow, type Page, register, type SceneOptions, submit, test, until } from "./scene.ts";
+
+/** Presses the back button. No browser tells its driver reliably when a page has come from the back/forward cache. */
+async function back(page: Page): Promise<void> {
+  await page.evaluate("void history.back()").catch(() => {});
+}
+
+const heading = (text: string) => `document.querySelector("h1")?.innerText === ${JSON.stringify(text)}`;
+const alert = (text: string) => `document.querySelector("[role=alert]")?.innerText === ${JSON.stringify(text)}`;
+const problem = (text: string) => `document.querySelector(".problem")?.innerText === ${JSON.stringify(text)}`;
+const ENDED = "Your session has ended, and your name was forgotten.";
+const TOO_LONG = problem("Use 64 characters at most.");
+const EMPTY = problem("Use at least one visible character.");
+
+for (const browser of ["Chromium", "Firefox"] satisfies BrowserName[]) {
+  for (const hasBackForwardCache of [true, false]) {
+    const which = hasBackForwardCache ? "bfcache" : "no bfcache";
+    const options: SceneOptions = { browser, hasBackForwardCache };
+
+    test(`${which}: the back button shows a corrected form again`, async ({ open, origin }) => {
+      const page = await open("/");
+      await register(page, "W".repeat(70));
+      await until(page, TOO_LONG);
+      await submit(page, "\u200B");
+      await until(page, EMPTY);
+      await submit(page, "Ada");
+      await until(page, heading("Hi, Ada!"));
+      await back(page);
+      await until(page, EMPTY);
+      await back(page);
+      await until(page, TOO_LONG);
+      assertEquals(await page.evaluate("document.title"), "Error: Register – Session Server");
+      // It works as it did.
+      await page.evaluate(`document.querySelector("input").value = "Grace"`);
+      await page.evaluate(`document.querySelector("main > form").requestSubmit()`);
+      await until(page, heading("Hi, Grace!"));
+      const other = await page.context().newPage();
+      await other.goto(`${origin}/`);
+      assertEquals(await other.innerText("h1"), "Hi, Grace!");
+    }, options);
+
+    test(`${which}: the back button shows nothing private after a log-out`, async ({ open, origin }) => {
+      const page = await open("/");
+      await register(page, "Ada");
+      // Private pages in the history that the log-out does not replace.
+      for (const path of ["/?visit=2", "/add", "/?visit=3"]) await page.goto(origin + path);
+      assertEquals(await page.innerText("h1"), "Hi, Ada!");
+      await follow(page, "text=Log out");
+      await until(page, alert("Username Removed from Session Storage."));
+      for (const path of ["/?visit=3", "/add", "/?visit=2", "/", "/add", "/"]) {
+        await back(page);
+        await until(page, `location.pathname + location.search === ${JSON.stringify(path)}`);
+        await until(page, `document.readyState === "complete" && document.querySelector("h1") !== null`);
+        const shown = await page.evaluate<string>("document.body.innerText + document.querySelector('input')?.value");
+        assert(!shown.includes("Ada"), `${path}: ${shown}`);
+      }
+    }, options);
+  }
+
+  test("a page renews itself when its session has ended, and says so", async ({ open, origin }) => {
+    const page = await open("/");
+    await register(page, "Ada");
+    await until(page, heading("Hi, Ada!"));
+    await until(page, alert(ENDED), 10);
+    assertEquals(page.url(), `${origin}/?ended`);
+    assertEquals(await page.innerText("h1"), "You Need to Register First!");
+    await register(page, "Ada");
+    await until(page, heading("Hi, Ada!"));
+    assertEquals(page.url(), `${origin}/`);
+  }, { browser, env: { PERMANENT_SESSION_LIFETIME: "3" } });
+
+  test("two pages of a session that is no longer used do not keep it alive", async ({ open, origin }) => {
+    const first = await open("/");
+    await register(first, "Ada");
+    const started = performance.now();
+    const second = await first.context().newPage();
+    await new Promise((resolve) => setTimeout(resolve, 2000));
+    await second.goto(`${origin}/`);
+    await until(first, `location.search === "?ended" && ${heading("Hi, Ada!")}`);
+    for (const page of [first, second]) await until(page, alert(ENDED), 10);
+    const took = performance.now() - started;
+    assert(took > 4900, `${took} ms`);
+  }, { browser, env: { PERMANENT_SESSION_LIFETIME: "3" } });
+
+  test("who registers with cookies blocked is told that they are needed", async ({ open }) => {
+    const page = await open("/");
+    assertEquals(await page.isVisible("[role=alert]"), false);
+    await register(page, "Ada");
+    await until(page, `document.querySelector("[role=alert]")?.innerText.includes("did not keep this site’s cookie")`);
+    assertEquals(await page.innerText("h1"), "You Need to Register First!");
+    // The way home without registering is another.
+    await follow(page, "a.button");
+    await follow(page, "header a");
+    await until(page, heading("You Need to Register First!"));
+    assertEquals(await page.isVisible("[role=alert]"), false);
+  }, { browser, blocksCookies: true });
+
+  test("a log-out that comes too late says that the session had ended", async ({ open }) => {
+    const page = await open("/");
+    await register(page, "Ada");
+    await until(page, heading("Hi, Ada!"));
+    await page.context().clearCookies(); // As a browser does at the session's end.
+    await follow(page, "text=Log out");
+    await until(page, alert(ENDED));
+  }, { browser });
+}

@@ -1,0 +1,70 @@
+/** How the pages look in a real browser: to axe, in small and large windows, light, dark, enlarged and in system colours. */
+import { assert, assertEquals } from "@std/assert";
+import { pictures, sourcesOfPictures } from "./pictures.ts";
+import { test, visitAll } from "./scene.ts";
+
+test("axe finds nothing wrong with any page in any state, light or dark", async (scene) => {
+  for (const colorScheme of ["light", "dark"]) {
+    const page = await scene.open("/", { colorScheme, bypassCSP: true });
+    await visitAll(page, scene, async (state) => {
+      assertEquals(await scene.findViolations(page), [], `${state}, ${colorScheme}`);
+    });
+  }
+});
+
+test("every page fits a window of 320 and 1,280 pixels, with room for fingers", async (scene) => {
+  for (const width of [320, 1280]) {
+    const page = await scene.open("/", { viewport: { width, height: 640 } });
+    await visitAll(page, scene, async (state) => {
+      const at = `${state} at ${width}`;
+      assertEquals(await page.evaluate("document.documentElement.scrollWidth"), width, at);
+      const boxes = await page.evaluate<{ left: number; right: number; width: number; height: number }[]>(
+        `[...document.querySelectorAll("a, button, input, h1, p")].map((element) => element.getBoundingClientRect().toJSON())`,
+      );
+      for (const box of boxes) assert(box.left >= 0 && box.right <= width, `${at}: ${JSON.stringify(box)}`);
+      const targets = await page.evaluate<number[]>(
+        `[...document.querySelectorAll("a, button, input")].map((element) => element.getBoundingClientRect().height)`,
+      );
+      assert(targets.every((height) => height >= 44 && height < 60), `${at}: ${targets}`);
+    });
+  }
+});
+
+test("the pages are light or dark as the visitor's system is", async ({ open }) => {
+  const brightness = async (colorScheme: string) => {
+    const page = await open("/", { colorScheme });
+    const color = await page.evaluate<string>("getComputedStyle(document.body).backgroundColor");
+    return Math.max(...color.match(/\d+/g)!.map(Number));
+  };
+  assert(await brightness("light") > 200);
+  assert(await brightness("dark") < 60);
+});
+
+test("text of twice the size fits the window", async (scene) => {
+  for (const width of [320, 640]) {
+    const page = await scene.open("/", { viewport: { width, height: 640 } });
+    await visitAll(page, scene, async (state) => {
+      await page.evaluate(`document.documentElement.style.fontSize = "200%"`);
+      assertEquals(await page.evaluate("document.documentElement.scrollWidth"), width, `${state} at ${width}`);
+    });
+  }
+});
+
+test("in the system's own colours everything that has a ground has a border", async (scene) => {
+  for (const colorScheme of ["light", "dark"]) {
+    const page = await scene.open("/", { colorScheme, forcedColors: "active" });
+    await visitAll(page, scene, async (state) => {
+      const borders = await page.evaluate<string[]>(
+        `[...document.querySelectorAll("main, .alert, .button, button, input")].map((element) => {
+          const { borderTopColor, backgroundColor } = getComputedStyle(element);
+          return [backgroundColor, "rgba(0, 0, 0, 0)"].includes(borderTopColor) ? element.outerHTML : "";
+        })`,
+      );
+      assertEquals(borders.filter((element) => element !== ""), [], `${state}, ${colorScheme}`);
+    });
+  }
+});
+
+Deno.test("looks: the README's pictures were taken of the current pages", () => {
+  assertEquals(Deno.readTextFileSync(new URL("sources.txt", pictures)), sourcesOfPictures());
+});

@@ -44,8 +44,9 @@ const SWEEP_SIZE = 500;
 const LOOKS_PER_CREATE = 8;
 /** How long a count of the sessions is believed, in milliseconds. */
 const COUNT_AGE = 5000;
-/** How long it is believed when it says that the store is full. */
-const FULL_AGE = 500;
+/** How long one that says that the store is full is believed: this many times as long as it took, unless it is cheap. */
+const COUNT_SHARE = 20;
+const CHEAP_COUNT = 10;
 /** How long the row of an ended session may be left as a witness, in milliseconds: longer than a verb may take. */
 const WITNESS_AGE = 15_000;
 /** What the row of an ended session holds: no record, and none that is corrupt. */
@@ -83,6 +84,7 @@ export class PostgresStore implements SessionStore {
   #isReady = false;
   #total = 0;
   #countedAt = -Infinity;
+  #fullUntil = -Infinity;
 
   /**
    * Makes a store; connects when it is used.
@@ -299,14 +301,16 @@ export class PostgresStore implements SessionStore {
   /** Whether there are as many as there may be. Counting takes longer the more there are, so it is done seldom. */
   async #isFull(ask: Ask): Promise<boolean> {
     if (this.#max === Infinity) return false;
-    const age = performance.now() - this.#countedAt;
-    if (age > COUNT_AGE || (this.#total >= this.#max && age > FULL_AGE)) {
-      this.#countedAt = performance.now();
+    const start = performance.now();
+    if (start > this.#countedAt + COUNT_AGE || (this.#total >= this.#max && start >= this.#fullUntil)) {
+      this.#countedAt = start;
       const [row] = await ask(
         `select count(*) as total from ${this.#table} where record <> '${ENDED}' and ${ENDS} > $1 and ${USED} <= $2`,
         [this.#now(), this.#now() + CLOCK_SKEW],
       );
       this.#total = Number(row!["total"]);
+      const end = performance.now();
+      this.#fullUntil = end + COUNT_SHARE * Math.max(0, end - start - CHEAP_COUNT);
     }
     return this.#total >= this.#max;
   }

@@ -66,12 +66,12 @@ export async function makeTable(ask: Ask, table: string): Promise<void> {
 
 /** The names of a table's columns in the order of the alphabet; none if it is something else, `undefined` if missing. */
 async function columnsOf(ask: Ask, table: string): Promise<string[] | undefined> {
-  const [found] = await ask(`select c.relkind in ('r', 'p') as is_table, array_to_string(array(
+  const [found] = await ask(`select c.relkind in ('r', 'p') as ok, array_to_string(array(
       select a.attname::text collate "C" from pg_attribute a
       where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped order by 1), ',') as names
     from pg_class c where c.oid = to_regclass('${table}')`);
   if (found === undefined) return undefined;
-  return found["is_table"] === true ? String(found["names"]).split(",") : [];
+  return found["ok"] === true ? String(found["names"]).split(",") : [];
 }
 
 /** One query and thereby one transaction; the lock is for servers that start at once. */

@@ -102,6 +102,7 @@ export class Engine {
           ...[await binary("postgres"), "-D", `${dir}/data`, "-p", `${port}`, "-c", "listen_addresses=127.0.0.1"],
           // Without waiting for the disk it still outlives any end but that of the machine.
           ...["-c", `unix_socket_directories=${dir}`, "-c", "fsync=off"],
+          ...this.more,
         ];
       case "memcached":
         return [

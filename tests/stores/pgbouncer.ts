@@ -9,7 +9,7 @@ export class PgBouncer {
     this.#process = process;
   }
 
-  /** Starts one on a free port of 127.0.0.1, with two connections to the server. */
+  /** Starts one on a free port of 127.0.0.1. */
   static async start(engine: Engine): Promise<PgBouncer> {
     const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
     const { port } = listener.addr;
@@ -28,7 +28,6 @@ export class PgBouncer {
       auth_type = scram-sha-256
       auth_file = ${dir}/users
       pool_mode = transaction
-      default_pool_size = 2
       `.replaceAll(/^ +/gm, ""),
     );
     const process = new Deno.Command("pgbouncer", {

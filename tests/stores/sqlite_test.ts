@@ -4,23 +4,14 @@ import { DatabaseSync, type SQLInputValue, type StatementResultingChanges, type 
 import { newId } from "../../lib/id.ts";
 import type { SessionRecord } from "../../lib/record.ts";
 import { StoreFullError } from "../../lib/store.ts";
-import { testStore } from "../../lib/store_suite.ts";
 import { SqliteStore, type SqliteStoreOptions } from "../../lib/stores/sqlite.ts";
+import { testSharedStore } from "./shared.ts";
 
 const dir = Deno.makeTempDirSync();
 globalThis.addEventListener("unload", () => Deno.removeSync(dir, { recursive: true }));
 const MINUTE = 60_000;
 
-const suitePath = `${dir}/suite.db`;
-testStore({
-  name: "sqlite store",
-  open: (options) => new SqliteStore({ url: `sqlite:${suitePath}`, ...options }),
-  clear() {
-    using database = new DatabaseSync(suitePath);
-    database.exec("DELETE FROM sessions");
-  },
-  counts: true,
-});
+testSharedStore("sqlite", { url: `sqlite:${dir}/suite/sessions.db`, counts: true });
 
 function record(data: SessionRecord["data"] = {}, idle = MINUTE): SessionRecord {
   const created = Date.now();
@@ -201,7 +192,7 @@ test("only a busy database is tried again, any other failure is said", async (pa
   client.close();
 });
 
-test("an error of the change that looks like SQLite's own is the caller's", async (_path, open) => {
+test("a change's error that looks like SQLite's own is the caller's", async (_path, open) => {
   const store = open();
   const id = newId();
   await store.create(id, record());
@@ -266,7 +257,7 @@ test("in a database that may not grow, people log out and stay logged in", async
 
 const canMount = Deno.build.os === "linux" && Deno.uid() === 0;
 
-test("on a full disk what was acknowledged is done, what was not is undone", async (path, open) => {
+test("on a full disk what was acknowledged is done, the rest undone", async (path, open) => {
   const mount = path.replace(/\/[^/]*$/, "");
   Deno.mkdirSync(mount, { recursive: true });
   await run("mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", mount);
@@ -313,7 +304,7 @@ test("on a full disk what was acknowledged is done, what was not is undone", asy
 }, !canMount);
 
 for (const what of ["removed", "replaced"]) {
-  test(`a database file that is ${what} while in use is noticed within a second`, async (path, open) => {
+  test(`a file that is ${what} while in use is noticed within a second`, async (path, open) => {
     const store = open();
     const [id, other] = [newId(), newId()];
     await store.create(id, record({ n: 1 }));
@@ -410,7 +401,7 @@ test("what somebody else calls by its table's names is refused by name", async (
   }
 });
 
-test("a client keeps its settings, and stays open when the store is closed", async (path) => {
+test("a client keeps its settings, and is open after the store", async (path) => {
   Deno.mkdirSync(path.replace(/\/[^/]*$/, ""));
   using client = new DatabaseSync(path);
   const settings = () =>

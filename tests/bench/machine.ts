@@ -7,6 +7,9 @@ const SPREAD = 0.25;
 /** How far its processor time a request may. */
 const SPREAD_OF_TIME = 0.15;
 
+/** From how many microseconds a new file counts as slow. */
+const SLOW_FILE = 150;
+
 /** What makes each system call dear, by the words in which the kernel names it. */
 const DEAR: readonly (readonly [words: RegExp, name: string])[] = [
   [/PTI/, "page tables are switched (PTI)"],
@@ -18,16 +21,6 @@ const DEAR: readonly (readonly [words: RegExp, name: string])[] = [
   [/Retpolines/, "indirect jumps are not predicted (retpolines)"],
 ];
 
-/** How long a look at a file takes here, in microseconds. */
-function lookMicros(): number {
-  const path = import.meta.filename!;
-  const looks = 20_000;
-  for (let look = 0; look < looks; look++) Deno.lstatSync(path);
-  const started = performance.now();
-  for (let look = 0; look < looks; look++) Deno.lstatSync(path);
-  return (performance.now() - started) * 1000 / looks;
-}
-
 /** Lines that say what machine this is. */
 export function describe(): string[] {
   const cpu = /model name\s*: (.*)/.exec(read("/proc/cpuinfo"))?.[1] ?? "unknown processor";
@@ -36,9 +29,34 @@ export function describe(): string[] {
   const dear = mitigations();
   return [
     `Machine: ${navigator.hardwareConcurrency} cores, ${cpu}, ${gib} GiB, ${Deno.build.os} ${Deno.osRelease()}`,
-    `Each system call, by the kernel: ${dear.length === 0 ? "nothing known that makes it dear" : dear.join("; ")}`,
+    ...(dear.length === 0 ? ["Nothing known makes system calls dear"] : ["System calls are dear:", ...dear]),
     `A look at a file (lstat) takes ${lookMicros().toFixed(1)} µs`,
   ];
+}
+
+/** How long a look at a file takes, in microseconds. */
+function lookMicros(): number {
+  return medianMicros(20_000, () => Deno.lstatSync(import.meta.filename!));
+}
+
+/** Makes files in a folder; returns a warning if that is slow, as it is on some file systems after many were removed. */
+export function slowFiles(folder: string): string | undefined {
+  Deno.mkdirSync(`${folder}/new`);
+  let made = 0;
+  const micros = medianMicros(1000, () => Deno.writeTextFileSync(`${folder}/new/${made++}`, "{}"));
+  if (micros < SLOW_FILE) return undefined;
+  return `A new file takes ${micros.toFixed(0)} µs here: what makes files cannot be compared. ` +
+    "Where many were removed, that passes after five minutes";
+}
+
+/** The median, as whatever else runs now and then should not count. */
+function medianMicros(count: number, work: () => void): number {
+  const times = Array.from({ length: count }, () => {
+    const started = performance.now();
+    work();
+    return performance.now() - started;
+  });
+  return times.sort((a, b) => a - b)[Math.floor(count / 2)]! * 1000;
 }
 
 function mitigations(): string[] {
@@ -51,7 +69,7 @@ function mitigations(): string[] {
   }
   return names.flatMap((name) => {
     const text = read(`${folder}/${name}`);
-    return DEAR.filter(([words]) => words.test(text)).map(([, what]) => `${what}, for ${name}`);
+    return DEAR.filter(([words]) => words.test(text)).map(([, what]) => `  ${what}, on account of ${name}`);
   });
 }
 

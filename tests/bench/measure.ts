@@ -65,7 +65,7 @@ export function printTable(title: string, [first, ...others]: readonly Contender
     console.log(columns(name, micros, rate, withRange(samples.map(({ p99 }) => p99))));
   }
   if (others.length === 0) return;
-  console.log(columns(`"${first!.name}" is worth`, "by time", "by rate", "at least"));
+  console.log(columns("the first is worth", "by time", "by rate", "at least"));
   for (const { name, samples, target } of others) {
     const byTime = samples.map(({ micros }, round) => micros / first!.samples[round]!.micros);
     const byRate = samples.map(({ rate }, round) => first!.samples[round]!.rate / rate);
@@ -111,7 +111,8 @@ export function thousands(number: number): string {
 /** Three digits, or all there are before the point. */
 function short(number: number): string {
   if (!Number.isFinite(number)) return "–";
-  return number.toFixed(number < 10 ? 2 : number < 100 ? 1 : 0);
+  const size = Math.abs(number);
+  return number.toFixed(size < 10 ? 2 : size < 100 ? 1 : 0);
 }
 
 function columns(name: string, first: string, second: string, third: string): string {

@@ -48,7 +48,7 @@ for (const [name, store] of [["memory", new MemoryStore()], ["file", new FileSto
   Deno.bench(`${name} store: the home page`, { group }, async () => void await app(request));
 }
 
-const left = "Your session ends in about 60 minutes unless you use it, and in about 12 hours at the latest.";
 Deno.bench("render the home page", { group: "render" }, () => {
-  renderHome({ user: "alice", alert: "Successfully registered username - alice.", left });
+  const alert = { tone: "success", text: "Successfully registered username - alice." } as const;
+  renderHome({ user: "alice", alert, remembered: "If you do nothing, your name is forgotten in 1 hour." });
 });

@@ -1,6 +1,6 @@
 /** What README.md beside this file describes: `deno task bench`. */
 import { CONNECTIONS, tool } from "./load.ts";
-import { busyBefore, describe, spreadWarnings } from "./machine.ts";
+import { busyBefore, describe, slowFiles, spreadWarnings } from "./machine.ts";
 import type { Sample } from "./measure.ts";
 import { options, ROWS } from "./options.ts";
 import { versions } from "./peers.ts";
@@ -28,8 +28,7 @@ const measures: Record<typeof ROWS[number], () => Promise<Sample[] | void>> = {
 
 const warnings: string[] = [];
 try {
-  const busy = await busyBefore();
-  if (busy !== undefined) warn(busy);
+  for (const warning of [await busyBefore(), slowFiles(folder)]) if (warning !== undefined) warn(warning);
   await printHead();
   for (const row of ROWS) {
     if (!options.only.includes(row)) continue;
@@ -50,10 +49,10 @@ async function printHead(): Promise<void> {
   console.log(`Deno ${Deno.version.deno}; ${tool.name} ${tool.version}, ${CONNECTIONS} connections`);
   for (const line of await versions()) console.log(`Peer: ${line}`);
   console.log(
-    `${options.rounds} rounds of ${options.seconds} s each, in turn; medians, and least and most in brackets.`,
+    `Rounds: ${options.rounds} of ${options.seconds} s each, in turn; medians, and least and most in brackets`,
   );
-  console.log("µs a request: processor time of all the server's threads and processes.");
-  console.log('"Is worth": how many times as many requests for the same processor time, or in the same time.');
+  console.log("µs a request: processor time of all the server's threads and processes");
+  console.log('"Is worth": how many times as many requests for the same processor time, or in the same time');
 }
 
 function warn(text: string): void {

@@ -63,10 +63,7 @@ export async function measureNeighbours(): Promise<void> {
     contenders[2] = { ...one, send: () => whileWorking(neighbour, () => sample(subject, what)) };
   }
   await inTurn(contenders);
-  printTable(
-    `GET / of a registered visitor, another process on the same folder (working: ${WORK_A_SECOND}/s)`,
-    contenders,
-  );
+  printTable(`GET / of a registered visitor, others on the folder (work: ${WORK_A_SECOND} log-ins/s)`, contenders);
   await stop(running);
 }
 

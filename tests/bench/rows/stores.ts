@@ -1,6 +1,7 @@
 /** What each other store costs beside the file store, on an engine of its own on this machine. */
 import { Engine, type EngineType } from "../../stores/engines.ts";
-import { type Contender, contender, inTurn, printMissing, printTable } from "../measure.ts";
+import { MongoServer } from "../../stores/mongodb_server.ts";
+import { type Contender, contender, inTurn, printMissing, printTable, say } from "../measure.ts";
 import { Missing, ours, type Subject } from "../servers.ts";
 import { folder, FORM, register, stop, subfolder } from "./common.ts";
 
@@ -10,7 +11,7 @@ const TYPES = ["memory", "sqlite", "redis", "postgres", "memcached", "mongodb", 
 export async function measureStores(): Promise<void> {
   const dir = await subfolder("stores");
   const running: Subject[] = [];
-  const engines: Engine[] = [];
+  const engines: AsyncDisposable[] = [];
   const missing: [type: string, reason: string][] = [];
   const pages: Contender[] = [];
   const forms: Contender[] = [];
@@ -26,7 +27,9 @@ export async function measureStores(): Promise<void> {
       try {
         await add(type, await settingsOf(type, engines));
       } catch (error) {
-        missing.push([type, error instanceof Missing ? error.message : `does not start: ${(error as Error).message}`]);
+        const reason = error instanceof Missing ? error.message : "the server does not start with it";
+        missing.push([type, reason]);
+        say(`${type}: ${(error as Error).message}`);
       }
     }
     for (const [title, contenders] of [["GET / of a registered visitor", pages], ["POST /add", forms]] as const) {
@@ -40,13 +43,25 @@ export async function measureStores(): Promise<void> {
   }
 }
 
-async function settingsOf(type: typeof TYPES[number], engines: Engine[]): Promise<Record<string, string>> {
+async function settingsOf(type: typeof TYPES[number], engines: AsyncDisposable[]): Promise<Record<string, string>> {
   if (type === "memory") return {};
   if (type === "sqlite" || type === "denokv") return { SESSION_URL: `${type}:${folder}/${type}.db` };
   try {
-    engines.push(await Engine.start(type as EngineType));
-  } catch {
+    const [engine, url] = type === "mongodb" ? await startMongo() : await startEngine(type);
+    engines.push(engine);
+    return { SESSION_URL: url };
+  } catch (error) {
+    say(`${type}: ${(error as Error).message}`);
     throw new Missing("its engine cannot be started here");
   }
-  return { SESSION_URL: engines.at(-1)!.url };
+}
+
+async function startMongo(): Promise<[MongoServer, url: string]> {
+  const server = await MongoServer.start();
+  return [server, server.url("bench")];
+}
+
+async function startEngine(type: EngineType): Promise<[Engine, url: string]> {
+  const engine = await Engine.start(type);
+  return [engine, engine.url];
 }

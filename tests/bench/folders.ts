@@ -1,7 +1,7 @@
 /** Folders full of sessions, as the file store would have left them. */
 
 /** The key that signs the cookies. */
-export const KEY = "a key of the benchmark, of at least 32 bytes";
+export const KEY = "a key of the benchmark of at least 32 bytes";
 
 /**
  * Writes `count` session files that nobody has the cookie of, all ending (or ended) at `expires`: copies, under new ids,

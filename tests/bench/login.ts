@@ -7,7 +7,7 @@ const AT_ONCE = 16;
 const [kind, dir, server] = Deno.args as [string, string, string];
 const { FileStore, SessionManager } = await import(`${server}lib/mod.ts`);
 const store = new FileStore({ dir });
-const sessions = new SessionManager({ store, keys: ["a key of the benchmark, of at least 32 bytes"] });
+const sessions = new SessionManager({ store, keys: ["a key of the benchmark of at least 32 bytes"] });
 
 // What is compiled and counted at first does not count.
 await times(COUNT / 4, kind === "guest-logs-in" ? await cookies(COUNT / 4) : []);

@@ -21,13 +21,15 @@ export async function ours(settings: Record<string, string>): Promise<Subject> {
 export async function oursTogether(count: number, settings: Record<string, string>): Promise<Subject> {
   const env = ourSettings({ ...settings, REUSE_PORT: "true" });
   const command = await ourCommand(settings);
-  const first = await start(command, env);
+  const missing = () => new Missing("a server that starts with REUSE_PORT, on Linux");
+  const first = await start(command, env).catch(() => {
+    throw missing();
+  });
   const others: Deno.ChildProcess[] = [];
   const stop = async () => {
     await Promise.all(others.map(end));
     await first.stop();
   };
-  const subject = () => ({ origin: first.origin, pids: [...first.pids, ...others.map(({ pid }) => pid)], stop });
   for (let more = 1; more < count; more++) {
     const port = new URL(first.origin).port;
     const child = spawn(command(port), { ...env, PORT: port }, "piped");
@@ -35,10 +37,10 @@ export async function oursTogether(count: number, settings: Record<string, strin
     // The port answers already, so the process itself has to say that it listens.
     if (!await prints(child, "Listening on")) {
       await stop();
-      throw new Missing("a server that knows REUSE_PORT, on Linux");
+      throw missing();
     }
   }
-  return subject();
+  return { origin: first.origin, pids: [...first.pids, ...others.map(({ pid }) => pid)], stop };
 }
 
 /** A peer that Deno runs, with all permissions unless `flags` say otherwise. */

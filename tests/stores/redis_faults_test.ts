@@ -19,6 +19,16 @@ async function open(options: SharedOptions): Promise<SessionStore & AsyncDisposa
   return Object.assign(store, { [Symbol.asyncDispose]: async () => await store.close!() });
 }
 
+/** A client as a program has it, connected or not. */
+async function clientOf(engine: Engine, isConnected = true) {
+  const name = "npm:@redis/client@6.3.1";
+  const { createClient } = await import(name);
+  const client = createClient({ url: engine.url });
+  client.on("error", () => {});
+  if (isConnected) await client.connect();
+  return client;
+}
+
 const through = (engine: Engine, proxy: LossyProxy) => engine.url.replace(`:${engine.port}`, `:${proxy.port}`);
 const ids = async (sessions: AsyncIterable<readonly [string, unknown]>) =>
   (await Array.fromAsync(sessions)).map(([id]) => id).sort();
@@ -227,14 +237,47 @@ test("a user's entry without a session is no error, and goes when its time is ov
   assert(left > 590_000 && left < 700_000, `${left}`);
 });
 
+test("a session whose deadline moves on stays among its user's", async () => {
+  await using engine = await Engine.start("redis");
+  await using store = await open({ url: engine.url });
+  const id = newId("Ada");
+  const record = fresh();
+  await store.create(id, { ...record, deadline: record.created + 1000, user: "Ada" });
+  await store.update(id, (record) => ({ ...record, deadline: record.deadline + 600_000 }));
+  const [key = ""] = (await say(engine, "KEYS", "session:user:*")).split("\n");
+  assert(Number(await say(engine, "ZSCORE", key, id)) > Date.now() + 590_000);
+  assertEquals(await store.delete(id), true);
+  assertEquals(await say(engine, "ZCARD", key), "0");
+});
+
+test("a user's session has its entry before it is there", async () => {
+  await using engine = await Engine.start("redis");
+  await using other = await open({ url: engine.url });
+  const client = await clientOf(engine);
+  const evaluate = client.eval.bind(client);
+  const found: (string | undefined)[][] = [];
+  client.eval = async (script: string, options: { keys: string[] }) => {
+    const answer = await evaluate(script, options);
+    const [key = ""] = options.keys;
+    const entries = await client.keys("session:user:*");
+    found.push([key.slice(0, 13), entries[0]?.slice(0, 13)]);
+    return answer;
+  };
+  const store = await open({ client });
+  const [id, to] = [newId("Ada"), newId("Ada")];
+  await store.create(id, { ...fresh(), user: "Ada" });
+  assertEquals(found, [["session:user:", "session:user:"], [`session:${id.slice(0, 5)}`, "session:user:"]]);
+  found.length = 0;
+  await store.move(id, to, (record) => ({ ...record, user: "Bob" }));
+  assertEquals(found.map(([key]) => key), ["session:user:", `session:${id.slice(0, 5)}`, "session:user:"]);
+  assertEquals([await ids(other.sessionsOf!("Ada")), await ids(other.sessionsOf!("Bob"))], [[], [to]]);
+  client.destroy();
+});
+
 test("a client that the program has is used, and left open", async () => {
   await using engine = await Engine.start("redis");
-  const name = "npm:@redis/client@6.3.1";
-  const { createClient } = await import(name);
   for (const isConnected of [true, false]) {
-    const client = createClient({ url: engine.url });
-    client.on("error", () => {});
-    if (isConnected) await client.connect();
+    const client = await clientOf(engine, isConnected);
     const store = await open({ client, prefix: `${isConnected}:` });
     await store.ready!();
     const id = newId("Ada");

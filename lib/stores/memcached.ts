@@ -179,7 +179,6 @@ export class MemcachedStore implements SessionStore {
       prepared = await prepare(found.record);
       try {
         const outcome = await this.#store("cas", id, witness, WITNESS_AGE, found.casUniq);
-        if (outcome === "NOT_FOUND") return undefined;
         return outcome === "STORED" ? prepared : "again";
       } catch (error) {
         // Whoever wants to end a session needs no space for it.

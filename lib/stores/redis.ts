@@ -10,7 +10,7 @@ import { CLOCK_SKEW, decode, encode, endOf, isLive, type SessionRecord } from ".
 import { type Change, type SessionStore, StoreFullError } from "../store.ts";
 import { type RedisClient, RedisConnection } from "./redis_connection.ts";
 import { tryCommands } from "./redis_ready.ts";
-import { CREATE, FORGET, KEEP, NOTE, RELEASE, REPLACE, TOUCH } from "./redis_scripts.ts";
+import { CREATE, EXPIRE, FORGET, KEEP, NOTE, RELEASE, REPLACE, TOUCH } from "./redis_scripts.ts";
 import { applyChange, checkPrefix, compareAndSet, logCorrupt, within } from "./shared.ts";
 
 export type { RedisClient };
@@ -35,6 +35,8 @@ export interface RedisStoreOptions {
 
 /** How long a witness is kept, in milliseconds: longer than any verb may take, twice over. */
 const WITNESS_AGE = 10_000;
+/** How long to wait until an entry of a user's is removed, in milliseconds. */
+const FORGET_WAIT = 500;
 /** How many sessions are asked for at once. */
 const BATCH = 100;
 /** A count of the sessions is believed for this many times as long as it took. */
@@ -196,16 +198,21 @@ export class RedisStore implements SessionStore {
         const next = changed(change, found.record);
         record = next.record;
         await this.#note(to, record);
-        // In a Cluster the two lie on different servers, so the new one comes first; nobody knows its id yet.
+        // In a Cluster the two lie on different servers, so the new one comes first, for a moment only. Nobody knows its
+        // id: should this end half-way, it goes by itself.
         if (isCluster) {
           isMade = true;
-          const made = { keys: [this.#key(to)], arguments: [next.text, leftOf(record)] };
+          const made = { keys: [this.#key(to)], arguments: [next.text, String(WITNESS_AGE)] };
           await this.#connection.untilAnswered((client) => client.eval(KEEP, made));
         }
         const values = [witness, String(WITNESS_AGE), found.text, next.text, leftOf(record)];
         const [outcome] = await this.#release(from, values, isCluster ? [] : [this.#key(to)]);
         if (outcome === "changed") return "again";
         if (outcome !== "done") return undefined;
+        if (isCluster) {
+          const stays = { keys: [this.#key(to)], arguments: [leftOf(record)] };
+          await this.#connection.untilAnswered((client) => client.eval(EXPIRE, stays));
+        }
         await this.#forget(from, found.record.user);
         return record;
       });
@@ -244,7 +251,9 @@ export class RedisStore implements SessionStore {
   async #forget(id: string, user: string | undefined): Promise<void> {
     if (user === undefined) return;
     const values = { keys: [this.#userKey(user)], arguments: [id] };
-    await this.#connection.once((client) => client.eval(FORGET, values)).catch(() => {});
+    // Nobody waits long for that, least of all to log out.
+    const forgetting = this.#connection.once((client) => client.eval(FORGET, values));
+    await within(this.#server, forgetting, FORGET_WAIT).catch(() => {});
   }
 
   async #live(id: string): Promise<Found | undefined> {
@@ -309,9 +318,12 @@ export class RedisStore implements SessionStore {
   async #hasRoom(): Promise<boolean> {
     const sizes = await this.#connection.once(async (client) => {
       const masters = await this.#connection.masters(client);
-      return await Promise.all(masters.map((master) => master.sendCommand(["DBSIZE"])));
-    }) as number[];
-    const keys = sizes.reduce((sum, size) => sum + size, 0);
+      return await Promise.allSettled(masters.map((master) => master.sendCommand(["DBSIZE"])));
+    });
+    // While one of a Cluster's servers is away, the others go on.
+    const [first] = sizes;
+    if (first?.status === "rejected" && sizes.every(({ status }) => status === "rejected")) throw first.reason;
+    const keys = sizes.reduce((sum, size) => sum + (size.status === "fulfilled" ? size.value as number : 0), 0);
     if (keys + this.#underway < this.#max) return true;
     if (performance.now() >= this.#countedUntil) {
       await (this.#counting ??= this.#count().finally(() => this.#counting = undefined));

@@ -306,7 +306,13 @@ async function makeClient(target: Target): Promise<OwnClient> {
     const reconnectStrategy = (count: number) => Math.min(50 * 2 ** count, 1000) + Math.random() * 100;
     const rootNodes = nodes.map((node) => ({ socket: { ...node, ...tls } as { host: string; port: number } }));
     const defaults = { ...options, socket: { ...tls, ...timeouts, reconnectStrategy } };
-    return redis.createCluster({ rootNodes, defaults }) as unknown as OwnClient;
+    // When one of them is away, the others are asked soon who took over.
+    const topologyRefreshOnReconnectionAttemptStrategy = SILENCE / 2;
+    return redis.createCluster({
+      rootNodes,
+      defaults,
+      topologyRefreshOnReconnectionAttemptStrategy,
+    }) as unknown as OwnClient;
   }
   // A broken connection is not mended but made anew, so that its name is looked up again.
   const socket = { ...tls, ...timeouts, reconnectStrategy: false as const };

@@ -48,3 +48,4 @@ export const NOTE = `
   return 1`;
 export const KEEP = `return redis.call("SET", KEYS[1], ARGV[1], "PX", ARGV[2]) and 1`;
 export const FORGET = `return redis.call("ZREM", KEYS[1], ARGV[1])`;
+export const EXPIRE = `return redis.call("PEXPIRE", KEYS[1], ARGV[1])`;

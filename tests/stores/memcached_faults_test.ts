@@ -2,10 +2,9 @@
 import { assert, assertEquals, assertMatch, assertRejects, assertThrows } from "@std/assert";
 import { newId } from "../../lib/id.ts";
 import { RecordTooLargeError } from "../../lib/record.ts";
-import type { SessionStore } from "../../lib/store.ts";
 import { LossyProxy } from "../support/lossy_proxy.ts";
 import { Engine } from "./engines.ts";
-import { fresh, set, type SharedOptions, storeClass } from "./shared.ts";
+import { fresh, scoped, set, type SharedOptions, storeClass } from "./shared.ts";
 
 const ignore = !(Deno.env.get("TEST_ENGINES") ?? "").split(",").includes("memcached");
 
@@ -13,10 +12,11 @@ function test(behaviour: string, fn: () => Promise<void>): void {
   Deno.test({ name: `memcached: ${behaviour}`, ignore, fn });
 }
 
-/** A store that is closed at the end of the block. */
-async function open(options: SharedOptions): Promise<SessionStore & AsyncDisposable> {
-  const store = new (await storeClass("memcached"))(options);
-  return Object.assign(store, { [Symbol.asyncDispose]: async () => await store.close!() });
+const open = (options: SharedOptions) => scoped("memcached", options);
+
+async function connectionTo(engine: Engine) {
+  const { MemcachedConnection } = await import("../../lib/stores/memcached_connection.ts");
+  return new MemcachedConnection({ host: "127.0.0.1", port: engine.port });
 }
 
 const through = (proxy: LossyProxy) => `memcached://127.0.0.1:${proxy.port}`;
@@ -83,6 +83,14 @@ test("on a server that has no space left people log out", async () => {
     }
   }, Error);
   assertMatch(message, /out of memory/);
+  // Memcached keeps space by size: what is as small as a witness must have none, too.
+  const client = await connectionTo(engine);
+  const small = Array.from(
+    { length: 30_000 },
+    () => client.store("set", `session:${newId()}`, "x".repeat(36), { lifetime: 0 }),
+  );
+  assert((await Promise.allSettled(small)).some(({ status }) => status === "rejected"));
+  client.close();
   for (const id of ids) {
     assertEquals([await store.delete(id), await store.delete(id), await store.read(id)], [true, false, undefined]);
   }
@@ -122,9 +130,7 @@ test("a server that is silent or away is told in time, and found again", async (
 
 test("a client that the program has is used, and left open", async () => {
   await using engine = await Engine.start("memcached");
-  const name = new URL("../../lib/stores/memcached_connection.ts", import.meta.url).href;
-  const { MemcachedConnection } = await import(name);
-  const client = new MemcachedConnection({ host: "127.0.0.1", port: engine.port });
+  const client = await connectionTo(engine);
   const store = await open({ client });
   const [id, to] = [newId(), newId()];
   await store.create(id, fresh({ n: 1 }));

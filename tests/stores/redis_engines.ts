@@ -90,15 +90,21 @@ export class Sentinel {
   }
 }
 
-/** Three masters that share the keys. */
+/** Three masters that share the keys, and their replicas. */
 export class Cluster {
   private constructor(readonly engines: readonly Engine[]) {}
 
-  /** Starts them, and waits until they know each other. */
-  static async start(): Promise<Cluster> {
-    const engines = await Promise.all([1, 2, 3].map(() => Engine.start("redis", ["--cluster-enabled", "yes"])));
+  /**
+   * Starts them, and waits until they know each other.
+   *
+   * @param replicas How many each master has.
+   */
+  static async start(replicas = 0): Promise<Cluster> {
+    const options = ["--cluster-enabled", "yes", "--cluster-node-timeout", "2000", "--masterauth", PASSWORD];
+    const engines = await Promise.all(Array.from({ length: 3 + 3 * replicas }, () => Engine.start("redis", options)));
     const cluster = new Cluster(engines);
-    const args = ["--cluster", "create", ...engines.map(({ port }) => `127.0.0.1:${port}`), "--cluster-yes"];
+    const nodes = engines.map(({ port }) => `127.0.0.1:${port}`);
+    const args = ["--cluster", "create", ...nodes, "--cluster-replicas", `${replicas}`, "--cluster-yes"];
     await new Deno.Command("redis-cli", {
       args: ["--no-auth-warning", "-a", PASSWORD, ...args],
       stdout: "null",
@@ -106,6 +112,10 @@ export class Cluster {
     await until("the Cluster is whole", async () => {
       const states = await Promise.all(engines.map((engine) => say(engine, "CLUSTER", "INFO")));
       return states.every((state) => state.includes("cluster_state:ok"));
+    });
+    await until("the replicas follow", async () => {
+      const states = await Promise.all(engines.map((engine) => say(engine, "INFO", "replication")));
+      return states.filter((state) => state.includes("master_link_status:up")).length === 3 * replicas;
     });
     return cluster;
   }

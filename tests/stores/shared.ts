@@ -41,6 +41,17 @@ export async function openShared(type: string, options: SharedOptions): Promise<
   return store;
 }
 
+/** Makes a shared store that is closed at the end of the block; it connects when it is used. */
+export async function scoped(type: string, options: SharedOptions): Promise<SessionStore & AsyncDisposable> {
+  const store = new (await storeClass(type))(options);
+  return Object.assign(store, { [Symbol.asyncDispose]: async () => await store.close?.() });
+}
+
+/** The ids of sessions, sorted. */
+export async function idsOf(sessions: AsyncIterable<readonly [string, unknown]>): Promise<string[]> {
+  return (await Array.fromAsync(sessions)).map(([id]) => id).sort();
+}
+
 /** A new session's record. */
 export function fresh(data: SessionRecord["data"] = {}, idle = 60_000): SessionRecord {
   const created = Date.now();

@@ -1,0 +1,132 @@
+/** RedisStore when requests and answers are lost on the way: what it reports is what happened. */
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { newId } from "../../lib/id.ts";
+import { LossyProxy } from "../support/lossy_proxy.ts";
+import { Engine, PASSWORD } from "./engines.ts";
+import { Cluster } from "./redis_engines.ts";
+import { fresh, idsOf, scoped, set, type SharedOptions } from "./shared.ts";
+
+const ignore = !(Deno.env.get("TEST_ENGINES") ?? "").split(",").includes("redis");
+
+function test(behaviour: string, fn: () => Promise<void>): void {
+  Deno.test({ name: `redis: ${behaviour}`, ignore, fn });
+}
+
+const open = (options: SharedOptions) => scoped("redis", options);
+const through = (engine: Engine, proxy: LossyProxy) => engine.url.replace(`:${engine.port}`, `:${proxy.port}`);
+
+for (const what of ["request", "answer"] as const) {
+  test(`a deletion whose ${what} is lost is asked for again, and reported as it was`, async () => {
+    await using engine = await Engine.start("redis");
+    await using proxy = new LossyProxy(engine.port);
+    await using store = await open({ url: through(engine, proxy) });
+    await using other = await open({ url: engine.url });
+    const id = newId();
+    await store.create(id, fresh());
+    proxy.loseNext(what, `session:${id}`);
+    assertEquals(await store.delete(id), true);
+    assertEquals(proxy.lost, 1);
+    assertEquals(await other.read(id), undefined);
+    assertEquals(await store.delete(id), false);
+  });
+
+  test(`a move whose ${what} is lost is asked for again, and loses no change`, async () => {
+    await using engine = await Engine.start("redis");
+    await using proxy = new LossyProxy(engine.port);
+    await using store = await open({ url: through(engine, proxy) });
+    await using other = await open({ url: engine.url });
+    const [from, to] = [newId(), newId("Ada")];
+    await store.create(from, fresh({ n: 1 }));
+    await other.update(from, set({ m: 2 }));
+    proxy.loseNext(what, `session:over:{session:${from}}`);
+    const moved = await store.move(from, to, (record) => ({ ...record, user: "Ada" }));
+    assertEquals(proxy.lost, 1);
+    assertEquals([moved?.data, moved?.user], [{ n: 1, m: 2 }, "Ada"]);
+    assertEquals((await other.read(to))?.data, { n: 1, m: 2 });
+    assertEquals(await other.read(from), undefined);
+    assertEquals(await idsOf(other.sessionsOf!("Ada")), [to]);
+  });
+
+  test(`a session whose making's ${what} is lost is made once`, async () => {
+    await using engine = await Engine.start("redis");
+    await using proxy = new LossyProxy(engine.port);
+    await using store = await open({ url: through(engine, proxy) });
+    await store.read(newId());
+    const id = newId();
+    proxy.loseNext(what, `session:${id}`);
+    await store.create(id, fresh({ n: 1 }));
+    assertEquals([proxy.lost, (await store.read(id))?.data], [1, { n: 1 }]);
+  });
+}
+
+test("of a deletion whose answer is lost and a move, one has the session", async () => {
+  await using engine = await Engine.start("redis");
+  await using proxy = new LossyProxy(engine.port);
+  await using store = await open({ url: through(engine, proxy) });
+  await using other = await open({ url: engine.url });
+  for (let round = 0; round < 20; round++) {
+    const [id, to] = [newId(), newId()];
+    await store.create(id, fresh());
+    proxy.loseNext(round % 2 ? "request" : "answer", `session:over:{session:${id}}`);
+    const [isEnded, moved] = await Promise.all([
+      store.delete(id),
+      new Promise((resolve) => setTimeout(resolve, Math.random() * 6)).then(() => other.move(id, to, (same) => same)),
+    ]);
+    assertEquals(isEnded, moved === undefined);
+    assertEquals([await other.read(id), await other.read(to) !== undefined], [undefined, !isEnded]);
+  }
+});
+
+test("an update whose answer is lost is refused, and was done once or not at all", async () => {
+  await using engine = await Engine.start("redis");
+  await using proxy = new LossyProxy(engine.port);
+  await using store = await open({ url: through(engine, proxy) });
+  const id = newId();
+  await store.create(id, fresh({ n: 1 }));
+  proxy.loseNext("answer", '"n":2');
+  await assertRejects(() => store.update(id, (record) => ({ ...record, data: { n: record.data["n"] as number + 1 } })));
+  assertEquals((await store.read(id))?.data, { n: 2 });
+});
+
+test("in a Cluster a move whose answers are lost is asked for again, on every server", async () => {
+  await using cluster = await Cluster.start();
+  const name = "npm:@redis/client@6.3.1";
+  const { createCluster } = await import(name);
+  const client = createCluster({
+    rootNodes: cluster.engines.map(({ port }) => ({ url: `redis://127.0.0.1:${port}` })),
+    defaults: { password: PASSWORD },
+  });
+  client.on("error", () => {});
+  await client.connect();
+  const really = client.eval.bind(client);
+  let lost = 0;
+  client.eval = async (script: string, options: unknown) => {
+    const answer = await really(script, options);
+    if (Math.random() < 0.4 && ++lost) throw new Error("Socket closed unexpectedly");
+    return answer;
+  };
+  try {
+    const store = await open({ client });
+    for (let round = 0; round < 30; round++) {
+      const [from, to] = [newId("Bob"), newId("Bob")];
+      await store.create(from, { ...fresh({ n: 1 }), user: "Bob" });
+      const moved = await store.move(from, to, set({ m: 2 }));
+      assertEquals([moved?.data, await store.read(from)], [{ n: 1, m: 2 }, undefined]);
+      assertEquals((await store.read(to))?.data, { n: 1, m: 2 });
+      assertEquals(await store.move(from, newId(), set({ m: 3 })), undefined);
+      assertEquals(await store.delete(to), true);
+    }
+    for (let round = 0; round < 30; round++) {
+      const [from, to] = [newId("Bob"), newId("Bob")];
+      await store.create(from, { ...fresh(), user: "Bob" });
+      const [moved, isEnded] = await Promise.all([store.move(from, to, (record) => record), store.delete(from)]);
+      assertEquals([moved === undefined, await store.read(to) === undefined], [isEnded, isEnded]);
+      if (!isEnded) await store.delete(to);
+    }
+    assertEquals([await idsOf(store.list!()), await idsOf(store.sessionsOf!("Bob"))], [[], []]);
+    assert(lost > 10);
+    await store.close!();
+  } finally {
+    client.destroy();
+  }
+});

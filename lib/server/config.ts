@@ -274,7 +274,7 @@ function key(name: Setting, value: string): string {
  */
 export function problemWithKey(key: string): string | undefined {
   const { length } = new TextEncoder().encode(key);
-  if (length < MIN_KEY_BYTES) return `must be at least ${MIN_KEY_BYTES} bytes a key: received ${length}`;
+  if (length < MIN_KEY_BYTES) return `must be at least ${MIN_KEY_BYTES} bytes: received ${length}`;
   // It will be among the "SECRET_KEY_FALLBACKS" one day.
   if (key.includes(",")) return "must be a key without a comma: commas separate keys";
   return undefined;

@@ -169,27 +169,27 @@ function problemWith({ hostname, port, cert, reusePort }: Options, error: unknow
     if (/certificate/i.test(reason)) return `"TLS_CERT_FILE" must be a certificate: ${reason}`;
     return `"TLS_CERT_FILE" and "TLS_KEY_FILE" must be a certificate and its key: ${reason}`;
   }
-  return `"HOST" must be an address of this machine: received "${hostname}": cannot listen on port ${port}: ` +
-    reasonOf(error);
+  const reason = reasonOf(error);
+  return `"HOST" must be an address of this machine: cannot listen on ${hostname}, port ${port}: ${reason}: check "HOST"`;
 }
 
 function readTls({ tls }: Config): Partial<Deno.TlsCertifiedKeyPem> {
   if (tls === undefined) return {};
   return {
-    cert: readPem("TLS_CERT_FILE", tls.certFile, "CERTIFICATE"),
-    key: readPem("TLS_KEY_FILE", tls.keyFile, "PRIVATE KEY"),
+    cert: readPem("TLS_CERT_FILE", tls.certFile, "certificate"),
+    key: readPem("TLS_KEY_FILE", tls.keyFile, "private key"),
   };
 }
 
 function readPem(name: string, path: string, label: string): string {
-  const needed = `"${name}" must be a PEM file that can be read, with a ${label} in it: received "${path}"`;
+  const needed = `"${name}" must be a file that can be read, with a PEM ${label} in it: received "${path}"`;
   let text: string;
   try {
     text = Deno.readTextFileSync(path);
   } catch (error) {
     throw new Error(`${needed}: ${reasonOf(error)}`);
   }
-  if (!new RegExp(`^-----BEGIN [A-Z ]*${label}-----`, "m").test(text)) throw new Error(`${needed}: it has none`);
+  if (!new RegExp(`^-----BEGIN [A-Z ]*${label}-----`, "im").test(text)) throw new Error(`${needed}: it has none`);
   return text;
 }
 

@@ -8,7 +8,7 @@ import { MemoryStore } from "../../lib/stores/memory.ts";
 import { NullStore } from "../../lib/stores/null.ts";
 import { Browser, Clock } from "../support/server.ts";
 
-const KEY = "the key that these tests sign with, 32 bytes or more";
+const KEY = "the key that these tests sign with of 32 bytes or more";
 const HOME = "http://localhost";
 const GREET = "Successfully registered username - Ada.";
 const NOTIFY = "Username Removed from Session Storage.";

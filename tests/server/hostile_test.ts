@@ -10,7 +10,7 @@ import { MemoryStore } from "../../lib/stores/memory.ts";
 import { HEADER_CHARS, mutateCookie, NASTY, Random } from "../support/fuzz.ts";
 import { Browser, newId } from "../support/server.ts";
 
-const KEY = "the key that these tests sign with, 32 bytes or more";
+const KEY = "the key that these tests sign with of 32 bytes or more";
 const HOME = "http://localhost";
 const COOKIES = 50_000;
 const OTHERS = 5_000;
@@ -24,11 +24,12 @@ function serve(inner: SessionStore = new MemoryStore()) {
     update: (...args) => (calls.push("update"), inner.update(...args)),
     touch: (...args) => (calls.push("touch"), inner.touch(...args)),
     delete: (...args) => (calls.push("delete"), inner.delete(...args)),
+    move: (...args) => (calls.push("move"), inner.move(...args)),
   };
   const lines: string[] = [];
   const log = (level: string, event: string, detail = "") => void lines.push(`${level} ${event}: ${detail}`);
   const sessions = new SessionManager<Visitor>({ store, keys: [KEY], log });
-  return { app: createApp({ sessions, log }), calls, lines, sessions };
+  return { app: createApp({ sessions, store, log }), calls, lines, sessions };
 }
 
 /** A request as it comes off the wire: its address is what the client sent, without a check. */
@@ -46,7 +47,7 @@ async function register(app: (request: Request) => Promise<Response>, username: 
 async function watchFiles(work: () => Promise<void>): Promise<string[]> {
   const functions = Deno as unknown as Record<string, (...args: unknown[]) => unknown>;
   const names = Object.keys(functions).filter((name) =>
-    /^(open|create|read|write|l?stat|mkdir|make|remove|rename|u?time|futime|link|symlink|truncate|chmod|chown|copy|real)/
+    /^(open(Sync)?$|create|read|write|l?stat|mkdir|make|remove|rename|u?time|futime|link|symlink|truncate|chmod|chown|copy|real)/
       .test(name) && typeof functions[name] === "function"
   );
   assert(names.includes("openSync") && names.includes("readTextFileSync") && names.includes("lstatSync"));
@@ -96,7 +97,7 @@ Deno.test(`hostile: of ${COOKIES} mutated cookies none is accepted, reaches the 
     const touched = await watchFiles(async () => assertMatch(await victim.get("/"), /Hi, Victim-of-forgery!/));
     assertEquals(calls, ["read"]);
     assert(touched.length > 0);
-    for (const call of touched) assertMatch(call, new RegExp(`^\\w+ ${dir}/[0-9a-f]{2}/[0-9a-f]{30}\\.json$`));
+    for (const call of touched) assertMatch(call, new RegExp(`^\\w+ ${dir}/[0-9a-f]{3}/[0-9a-f]{37}\\.json$`));
   } finally {
     await Deno.remove(dir, { recursive: true });
   }

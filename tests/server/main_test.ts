@@ -26,7 +26,9 @@ async function withServer(env: Record<string, string>, test: (server: Server) =>
 async function sessionFiles(dir: string): Promise<string[]> {
   const names: string[] = [];
   for await (const { name, isDirectory } of Deno.readDir(dir)) {
-    if (isDirectory) { for await (const file of Deno.readDir(`${dir}/${name}`)) names.push(`${name}/${file.name}`); }
+    // What begins with a dot is not a session's.
+    if (!isDirectory || name.startsWith(".")) continue;
+    for await (const file of Deno.readDir(`${dir}/${name}`)) names.push(`${name}/${file.name}`);
   }
   return names;
 }
@@ -159,11 +161,16 @@ Deno.test("server: what keeps it from starting is one line on standard error, an
       [{ ...good, PORT: "abc" }, /"PORT" must be an integer from 0 to 65535: received "abc"/],
       [{ ...good, PORT: String(port) }, /port \d+ of 127.0.0.1 is in use: .*"PORT"/],
       [{ ...good, HOST: "203.0.113.1" }, /cannot listen on 203.0.113.1.*"HOST"/],
-      [{ ...good, SESSION_FILE_DIR: `${dir}/file` }, /the session store does not work: .*\/file"/],
-      [{ ...good, SESSION_FILE_DIR: `${dir}/file/data` }, /the session store does not work: .*\/file\/data"/],
+      [{ ...good, SESSION_FILE_DIR: `${dir}/file` }, /"SESSION_FILE_DIR" must be a folder .*\/file"/],
+      [{ ...good, SESSION_FILE_DIR: `${dir}/file/data` }, /"SESSION_FILE_DIR" must be a folder .*\/file\/data"/],
       [{ ...good, SECRET_KEY: "MY_SECRET_KEY" }, /"SECRET_KEY" must be at least 32 bytes: received 13/],
       [{ ...good, TLS_CERT_FILE: `${dir}/no`, TLS_KEY_FILE: `${dir}/no` }, /"TLS_CERT_FILE" must be a file/],
-      [{ ...good, TLS_CERT_FILE: `${dir}/file`, TLS_KEY_FILE: `${dir}/file` }, /"TLS_CERT_FILE" and "TLS_KEY_FILE"/],
+      [
+        { ...good, TLS_CERT_FILE: `${dir}/file`, TLS_KEY_FILE: `${dir}/file` },
+        /^Cannot start: "TLS_CERT_FILE" must be/,
+      ],
+      [{ ...good, SESSION_FILE_DIR: "/proc/1/sessions" }, /"SESSION_FILE_DIR" must be a folder (?!.*--allow-all)/],
+      [{ SESSION_FILE_DIR: "/proc/1/sessions", SESSION_TYPE: "memory" }, /"SESSION_FILE_DIR" must be a folder/],
       [{ ...good, SESSION_TYPE: "sqlite" }, /"SESSION_URL" must be/],
     ];
     const servers = await Promise.all(cases.map(([env]) => Server.spawn(env)));

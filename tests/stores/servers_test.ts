@@ -13,7 +13,7 @@ async function env(type: string, url: string): Promise<Record<string, string>> {
   return {
     SESSION_TYPE: type,
     SESSION_URL: url,
-    SECRET_KEY: "a key for tests, of at least 32 bytes",
+    SECRET_KEY: "a key for tests of at least 32 bytes",
     PERMANENT_SESSION_LIFETIME: "600",
     SESSION_FILE_DIR: await folder(),
   };

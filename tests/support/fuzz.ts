@@ -99,7 +99,7 @@ function mutate(random: Random, right: string, other: string): string {
     case 4: // two characters change places
       return right.slice(0, at) + right.slice(at + 1, at + 2) + right.slice(at, at + 1) + right.slice(at + 2);
     case 5: // another id under the signature
-      return `session=${Array.from({ length: 32 }, () => random.pick(HEX)).join("")}.${signature}`;
+      return `session=${Array.from(id, () => random.pick(HEX)).join("")}.${signature}`;
     case 6: // another signature on the id
       return `session=${id}.${Array.from({ length: 43 }, () => random.pick(BASE64URL)).join("")}`;
     case 7: // the signature of the other id

@@ -1,101 +1,170 @@
 /** The operator's command, as a process beside a running server. */
 import { assert, assertEquals, assertMatch } from "@std/assert";
+import { newId } from "../../lib/id.ts";
 import { FileStore } from "../../lib/stores/file/store.ts";
-import { Browser, newId, Server, startFlags } from "../support/server.ts";
+import { Browser, type Outcome, Server } from "../support/server.ts";
 
-const program = new URL("../../lib/commands/sessions.ts", import.meta.url).pathname;
+const HEADER = "ID            USER              MADE   USED   LEFT   SIZE      DATA\n";
 
-/** Runs the command with the flags of its task, which are those of the server. */
-async function sessions(env: Record<string, string>, ...args: string[]) {
-  const command = [Deno.execPath(), "run", ...await startFlags(), program, ...args];
-  const process = await Server.spawn(env, command);
-  const code = await process.ended();
-  return { code, stdout: process.stdout, stderr: process.stderr };
+/** Runs `sessions …` with these settings. */
+const sessions = (env: Record<string, string>, ...args: string[]) => Server.run(env, "sessions", ...args);
+
+/** Runs a test with a folder of its own. */
+async function withFolder(test: (dir: string) => Promise<void>): Promise<void> {
+  const dir = await Deno.makeTempDir();
+  try {
+    await test(dir);
+  } finally {
+    await Deno.remove(dir, { recursive: true });
+  }
+}
+
+/** Keeps a session in a folder, of a user, with what it holds and how many seconds it has left. */
+async function keep(store: FileStore, user: string | undefined, data = {}, left = 60, id = newId(user)): Promise<void> {
+  const now = Date.now();
+  const times = { created: now - 9000, idle: 60_000, expires: now + left * 1000, deadline: now + 3_600_000 };
+  await store.create(id, { data, ...times, user });
 }
 
 for (const type of ["filesystem", "sqlite"]) {
-  Deno.test(`sessions on ${type}: it lists and ends the sessions of a running server`, async () => {
-    const dir = await Deno.makeTempDir();
-    const env = { SESSION_TYPE: type, SESSION_FILE_DIR: dir, SESSION_URL: `sqlite:${dir}/sessions.db` };
-    const server = await Server.start(env);
-    try {
-      const [ada, bob] = [new Browser(server.origin), new Browser(server.origin)];
-      await ada.post("/add", { username: "Ada" });
-      await bob.post("/add", { username: "Bob" });
+  Deno.test(`sessions on ${type}: lists and ends the sessions of a running server`, async () => {
+    await withFolder(async (dir) => {
+      const env = { SESSION_TYPE: type, SESSION_FILE_DIR: dir, SESSION_URL: `sqlite:${dir}/sessions.db` };
+      const server = await Server.start(env);
+      try {
+        const [ada, ada2, bob] = [1, 2, 3].map(() => new Browser(server.origin)) as [Browser, Browser, Browser];
+        await ada.post("/add", { username: "Ada" });
+        await ada2.post("/add", { username: "Ada" });
+        await bob.post("/add", { username: "Bob" });
 
-      const listed = await sessions(env, "list");
-      assertEquals([listed.code, listed.stderr], [0, "2 live sessions\n"]);
-      const lines = listed.stdout.trimEnd().split("\n").slice(1);
-      assertEquals(lines.length, 2);
-      for (const line of lines) {
-        assertMatch(line, /^[0-9a-f]{12}( {2}\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ){3} {2}user, greet/);
+        const all = await sessions(env, "list");
+        assertEquals([all.code, all.stderr], [0, "3 live sessions\n"]);
+        assert(all.stdout.startsWith(HEADER) && !/[0-9a-f]{13}/.test(all.stdout), "no whole id is shown");
+        const own = await sessions(env, "list", "--user", "Bob");
+        assertEquals(own.stderr, "1 live session\n");
+        const [, name = ""] = /^([0-9a-f]{12})  Bob  .* user, greet/m.exec(own.stdout)!;
+
+        assertEquals((await sessions(env, "revoke", name.slice(0, 6).toUpperCase())).stdout, `Ended session ${name}\n`);
+        assertMatch(await bob.get("/"), /You Need to Register First!/);
+        assertMatch(await ada.get("/"), /Hi, Ada!/);
+        assertEquals((await sessions(env, "revoke", "--user", "Ada")).stdout, "Ended 2 sessions\n");
+        for (const browser of [ada, ada2]) assertMatch(await browser.get("/"), /You Need to Register First!/);
+
+        const again = await sessions(env, "revoke", name);
+        assertEquals([again.code, again.stderr], [1, "Cannot do that: there is no such session (any more)\n"]);
+        assertEquals((await sessions(env, "list", "--json")).stdout, "[]\n");
+      } finally {
+        await server.stop();
       }
-      assert(!/[0-9a-f]{13}|Ada|Bob/.test(listed.stdout), "neither a whole id nor what is in the session is shown");
-
-      const id = ada.cookies.get("session")!.split(".")[0]!;
-      assertEquals((await sessions(env, "revoke", id.slice(0, 12))).stdout, `Ended session ${id.slice(0, 12)}\n`);
-      assertMatch(await ada.get("/"), /You Need to Register First!/);
-      assertMatch(await bob.get("/"), /Hi, Bob!/);
-
-      const again = await sessions(env, "revoke", id);
-      assertEquals([again.code, again.stderr], [1, "Cannot do that: there is no such session, or no more\n"]);
-    } finally {
-      await server.stop();
-      await Deno.remove(dir, { recursive: true });
-    }
+    });
   });
 }
 
-Deno.test("sessions: an id that fits several sessions ends none of them", async () => {
-  const dir = await Deno.makeTempDir();
-  const store = new FileStore({ dir });
-  const life = { created: Date.now(), ends: Date.now() + 60_000, expires: Date.now() + 60_000 };
-  for (const end of ["0", "1"]) await store.create(`${"a".repeat(31)}${end}`, { data: {}, ...life });
-  const { code, stderr } = await sessions({ SESSION_FILE_DIR: dir }, "revoke", "aaaaaaaaaaaa");
-  assertEquals([code, stderr], [1, "Cannot do that: 2 sessions have an id that starts so: give more digits\n"]);
-  assertEquals((await Array.fromAsync(store.list())).length, 2);
-  await Deno.remove(dir, { recursive: true });
+Deno.test("sessions: a whole id ends its session, in capitals too", async () => {
+  await withFolder(async (dir) => {
+    const store = new FileStore({ dir });
+    const id = newId("Ada");
+    await keep(store, "Ada", {}, 60, id);
+    assertEquals((await sessions({ SESSION_FILE_DIR: dir }, "revoke", id.toUpperCase())).code, 0);
+    assertEquals(await Array.fromAsync(store.list()), []);
+  });
+});
+
+Deno.test("sessions: digits that name several sessions end none of them", async () => {
+  await withFolder(async (dir) => {
+    const store = new FileStore({ dir });
+    // Among so many, some share their first three digits.
+    for (let n = 0; n < 400; n++) await keep(store, undefined);
+    const listed = JSON.parse((await sessions({ SESSION_FILE_DIR: dir }, "list", "--json")).stdout) as {
+      handle: string;
+    }[];
+    const names = listed.map(({ handle }) => handle.slice(0, 3));
+    const shared = names.find((name, index) => names.indexOf(name) !== index)!;
+    const { code, stderr } = await sessions({ SESSION_FILE_DIR: dir }, "revoke", shared);
+    assertEquals(code, 1);
+    assertMatch(stderr, /^Cannot do that: \d+ sessions have a name that starts so: give more digits\n$/);
+    assertEquals((await Array.fromAsync(store.list())).length, 400);
+  });
+});
+
+Deno.test("sessions: rows fit 80 columns, whatever names and data are called", async () => {
+  await withFolder(async (dir) => {
+    const store = new FileStore({ dir });
+    const names = ["x".repeat(300), "線上使用者".repeat(9), "👋".repeat(30), "a\n\tb\x1b[2J\u202Ec", "Ada"];
+    for (const name of names) await keep(store, name, { [name]: "x".repeat(5000), other: 1, more: 2 });
+    const { stdout } = await sessions({ SESSION_FILE_DIR: dir }, "list");
+    const lines = stdout.trimEnd().split("\n");
+    assertEquals(lines.length, 1 + names.length);
+    for (const line of lines) {
+      const columns = [...line].reduce(
+        (sum, char) => sum + (/[\u1100-\u115F\u2E80-\uFFDC]|\p{Emoji_Presentation}/u.test(char) ? 2 : 1),
+        0,
+      );
+      assert(columns <= 80 && !/[\p{Cc}\u202E]/u.test(line), `${columns} columns: ${line}`);
+    }
+  });
+});
+
+Deno.test("sessions: --json gives what is known of each session, but not its id or data", async () => {
+  await withFolder(async (dir) => {
+    const store = new FileStore({ dir });
+    await keep(store, "Ada", { secret: "what nobody may see" });
+    await keep(store, undefined, {});
+    const { stdout, stderr } = await sessions({ SESSION_FILE_DIR: dir }, "list", "--json");
+    assertEquals(stderr, "");
+    const [ada] = JSON.parse(stdout).filter(({ user }: { user: string }) => user === "Ada");
+    const { handle, created, used, expires, deadline, ...rest } = ada;
+    assertMatch(handle, /^[0-9a-f]{16}$/);
+    for (const time of [created, used, expires, deadline]) assertEquals(new Date(time).toISOString(), time);
+    assertEquals(rest, { user: "Ada", keys: ["secret"], bytes: 32 });
+    const [id] = (await Array.fromAsync(store.sessionsOf("Ada")))[0]!;
+    assert(!stdout.includes(id) && !stdout.includes("nobody may"), stdout);
+  });
 });
 
 Deno.test("sessions: sweep removes what has expired and nothing else", async () => {
-  const dir = await Deno.makeTempDir();
-  const store = new FileStore({ dir });
-  const now = Date.now();
-  for (let n = 0; n < 10; n++) {
-    await store.create(newId(), {
-      data: {},
-      created: now - 9000,
-      ends: now + 60_000,
-      expires: n < 7 ? now - 5000 : now + 60_000,
-    });
-  }
-  const { code, stdout } = await sessions({ SESSION_FILE_DIR: dir }, "sweep");
-  assertEquals([code, stdout], [0, "Removed 7 expired sessions\n"]);
-  assertEquals((await Array.fromAsync(store.list())).length, 3);
-  await Deno.remove(dir, { recursive: true });
+  await withFolder(async (dir) => {
+    const store = new FileStore({ dir });
+    for (let n = 0; n < 10; n++) await keep(store, undefined, {}, n < 7 ? -5 : 60);
+    const { code, stdout } = await sessions({ SESSION_FILE_DIR: dir }, "sweep");
+    assertEquals([code, stdout], [0, "Removed 7 expired sessions\n"]);
+    assertEquals((await Array.fromAsync(store.list())).length, 3);
+  });
 });
 
-Deno.test("sessions: what cannot be done is said in one line", async () => {
-  for (
-    const [type, args, message] of [
-      ["memory", ["list"], /^Cannot do that: .*nothing that this command could reach\n$/],
-      ["filesystem", [], /^Usage: deno task sessions list \| revoke ID \| sweep\n$/],
-      ["filesystem", ["revoke"], /^Usage: /],
-      ["filesystem", ["constructor"], /^Usage: /],
-      ["filesystem", ["revoke", "../../etc"], /^Cannot do that: an id is 32 digits/],
-      ["nonsense", ["list"], /^Cannot do that: "SESSION_TYPE" must be one of /],
-    ] as const
-  ) {
-    const dir = await Deno.makeTempDir();
-    const { code, stderr, stdout } = await sessions({ SESSION_TYPE: type, SESSION_FILE_DIR: dir }, ...args);
-    assertEquals([code, stdout], [1, ""]);
-    assertMatch(stderr, message);
-    await Deno.remove(dir, { recursive: true });
-  }
+Deno.test("sessions: a store that is not there is not made", async () => {
+  await withFolder(async (dir) => {
+    for (const args of [["list"], ["sweep"], ["revoke", "abc"], ["revoke", "--user", "Ada"]]) {
+      const places: [Record<string, string>, RegExp][] = [
+        [{ SESSION_FILE_DIR: `${dir}/nowhere` }, /"SESSION_FILE_DIR" must be the folder of a server/],
+        [{ SESSION_TYPE: "sqlite", SESSION_URL: `sqlite:${dir}/nowhere.db` }, /"SESSION_URL" must be the database/],
+        [{ SESSION_TYPE: "denokv", SESSION_URL: `denokv:${dir}/nowhere.db` }, /"SESSION_URL" must be the database/],
+      ];
+      for (const [env, message] of places) assertRefused(await sessions(env, ...args), 1, message);
+    }
+    assertEquals([...Deno.readDirSync(dir)], []);
+  });
 });
 
-Deno.test("sessions: its task, and that of development, may do what the server may and use the same lock file", async () => {
-  const { tasks } = JSON.parse(await Deno.readTextFile(new URL("../../deno.json", import.meta.url)));
-  assertEquals(tasks.sessions, tasks.start.replace("main.ts", "lib/commands/sessions.ts"));
-  assertEquals(tasks.dev, tasks.start.replace("deno run", "deno run --watch"));
+Deno.test("sessions: what cannot be done is said in one line, and exit code 1", async () => {
+  await withFolder(async (dir) => {
+    const memcached = { SESSION_TYPE: "memcached", SESSION_URL: "memcached://127.0.0.1:9" };
+    const cases: [Record<string, string>, string[], RegExp][] = [
+      [{ SESSION_TYPE: "memory" }, ["list"], /nothing that this command could reach/],
+      [{}, ["revoke", "../../etc"], /a session is named by the digits that `list` shows/],
+      [{}, ["revoke", "ab"], /3 of them or more/],
+      [{}, ["revoke", "abc"], /there is no such session \(any more\)/],
+      [{ SESSION_TYPE: "nonsense" }, ["list"], /"SESSION_TYPE" must be one of /],
+      [memcached, ["list"], /"SESSION_URL" must be/],
+    ];
+    for (const [env, args, message] of cases) {
+      assertRefused(await sessions({ SESSION_FILE_DIR: dir, ...env }, ...args), 1, message);
+    }
+  });
 });
+
+function assertRefused({ code, stdout, stderr }: Outcome, expected: number, message: RegExp): void {
+  assertEquals([code, stdout], [expected, ""], stderr);
+  assertMatch(stderr, /^Cannot do that: [^\n]+\n$/);
+  assertMatch(stderr, message);
+}

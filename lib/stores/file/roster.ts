@@ -56,13 +56,16 @@ export class Roster {
 
   /** Joins, unless that fails; whoever is not there looks at every file. */
   join(): void {
-    if (this.#file !== undefined) return;
     try {
       makeDir(`${this.#dir}/${FOLDER}`);
-      do this.#file = this.#enter(); while (this.#file === undefined);
-      const joined = performance.now();
-      this.#look();
-      this.#mayChangeAt = this.#isAlone ? joined : joined + WAIT;
+      for (let attempts = 0; this.#file === undefined && attempts < 5; attempts++) {
+        this.#file = this.#enter();
+        if (this.#file === undefined) continue;
+        const joined = performance.now();
+        // Leaves again if another process took the file for one of the dead before it was locked.
+        this.#look();
+        this.#mayChangeAt = this.#isAlone ? joined : joined + WAIT;
+      }
     } catch {
       this.leave();
     }
@@ -92,17 +95,13 @@ export class Roster {
     this.#file = undefined;
   }
 
-  /** Makes a file of its own and locks it; nothing if another process took it for one of the dead before that. */
+  /** Makes a file of its own and locks it; nothing if another process looks at it just now. */
   #enter(): Deno.FsFile | undefined {
     this.#path = `${this.#dir}/${FOLDER}/${crypto.randomUUID()}`;
     const file = Deno.openSync(this.#path, { read: true, write: true, createNew: true, mode: 0o600 });
-    if (file.tryLockSync(true) && this.#isOwn(file)) return file;
+    if (file.tryLockSync(true)) return file;
     file.close();
     removeIfThere(this.#path);
-  }
-
-  #isOwn(file: Deno.FsFile): boolean {
-    return lstat(this.#path)?.ino === file.statSync().ino;
   }
 
   /** Looks who else is there. */
@@ -112,7 +111,7 @@ export class Roster {
     this.#isAlone = false;
     const folder = `${this.#dir}/${FOLDER}`;
     try {
-      if (!this.#isOwn(this.#file!)) return this.leave();
+      if (lstat(this.#path)?.ino !== this.#file!.statSync().ino) return this.leave();
       const others = namesIn(folder).map((name) => `${folder}/${name}`).filter((path) => path !== this.#path);
       this.#isAlone = !others.some(isHeld);
     } catch {

@@ -1,0 +1,155 @@
+/**
+ * Several processes over one folder, each with sessions in memory, started, stopped (SIGSTOP), continued and killed at
+ * random, while sessions are changed and ended: nobody may serve what another had been told to be over.
+ */
+import { assertEquals } from "@std/assert";
+import { newId } from "../../lib/id.ts";
+import { FileStore } from "../../lib/stores/file/store.ts";
+import { pause } from "./file_place.ts";
+
+const PROCESSES = 3;
+
+/** One process, asked by lines. */
+class Process {
+  #child: Deno.ChildProcess;
+  #input: WritableStreamDefaultWriter<Uint8Array>;
+  #waiting: ((answer: unknown) => void)[] = [];
+  #ended: Promise<void>;
+  /** Resolves when it has joined. */
+  readonly ready: Promise<unknown>;
+  isStopped = false;
+
+  constructor(dir: string) {
+    const program = new URL("file_process.ts", import.meta.url).pathname;
+    this.#child = new Deno.Command(Deno.execPath(), {
+      args: ["run", "--quiet", "--no-lock", "--allow-read", "--allow-write", program, dir],
+      stdin: "piped",
+      stdout: "piped",
+      stderr: "inherit",
+    }).spawn();
+    this.#input = this.#child.stdin.getWriter();
+    this.ready = new Promise((resolve) => this.#waiting.push(resolve));
+    this.#ended = this.#listen();
+  }
+
+  async #listen(): Promise<void> {
+    let rest = "";
+    for await (const text of this.#child.stdout.pipeThrough(new TextDecoderStream())) {
+      const lines = (rest + text).split("\n");
+      rest = lines.pop()!;
+      for (const line of lines) this.#waiting.shift()!(JSON.parse(line));
+    }
+    // What it was asked when it died has no answer.
+    for (const answer of this.#waiting) answer("dead");
+  }
+
+  ask(line: string): Promise<unknown> {
+    const answer = new Promise<unknown>((resolve) => this.#waiting.push(resolve));
+    this.#input.write(new TextEncoder().encode(`${line}\n`)).catch(() => {});
+    return answer;
+  }
+
+  stop(): void {
+    this.isStopped = true;
+    this.#child.kill("SIGSTOP");
+  }
+
+  goOn(): void {
+    this.isStopped = false;
+    this.#child.kill("SIGCONT");
+  }
+
+  async kill(): Promise<void> {
+    this.#child.kill("SIGKILL");
+    await this.#child.status;
+    await this.#ended;
+    await this.#input.close().catch(() => {});
+  }
+}
+
+/** What came of it. */
+export interface Outcome {
+  readonly ended: number;
+  readonly changed: number;
+  readonly reads: number;
+  readonly stops: number;
+  readonly starts: number;
+}
+
+/**
+ * Plays that many rounds.
+ *
+ * @param random From 0 up to 1.
+ * @throws {AssertionError} if anybody served what was out of date before it was asked.
+ */
+export async function playRoster(dir: string, rounds: number, random: () => number): Promise<Outcome> {
+  const pick = <T>(from: readonly T[]): T => from[Math.floor(random() * from.length)]!;
+  const outcome = { ended: 0, changed: 0, reads: 0, stops: 0, starts: 0 };
+  const maker = new FileStore({ dir });
+  const processes: Process[] = [];
+  const start = () => {
+    outcome.starts++;
+    const process = new Process(dir);
+    processes.push(process);
+    return process;
+  };
+  const make = async () => {
+    const id = newId();
+    const now = Date.now();
+    const life = { created: now, idle: 600_000, expires: now + 600_000, deadline: now + 900_000 };
+    await maker.create(id, { data: { n: 0 }, ...life });
+    return id;
+  };
+  /** Asks everybody, those that are stopped as well: they answer when they go on. */
+  const everybodySees = (id: string, n: number | null) =>
+    processes.map(async (process) => {
+      const seen = await process.ask(`read ${id}`);
+      if (seen === "dead") return;
+      outcome.reads++;
+      assertEquals(seen, n, "served after another process had said otherwise");
+    });
+
+  const pending: Promise<void>[] = [];
+  try {
+    for (let round = 0; round < rounds; round++) {
+      const dice = random();
+      const running = processes.filter(({ isStopped }) => !isStopped);
+      const stopped = processes.filter(({ isStopped }) => isStopped);
+      if (processes.length === 0 || (dice < 0.1 && processes.length < PROCESSES)) await start().ready;
+      else if (dice < 0.14) {
+        const process = pick(processes);
+        processes.splice(processes.indexOf(process), 1);
+        await process.kill();
+      } else if (dice < 0.3 && running.length > 1) {
+        outcome.stops++;
+        pick(running).stop();
+      } else if (dice < 0.5 && stopped.length > 0) pick(stopped).goOn();
+      if (processes.length < 2) await start().ready;
+
+      // A newcomer changes something while the others have it in memory, perhaps before they know of it.
+      const id = await make();
+      const others = processes.filter(({ isStopped }) => !isStopped);
+      await Promise.all(others.map((process) => process.ask(`know ${id}`)));
+      await pause(60 + 300 * random() * (random() < 0.3 ? 1 : 0));
+      await Promise.all(others.map((process) => process.ask(`read ${id}`)));
+      const isNew = random() < 0.3 && processes.length < PROCESSES;
+      const actor = isNew ? start() : pick(others);
+      if (random() < 0.3) {
+        const n = 1 + round;
+        if (await actor.ask(`update ${id} ${n}`) === n) {
+          outcome.changed++;
+          await Promise.all(everybodySees(id, n).filter((_, i) => !processes[i]!.isStopped));
+        }
+      }
+      if (await actor.ask(`delete ${id}`) === "dead") continue;
+      outcome.ended++;
+      pending.push(...everybodySees(id, null));
+    }
+    for (const process of processes) if (process.isStopped) process.goOn();
+    await Promise.all(pending);
+  } finally {
+    for (const process of processes) await process.kill();
+    await maker.close();
+  }
+  return outcome;
+}

@@ -1,0 +1,277 @@
+/** The file store's roster: whoever is alone does without system calls, and nobody ever serves what is out of date. */
+import { assert, assertEquals } from "@std/assert";
+import { newId } from "../../lib/id.ts";
+import type { FileStore } from "../../lib/stores/file/store.ts";
+import { failing, replacing } from "../support/failing.ts";
+import { NO_SPACE, pathOf, pause, type Place, record, set, test } from "./file_place.ts";
+
+/** The milliseconds that the monotonic clock shows in these tests. */
+let time = 0;
+
+/** A folder with one process in it, who has looked at a session long enough ago to keep it in memory. */
+interface Alone extends Place {
+  readonly id: string;
+}
+
+function alone(behaviour: string, fn: (place: Alone) => Promise<void>): void {
+  test(behaviour, (place) => {
+    time = 1_000_000;
+    return replacing(performance, "now", () => () => time, async () => {
+      const { store } = place;
+      await store.ready();
+      const id = await place.create(1);
+      // The rounded ages of files are looked at by the other clock.
+      await pause(80);
+      assertEquals(await read(store, id), 1);
+      await fn({ ...place, id });
+    });
+  });
+}
+
+async function read(store: FileStore, id: string): Promise<number | undefined> {
+  return (await store.read(id))?.data["n"] as number | undefined;
+}
+
+/** Counts the calls of the file system during some work. */
+async function calls(work: () => Promise<void>): Promise<number> {
+  let count = 0;
+  let counted = work;
+  for (const method of ["lstatSync", "statSync", "openSync", "readTextFileSync", "readDirSync", "utimeSync"]) {
+    const inner = counted;
+    counted = () => replacing(Deno, method, (original) => (...args) => (count++, original(...args)), inner);
+  }
+  await counted();
+  return count;
+}
+
+/**
+ * Reads a session while the process is stopped in the middle: once, when it has made one of its calls or is about to,
+ * another process joins, waits and ends the session, all in one go.
+ */
+async function readStopped({ store, id, open }: Alone, stop: Stop): Promise<number | undefined> {
+  const other = open();
+  let ended: Promise<boolean> | undefined;
+  let isStopped = false;
+  const meanwhile = (path: unknown) => {
+    if (isStopped || (stop.path !== undefined && stop.path !== path)) return;
+    isStopped = true;
+    void other.ready();
+    time += 500;
+    if (stop.change === "meanwhile") ended = other.delete(id);
+  };
+  let seen: number | undefined;
+  await replacing(stop.target, stop.method, (original) => (...args) => {
+    if (stop.when === "before") meanwhile(args[0]);
+    const result = original.apply(stop.target, args);
+    if (stop.when === "after") meanwhile(args[0]);
+    return result;
+  }, async () => void (seen = await read(store, id)));
+  if (stop.change === "later") ended = other.delete(id);
+  assertEquals([await ended, await read(store, id)], [true, undefined]);
+  return seen;
+}
+
+/** Where a process is stopped: before or after a call. */
+interface Stop {
+  readonly when: "before" | "after";
+  readonly target: object;
+  readonly method: string;
+  readonly path?: string;
+  /** Whether the other process changes the session while this one is stopped, or right after it went on and read it. */
+  readonly change: "meanwhile" | "later";
+}
+
+alone("who is alone reads without a system call for a quarter of a second", async ({ store, id }) => {
+  assert(
+    await calls(async () => {
+      for (let i = 0; i < 1000; i++) assertEquals(await read(store, id), 1);
+      time += 249;
+      assertEquals(await read(store, id), 1);
+    }) === 0,
+  );
+  time += 1;
+  assert(await calls(async () => assertEquals(await read(store, id), 1)) > 0);
+  assertEquals(await calls(async () => assertEquals(await read(store, id), 1)), 0);
+});
+
+alone("who is not alone looks at the file at every read", async ({ store, id, open }) => {
+  const other = open();
+  await other.ready();
+  time += 250;
+  for (const one of [store, other]) {
+    await read(one, id);
+    for (let i = 0; i < 5; i++) assertEquals(await calls(async () => assertEquals(await read(one, id), 1)), 1);
+  }
+  await other.close();
+  time += 250;
+  await read(store, id);
+  assertEquals(await calls(async () => assertEquals(await read(store, id), 1)), 0);
+});
+
+alone("who never joined looks at the file at every read", async ({ id, open }) => {
+  const reader = open();
+  await read(reader, id);
+  for (let i = 0; i < 3; i++) assertEquals(await calls(async () => assertEquals(await read(reader, id), 1)), 1);
+});
+
+alone("a newcomer changes nothing until the others look at every file", async ({ store, id, open, create }) => {
+  const ids = [id, await create(1), await create(1), await create(1)];
+  await pause(80);
+  for (const each of ids) await read(store, each);
+  const other = open();
+  const changes = [
+    other.update(ids[0]!, set({ n: 2 })),
+    other.delete(ids[1]!),
+    other.move(ids[2]!, newId(), set({ n: 2 })),
+    other.touch(ids[3]!, Date.now() + 61_000),
+  ];
+  let done = 0;
+  for (const change of changes) void change.finally(() => done++);
+  time += 499;
+  await pause(550);
+  assertEquals(done, 0);
+  // Long before that, the first one sees that it is not alone.
+  time -= 249;
+  assertEquals(await calls(async () => assertEquals(await read(store, id), 1)) > 0, true);
+  time += 250;
+  await Promise.all(changes);
+  const seen = await Promise.all(ids.map((id) => read(store, id)));
+  assertEquals(seen, [2, undefined, undefined, 1]);
+});
+
+alone("a newcomer who finds nobody does not wait", async ({ store, id, open }) => {
+  await store.close();
+  const start = Date.now();
+  assertEquals(await open().delete(id), true);
+  assert(Date.now() - start < 400);
+});
+
+alone("what is removed by hand is noticed within a quarter of a second", async ({ dir, store, id }) => {
+  await Deno.remove(pathOf(dir, id));
+  time += 250;
+  assertEquals(await read(store, id), undefined);
+});
+
+for (
+  const [when, change] of [["before", "meanwhile"], ["before", "later"], ["after", "meanwhile"], [
+    "after",
+    "later",
+  ]] as const
+) {
+  const isSeen = change === "later" ? 1 : undefined;
+
+  alone(`stopped ${when} listing the roster it serves nothing stale, change ${change}`, async (place) => {
+    time += 250;
+    assertEquals(await readStopped(place, { when, change, target: Deno, method: "readDirSync" }), isSeen);
+  });
+
+  alone(`stopped ${when} a look at the file it serves nothing stale, change ${change}`, async (place) => {
+    const path = pathOf(place.dir, place.id);
+    time += 250;
+    const seen = await readStopped(place, { when, change, target: Deno, method: "lstatSync", path });
+    assertEquals(seen, when === "before" ? isSeen : 1);
+  });
+
+  alone(`stopped ${when} a look at the clock it serves nothing stale, change ${change}`, async (place) => {
+    const seen = await readStopped(place, { when, change, target: performance, method: "now" });
+    assertEquals(seen, when === "before" ? isSeen : 1);
+  });
+}
+
+alone("stopped before its own lock, a newcomer joins anew and waits", async ({ store, id, open }) => {
+  const other = open();
+  const original = Deno.FsFile.prototype.tryLockSync;
+  let isStopped = false;
+  await replacing(Deno.FsFile.prototype, "tryLockSync", () =>
+    function (this: Deno.FsFile, exclusive: boolean) {
+      if (!isStopped) {
+        isStopped = true;
+        time += 250;
+        // Takes the file that nobody holds for one of the dead, and finds itself alone.
+        void store.read(id);
+      }
+      return original.call(this, exclusive);
+    }, () => other.ready());
+  assertEquals(await calls(async () => assertEquals(await read(store, id), 1)), 0);
+  let isEnded = false;
+  const ended = other.delete(id).finally(() => isEnded = true);
+  await pause(550);
+  assertEquals(isEnded, false);
+  time += 250;
+  assertEquals(await read(store, id), 1);
+  time += 250;
+  assertEquals([await ended, await read(store, id)], [true, undefined]);
+});
+
+alone("what another changed before it left is seen", async ({ store, id, open }) => {
+  const other = open();
+  await other.ready();
+  time += 500;
+  assertEquals(await read(store, id), 1);
+  await other.update(id, set({ n: 2 }));
+  await other.close();
+  time += 250;
+  assertEquals(await read(store, id), 2);
+});
+
+alone("a file that a dead process left in the roster counts for nobody, and goes", async (place) => {
+  const { dir, store, id } = place;
+  await Deno.writeTextFile(`${dir}/.processes/dead`, "");
+  time += 250;
+  await read(store, id);
+  assertEquals(await calls(async () => assertEquals(await read(store, id), 1)), 0);
+  assertEquals([...Deno.readDirSync(`${dir}/.processes`)].length, 1);
+});
+
+for (const how of ["removed", "replaced by a copy"]) {
+  alone(`who finds its place in the roster ${how} takes another`, async ({ dir, store, id, open }) => {
+    await Deno.rename(`${dir}/.processes`, `${dir}/.away`);
+    if (how !== "removed") {
+      await Deno.mkdir(`${dir}/.processes`);
+      for (const { name } of Deno.readDirSync(`${dir}/.away`)) {
+        await Deno.copyFile(`${dir}/.away/${name}`, `${dir}/.processes/${name}`);
+      }
+    }
+    time += 250;
+    assert(await calls(async () => assertEquals(await read(store, id), 1)) > 0);
+    await store.update(id, set({ n: 2 }));
+    await pause(80);
+    assertEquals(await read(store, id), 2);
+    let isDone = false;
+    const updated = open().update(id, set({ n: 3 })).finally(() => isDone = true);
+    await pause(30);
+    assertEquals([isDone, await read(store, id)], [false, 2]);
+    time += 500;
+    await updated;
+    assertEquals(await read(store, id), 3);
+  });
+}
+
+alone("who cannot join says that a change is done when everybody sees it", async ({ store, id, open }) => {
+  const other = open();
+  const join = {
+    name: "join",
+    target: Deno,
+    method: "openSync",
+    fails: ([path]: unknown[]) => /processes/.test(`${path}`),
+  };
+  await failing(join, NO_SPACE, async () => {
+    let isEnded = false;
+    const ended = other.delete(id).finally(() => isEnded = true);
+    await pause(300);
+    assertEquals(isEnded, false);
+    await ended;
+  });
+  time += 250;
+  assertEquals(await read(store, id), undefined);
+});
+
+alone("a list, a sweep and a new session need no place in the roster", async ({ dir, open, clock, store }) => {
+  const other = open();
+  await other.create(newId(), record(clock));
+  assertEquals((await Array.fromAsync(other.list())).length, 2);
+  assertEquals(await other.sweepAll(), 0);
+  assertEquals([...Deno.readDirSync(`${dir}/.processes`)].length, 1);
+  await store.close();
+  assertEquals([...Deno.readDirSync(`${dir}/.processes`)].length, 0);
+});

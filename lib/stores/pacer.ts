@@ -42,11 +42,6 @@ export class Pacer {
     this.#due += this.#perCreate;
   }
 
-  /** Calls for a look at this many entries soon, as when the store is full. */
-  demand(entries: number): void {
-    this.#due = Math.max(this.#due, entries);
-  }
-
   /** Starts the steps that are due, if none is running. Returns at once. */
   run(): void {
     if (this.#running !== undefined) return;

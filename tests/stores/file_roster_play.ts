@@ -100,9 +100,9 @@ export async function playRoster(dir: string, rounds: number, random: () => numb
     await maker.create(id, { data: { n: 0 }, ...life });
     return id;
   };
-  /** Asks everybody, those that are stopped as well: they answer when they go on. */
-  const everybodySees = (id: string, n: number | null) =>
-    processes.map(async (process) => {
+  /** Asks processes for a session. */
+  const see = (asked: readonly Process[], id: string, n: number | null) =>
+    asked.map(async (process) => {
       const seen = await process.ask(`read ${id}`);
       if (seen === "dead") return;
       outcome.reads++;
@@ -115,16 +115,14 @@ export async function playRoster(dir: string, rounds: number, random: () => numb
       const dice = random();
       const running = processes.filter(({ isStopped }) => !isStopped);
       const stopped = processes.filter(({ isStopped }) => isStopped);
-      if (processes.length === 0 || (dice < 0.1 && processes.length < PROCESSES)) await start().ready;
-      else if (dice < 0.14) {
-        const process = pick(processes);
-        processes.splice(processes.indexOf(process), 1);
-        await process.kill();
-      } else if (dice < 0.3 && running.length > 1) {
+      if (dice < 0.4 && processes.length > 1) {
+        const [process] = processes.splice(Math.floor(random() * processes.length), 1);
+        await process!.kill();
+      } else if (dice < 0.55 && running.length > 1) {
         outcome.stops++;
         pick(running).stop();
-      } else if (dice < 0.5 && stopped.length > 0) pick(stopped).goOn();
-      if (processes.length < 2) await start().ready;
+      } else if (dice < 0.8 && stopped.length > 0) pick(stopped).goOn();
+      if (!processes.some(({ isStopped }) => !isStopped)) await start().ready;
 
       // A newcomer changes something while the others have it in memory, perhaps before they know of it.
       const id = await make();
@@ -132,18 +130,19 @@ export async function playRoster(dir: string, rounds: number, random: () => numb
       await Promise.all(others.map((process) => process.ask(`know ${id}`)));
       await pause(60 + 300 * random() * (random() < 0.3 ? 1 : 0));
       await Promise.all(others.map((process) => process.ask(`read ${id}`)));
-      const isNew = random() < 0.3 && processes.length < PROCESSES;
+      const isNew = random() < 0.6 && processes.length < PROCESSES;
       const actor = isNew ? start() : pick(others);
       if (random() < 0.3) {
         const n = 1 + round;
         if (await actor.ask(`update ${id} ${n}`) === n) {
           outcome.changed++;
-          await Promise.all(everybodySees(id, n).filter((_, i) => !processes[i]!.isStopped));
+          await Promise.all(see(processes.filter(({ isStopped }) => !isStopped), id, n));
         }
       }
       if (await actor.ask(`delete ${id}`) === "dead") continue;
       outcome.ended++;
-      pending.push(...everybodySees(id, null));
+      // Those that are stopped answer when they go on.
+      pending.push(...see(processes, id, null));
     }
     for (const process of processes) if (process.isStopped) process.goOn();
     await Promise.all(pending);

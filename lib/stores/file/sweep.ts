@@ -124,19 +124,29 @@ export class Sweep {
   async #step(): Promise<number> {
     let swept = 0;
     for (let looked = 0; looked < NAMES_PER_STEP; looked++) {
-      if (this.#pass === undefined) {
-        this.#pass = this.#looks(this.#passes++ % THOROUGH === 0);
-        this.#earliestOfPass = Infinity;
-      }
-      const { value: isRemoved, done } = this.#pass.next();
-      if (done) {
-        this.#pass = undefined;
-        this.#earliest = this.#earliestOfPass;
-        break;
-      }
-      if (isRemoved && ++swept % REMOVALS_PER_TURN === 0) await turn();
+      const look = this.#next();
+      if (look.done) break;
+      if (look.value && ++swept % REMOVALS_PER_TURN === 0) await turn();
     }
     return swept;
+  }
+
+  #next(): IteratorResult<boolean, undefined> {
+    if (this.#pass === undefined) {
+      this.#pass = this.#looks(this.#passes++ % THOROUGH === 0);
+      this.#earliestOfPass = Infinity;
+    }
+    try {
+      const look = this.#pass.next();
+      if (look.done) {
+        this.#pass = undefined;
+        this.#earliest = this.#earliestOfPass;
+      }
+      return look;
+    } catch (error) {
+      this.#pass = undefined;
+      throw new Error(reasonOf(error));
+    }
   }
 
   /**

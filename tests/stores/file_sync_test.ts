@@ -1,0 +1,157 @@
+/** The file store with `sync: "full"`: a change that was acknowledged is there after a power cut. */
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { newId } from "../../lib/id.ts";
+import type { FileStore } from "../../lib/stores/file/store.ts";
+import { failing, replacing } from "../support/failing.ts";
+import { Disk } from "./file_disk.ts";
+import { filesIn, MINUTE, NO_SPACE, type Place, record, same, set, test } from "./file_place.ts";
+
+const [A, B] = [newId(), newId()];
+const FILE_A = `${A.slice(0, 3)}/${A.slice(3)}.json`;
+const FILE_B = `${B.slice(0, 3)}/${B.slice(3)}.json`;
+
+/** A change, the calls it makes with sync full, and what may be found of the two sessions while it is under way. */
+interface Step {
+  readonly name: string;
+  readonly run: (store: FileStore, place: Place) => Promise<unknown>;
+  readonly calls: readonly string[];
+  readonly before: (a: unknown, b: unknown) => boolean;
+  readonly after: readonly [number | undefined, number | undefined];
+}
+
+const steps: readonly Step[] = [
+  {
+    name: "create",
+    run: (store, { clock }) => store.create(A, record(clock, 1)),
+    calls: [
+      `mkdir ${A.slice(0, 3)}`,
+      `write ${FILE_A}`,
+      `utime ${FILE_A}`,
+      `flush ${FILE_A}`,
+      `flush ${A.slice(0, 3)}`,
+      "flush .",
+    ],
+    before: (a) => a === undefined || a === "corrupt" || a === 1,
+    after: [1, undefined],
+  },
+  {
+    name: "update",
+    run: (store) => store.update(A, set({ n: 2 })),
+    calls: [
+      `write ${FILE_A}.tmp`,
+      `utime ${FILE_A}.tmp`,
+      `flush ${FILE_A}.tmp`,
+      `rename ${FILE_A}`,
+      `flush ${A.slice(0, 3)}`,
+    ],
+    before: (a) => a === 1 || a === 2,
+    after: [2, undefined],
+  },
+  {
+    name: "touch",
+    run: (store, { clock }) => store.touch(A, clock.time + MINUTE + 5),
+    calls: [`utime ${FILE_A}`, `flush ${FILE_A}`],
+    before: (a) => a === 2,
+    after: [2, undefined],
+  },
+  {
+    name: "move",
+    run: (store) => store.move(A, B, set({ n: 3 })),
+    calls: [
+      `mkdir ${B.slice(0, 3)}`,
+      `write ${FILE_B}`,
+      `utime ${FILE_B}`,
+      `flush ${FILE_B}`,
+      `flush ${B.slice(0, 3)}`,
+      "flush .",
+      `remove ${FILE_A}`,
+      `flush ${A.slice(0, 3)}`,
+    ],
+    before: (a, b) => a === 2 || (a === undefined && b === 3),
+    after: [undefined, 3],
+  },
+  {
+    name: "delete",
+    run: (store) => store.delete(B),
+    calls: [`remove ${FILE_B}`, `flush ${B.slice(0, 3)}`],
+    before: (_, b) => b === 3 || b === undefined,
+    after: [undefined, undefined],
+  },
+];
+
+/** Plays the changes on a watched disk; returns after which of them a cut could lose what was acknowledged. */
+async function play(place: Place, sync: "normal" | "full"): Promise<Set<string>> {
+  const { dir, open, clock } = place;
+  const store = open({ sync });
+  await store.ready();
+  const disk = new Disk(dir);
+  const lost = new Set<string>();
+  await disk.watch(async () => {
+    for (const step of steps) {
+      const { name, run, before, after } = step;
+      if (sync === "full") {
+        disk.after = () => {
+          for (const read of disk.states()) assert(before(read(A).n, read(B).n), `${name}: ${disk.trace.join(", ")}`);
+        };
+      }
+      await run(store, place);
+      disk.after = () => {};
+      for (const read of disk.states()) {
+        if (read(A).n !== after[0] || read(B).n !== after[1]) lost.add(name);
+        if (name === "touch" && read(A).expires !== clock.time + MINUTE + 5) lost.add(name);
+      }
+      disk.note("answer");
+    }
+  });
+  if (sync === "full") assertEquals(disk.trace, steps.flatMap(({ calls }) => [...calls, "answer"]));
+  return lost;
+}
+
+test("with sync full the disk has every change before it is acknowledged", async (place) => {
+  assertEquals([...await play(place, "full")], []);
+});
+
+test("without it, a power cut can lose any of them, as the test above would see", async (place) => {
+  assertEquals([...await play(place, "normal")], steps.map(({ name }) => name));
+});
+
+test("with sync full a change that the disk does not take is not acknowledged", async (place) => {
+  const { dir, open, clock, create } = place;
+  const store = open({ sync: "full" });
+  const id = await create(1);
+  const flush = { name: "flush", target: Deno.FsFile.prototype, method: "sync" };
+  const verbs = [
+    () => store.create(newId(), record(clock)),
+    () => store.update(id, set({ n: 2 })),
+    () => store.move(id, newId(), same),
+    () => store.touch(id, clock.time + MINUTE),
+  ];
+  for (const verb of verbs) {
+    await failing(flush, NO_SPACE, async () => void await assertRejects(verb, Error, "No space left on device"));
+    assertEquals([filesIn(dir).length, (await store.read(id))?.data], [1, { n: 1 }]);
+  }
+  assertEquals(await store.delete(id), true);
+});
+
+test("with sync full a reader meanwhile has no old record in memory afterwards", async (place) => {
+  const { open, create, store: maker } = place;
+  const id = await create(1);
+  await maker.close();
+  const store = open({ sync: "full" });
+  await store.ready();
+  await new Promise((resolve) => setTimeout(resolve, 80));
+  // Every wait for the disk is used to read.
+  await replacing(Deno.FsFile.prototype, "sync", (original) =>
+    async function (this: Deno.FsFile) {
+      await store.read(id);
+      await original.call(this);
+      await store.read(id);
+    }, async () => {
+    for (let n = 2; n < 10; n++) {
+      await store.update(id, set({ n }));
+      assertEquals((await store.read(id))?.data, { n });
+    }
+    await store.delete(id);
+    assertEquals(await store.read(id), undefined);
+  });
+});

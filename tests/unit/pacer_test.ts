@@ -1,0 +1,140 @@
+/** Pacer: how many steps a sweep takes, and when. */
+import { assert, assertEquals } from "@std/assert";
+import { Pacer } from "../../lib/stores/pacer.ts";
+import { replacing } from "../support/failing.ts";
+
+/** A pacer of steps of 64 looks, ten of them for each session, whose clock the test moves. */
+interface Paced {
+  readonly pacer: Pacer;
+  readonly logged: string[];
+  /** How many steps were begun. */
+  steps: number;
+  /** How many sessions each step removes, or why it fails. */
+  outcome: number | Error;
+  /** Milliseconds. */
+  time: number;
+  /** Waits for the steps that are due. */
+  done(): Promise<void>;
+}
+
+function test(behaviour: string, fn: (paced: Paced) => Promise<void>): void {
+  Deno.test(`pacer: ${behaviour}`, async () => {
+    const logged: string[] = [];
+    const step = () => {
+      paced.steps++;
+      const { outcome } = paced;
+      return outcome instanceof Error ? Promise.reject(outcome) : Promise.resolve(outcome);
+    };
+    const pacer = new Pacer({ step, size: 64, perCreate: 10, log: (...words) => void logged.push(words.join(" ")) });
+    const done = async () => {
+      for (let i = 0; i < 30; i++) await new Promise((resolve) => setTimeout(resolve));
+    };
+    const paced: Paced = { pacer, logged, steps: 0, outcome: 0, time: 5000, done };
+    await replacing(performance, "now", () => () => paced.time, async () => {
+      // The first step comes with the first request.
+      pacer.run();
+      await done();
+      assertEquals(paced.steps, 1);
+      paced.steps = 0;
+      await fn(paced);
+      await pacer.close();
+    });
+  });
+}
+
+function created({ pacer }: Paced, sessions: number): void {
+  for (let i = 0; i < sessions; i++) pacer.created();
+  pacer.run();
+}
+
+test("with no new session it takes one step a second, while requests come", async (paced) => {
+  for (const [passes, steps] of [[999, 0], [1, 1], [999, 1], [1, 2], [60_000, 3]]) {
+    paced.time += passes!;
+    for (let request = 0; request < 3; request++) paced.pacer.run();
+    await paced.done();
+    assertEquals(paced.steps, steps);
+  }
+});
+
+test("new sessions call for as many steps as they have looks coming, no more", async (paced) => {
+  // 60 of 64 looks, 70, then 6 + 60 and 2 + 640.
+  for (const [sessions, steps] of [[6, 0], [1, 1], [6, 2], [64, 12]]) {
+    created(paced, sessions!);
+    await paced.done();
+    assertEquals(paced.steps, steps);
+  }
+});
+
+test("a step that comes with time counts towards those that are called for", async (paced) => {
+  created(paced, 6);
+  paced.time += 1000;
+  paced.pacer.run();
+  await paced.done();
+  assertEquals(paced.steps, 1);
+  created(paced, 6);
+  await paced.done();
+  assertEquals(paced.steps, 1);
+  created(paced, 1);
+  await paced.done();
+  assertEquals(paced.steps, 2);
+});
+
+test("run returns at once, and one step is taken at a time", async (paced) => {
+  let isRunning = false;
+  const step = async () => {
+    assert(!isRunning);
+    isRunning = true;
+    await new Promise((resolve) => setTimeout(resolve, 2));
+    isRunning = false;
+    return 0;
+  };
+  const pacer = new Pacer({ step, size: 64, perCreate: 64 });
+  for (let i = 0; i < 5; i++) {
+    pacer.created();
+    pacer.run();
+    assert(!isRunning);
+    await paced.done();
+  }
+  await pacer.close();
+});
+
+test("close waits for the step that runs, and leaves those that are due", async (paced) => {
+  let begun = 0;
+  let ended = 0;
+  const step = async () => {
+    begun++;
+    await new Promise((resolve) => setTimeout(resolve, 5));
+    ended++;
+    return 1;
+  };
+  const pacer = new Pacer({ step, size: 64, perCreate: 64 });
+  for (let i = 0; i < 10; i++) pacer.created();
+  pacer.run();
+  await new Promise((resolve) => setTimeout(resolve, 2));
+  await pacer.close();
+  assertEquals([begun, ended], [1, 1]);
+  pacer.run();
+  await paced.done();
+  assertEquals(begun, 1);
+});
+
+test("what was swept is logged once, and nothing is if nothing was", async (paced) => {
+  created(paced, 64);
+  await paced.done();
+  assertEquals(paced.logged, []);
+  paced.outcome = 3;
+  created(paced, 64);
+  await paced.done();
+  assertEquals(paced.logged, ["info Expired sessions were swept 30"]);
+});
+
+test("a step that fails is logged, and the next one comes in its time", async (paced) => {
+  paced.outcome = new Error("disk on fire");
+  created(paced, 7);
+  await paced.done();
+  assertEquals(paced.logged, ["error The sweep of expired sessions failed disk on fire"]);
+  paced.outcome = 0;
+  created(paced, 7);
+  await paced.done();
+  assertEquals([paced.steps, paced.logged.length], [2, 1]);
+});

@@ -57,7 +57,7 @@ test("of a deletion whose answer is lost and a move, one has the session", async
   }
 });
 
-test("a move of a session that is ended meanwhile leaves none under the new id", async () => {
+test("a move of a session that is ended meanwhile leaves none", async () => {
   await using engine = await Engine.start("memcached");
   await using store = await open({ url: engine.url });
   await using other = await open({ url: engine.url });
@@ -141,7 +141,7 @@ test("a client that the program has is used, and left open", async () => {
   client.close();
 });
 
-test("two applications on one server, over IPv6 or a socket, do not see each other", async () => {
+test("two applications, over IPv6 or a socket, do not see each other", async () => {
   await using engine = await Engine.start("memcached", ["-l", "::1"]);
   await using one = await open({ url: `memcached://[::1]:${engine.port}`, prefix: "one:" });
   await using two = await open({ url: engine.url, prefix: "two:" });

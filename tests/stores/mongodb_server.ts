@@ -32,7 +32,11 @@ export class MongoServer {
   /** Starts it again, on the same ports. */
   async up(): Promise<void> {
     const [program, ...args] = command!;
-    const options = { args: [...args, ...this.ports.map(String)], stdout: "null", stderr: "null" } satisfies Deno.CommandOptions;
+    const options = {
+      args: [...args, ...this.ports.map(String)],
+      stdout: "null",
+      stderr: "null",
+    } satisfies Deno.CommandOptions;
     this.#process = new Deno.Command(program!, options).spawn();
     for (let i = 0; i < 300; i++) {
       try {

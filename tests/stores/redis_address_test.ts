@@ -61,7 +61,7 @@ Deno.test({
 });
 
 Deno.test({
-  name: "redis: what an address says and nobody would use is refused, without its password",
+  name: "redis: what an address says and nobody would use is refused",
   ignore,
   async fn() {
     const Store = await storeClass("redis");
@@ -79,7 +79,7 @@ Deno.test({
 });
 
 Deno.test({
-  name: "redis: an IPv6 address works, and a wrong password is told without being shown",
+  name: "redis: an IPv6 address works, and a wrong password is not shown",
   ignore,
   async fn() {
     await using engine = await Engine.start("redis", ["--bind", "127.0.0.1", "-::1"]);

@@ -50,7 +50,7 @@ test("when its master is demoted, it finds the new one behind the name at once",
   assertEquals(await say(two, "EXISTS", `session:${all[0]}`), "0");
 });
 
-test("on a server that is full people log out, and are told when they cannot log in", async () => {
+test("on a full server people log out, and are told if they cannot log in", async () => {
   await using engine = await Engine.start("redis");
   await using store = await open({ url: engine.url });
   const [ended, moved, used] = [newId("Ada"), newId("Ada"), newId()];
@@ -70,7 +70,7 @@ const ALLOWED = "PING GET SET DEL PTTL PEXPIRE GETRANGE EVAL TIME ZADD ZREM ZRAN
   " ",
 );
 
-test("a user with the documented commands is enough, and each that is missing is named", async () => {
+test("the documented commands are enough, and a missing one is named", async () => {
   await using engine = await Engine.start("redis");
   const rules = ["resetkeys", "~app:*", "resetchannels", "-@all", ...ALLOWED.map((name) => `+${name}`)];
   await say(engine, "ACL", "SETUSER", "app", "reset", "on", ">pass%word", ...rules);
@@ -102,7 +102,7 @@ test("a user with the documented commands is enough, and each that is missing is
 });
 
 for (const kind of ["a server", "a Cluster"]) {
-  test(`two applications on ${kind} neither count nor list each other's sessions`, async () => {
+  test(`on ${kind} two applications do not see each other's sessions`, async () => {
     await using place = kind === "a server" ? await Engine.start("redis") : await Cluster.start();
     const { url } = place;
     await using one = await open({ url, prefix: "shop:", max: 3 });
@@ -126,7 +126,7 @@ for (const kind of ["a server", "a Cluster"]) {
   });
 }
 
-test("sessions written under a clock that was set back leave room for others", async () => {
+test("sessions from a clock that was set back leave room for others", async () => {
   await using engine = await Engine.start("redis");
   await using store = await open({ url: engine.url, max: 2 });
   const ahead = 86_400_000;
@@ -144,7 +144,7 @@ test("sessions written under a clock that was set back leave room for others", a
   await store.create(newId(), fresh());
 });
 
-test("a user's entry without a session is no error, and goes when its time is over", async () => {
+test("a user's entry without a session is no error, and goes in time", async () => {
   await using engine = await Engine.start("redis");
   await using store = await open({ url: engine.url });
   const id = newId("Ada");
@@ -171,7 +171,7 @@ test("a session whose deadline moves on stays among its user's", async () => {
   assertEquals(await say(engine, "ZCARD", key), "0");
 });
 
-test("where the deadline comes first, the time of the last use is still known", async () => {
+test("where the deadline comes first, the last use is still known", async () => {
   await using engine = await Engine.start("redis");
   await using store = await open({ url: engine.url });
   const id = newId();
@@ -228,7 +228,7 @@ test("a client that the program has is used, and left open", async () => {
   }
 });
 
-test("without its server every verb is refused in time, and works again by itself", async () => {
+test("without its server verbs are refused in time, and recover", async () => {
   await using engine = await Engine.start("redis");
   await engine.kill();
   await using store = await open({ url: engine.url });

@@ -16,7 +16,7 @@ const open = (options: SharedOptions) => scoped("redis", options);
 const through = (engine: Engine, proxy: LossyProxy) => engine.url.replace(`:${engine.port}`, `:${proxy.port}`);
 
 for (const what of ["request", "answer"] as const) {
-  test(`a deletion whose ${what} is lost is asked for again, and reported as it was`, async () => {
+  test(`a deletion whose ${what} is lost is reported as it was`, async () => {
     await using engine = await Engine.start("redis");
     await using proxy = new LossyProxy(engine.port);
     await using store = await open({ url: through(engine, proxy) });
@@ -30,7 +30,7 @@ for (const what of ["request", "answer"] as const) {
     assertEquals(await store.delete(id), false);
   });
 
-  test(`a move whose ${what} is lost is asked for again, and loses no change`, async () => {
+  test(`a move whose ${what} is lost is reported, and loses no change`, async () => {
     await using engine = await Engine.start("redis");
     await using proxy = new LossyProxy(engine.port);
     await using store = await open({ url: through(engine, proxy) });
@@ -77,7 +77,7 @@ test("of a deletion whose answer is lost and a move, one has the session", async
   }
 });
 
-test("an update whose answer is lost is refused, and was done once or not at all", async () => {
+test("an update whose answer is lost is refused, and done once at most", async () => {
   await using engine = await Engine.start("redis");
   await using proxy = new LossyProxy(engine.port);
   await using store = await open({ url: through(engine, proxy) });
@@ -88,7 +88,7 @@ test("an update whose answer is lost is refused, and was done once or not at all
   assertEquals((await store.read(id))?.data, { n: 2 });
 });
 
-test("in a Cluster a move whose answers are lost is asked for again, on every server", async () => {
+test("in a Cluster a move whose answers are lost is reported as it was", async () => {
   await using cluster = await Cluster.start();
   const name = "npm:@redis/client@6.3.1";
   const { createCluster } = await import(name);

@@ -99,7 +99,7 @@ export function testSharedStore(type: string, { url, options, ...differences }: 
       },
     });
 
-  test("of 1,000 saves that a log-out overtakes, none revives a session", async (store, other) => {
+  test("of 1,000 saves that a log-out overtakes, none revives it", async (store, other) => {
     for (let round = 0; round < 20; round++) {
       await Promise.all(Array.from({ length: 50 }, async () => {
         const id = newId();

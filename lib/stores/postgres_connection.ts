@@ -174,7 +174,7 @@ function connect(address: PostgresAddress, isPooled: boolean): PostgresClient {
     database,
     ssl: tlsOf(address),
     sslnegotiation: isDirect ? "direct" : null,
-    ...(target === undefined ? {} : { target_session_attrs: target }),
+    target_session_attrs: target ?? null,
     max,
     connect_timeout: DEADLINE / 1000,
     // A query that needs a connection waits for the next try to make one, so it comes soon.

@@ -14,11 +14,9 @@ import (
 type visitor struct{ User, Greet string }
 
 func main() {
-	port, pages := os.Args[1], template.Must(template.ParseFiles(os.Args[2], os.Args[3]))
-	user, stranger := pages.Templates()[0], pages.Templates()[1]
-	if user.Name() != "user.html" {
-		user, stranger = stranger, user
-	}
+	port := os.Args[1]
+	user := template.Must(template.ParseFiles(os.Args[2]))
+	stranger := template.Must(template.ParseFiles(os.Args[3]))
 
 	sessions := scs.New()
 	sessions.Lifetime = 12 * time.Hour

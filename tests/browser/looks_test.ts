@@ -12,7 +12,7 @@ test("axe finds nothing wrong with any page in any state, light or dark", async 
   }
 });
 
-test("every page fits a window of 320 and 1,280 pixels, with room for fingers", async (scene) => {
+test("every page fits windows of 320 and 1,280 pixels, with room for fingers", async (scene) => {
   for (const width of [320, 1280]) {
     const page = await scene.open("/", { viewport: { width, height: 640 } });
     await visitAll(page, scene, async (state) => {
@@ -50,7 +50,7 @@ test("text of twice the size fits the window", async (scene) => {
   }
 });
 
-test("in the system's own colours everything that has a ground has a border", async (scene) => {
+test("in the system's own colours everything with a ground has a border", async (scene) => {
   for (const colorScheme of ["light", "dark"]) {
     const page = await scene.open("/", { colorScheme, forcedColors: "active" });
     await visitAll(page, scene, async (state) => {

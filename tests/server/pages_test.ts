@@ -85,7 +85,7 @@ async function look(browser: Browser, path: string) {
   return { renewal: renewalOf(response), html, alert: alertOf(html), setCookies: browser.setCookies };
 }
 
-Deno.test("pages: the home page renews itself after the session's end, and says that it ended", async () => {
+Deno.test("pages: the home page renews itself after the session's end, and says so", async () => {
   const { clock, browser } = site();
   await browser.post("/add", { username: "Ada" });
   const { renewal: [seconds, path] } = await look(browser, "/");
@@ -96,7 +96,7 @@ Deno.test("pages: the home page renews itself after the session's end, and says 
   assertEquals([renewed.alert, renewed.renewal[1]], [ENDED, ""]);
 });
 
-Deno.test("pages: a page that renews itself is no use of the session, and looks again at its end", async () => {
+Deno.test("pages: a page that renews itself is no use of the session", async () => {
   const { clock, browser } = site();
   await browser.post("/add", { username: "Ada" });
   await browser.get("/");
@@ -152,7 +152,7 @@ Deno.test("pages: who comes from the form without a cookie hears that cookies ar
   assertEquals(alertOf(await browser.get("/", referer)), REMOVED);
 });
 
-Deno.test("pages: a visitor from elsewhere is told nothing, whatever the other page's address", async () => {
+Deno.test("pages: a visitor from elsewhere is told nothing, whatever the address there", async () => {
   const { browser } = site();
   const elsewhere = [
     "http://example.com/add",
@@ -168,7 +168,7 @@ Deno.test("pages: a visitor from elsewhere is told nothing, whatever the other p
   }
 });
 
-Deno.test("pages: a refused name gives a page that browsers keep, without anything of the session", async () => {
+Deno.test("pages: a refused name gives a page that browsers keep, with nothing of a session", async () => {
   const { clock, browser } = site();
   await browser.post("/add", { username: "Ada" });
   clock.time += 30_000; // A use would extend the session here, and set a cookie.

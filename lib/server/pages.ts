@@ -148,7 +148,8 @@ function done(text: string): Alert {
 function hintFor({ url, headers }: Request): Alert | undefined {
   const ended = done("Your session has ended, and your name was forgotten.");
   if (url.endsWith(ENDED)) return ended;
-  const from = URL.parse(headers.get("referer") ?? "");
+  const referer = headers.get("referer");
+  const from = referer === null ? null : URL.parse(referer);
   if (from === null || from.host !== new URL(url).host) return undefined;
   if (from.pathname === "/") return ended;
   if (from.pathname !== "/add" || headers.has("cookie")) return undefined;

@@ -1,5 +1,6 @@
 /** The server as a real process: start, the main job, restart, signals, and what it says when it cannot start. */
 import { assert, assertEquals, assertMatch } from "@std/assert";
+import { SETTINGS } from "../../lib/server/settings.ts";
 import { Browser, Server } from "../support/server.ts";
 
 const KEY = "a secret key of at least 32 bytes";
@@ -37,7 +38,7 @@ function wait(milliseconds: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, milliseconds));
 }
 
-Deno.test("server: registers, greets and forgets; keeps sessions and its key over a restart; stops on SIGTERM", async () => {
+Deno.test("server: does its whole job, keeps sessions and key over a restart, stops on SIGTERM", async () => {
   await withFolder(async (dir) => {
     const env = { SESSION_FILE_DIR: `${dir}/data` };
     const first = await Server.start(env);
@@ -61,7 +62,7 @@ Deno.test("server: registers, greets and forgets; keeps sessions and its key ove
   });
 });
 
-Deno.test("server: a visitor is forgotten after the lifetime, kept by use, and the file goes with later requests", async () => {
+Deno.test("server: a visitor is forgotten after the lifetime, kept by use, and the file goes", async () => {
   await withFolder(async (dir) => {
     await withServer({ SESSION_FILE_DIR: dir, PERMANENT_SESSION_LIFETIME: "3" }, async (server) => {
       const browser = new Browser(server.origin);
@@ -151,7 +152,7 @@ Deno.test("server: memory and null stores serve, too", async () => {
   });
 });
 
-Deno.test("server: what keeps it from starting is one line on standard error, and exit code 1", async () => {
+Deno.test("server: what keeps it from starting is one line, with the setting's name first", async () => {
   await withFolder(async (dir) => {
     await Deno.writeTextFile(`${dir}/file`, "x");
     const taken = Deno.listen({ hostname: "127.0.0.1", port: 0 });
@@ -160,6 +161,7 @@ Deno.test("server: what keeps it from starting is one line on standard error, an
     const cases: [env: Record<string, string>, message: RegExp][] = [
       [{ ...good, PORT: "abc" }, /"PORT" must be an integer from 0 to 65535: received "abc"/],
       [{ ...good, PORT: String(port) }, /port \d+ of 127.0.0.1 is in use: .*"PORT"/],
+      [{ ...good, SESSION_TYPE: "redis", SESSION_URL: "redis://:MY_SECRET_KEY@127.0.0.1:9" }, /"SESSION_URL" must be/],
       [{ ...good, HOST: "203.0.113.1" }, /cannot listen on 203.0.113.1.*"HOST"/],
       [{ ...good, SESSION_FILE_DIR: `${dir}/file` }, /"SESSION_FILE_DIR" must be a folder .*\/file"/],
       [{ ...good, SESSION_FILE_DIR: `${dir}/file/data` }, /"SESSION_FILE_DIR" must be a folder .*\/file\/data"/],
@@ -177,7 +179,7 @@ Deno.test("server: what keeps it from starting is one line on standard error, an
     for (const [index, server] of servers.entries()) {
       const code = await server.ended();
       assertEquals([code, server.stdout], [1, ""], server.stderr);
-      assertMatch(server.stderr, /^Cannot start: [^\n]+\n$/);
+      assertMatch(server.stderr, /^Cannot start: "[A-Z_]+" [^\n]+\n$/);
       assertMatch(server.stderr, cases[index]![1]);
       assert(!/MY_SECRET_KEY| {4}at /.test(server.stderr), server.stderr);
     }
@@ -185,7 +187,7 @@ Deno.test("server: what keeps it from starting is one line on standard error, an
   });
 });
 
-Deno.test("server: a second signal within a second is the same one, and a later one ends it at once", async () => {
+Deno.test("server: a second signal within a second is the same one, a later one ends it", async () => {
   await withFolder(async (dir) => {
     const server = await Server.start({ SESSION_FILE_DIR: dir });
     // A request under way keeps it from stopping by itself.
@@ -200,4 +202,90 @@ Deno.test("server: a second signal within a second is the same one, and a later 
     assertEquals(await server.stop("SIGINT"), 130);
     connection.close();
   });
+});
+
+Deno.test("server: SIGHUP, as a terminal that closes sends it, ends it in good order", async () => {
+  await withFolder(async (dir) => {
+    const server = await Server.start({ SESSION_FILE_DIR: dir });
+    await new Browser(server.origin).post("/add", { username: "Ada" });
+    assertEquals(await server.stop("SIGHUP"), 0);
+    assertEquals((await sessionFiles(dir)).length, 1);
+  });
+});
+
+Deno.test("server: a start that fails leaves no key behind", async () => {
+  await withFolder(async (dir) => {
+    const taken = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+    const server = await Server.spawn({ SESSION_FILE_DIR: dir, PORT: String(taken.addr.port) });
+    assertEquals(await server.ended(), 1);
+    taken.close();
+    assertEquals([...Deno.readDirSync(dir)].map(({ name }) => name).filter((name) => name === "secret.key"), []);
+  });
+});
+
+Deno.test("server: settings that are empty, and an unknown one, do not keep it from starting", async () => {
+  await withFolder(async (dir) => {
+    const empty = Object.fromEntries(SETTINGS.map((name) => [name, ""]));
+    const env = { ...empty, PORT: "0", SECRET_KEY: `${KEY}\n`, SESSION_FILE_DIR: dir, SESSION_USE_SIGNER: "true" };
+    await withServer(env, async (server) => {
+      assertMatch(server.stderr, /^\S+ warn "SESSION_USE_SIGNER" is no setting of this program, so it is ignored\n$/);
+      assertEquals(await new Browser(server.origin).post("/add", { username: "Ada" }), 303);
+    });
+  });
+});
+
+Deno.test("server: an IPv6 address in brackets is where it listens", async () => {
+  await withServer({ HOST: "[::1]", SESSION_TYPE: "memory", SECRET_KEY: KEY }, async (server) => {
+    assertMatch(server.origin, /^http:\/\/\[::1\]:\d+$/);
+    assert((await new Browser(server.origin).get("/")).includes("Register First"));
+  });
+});
+
+Deno.test("server: arguments that are none are answered with the usage, and nothing is started", async () => {
+  const env = { SESSION_TYPE: "memory", SECRET_KEY: KEY };
+  const wrong = [["--port=9"], ["serve"], ["help"], ["--help", "x"], ["--version", "--help"], [""], ["constructor"]];
+  const wrongHere = ["", "show", "list x", "list --all", "list --user", "revoke", "revoke a b", "revoke a --user b"];
+  wrongHere.push("sweep --json", "sweep --user a", "revoke a --json", "list --user=");
+  const all = [...wrong, ...wrongHere.map((args) => ["sessions", ...args.split(" ").filter((arg) => arg !== "")])];
+  for (const args of all) {
+    const { code, stdout, stderr } = await Server.run(env, ...args);
+    assertEquals([code, stdout], [2, ""], args.join(" "));
+    assertMatch(stderr, /^Usage: /);
+  }
+});
+
+Deno.test("server: --help and --version are answered on standard output", async () => {
+  const { version } = JSON.parse(await Deno.readTextFile(new URL("../../deno.json", import.meta.url)));
+  assertEquals(await Server.run({}, "--version"), { code: 0, stdout: `session-server ${version}\n`, stderr: "" });
+  const { code, stdout, stderr } = await Server.run({}, "--help");
+  assertEquals([code, stderr], [0, ""]);
+  assertMatch(stdout, /^Usage: .*sessions list .*sessions revoke .*sessions sweep/s);
+});
+
+Deno.test({
+  name: "server: with REUSE_PORT several processes share one port, and its visitors",
+  ignore: Deno.build.os !== "linux",
+  fn: async () => {
+    await withFolder(async (dir) => {
+      const free = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+      const port = String(free.addr.port);
+      free.close();
+      const env = { SESSION_FILE_DIR: dir, PORT: port, REUSE_PORT: "true", LOG_LEVEL: "debug" };
+      const servers = [await Server.start(env), await Server.start(env)];
+      try {
+        const browser = new Browser(servers[0]!.origin);
+        await browser.post("/add", { username: "Ada" });
+        // Each connection goes to one of them.
+        for (let i = 0; i < 50; i++) {
+          const headers = { cookie: browser.cookie, connection: "close" };
+          assert((await (await fetch(browser.origin, { headers })).text()).includes("Hi, Ada!"));
+        }
+        for (const { stderr } of servers) assert(stderr.includes("Answered: GET /"), "both of them answered");
+        const alone = await Server.spawn({ SESSION_FILE_DIR: dir, PORT: port });
+        assertEquals(await alone.ended(), 1);
+      } finally {
+        for (const server of servers) await server.kill();
+      }
+    });
+  },
 });

@@ -1,16 +1,19 @@
 /** `deno task compile [--target …]`: makes the program one executable file, dist/session-server. */
 import config from "../../deno.json" with { type: "json" };
-import { SESSION_TYPES } from "../server/config.ts";
+import { SHARED_STORES } from "../server/open_store.ts";
 import launcher from "./launcher.sh" with { type: "text" };
 
 const root = new URL("../../", import.meta.url);
 const output = path(new URL("dist/session-server", root));
 
 /** The stores that the program loads by name, each with a lock of its own. */
-const SHARED_STORES = SESSION_TYPES.filter((type) => !["filesystem", "memory", "null"].includes(type));
+const STORES = Object.values(SHARED_STORES).map(([module]) => module);
 
-/** What the program may do: the same as under `deno task start`. */
-const permissions = config.tasks.start.replaceAll("'", "").match(/--(no-prompt|allow-\S+|deny-\S+|ignore-\S+)/g)!;
+/** What the program may do, and the unstable parts of Deno that it uses: the same as under `deno task start`. */
+const flags = [
+  ...config.tasks.start.replaceAll("'", "").match(/--(no-prompt|allow-\S+|deny-\S+|ignore-\S+)/g)!,
+  ...config.unstable.map((part) => `--unstable-${part}`),
+];
 
 async function compile(args: string[]): Promise<void> {
   const folder = Deno.makeTempDirSync({ prefix: "session-server-compile-" });
@@ -24,7 +27,7 @@ async function compile(args: string[]): Promise<void> {
 
     const include = names.filter((name) => name !== "main.js").map((name) => `--include=${name}`);
     const compiled = await deno(modules, [
-      ...["compile", "--no-config", "--no-lock", ...permissions, ...include, ...args, `--output=${output}`, "main.js"],
+      ...["compile", "--no-config", "--no-lock", ...flags, ...include, ...args, `--output=${output}`, "main.js"],
     ]);
     if (compiled.success) {
       console.log(`Compiled ${output}`);
@@ -50,7 +53,7 @@ async function compile(args: string[]): Promise<void> {
 async function bundle(folder: string): Promise<void> {
   const lock = readLock("deno.lock");
   const sources = ["main.ts"];
-  for (const name of SHARED_STORES) {
+  for (const name of STORES) {
     sources.push(`lib/stores/${name}.ts`);
     const { specifiers, npm } = readLock(`lib/stores/${name}.lock`);
     lock.specifiers = { ...lock.specifiers, ...specifiers };
@@ -104,7 +107,7 @@ async function pack(folder: string, modules: string[]): Promise<void> {
     FILES: files.join(" "),
     SUM: sum,
     NAME: `session-server-${sum.replace(" ", "-")}`,
-    FLAGS: permissions.map((flag) => `'${flag}'`).join(" "),
+    FLAGS: flags.map((flag) => `'${flag}'`).join(" "),
     LINES: String(launcher.split("\n").length),
   };
   const script = launcher.replace(/@([A-Z]+)@/g, (_, name) => values[name]!);

@@ -29,7 +29,7 @@ export async function openStore(config: Config, log: Log): Promise<SessionStore>
     const needed = isShared
       ? '"SESSION_URL" must be the address of a store that can be used'
       : `"SESSION_FILE_DIR" must be a folder that can be read and written: received "${dir}"`;
-    throw new Error(`${needed}: ${reasonOf(error)}`);
+    throw new Error(`the session store does not work: ${needed}: ${reasonOf(error)}`);
   }
 }
 
@@ -66,11 +66,12 @@ type SharedStore = new (options: {
 async function loadShared(type: SharedType, config: Config, log: Log): Promise<() => SessionStore> {
   const { url = "", max, prefix, table, sync } = config;
   const [module, name] = SHARED_STORES[type];
-  // A computed name keeps the clients out of the program's module graph. A bundle has its modules in ".js" files.
-  const extension = import.meta.url.slice(-".ts".length);
+  // A computed name keeps the clients out of the program's module graph. A bundle has all its modules in one folder.
+  const isBundled = import.meta.url.endsWith(".js");
+  const path = isBundled ? `./${module}.js` : `../stores/${module}.ts`;
   let loaded: Record<string, SharedStore>;
   try {
-    loaded = await import(new URL(`../stores/${module}${extension}`, import.meta.url).href);
+    loaded = await import(new URL(path, import.meta.url).href);
   } catch (error) {
     // What stands in the default lock file is downloaded by everybody, so the clients have lock files of their own.
     if (!/lockfile/.test(String(error))) throw error;

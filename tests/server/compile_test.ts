@@ -104,13 +104,36 @@ test("keeps its sessions over a restart, in files and in SQLite", async (place) 
 });
 
 test("has the clients of the shared stores in it, and says what cannot be reached", async (place) => {
-  for (const type of ["redis", "postgres", "memcached"]) {
-    const server = await place.spawn({ SESSION_TYPE: type, SESSION_URL: `${type}://127.0.0.1:9/` });
+  const users: Record<string, string> = { redis: "", postgres: "user@", memcached: "", mongodb: "" };
+  for (const [type, user] of Object.entries(users)) {
+    const server = await place.spawn({ SESSION_TYPE: type, SESSION_URL: `${type}://${user}127.0.0.1:9/` });
     assertEquals(await server.ended(), 1);
     const line = server.stderr.trimEnd().split("\n").at(-1)!;
-    assertMatch(line, /^Cannot start: the session store does not work: .*127\.0\.0\.1:9/);
+    assertMatch(
+      line,
+      /^Cannot start: .*"SESSION_URL" must be the address of a store that can be used: .*127\.0\.0\.1:9/,
+    );
     assert(!line.includes("Module not found"), line);
   }
+});
+
+test("serves from Deno KV, and lists and ends sessions by its arguments", async (place) => {
+  const env = { SESSION_TYPE: "denokv", SESSION_URL: `denokv:${place.work}/kv.db` };
+  const server = await place.start(env);
+  const browser = new Browser(server.origin);
+  assertEquals(await browser.post("/add", { username: "Ada" }), 303);
+  const run = async (...args: string[]) => {
+    const command = await Server.spawn({}, place.command(env), args);
+    return [await command.ended(), command.stdout, command.stderr];
+  };
+  const [code, table, count] = await run("sessions", "list", "--user", "Ada");
+  assertEquals([code, count], [0, "1 live session\n"]);
+  const [name = ""] = /^[0-9a-f]{12}/m.exec(String(table))!;
+  assertEquals(await run("sessions", "revoke", name), [0, `Ended session ${name}\n`, ""]);
+  assertStringIncludes(await browser.get("/"), "You Need to Register First!");
+  assertMatch(String(await run("--version")), /^0,session-server \d+\.\d+\.\d+\n,$/);
+  assertEquals((await run("--port=9"))[0], 2);
+  assertEquals(await server.stop(), 0);
 });
 
 test("says of a wrong setting what it must be, in one line, and ends with code 1", async (place) => {

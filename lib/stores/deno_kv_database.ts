@@ -70,15 +70,19 @@ export class KvDatabase {
       await this.#look(opened);
       return await within(this.name, work(kv), CALL_DEADLINE);
     } catch (error) {
-      // Deno goes on trying for ever: with this one, what failed could be done long after that was reported.
-      if (this.#isRemote && error instanceof DeadlineError) await this.#drop(opened);
+      // The connection may be dead without anybody having said so; a new one will tell. What was sent Deno goes on
+      // trying all the same: it may be done when the database is back, unless the session was changed by then.
+      if (this.#isRemote && error instanceof DeadlineError) this.#drop(opened);
       throw error;
     }
   }
 
   /** Lets go of it, unless the program has opened it. */
   async close(): Promise<void> {
-    if (this.#opened !== undefined) await this.#drop(this.#opened);
+    const opened = this.#opened;
+    if (opened === undefined) return;
+    this.#drop(opened);
+    await within(this.name, opened, CALL_DEADLINE).catch(() => {});
   }
 
   async #open(): Promise<Kv> {
@@ -101,7 +105,7 @@ export class KvDatabase {
     if (performance.now() - this.#file.at < LOOK_AGE) return;
     this.#file.at = performance.now();
     if (await this.#ino() === this.#file.ino) return;
-    await this.#drop(opened);
+    this.#drop(opened);
     throw new Error(`${this.name}: its file was removed or replaced; the next use opens what is there by then`);
   }
 
@@ -110,13 +114,10 @@ export class KvDatabase {
     return await Deno.stat(this.#path).then(({ ino }) => ino, () => null);
   }
 
-  async #drop(opened: Promise<Kv>): Promise<void> {
+  /** Closes it once it is open, which can take long. */
+  #drop(opened: Promise<Kv>): void {
     if (this.#opened === opened) this.#opened = undefined;
-    try {
-      (await opened).close();
-    } catch {
-      // It was never opened, or is closed already.
-    }
+    opened.then((kv) => kv.close()).catch(() => {}); // It was never opened, or is closed already.
   }
 }
 

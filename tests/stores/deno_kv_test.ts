@@ -235,6 +235,13 @@ test("a session and its user's entry come and go as one", async ({ kv, store }) 
   assertEquals(await Array.fromAsync(store.sessionsOf("Ada")), []);
 });
 
+test("users are told apart even where their names are no text", async ({ store }) => {
+  const id = newId();
+  await store.create(id, record({}, "\ud800"));
+  assertEquals((await Array.fromAsync(store.sessionsOf("\ud800"))).map(([id]) => id), [id]);
+  assertEquals(await Array.fromAsync(store.sessionsOf("\ud801")), []);
+});
+
 test("a record that is corrupt or newer is no session, and stays", async ({ kv }) => {
   const logged: string[] = [];
   const store = new DenoKvStore({

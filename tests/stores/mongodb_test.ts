@@ -255,6 +255,12 @@ test("a collection with another program's documents is left alone", async ({ sto
   assert(await documents.findOne({ _id: "theirs" }));
 });
 
+test("users are told apart even where their names are no text", async ({ store }) => {
+  const id = newId();
+  await store.create(id, { ...fresh(), user: "\ud800" });
+  assertEquals([await idsOf(store.sessionsOf!("\ud800")), await idsOf(store.sessionsOf!("\ud801"))], [[id], []]);
+});
+
 test("a record that is corrupt or newer is no session, and stays", async ({ open, documents }) => {
   const logged: string[] = [];
   const store = open({ log: (level, event) => logged.push(`${level} ${event}`) });

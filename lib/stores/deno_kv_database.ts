@@ -45,6 +45,7 @@ export class KvDatabase {
   readonly name: string;
   #path: string | undefined;
   #isRemote: boolean;
+  #isFile: boolean;
   #given: Kv | undefined;
   #opened: Promise<Kv> | undefined;
   #file: { at: number; ino: number | null } = { at: 0, ino: null };
@@ -58,6 +59,7 @@ export class KvDatabase {
     this.#path = path;
     this.name = name;
     this.#isRemote = isRemote;
+    this.#isFile = !isRemote && path !== undefined && path !== ":memory:";
     this.#given = given;
   }
 
@@ -66,7 +68,7 @@ export class KvDatabase {
     if (this.#given !== undefined) return await within(this.name, work(this.#given), CALL_DEADLINE);
     const opened = this.#opened ??= this.#open();
     try {
-      const kv = await within(this.name, opened, CALL_DEADLINE);
+      const kv = await within(this.name, opened);
       await this.#look(opened);
       return await within(this.name, work(kv), CALL_DEADLINE);
     } catch (error) {
@@ -91,6 +93,7 @@ export class KvDatabase {
       if (openKv === undefined) {
         throw new Error('it needs Deno, started with "--unstable-kv" or with "unstable": ["kv"] in deno.json');
       }
+      if (this.#isFile) await makeFile(this.#path!);
       const kv = await openKv(this.#path);
       this.#file = { at: performance.now(), ino: await this.#ino() };
       return kv;
@@ -110,8 +113,8 @@ export class KvDatabase {
   }
 
   async #ino(): Promise<number | null> {
-    if (this.#isRemote || this.#path === undefined || this.#path === ":memory:") return null;
-    return await Deno.stat(this.#path).then(({ ino }) => ino, () => null);
+    if (!this.#isFile) return null;
+    return await Deno.stat(this.#path!).then(({ ino }) => ino, () => null);
   }
 
   /** Closes it once it is open, which can take long. */
@@ -119,6 +122,13 @@ export class KvDatabase {
     if (this.#opened === opened) this.#opened = undefined;
     opened.then((kv) => kv.close()).catch(() => {}); // It was never opened, or is closed already.
   }
+}
+
+/** Deno would make it readable for everybody; what SQLite puts beside it has the mode that it has. */
+async function makeFile(path: string): Promise<void> {
+  const folder = /^(.*[/\\])[^/\\]*$/.exec(path)?.[1];
+  if (folder !== undefined) await Deno.mkdir(folder, { recursive: true, mode: 0o700 });
+  (await Deno.open(path, { create: true, append: true, mode: 0o600 })).close();
 }
 
 function parse(url: string | undefined): { path: string | undefined; name: string; isRemote: boolean } {

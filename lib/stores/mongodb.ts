@@ -5,7 +5,7 @@
  */
 import { createHash } from "node:crypto";
 // deno-lint-ignore no-import-prefix -- in deno.json, everybody would have to download it
-import { MongoClient, ReadConcern } from "npm:mongodb@7.9.0";
+import { MongoClient } from "npm:mongodb@7.9.0";
 // deno-lint-ignore no-import-prefix
 import type { Collection, CreateIndexesOptions, Filter, UpdateFilter } from "npm:mongodb@7.9.0";
 import { type Log, silent } from "../log.ts";
@@ -16,7 +16,15 @@ import { checkAddress } from "./mongodb_address.ts";
 import { CALL_DEADLINE, newMark, settle } from "./settle.ts";
 import { DEADLINE, logCorrupt, reasonOf, within } from "./shared.ts";
 
-export type { MongoClient };
+/** What is needed of a client: a `MongoClient` of the package `mongodb`, which may be another version of it. */
+export interface MongoConnection {
+  /** Connects, or does nothing if it has. */
+  connect(): Promise<unknown>;
+  /** Its default database. */
+  db(): { collection(name: string, options: object): unknown };
+  /** Lets go of its connections. */
+  close(): Promise<void>;
+}
 
 /** What a {@linkcode MongoStore} may be told. */
 export interface MongoStoreOptions {
@@ -26,7 +34,7 @@ export interface MongoStoreOptions {
    */
   readonly url?: string | undefined;
   /** A client that the program has, instead of `url`; its default database is used, and the program closes it. */
-  readonly client?: MongoClient | undefined;
+  readonly client?: MongoConnection | undefined;
   /** The collection, made if missing; programs with different ones can share a database. `"sessions"` unless given. */
   readonly collection?: string | undefined;
   /** Live sessions at most: 1,000,000 unless given. Counted now and then, so that a few more may get in. */
@@ -39,6 +47,8 @@ export interface MongoStoreOptions {
 
 /** How long it is remembered who ended or moved a session, in milliseconds: longer than anybody asks. */
 const REMEMBERED = 60_000;
+/** How long connecting may take for `ready`, in milliseconds. */
+const READY_DEADLINE = 10_000;
 /** How long a count may take, in milliseconds; nobody waits for it. */
 const COUNT_DEADLINE = 60_000;
 const DUPLICATE = 11000;
@@ -77,7 +87,7 @@ interface Stored {
  * ```
  */
 export class MongoStore implements SessionStore {
-  #client: MongoClient;
+  #client: MongoConnection;
   #isOwn: boolean;
   #name: string;
   #collectionName: string;
@@ -114,6 +124,8 @@ export class MongoStore implements SessionStore {
   }
 
   async ready(): Promise<void> {
+    // A server far away takes longer to be found and greeted than anything that it is asked later.
+    await within(this.#name, this.#open(), READY_DEADLINE);
     await this.#call((sessions) => sessions.findOne({ _id: "" }));
   }
 
@@ -321,13 +333,13 @@ export class MongoStore implements SessionStore {
 
   async #connect(): Promise<Collection<Stored>> {
     await this.#client.connect();
-    const sessions = this.#client.db().collection<Stored>(this.#collectionName, {
+    const sessions = this.#client.db().collection(this.#collectionName, {
       writeConcern: { w: "majority" },
-      readConcern: new ReadConcern("majority"),
+      readConcern: { level: "majority" },
       readPreference: "primary",
       timeoutMS: CALL_DEADLINE,
       ignoreUndefined: true,
-    });
+    }) as Collection<Stored>;
     const there = await sessions.indexes().catch((error) => {
       if ((error as { code?: number }).code === NO_COLLECTION) return [];
       throw error;

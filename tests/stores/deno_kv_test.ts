@@ -287,6 +287,18 @@ test("a file that is removed or replaced is noticed within a second", async ({ p
   await other.close();
 });
 
+test("its files and folder are made for this user only", async ({ path }) => {
+  const folder = `${path}.folder/sessions`;
+  const store = new DenoKvStore({ url: `denokv:${folder}/x.kv` });
+  await store.ready();
+  const mode = (path: string) => Deno.statSync(path).mode! & 0o777;
+  assertEquals(mode(folder), 0o700);
+  const names = [...Deno.readDirSync(folder)].map(({ name }) => name).sort();
+  assertEquals(names, ["x.kv", "x.kv-shm", "x.kv-wal"]);
+  for (const name of names) assertEquals(mode(`${folder}/${name}`), 0o600);
+  await store.close();
+});
+
 test("it answers while the engine is silent, with a failure", async ({ kv }) => {
   const silent: Kv = { ...altered(kv, {}), get: () => new Promise(() => {}) };
   const store = new DenoKvStore({ client: silent });

@@ -7,8 +7,8 @@ import { reasonOf, within } from "./shared.ts";
 /** How long a count is believed, in milliseconds, and how long when it says that the store is full. */
 const COUNT_AGE = 5000;
 const FULL_AGE = 500;
-/** Counting may take a hundredth of the time. */
-const SHARE = 100;
+/** Counting may take a twentieth of the time. */
+const SHARE = 20;
 
 /** What an {@linkcode Estimate} needs to know. */
 export interface EstimateOptions {

@@ -1,4 +1,5 @@
 /** Changes by compare-and-set whose outcome is known: what an engine did not answer, it is asked. */
+import { randomBytes } from "node:crypto";
 import { DEADLINE, pause } from "./shared.ts";
 
 /** How long an engine may take for one call, in milliseconds, so that there is time left to ask what became of it. */
@@ -66,5 +67,5 @@ export async function settle<S, T>(
 
 /** A mark that no other write has. */
 export function newMark(): string {
-  return crypto.getRandomValues(new Uint8Array(8)).toHex();
+  return randomBytes(8).toString("hex");
 }

@@ -50,9 +50,15 @@ export class MongoServer {
     throw new Error(`${program} does not start`);
   }
 
-  /** Makes it stand still, with its connections open. */
-  freeze(): void {
-    this.#process!.kill("SIGSTOP");
+  /** Makes it stand still, with its connections open; on a busy machine that takes a while. */
+  async freeze(): Promise<void> {
+    const { pid } = this.#process!;
+    Deno.kill(pid, "SIGSTOP");
+    const isStopped = ({ name }: Deno.DirEntry) =>
+      / T /.test(Deno.readTextFileSync(`/proc/${pid}/task/${name}/stat`).replace(/\(.*\)/, ""));
+    while (![...Deno.readDirSync(`/proc/${pid}/task`)].every(isStopped)) {
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
   }
 
   /** Lets it go on. */

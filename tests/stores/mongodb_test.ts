@@ -106,7 +106,7 @@ test("past its maximum it refuses new ones, counting those of other processes", 
     await new Promise((resolve) => setTimeout(resolve, 500));
     const isMade = await store.create(newId(), fresh()).then(() => true, () => false);
     if (isMade) return;
-    assert(tries < 10, "it is not noticed that another process ended one");
+    assert(tries < 30, "it is not noticed that another process ended one");
   }
 });
 
@@ -213,11 +213,13 @@ test("while MongoDB is away every verb fails in time, and works when it is back"
   ] as (() => Promise<unknown>)[];
   const fail = async () => {
     const started = performance.now();
-    const errors = await Promise.all(verbs.map((verb) => assertRejects(verb, Error, "MongoDB at 127.0.0.1")));
-    assert(performance.now() - started < 5000);
+    const errors = await Promise.all(
+      verbs.map((verb) => assertRejects(verb, Error, "MongoDB at 127.0.0.1", String(verb))),
+    );
+    assert(performance.now() - started < 10_000);
     for (const { message } of errors) assert(!message.includes(id), message);
   };
-  own.freeze();
+  await own.freeze();
   await fail();
   own.thaw();
   // What was sent while it stood still may have been done by then.

@@ -1,0 +1,276 @@
+/*
+ * The file store's protocol: what happens to one session's file when everybody works on it at once and one of them dies
+ * at any step. A step is one call of the file system, or several that nobody else can come between because of a lock.
+ * Checked by run.ts; with -DNO_... one line of the protocol is left out, and a fault must be found.
+ */
+
+/* The names: the session's id, and the one that a renewal gives it. */
+#define OLD 0
+#define NEW 1
+
+/* Times, in minutes: when the session ends unless it is used, when it does once it was, and how old a file that is no
+ * record must be before it counts as that of a process that died. */
+#define SOON 1
+#define LATER 9
+#define LEFTOVER 1
+
+/* The file system: files by number (0: none), what a name stands for, and who has the lock of a file (0: nobody). */
+typedef File {
+  bool whole;     /* nobody is half through writing it */
+  byte changes;   /* made to the session, as bits */
+  byte expires;
+  byte mtime;
+  byte holder
+}
+File file[5];
+byte name[2];
+byte beside;      /* the temporary file beside OLD */
+byte now;
+
+/* What was answered, to be compared with what is there. */
+byte acknowledged;       /* changes */
+byte promised = SOON;    /* how long it lives at least */
+bool gone;               /* somebody was told that it is */
+bool ended;              /* somebody was told that they ended it */
+bool moved;              /* somebody was told its new id */
+bool removed;            /* OLD's name is, by a log-out, or a sweep that was right */
+bool taken;              /* OLD's name is, by a renewal */
+
+byte working;            /* the processes that are not done, as bits */
+byte killed;             /* the one that dies */
+
+#define end(f) (file[f].mtime > file[f].expires -> file[f].mtime : file[f].expires)
+#define isOver(f) (end(f) <= now)
+#define bit(n) (1 << (n - 1))
+
+inline make(number, where) { file[number].whole = false; file[number].mtime = now; where = number }
+/* A whole file's mtime lies before its end, until it is touched; how long before makes no difference. */
+inline finish(number, content) {
+  d_step {
+    file[number].changes = content; file[number].expires = LATER; file[number].mtime = 0; file[number].whole = true
+  }
+}
+
+/*
+ * tryLocked: opens the file, locks it, and looks whether the name still stands for it; begins again if not. f is 0 if
+ * there is none. A request that comes after somebody was told that the session is gone is a late one.
+ */
+#ifndef NO_RECHECK
+#define isSame(n) (name[n] == f)
+#else
+#define isSame(n) true
+#endif
+inline tryLocked(n, locks) {
+  do
+  :: d_step { f = name[n]; late = gone };
+    if :: f == 0 || !locks -> break :: else fi;
+    d_step { file[f].holder == 0 -> if :: isSame(n) -> file[f].holder = me :: else -> f = 0 fi };
+    if :: f != 0 -> break :: else fi
+  od
+}
+/* With -DNO_..._LOCK one of them works without. */
+#ifndef NO_WRITE_LOCK
+#define WRITE_LOCK true
+#else
+#define WRITE_LOCK false
+#endif
+#ifndef NO_TOUCH_LOCK
+#define TOUCH_LOCK true
+#else
+#define TOUCH_LOCK false
+#endif
+#ifndef NO_DELETE_LOCK
+#define DELETE_LOCK true
+#else
+#define DELETE_LOCK false
+#endif
+#ifndef NO_MOVE_LOCK
+#define MOVE_LOCK true
+#else
+#define MOVE_LOCK false
+#endif
+
+inline unlock(number) { if :: file[number].holder == me -> file[number].holder = 0 :: else fi }
+/* It counts as told only if nobody has the lock who looked before the end came. */
+inline tellOver() { gone = gone || file[f].holder == 0 || file[f].holder == me }
+inline leave() { unlock(f); working = working & ~bit(me); f = 0; late = false }
+
+/* A process that dies lets go of its locks. */
+inline die() {
+  d_step {
+#ifndef NO_LOCK_DIES
+    f = 1;
+    do :: f < 5 -> unlock(f); f++ :: else -> break od;
+#endif
+    killed = 0; working = working & ~bit(me); f = 0; late = false
+  }
+}
+
+/* update */
+proctype Writer(byte me, change) {
+  byte f;
+  bool late;
+  {
+    tryLocked(OLD, WRITE_LOCK);
+    if :: d_step { f == 0 -> assert(removed || taken); leave() }; goto done :: else fi;
+    /* #live: what is over is no session; replaceRecord: beside, on what is stored now, then over it */
+    if
+#ifndef NO_LIVE
+    :: d_step { isOver(f) -> tellOver(); leave() }; goto done
+    :: !isOver(f)
+#else
+    :: true
+#endif
+    fi;
+#ifndef NO_RENAME
+    d_step {
+#ifndef NO_LEFTOVER
+      beside = 0;
+#endif
+      assert(beside == 0);
+      make(change + 1, beside);
+      file[beside].changes = file[name[OLD]].changes | change; file[beside].expires = LATER; file[beside].whole = true;
+      file[beside].mtime = 0
+    };
+    d_step { name[OLD] = change + 1; beside = 0 };
+#else
+    file[f].whole = false;
+    finish(f, file[f].changes | change);
+#endif
+    d_step { assert(!late); acknowledged = acknowledged | change; promised = LATER; leave() };
+done:
+    skip
+  } unless { killed == me -> die() }
+}
+
+/* touch */
+proctype Toucher(byte me) {
+  byte f;
+  bool late;
+  {
+    tryLocked(OLD, TOUCH_LOCK);
+    if :: d_step { f == 0 -> assert(removed || taken); leave() }; goto done :: else fi;
+    if :: d_step { isOver(f) -> tellOver(); leave() }; goto done :: else fi;
+    file[f].mtime = LATER;
+    d_step { assert(!late && name[OLD] != 0); promised = LATER; leave() };
+done:
+    skip
+  } unless { killed == me -> die() }
+}
+
+/* delete */
+proctype Remover(byte me) {
+  byte f;
+  bool late;
+  {
+    tryLocked(OLD, DELETE_LOCK);
+    if :: d_step { f == 0 -> assert(removed || taken); leave() }; goto done :: else fi;
+    d_step { name[OLD] = 0; removed = true };
+    d_step { ended = true; gone = true; leave() };
+done:
+    skip
+  } unless { killed == me -> die() }
+}
+
+/* move: under the lock of the old file the new one is written, in its place, then the old one removed. */
+proctype Mover(byte me) {
+  byte f, start;
+  bool late;
+  {
+    tryLocked(OLD, MOVE_LOCK);
+    if :: d_step { f == 0 -> assert(removed || taken); leave() }; goto done :: else fi;
+    if :: d_step { isOver(f) -> tellOver(); leave() }; goto done :: else fi;
+#ifdef NO_ORDER
+    d_step { name[OLD] = 0; taken = true };
+#endif
+    d_step { start = now; make(4, name[NEW]) };
+    finish(4, file[f].changes);
+#ifndef NO_LATE
+    /* makeRecord: a sweep may have taken it for a dead one's */
+    if :: d_step { now >= start + LEFTOVER -> name[NEW] = 0; leave() }; goto done :: else fi;
+#endif
+#ifndef NO_ORDER
+    d_step { name[OLD] = 0; taken = true };
+#endif
+    d_step { moved = true; gone = true; leave() };
+done:
+    skip
+  } unless { killed == me -> die() }
+}
+
+/* Sweep.#look: looks without a lock, then again under it. A file that is no record is left for a minute. */
+#define mayGo(f) (file[f].whole -> isOver(f) : file[f].mtime + LEFTOVER <= now)
+#ifndef NO_LOOK_AGAIN
+#define mayStillGo(f) mayGo(f)
+#else
+#define mayStillGo(f) true
+#endif
+proctype Sweeper(byte me, n) {
+  byte f;
+  bool late;
+  {
+    if :: d_step { name[n] != 0 && mayGo(name[n]) -> f = name[n] } :: else -> goto done fi;
+    if :: d_step { file[f].holder == 0 && isSame(n) -> file[f].holder = me } :: else -> goto done fi;
+    if
+    :: d_step { mayStillGo(f) ->
+        if :: n == OLD && name[n] != 0 -> assert(promised <= now); removed = true :: else fi;
+        name[n] = 0
+      }
+    :: else
+    fi;
+done:
+    skip;
+    d_step { leave() }
+  } unless { killed == me -> die() }
+}
+
+/* read: takes no lock. */
+proctype Reader(byte me) {
+  byte f, known;
+  bool late;
+  {
+    d_step { late = gone; known = acknowledged };
+    d_step {
+      f = name[OLD];
+      if
+      :: f == 0 -> assert(removed || taken)
+      :: f != 0 && isOver(f) -> tellOver()
+      :: else -> assert(!late && file[f].whole && (file[f].changes & known) == known)
+      fi;
+      known = 0; leave()
+    }
+  } unless { killed == me -> die() }
+}
+
+proctype Clock() { do :: now < LAST -> now++ :: else -> break od }
+
+/* Both writers are alike, so that the death of one is enough. */
+#define kill(n) atomic { (working & bit(n)) != 0 -> killed = n }
+proctype Killer() {
+  if :: kill(1) :: kill(3) :: kill(4) :: kill(5) :: kill(6) :: kill(7) :: kill(8) :: skip fi
+}
+
+init {
+  d_step { make(1, name[OLD]); file[1].expires = SOON; file[1].whole = true };
+  atomic {
+    if :: CAST & bit(1) -> run Writer(1, 1) :: else fi;
+    if :: CAST & bit(2) -> run Writer(2, 2) :: else fi;
+    if :: CAST & bit(3) -> run Remover(3) :: else fi;
+    if :: CAST & bit(4) -> run Mover(4) :: else fi;
+    if :: CAST & bit(5) -> run Sweeper(5, OLD) :: else fi;
+    if :: CAST & bit(6) -> run Sweeper(6, NEW) :: else fi;
+    if :: CAST & bit(7) -> run Toucher(7) :: else fi;
+    if :: CAST & bit(8) -> run Reader(8) :: else fi;
+    working = CAST;
+    run Clock(); run Killer()
+  };
+  timeout;
+  /* All is quiet. Nobody waits for a lock, and what is there is what was answered. */
+  assert(working == 0);
+  assert(!(ended && (name[OLD] != 0 || moved)));
+  assert(!(moved && name[OLD] != 0));
+#define keeps(f) (f != 0 && file[f].whole && (file[f].changes & acknowledged) == acknowledged)
+  assert(keeps(name[OLD]) || removed || (taken && keeps(name[NEW])));
+  assert(name[OLD] == 0 || keeps(name[OLD]));
+  assert(!moved || keeps(name[NEW]))
+}

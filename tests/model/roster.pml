@@ -1,0 +1,130 @@
+/*
+ * The roster: a process that is alone in the folder answers from memory, and nobody else changes anything meanwhile.
+ * Time passes between any two steps, as much as it likes: so every process is stopped for as long as that at any moment.
+ * Checked by run.ts; with -DNO_... one line is left out, and a stale answer must be found.
+ */
+
+/* In ticks of 250 ms. Less than a period of 1 may reach from one tick into the next; a wait of 2 may be little over 1. */
+#define PERIOD 2
+#define WAIT 2
+#define END 6
+byte now;
+
+/* What a process has in the roster's folder: nothing, a file that it has made, one that it has also locked. */
+#define NOTHING 0
+#define MADE 1
+#define HELD 2
+byte entry[2];
+
+byte version;         /* how often the session's file was changed */
+byte acknowledged;    /* the last change that was answered */
+
+/* Roster.#look: who else is there? A file that nobody holds is a dead one's, and removed. */
+inline look() {
+#ifndef NO_STAMP
+  lookedAt = now;
+#endif
+#ifndef NO_PERIOD
+  isKept = false;
+#endif
+  isAlone = true;
+  other = 0;
+  do
+  :: other < 2 && other != me ->
+    d_step {
+      if :: entry[other] == MADE -> entry[other] = NOTHING :: entry[other] == HELD -> isAlone = false :: else fi;
+      other++
+    }
+  :: other == me -> other++
+  :: other == 2 -> break
+  od;
+#ifdef NO_STAMP
+  lookedAt = now;
+#endif
+  other = 0
+}
+
+/* Roster.#enter: makes a file of its own, and locks it; again if somebody has removed it before that. */
+inline enter() {
+  do
+  :: entry[me] = MADE;
+    if
+    :: d_step { entry[me] == MADE -> entry[me] = HELD }; break
+#ifdef NO_OWN
+    :: d_step { entry[me] == NOTHING }; break
+#else
+    :: d_step { entry[me] == NOTHING }
+#endif
+    fi
+  od
+}
+
+/* Roster.leave; a process that dies does the same, or leaves a file that nobody holds. */
+inline leave() {
+  if :: entry[me] = NOTHING :: entry[me] == HELD -> entry[me] = MADE fi
+}
+
+/* Answers requests. What it read stays in memory for the period. */
+proctype Reading(byte me) {
+  byte lookedAt, other, kept, known;
+  bool isAlone, isKept;
+  do
+  :: enter(); look();
+    do
+    :: now < END ->
+      known = acknowledged;   /* the request comes */
+#ifndef NO_EXPIRY
+      if :: now - lookedAt >= PERIOD -> look() :: else fi;
+#endif
+      if
+      :: isAlone && isKept -> skip
+      :: else ->
+        d_step { kept = version; isKept = true }
+      fi;
+      atomic { assert(kept >= known); known = 0 }
+    :: leave(); break
+    od;
+    atomic { isKept = false; kept = 0; isAlone = false; lookedAt = 0 }
+  :: now >= END -> break
+  od
+}
+
+/* Changes the session. */
+proctype Changing(byte me) {
+  byte lookedAt, other, joined, mine;
+  bool isAlone, isKept;
+  do
+  :: now < END ->
+#ifdef NO_ORDER
+    look(); enter(); joined = now;
+#else
+#ifdef NO_STAMP_AFTER
+    joined = now; enter();
+#else
+    enter(); joined = now;
+#endif
+    look();
+#endif
+#ifndef NO_WAIT
+    if :: isAlone :: !isAlone && now >= joined + WAIT fi;
+#endif
+    do
+    :: version < 3 -> d_step { version++; mine = version }; acknowledged = (mine > acknowledged -> mine : acknowledged)
+    :: break
+    od;
+    leave();
+    atomic { joined = 0; mine = 0; isAlone = false; isKept = false; lookedAt = 0 }
+  :: now < END && version < 3 ->   /* it cannot join: waits after the change */
+    d_step { version++; mine = version; joined = now };
+#ifndef NO_WAIT_AFTER
+    now >= joined + WAIT;
+#endif
+    atomic { acknowledged = (mine > acknowledged -> mine : acknowledged); joined = 0; mine = 0 }
+  :: break
+  od
+}
+
+active proctype Clock() {
+  atomic { run Reading(0); run Changing(1) };
+  do :: now < END -> now++ :: now == END -> break od
+}

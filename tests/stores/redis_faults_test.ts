@@ -158,6 +158,23 @@ test("a user's entry without a session is no error, and goes in time", async () 
   assert(left > 590_000 && left < 700_000, `${left}`);
 });
 
+test("a record that is corrupt or of a later version is no session, and stays", async () => {
+  await using engine = await Engine.start("redis");
+  const logged: string[] = [];
+  await using store = await open({ url: engine.url, log: (level, event) => logged.push(`${level} ${event}`) });
+  for (const text of ["", '{"vers', '{"version":2}']) {
+    const id = newId("Ada");
+    await store.create(id, { ...fresh(), user: "Ada" });
+    await say(engine, "SET", `session:${id}`, text, "KEEPTTL");
+    logged.length = 0;
+    assertEquals(await store.read(id), undefined);
+    assertEquals(logged.length, text === '{"version":2}' ? 0 : 1);
+    assertEquals([await store.update(id, set({})), await store.move(id, newId(), set({}))], [undefined, undefined]);
+    assertEquals([await idsOf(store.list!()), await idsOf(store.sessionsOf!("Ada"))], [[], []]);
+    assertEquals(await say(engine, "GET", `session:${id}`), text);
+  }
+});
+
 test("a session whose deadline moves on stays among its user's", async () => {
   await using engine = await Engine.start("redis");
   await using store = await open({ url: engine.url });

@@ -112,6 +112,21 @@ for (const type of [...ENGINES, "sqlite"] as const) {
     }
   }, false);
 
+  test("with one key, another application's cookie is nothing", async (url) => {
+    const settings = await env(type, url);
+    const named = { ...settings, SESSION_KEY_PREFIX: "other:", SESSION_TABLE: "other_sessions" };
+    const [one, two] = await Promise.all([Server.start(settings), Server.start(named)]);
+    try {
+      const [atOne, atTwo] = [new Browser(one.origin), new Browser(two.origin)];
+      assertEquals(await atOne.post("/add", { username: "Ada" }), 303);
+      atTwo.cookies.set("session", atOne.cookies.get("session")!);
+      assertMatch(await atTwo.get("/"), /You Need to Register First!/);
+      assertMatch(await atOne.get("/"), /Hi, Ada!/);
+    } finally {
+      assertEquals([await one.stop(), await two.stop()], [0, 0]);
+    }
+  }, false);
+
   test("restarts under load, one by one, lose nothing", async (url) => {
     const settings = await env(type, url);
     const servers = await Promise.all([Server.start(settings), Server.start(settings)]);

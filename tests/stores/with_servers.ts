@@ -8,17 +8,17 @@ const root = new URL("../../", import.meta.url).pathname;
 const outcomes: string[] = [];
 let failed = false;
 
-/** Runs Deno with some arguments and keeps the last line that counts tests. */
+/** Runs Deno with some arguments and keeps how many tests it counted last. */
 async function run(what: string, args: string[], env: Record<string, string> = {}): Promise<void> {
   const process = new Deno.Command(Deno.execPath(), { args, env, cwd: root, stdout: "piped" }).spawn();
   let count = "";
   for await (const text of process.stdout.pipeThrough(new TextDecoderStream())) {
     await Deno.stdout.write(new TextEncoder().encode(text));
-    count = /\d+ passed.*/.exec(text)?.[0] ?? count;
+    count = /(\d+) passed/.exec(text)?.[1] ?? count;
   }
   const { success } = await process.status;
   if (!success) failed = true;
-  outcomes.push(`${success ? "ok    " : "FAILED"} ${what}${count && `: ${count}`}`);
+  outcomes.push(`${success ? "ok    " : "FAILED"} ${what}${count && `: ${count} good`}`);
 }
 
 const test = ["test", "--quiet", "--sanitize-ops", "--sanitize-resources", "--allow-all"];
@@ -54,6 +54,7 @@ for (const type of types) {
   }
   const others = othersOf(type);
   if (others.length > 0) await run(`${type} store, faults`, [...test, lock, ...others], { TEST_ENGINES: type });
+  await run(`${type} store, outages`, ["run", "--quiet", "--allow-all", lock, "tests/stores/outages.ts", type]);
 }
 const engines = { TEST_ENGINES: types.join() };
 await run("servers", [...test, "--lock=tests/deno.lock", "tests/stores/servers_test.ts"], engines);

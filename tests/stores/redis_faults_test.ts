@@ -267,7 +267,7 @@ test("without its server verbs are refused in time, and recover", async () => {
     }
     assert(performance.now() - start < 4000);
     await engine.up();
-    await store.create(id, fresh());
+    await until("it has loaded", () => store.create(id, fresh()).then(() => true, () => false));
     assert(await store.delete(id));
     await engine.kill();
   }

@@ -8,7 +8,7 @@ import { SessionTakenError } from "./errors.ts";
 import { handleOf } from "./id.ts";
 import { put, toJson } from "./json.ts";
 import { lifetime } from "./lifetimes.ts";
-import type { Json, SessionData, StoredFlash, Terms } from "./record.ts";
+import { endOf, type Json, type SessionData, type StoredFlash, type Terms } from "./record.ts";
 import { type Draft, draftOf, NO_FLASHES, NOTHING, type SessionState } from "./session_state.ts";
 
 /** The names that a session of this type has values for. */
@@ -104,6 +104,14 @@ export class Session<Data extends object = Record<string, Json>> {
    */
   get handle(): string | undefined {
     return this.#state.id === undefined ? undefined : handleOf(this.#state.id);
+  }
+
+  /**
+   * When the session ends if this request is not counted as a use, in milliseconds since 1970; `undefined` while nothing
+   * is stored of it. `SessionManager.expires` counts the request.
+   */
+  get expires(): number | undefined {
+    return this.#state.record && endOf(this.#state.record);
   }
 
   /** Whether anything was done that is to be stored. */

@@ -2,8 +2,7 @@
 import type { Answers } from "./answers.ts";
 import { readForm } from "./form.ts";
 import { isCrossSite, isPrefetch } from "./protection.ts";
-import { endOf } from "../record.ts";
-import { type Session, stateOf } from "../session.ts";
+import type { Session } from "../session.ts";
 import type { SessionManager } from "../session_manager.ts";
 import { type Alert, icon, renderAddUsername, renderHome, styleSheet } from "./views.ts";
 import type { Open } from "../wrap.ts";
@@ -62,8 +61,7 @@ export function pageRoutes({ sessions, origin, answers, look }: PageOptions): Ro
       return answers.page(renderHome({ alert: notify === undefined ? hintFor(request) : done(notify) }));
     }
     const now = sessions.now();
-    const { record } = stateOf(session);
-    const idle = (isRenewal && record ? endOf(record) : sessions.expires(session)) - now;
+    const idle = (isRenewal && session.expires || sessions.expires(session)) - now;
     const greet = session.get("greet");
     const answer = answers.page(renderHome({
       user,

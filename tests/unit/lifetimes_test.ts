@@ -173,3 +173,13 @@ Deno.test("lifetimes: expires() tells when the session ends, this use counted", 
   }
   assert(left.at(-1)! <= ends - clock.time);
 });
+
+Deno.test("lifetimes: a session says when it ends if this use is not counted", async () => {
+  const { clock, sessions, request, visit } = site();
+  await visit(register);
+  const end = clock.time + 60 * SECOND;
+  clock.pass(30);
+  const session = await sessions.open(request());
+  assertEquals([session.expires, sessions.expires(session)], [end, clock.time + 60 * SECOND]);
+  assertEquals((await sessions.open(new Request("http://localhost/"))).expires, undefined);
+});

@@ -1,0 +1,111 @@
+/** The first start in a terminal, with nothing downloaded yet: what the server says stays on the screen. */
+import { assert, assertMatch } from "@std/assert";
+import { startFlags } from "../support/server.ts";
+
+const SCRIPT = "/usr/bin/script";
+const ROOT = new URL("../..", import.meta.url).pathname;
+const PACKAGES = ["deno-std", "eta"];
+
+/** What is on a terminal's screen after all of this was written to it, as far as Deno's progress bar makes use of it. */
+function screenAfter(output: string): string[] {
+  const lines = [""];
+  let [row, column] = [0, 0];
+  for (const [token, up] of output.matchAll(/\x1b\[(\d*)A|\x1b\[[\d;]*[A-Za-z]|[^]/gu)) {
+    if (up !== undefined) row = Math.max(0, row - Number(up || 1));
+    else if (token === "\n") lines[++row] ??= "";
+    else if (token === "\r" || token === "\x1b[0G") column = 0;
+    else if (token === "\x1b[2K") lines[row] = "";
+    else if (token === "\x1b[K") lines[row] = lines[row]!.slice(0, column);
+    else if (token === "\x1b[J") lines.splice(row, Infinity, lines[row]!.slice(0, column));
+    else if (!token.startsWith("\x1b")) {
+      lines[row] = lines[row]!.padEnd(column).slice(0, column) + token + lines[row]!.slice(column + 1);
+      column++;
+    }
+  }
+  return lines;
+}
+
+/** A registry that takes its time, from what this machine has downloaded. */
+function slowRegistry(cache: string): Deno.HttpServer<Deno.NetAddr> {
+  return Deno.serve({ hostname: "127.0.0.1", port: 0, onListen: () => {} }, async (request) => {
+    const name = new URL(request.url).pathname.slice(1);
+    await new Promise((resolve) => setTimeout(resolve, 800));
+    if (!PACKAGES.includes(name)) return new Response(null, { status: 404 });
+    return new Response(await Deno.readTextFile(`${cache}/${name}/registry.json`));
+  });
+}
+
+async function isThere(path: string): Promise<boolean> {
+  return await Deno.stat(path).then(() => true, () => false);
+}
+
+async function copy(from: string, to: string): Promise<void> {
+  await Deno.mkdir(to, { recursive: true });
+  for await (const { name, isDirectory } of Deno.readDir(from)) {
+    if (isDirectory) await copy(`${from}/${name}`, `${to}/${name}`);
+    else await Deno.copyFile(`${from}/${name}`, `${to}/${name}`);
+  }
+}
+
+/** Where Deno keeps what npm's registry gave it, if it has asked there for all that the server needs. */
+async function npmCache(): Promise<string | undefined> {
+  const info = await new Deno.Command(Deno.execPath(), { args: ["info", "--json"], cwd: ROOT }).output();
+  const { npmCache } = JSON.parse(new TextDecoder().decode(info.stdout));
+  for await (const { name } of Deno.readDir(npmCache)) {
+    const folder = `${npmCache}/${name}`;
+    const there = await Promise.all(PACKAGES.map((name) => isThere(`${folder}/${name}/registry.json`)));
+    if (there.every((one) => one)) return folder;
+  }
+  return undefined;
+}
+
+const cache = await npmCache();
+
+Deno.test({
+  name: "first start: the server's lines stay on the screen of a terminal",
+  ignore: Deno.build.os !== "linux" || !await isThere(SCRIPT) || cache === undefined,
+  fn: async () => {
+    const folder = await Deno.makeTempDir();
+    const registry = slowRegistry(cache!);
+    try {
+      const { port } = registry.addr;
+      // Deno calls a registry's folder by its address.
+      for (const name of PACKAGES) {
+        for await (const { name: version, isDirectory } of Deno.readDir(`${cache}/${name}`)) {
+          if (isDirectory) await copy(`${cache}/${name}/${version}`, `${folder}/deno/npm/${port}/${name}/${version}`);
+        }
+      }
+      const command = `stty cols 100 rows 30; exec '${Deno.execPath()}' task start`;
+      const terminal = new Deno.Command("timeout", {
+        args: ["--signal=INT", "5", SCRIPT, "-qefc", command, `${folder}/output`],
+        cwd: ROOT,
+        clearEnv: true,
+        env: {
+          PATH: `${folder}/bin:/usr/bin:/bin`,
+          HOME: folder,
+          TERM: "xterm",
+          DENO_DIR: `${folder}/deno`,
+          NPM_CONFIG_REGISTRY: `http://127.0.0.1:${port}/`,
+          PORT: "0",
+          SESSION_FILE_DIR: `${folder}/sessions`,
+        },
+        stdin: "null",
+        stdout: "null",
+      });
+      await terminal.output();
+      const output = await Deno.readTextFile(`${folder}/output`);
+      const screen = screenAfter(output).join("\n");
+      assert(output.includes("Download"), `nothing was downloaded: ${output}`);
+      assertMatch(screen, /^"SECRET_KEY" is not set: made a key, kept in /m);
+      assertMatch(screen, /^Listening on http:\/\/127\.0\.0\.1:\d+\//m);
+    } finally {
+      await registry.shutdown();
+      await Deno.remove(folder, { recursive: true });
+    }
+  },
+});
+
+Deno.test("first start: Deno draws no bar over the lines of a server that it has started", async () => {
+  // It draws while packages are asked for in the background, and erases as many lines as the bar had.
+  assert((await startFlags()).includes("--quiet"));
+});

@@ -1,0 +1,113 @@
+/** Telemetry: what a collector on this machine is sent when `OTEL_DENO=true`. */
+import { assert, assertEquals } from "@std/assert";
+import { Browser, Server } from "../support/server.ts";
+
+interface Attribute {
+  readonly key: string;
+  readonly value: { readonly stringValue?: string };
+}
+
+interface Span {
+  readonly name: string;
+  readonly traceId: string;
+  readonly status?: { readonly code?: number };
+}
+
+interface Metric {
+  readonly name: string;
+  readonly sum?: {
+    readonly dataPoints: { readonly attributes: Attribute[]; readonly asInt?: string; readonly asDouble?: number }[];
+  };
+}
+
+/** A collector: takes OTLP as JSON over HTTP, and keeps what it was sent. */
+class Collector {
+  readonly spans: Span[] = [];
+  /** The session counters, as sent last. */
+  readonly sessions = new Map<string, number>();
+  text = "";
+  readonly #server = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen: () => {} }, async (request) => {
+    const text = await request.text();
+    this.text += text;
+    const { resourceSpans = [], resourceMetrics = [] } = JSON.parse(text);
+    for (const { scopeSpans } of resourceSpans) for (const { spans } of scopeSpans) this.spans.push(...spans);
+    for (const { scopeMetrics } of resourceMetrics) for (const { metrics } of scopeMetrics) this.#count(metrics);
+    return Response.json({});
+  });
+
+  get env(): Record<string, string> {
+    return {
+      OTEL_DENO: "true",
+      OTEL_EXPORTER_OTLP_PROTOCOL: "http/json",
+      OTEL_EXPORTER_OTLP_ENDPOINT: `http://127.0.0.1:${this.#server.addr.port}`,
+      OTEL_METRIC_EXPORT_INTERVAL: "200",
+      OTEL_BSP_SCHEDULE_DELAY: "200",
+    };
+  }
+
+  #count(metrics: Metric[]): void {
+    for (const { name, sum } of metrics) {
+      if (name !== "sessions") continue;
+      for (const { attributes, asInt, asDouble } of sum!.dataPoints) {
+        this.sessions.set(attributes[0]!.value.stringValue!, Number(asInt ?? asDouble));
+      }
+    }
+  }
+
+  /** Waits until a condition holds. */
+  async until(holds: () => boolean, what: string): Promise<void> {
+    for (let i = 0; i < 100; i++) {
+      if (holds()) return;
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    }
+    throw new Error(`not seen within 10 seconds: ${what}`);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#server.shutdown();
+  }
+}
+
+Deno.test("telemetry: a collector gets spans of open and commit, and the counters as metrics", async () => {
+  await using collector = new Collector();
+  const dir = await Deno.makeTempDir();
+  const server = await Server.start({ SESSION_FILE_DIR: dir, ...collector.env });
+  try {
+    const browser = new Browser(server.origin);
+    await browser.post("/add", { username: "Zaphod" });
+    const id = browser.cookie.split(/[=.]/)[1]!;
+    await browser.get("/");
+    await browser.get("/", { cookie: "session=forged" });
+
+    const named = (name: string) => collector.spans.filter((span) => span.name === name);
+    await collector.until(() => named("session open").length === 3 && named("session commit").length === 3, "spans");
+    const requests = new Set(
+      collector.spans.filter(({ name }) => name === "GET" || name === "POST").map((span) => span.traceId),
+    );
+    for (const { traceId } of named("session commit")) assert(requests.has(traceId), "in the trace of its request");
+
+    await collector.until(() => collector.sessions.get("found") === 1, "metrics");
+    const { created, badSignature, failed } = Object.fromEntries(collector.sessions);
+    assertEquals({ created, badSignature, failed }, { created: 1, badSignature: 1, failed: 0 });
+    assert(!collector.text.includes(id) && !collector.text.includes("Zaphod"), "nobody's id or name");
+  } finally {
+    await server.kill();
+    await Deno.remove(dir, { recursive: true });
+  }
+});
+
+Deno.test("telemetry: a span of what failed says so", async () => {
+  await using collector = new Collector();
+  const env = { SESSION_TYPE: "null", SECRET_KEY: "a key for tests of at least 32 bytes", ...collector.env };
+  const server = await Server.start(env);
+  try {
+    assertEquals(await new Browser(server.origin).post("/add", { username: "Ada" }), 503);
+    await collector.until(() => collector.spans.some(({ name }) => name === "session commit"), "spans");
+    const statuses = collector.spans.filter(({ name }) => name.startsWith("session")).map((
+      span,
+    ) => [span.name, span.status?.code ?? 0]);
+    assertEquals(statuses.sort(), [["session commit", 2], ["session open", 0]]);
+  } finally {
+    await server.kill();
+  }
+});

@@ -21,7 +21,7 @@ export interface MongoConnection {
   /** Connects, or does nothing if it has. */
   connect(): Promise<unknown>;
   /** Its default database. */
-  db(): { collection(name: string, options: object): unknown };
+  db(): { collection(name: string, options: object): unknown; command(command: object): Promise<object> };
   /** Lets go of its connections. */
   close(): Promise<void>;
 }
@@ -333,7 +333,11 @@ export class MongoStore implements SessionStore {
 
   async #connect(): Promise<Collection<Stored>> {
     await this.#client.connect();
-    const sessions = this.#client.db().collection(this.#collectionName, {
+    const database = this.#client.db();
+    if ("ferretdbVersion" in await database.command({ buildInfo: 1 })) {
+      throw new Error("FerretDB 1 can bring ended sessions back, as it looks and writes in two steps: use version 2");
+    }
+    const sessions = database.collection(this.#collectionName, {
       writeConcern: { w: "majority" },
       readConcern: { level: "majority" },
       readPreference: "primary",

@@ -289,6 +289,12 @@ test("a client of the program's own is used, and left open", async ({ client, op
   assertEquals((await again.read(id))?.data, { n: 1 });
 });
 
+test("a server that does not compare and set as one step is refused", async ({ open }) => {
+  const db = () => ({ command: () => Promise.resolve({ version: "7.0.42", ferretdbVersion: "v1.24.2" }) });
+  const client = { connect: () => Promise.resolve(), db, close: () => Promise.resolve() };
+  await assertRejects(() => open({ client }).ready!(), Error, "FerretDB 1");
+});
+
 test("what cannot be used is refused at once, without a word of a password", async () => {
   const MongoStore = await storeClass("mongodb");
   assertThrows(() => new MongoStore({}), TypeError, '"url" or a "client"');

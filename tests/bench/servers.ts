@@ -111,13 +111,18 @@ function ourSettings(settings: Record<string, string>): Record<string, string> {
 }
 
 function spawn([program, ...args]: string[], env: Record<string, string>, stdout: "null" | "piped" = "null") {
-  return new Deno.Command(program!, {
-    args,
-    env: { NO_COLOR: "1", DENO_NO_UPDATE_CHECK: "1", ...env },
-    stdin: "null",
-    stdout,
-    stderr: "inherit",
-  }).spawn();
+  try {
+    return new Deno.Command(program!, {
+      args,
+      env: { NO_COLOR: "1", DENO_NO_UPDATE_CHECK: "1", ...env },
+      stdin: "null",
+      stdout,
+      stderr: "inherit",
+    }).spawn();
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) throw new Missing(`needs ${program}`);
+    throw error;
+  }
 }
 
 async function end(child: Deno.ChildProcess): Promise<void> {

@@ -22,7 +22,7 @@ export async function measureUser(): Promise<Sample[]> {
   const pages = await writePages(page, (await pageOf(subject)).page);
   for (const peer of peers) {
     try {
-      const started = await peer.start({ ...pages, dir: await subfolder(`peer-${running.length}`) });
+      const started = await peer.start({ ...pages, dir: await subfolder(peer.name.replaceAll(/\W+/g, "-")) });
       running.push(started);
       contenders.push(contender(peer.name, started, { cookies: [await register(started)], target: peer.target }));
     } catch (error) {

@@ -1,43 +1,10 @@
 /** The app: each route of the three-page server, asked through its handler. */
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { createApp } from "../../lib/server/app.ts";
-import type { Visitor } from "../../lib/server/pages.ts";
-import { SessionManager } from "../../lib/session_manager.ts";
-import type { SessionStore } from "../../lib/store.ts";
-import { MemoryStore } from "../../lib/stores/memory.ts";
-import { NullStore } from "../../lib/stores/null.ts";
-import { Browser, Clock } from "../support/server.ts";
+import { alerts, NOTIFY, serve } from "./app_place.ts";
 
-const KEY = "the key that these tests sign with of 32 bytes or more";
-const HOME = "http://localhost";
 const GREET = "Successfully registered username - Ada.";
-const NOTIFY = "Username Removed from Session Storage.";
 
-interface Site {
-  origin?: string;
-  store?: SessionStore;
-  max?: number;
-  logRequests?: boolean;
-}
-
-function serve({ origin, store, max, logRequests }: Site = {}) {
-  const clock = new Clock();
-  const memory = new MemoryStore({ now: clock.now, max });
-  const lines: string[] = [];
-  const log = (level: string, event: string, detail = "") => void lines.push(`${level} ${event}: ${detail}`);
-  const { now } = clock;
-  const sessions = new SessionManager<Visitor>({ store: store ?? memory, keys: [KEY], idle: 60, now, log });
-  const app = createApp({ sessions, store: store ?? memory, origin, log, logRequests });
-  const newBrowser = () => new Browser(HOME, app);
-  return { app, browser: newBrowser(), clock, lines, memory, newBrowser };
-}
-
-/** The text of every alert on a page. */
-function alerts(html: string): string[] {
-  return [...html.matchAll(/role="alert"[^>]*>([^<]*)</g)].map((match) => match[1]!.trim());
-}
-
-Deno.test("GET /: a stranger is asked to register, and gets no cookie, no alert and no session", async () => {
+Deno.test("GET /: a stranger is asked to register, and gets no cookie, alert or session", async () => {
   const { browser, memory } = serve();
   const response = await browser.request("/");
   const html = await response.text();
@@ -111,7 +78,7 @@ Deno.test("POST /add: 64 characters are a name, whatever they take in bytes", as
   assertEquals(await browser.post("/add", { username: "👋".repeat(64) }), 303);
 });
 
-Deno.test("POST /add: an unusable name gets the form again, with the reason beside the field", async () => {
+Deno.test("POST /add: an unusable name gets the form again, the reason beside the field", async () => {
   const { browser, memory } = serve();
   const unusable = [
     "",
@@ -183,7 +150,7 @@ for (const method of ["POST", "GET"]) {
   });
 }
 
-Deno.test("GET /remove: does nothing when a browser prefetches it, another site asks, or only its head is asked for", async () => {
+Deno.test("GET /remove: does nothing for a prefetch, for another site, or for its head", async () => {
   const { browser } = serve();
   await browser.post("/add", { username: "Ada" });
   for (
@@ -205,7 +172,7 @@ Deno.test("GET /remove: does nothing when a browser prefetches it, another site 
   assert((await browser.get("/")).includes("Register First"));
 });
 
-Deno.test("a visitor is forgotten after a minute of silence, and kept by use, of the form too", async () => {
+Deno.test("a visitor is forgotten after a minute of silence, kept by use, of the form too", async () => {
   const { browser, clock } = serve();
   await browser.post("/add", { username: "Ada" });
   for (const path of ["/", "/add", "/", "/add"]) {
@@ -257,74 +224,6 @@ Deno.test("another path is answered 404, as a page", async () => {
     assertEquals(response.status, 404, path);
     assertMatch(await response.text(), /^<!doctype html>[^]*<h1/);
   }
-});
-
-Deno.test("GET /healthz: ok, without a session", async () => {
-  const { browser } = serve({ store: new NullStore() });
-  const response = await browser.request("/healthz");
-  assertEquals([response.status, await response.text(), response.headers.get("vary")], [200, "ok", null]);
-});
-
-Deno.test("GET /readyz: ok if the store answers, else 503, without a session", async () => {
-  let failure: Promise<void> | undefined;
-  const store = Object.assign(new MemoryStore(), { ready: () => failure ?? Promise.resolve() });
-  const { browser, clock } = serve({ store });
-  await browser.post("/add", { username: "Ada" });
-  clock.time += 30_000;
-  const ask = async () => {
-    const response = await browser.request("/readyz");
-    const { headers, status } = response;
-    assertEquals([headers.get("vary"), headers.get("cache-control"), browser.setCookies], [null, "no-store", []]);
-    return [status, await response.text(), headers.get("retry-after")];
-  };
-  assertEquals(await ask(), [200, "ok", null]);
-  failure = Promise.reject(new Error("away"));
-  failure.catch(() => {});
-  assertEquals(await ask(), [503, "The session store does not answer.\n", "5"]);
-  failure = undefined;
-  assertEquals(await ask(), [200, "ok", null]);
-  failure = new Promise(() => {});
-  assertEquals((await ask())[0], 503, "a store that never answers");
-});
-
-Deno.test("GET /readyz: probes that come at once ask the store once", async () => {
-  let asked = 0;
-  const answer = Promise.withResolvers<void>();
-  const store = Object.assign(new MemoryStore(), { ready: () => (asked++, answer.promise) });
-  const { browser } = serve({ store });
-  const probes = Promise.all(Array.from({ length: 20 }, () => browser.request("/readyz")));
-  answer.resolve();
-  assertEquals((await probes).map(({ status }) => status), Array.from({ length: 20 }, () => 200));
-  assertEquals(asked, 1);
-});
-
-Deno.test("probes are answered whatever host is named, and pages are not", async () => {
-  const { app, lines } = serve({ origin: "https://example.com" });
-  for (const host of ["10.0.0.7:8000", "example.org", "a b"]) {
-    for (const [path, status] of [["/healthz", 200], ["/readyz", 200], ["/", 400], ["/style.css", 400]] as const) {
-      const request = new Request("http://localhost/", { headers: { host } });
-      Object.defineProperty(request, "url", { value: `http://${host}${path}` });
-      assertEquals((await app(request)).status, status, `${host}${path}`);
-    }
-  }
-  assertEquals(
-    new Set(lines),
-    new Set(['warn A request was refused: it named another host than "ORIGIN" does: https://example.com']),
-  );
-});
-
-Deno.test("every request is a line in the log if asked for, with nothing that a visitor sent", async () => {
-  const { browser, lines } = serve({ logRequests: true });
-  await browser.post("/add?secret=1", { username: "Ada" });
-  await browser.request("/secret/Ada", { headers: { "user-agent": "secret" } });
-  await browser.request("/", { method: "SECRET" });
-  await browser.request("/style.css?secret", { method: "HEAD" });
-  assertEquals(lines.map((line) => line.replace(/[\d.]+ ms$/, "n ms")), [
-    "debug Answered: POST /add 303 in n ms",
-    "debug Answered: GET another path 404 in n ms",
-    "debug Answered: another method / 405 in n ms",
-    "debug Answered: HEAD /style.css 200 in n ms",
-  ]);
 });
 
 Deno.test("the style sheet that pages link is cacheable and never touches a session", async () => {
@@ -380,69 +279,4 @@ Deno.test("under https, browsers are told to stay with it, and another host is r
   for (const host of ["example.org", "example.com:8000", "www.example.com", "localhost"]) {
     assertEquals((await ask(host)).status, 400, host);
   }
-});
-
-Deno.test("a store that fails costs nobody the pages that need none, and the others say to come again", async () => {
-  const refuse = () => Promise.reject(new Error("away"));
-  const store = { create: refuse, read: refuse, update: refuse, touch: refuse, delete: refuse, move: refuse };
-  const { browser } = serve();
-  await browser.post("/add", { username: "Ada" });
-  const bad = serve({ store });
-  for (const path of ["/", "/add", "/healthz"]) {
-    assertEquals((await bad.browser.request(path)).status, 200, path);
-  }
-  const response = await bad.browser.request("/add", {
-    method: "POST",
-    body: new URLSearchParams({ username: "Ada" }),
-  });
-  assertEquals([response.status, response.headers.get("retry-after"), bad.browser.setCookies], [503, "5", []]);
-  bad.browser.cookies.set("session", browser.cookies.get("session")!);
-  assert((await response.text()).includes("could not be stored"));
-  for (const path of ["/", "/remove"]) {
-    const unread = await bad.browser.request(path);
-    assertEquals([unread.status, unread.headers.get("retry-after")], [503, "5"]);
-    assert((await unread.text()).includes("could not be read"), path);
-  }
-  assertEquals(bad.lines, ["create", "read", "read"].map((verb) => `error The session store failed to ${verb}: away`));
-});
-
-Deno.test("the null store is refused by name in the log, and answered 503", async () => {
-  const { browser, lines } = serve({ store: new NullStore() });
-  assertEquals(await browser.post("/add", { username: "Ada" }), 503);
-  assert(lines.join().includes("the null store stores nothing"), lines.join());
-});
-
-Deno.test("past the most sessions, new visitors are told to come again, and the others go on", async () => {
-  const { browser, newBrowser } = serve({ max: 1 });
-  await browser.post("/add", { username: "Ada" });
-  const second = newBrowser();
-  const response = await second.request("/add", { method: "POST", body: new URLSearchParams({ username: "Bob" }) });
-  assertEquals([response.status, response.headers.get("retry-after")], [503, "5"]);
-  assert((await browser.get("/")).includes("Hi, Ada!"));
-  await browser.post("/add", { username: "Zoe" });
-  await browser.post("/remove");
-  assertEquals(alerts(await browser.get("/")), [NOTIFY]);
-});
-
-Deno.test("a form under way when its session is ended is told so, and registers nobody", async () => {
-  const { app, browser } = serve();
-  await browser.post("/add", { username: "Ada" });
-  const cookie = browser.cookie;
-  let send = (_text: string) => {};
-  const body = new ReadableStream<Uint8Array>({
-    start: (controller) => {
-      send = (text) => {
-        controller.enqueue(new TextEncoder().encode(text));
-        controller.close();
-      };
-    },
-  });
-  const headers = { cookie, "content-type": "application/x-www-form-urlencoded" };
-  const slow = app(new Request(`${HOME}/add`, { method: "POST", body, headers }));
-  await browser.post("/remove");
-  send("username=Bob");
-  const response = await slow;
-  assertEquals([response.status, response.headers.getSetCookie()], [409, []]);
-  browser.cookies.set("session", cookie.split("=")[1]!);
-  assert((await browser.get("/")).includes("Register First"));
 });

@@ -114,7 +114,7 @@ Deno.test("config: https makes the cookie Secure and its name __Host-", () => {
   assertEquals(cookieOf({ SESSION_COOKIE_SECURE: "true" }), ["session", true]);
 });
 
-Deno.test("config: an unusable value is refused with the setting's name, what it must be, and what it was", () => {
+Deno.test("config: an unusable value is refused: the name, what it must be, what it was", () => {
   const unusable: [Setting, string, Environment?][] = [
     ["HOST", "a b"],
     ["HOST", "[::1"],

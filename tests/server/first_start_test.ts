@@ -10,6 +10,7 @@ const PACKAGES = ["deno-std", "eta"];
 function screenAfter(output: string): string[] {
   const lines = [""];
   let [row, column] = [0, 0];
+  // deno-lint-ignore no-control-regex -- what moves the cursor is control characters
   for (const [token, up] of output.matchAll(/\x1b\[(\d*)A|\x1b\[[\d;]*[A-Za-z]|[^]/gu)) {
     if (up !== undefined) row = Math.max(0, row - Number(up || 1));
     else if (token === "\n") lines[++row] ??= "";

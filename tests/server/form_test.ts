@@ -60,7 +60,7 @@ Deno.test("form: an empty form is a form without fields", async () => {
   assertEquals([...await readForm(post("--b--\r\n", MULTIPART))], []);
 });
 
-Deno.test("form: broken escapes and foreign charsets are taken for what they are, never for an error", async () => {
+Deno.test("form: broken escapes and foreign charsets are taken for what they are", async () => {
   const values = { "%": "%", "%zz": "%zz", "%C3": "\ufffd", "%ff%fe": "\ufffd\ufffd", "a%00b": "a\0b", "%25zz": "%zz" };
   for (const [sent, value] of Object.entries(values)) assertEquals(await field(post(`username=${sent}`)), value);
   assertEquals(await field(post("username=Zo%EB", `${FORM}; charset=iso-8859-1`)), "Zo\ufffd");
@@ -104,7 +104,7 @@ Deno.test("form: of a form declared too long, nothing is read", async () => {
   }
 });
 
-Deno.test("form: of a form of undeclared length that is too long, no more is read than it takes to know", async () => {
+Deno.test("form: of one that is too long and does not say so, no more is read than needed", async () => {
   for (const headers of [{}, { "content-length": "-1" }, { "content-length": "x" }]) {
     const { body, seen } = stream(100_000, new Uint8Array(1024));
     assertEquals(await status(post(body, FORM, headers as Record<string, string>)), 413);
@@ -122,14 +122,14 @@ Deno.test("form: one chunk much longer than a form may be is answered 413", asyn
   assertEquals(await status(post(body)), 413);
 });
 
-Deno.test("form: a form that arrives too slowly is answered 408, and the rest of it is not waited for", async () => {
+Deno.test("form: one that arrives too slowly is answered 408, its rest not waited for", async () => {
   const { body, seen } = stream(40, new Uint8Array(1), 20);
   assertEquals(await status(post(body), 100), 408);
   assertEquals(seen.cancelled, true);
   await new Promise((resolve) => setTimeout(resolve, 30)); // The chunk under way.
 });
 
-Deno.test("form: a form that never arrives is answered 408, whether or not its length was declared", async () => {
+Deno.test("form: one that never arrives is answered 408, its length declared or not", async () => {
   for (const headers of [{}, { "content-length": "5" }]) {
     const body = new ReadableStream({ pull: () => new Promise(() => {}) });
     assertEquals(await status(post(body, FORM, headers as Record<string, string>), 50), 408);
@@ -149,7 +149,7 @@ Deno.test("form: a form whose sender goes away is answered 400", async () => {
   }
 });
 
-Deno.test("form: a hostile multipart form is read or refused with a status, and nothing else", async () => {
+Deno.test("form: a hostile multipart form is read or refused with a status", async () => {
   const boundary = "a".repeat(70);
   const bodies = [
     "--b\r\n".repeat(3276),

@@ -38,7 +38,7 @@ function wait(milliseconds: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, milliseconds));
 }
 
-Deno.test("server: does its whole job, keeps sessions and key over a restart, stops on SIGTERM", async () => {
+Deno.test("server: does its whole job, keeps sessions over a restart, stops on SIGTERM", async () => {
   await withFolder(async (dir) => {
     const env = { SESSION_FILE_DIR: `${dir}/data` };
     const first = await Server.start(env);
@@ -62,7 +62,7 @@ Deno.test("server: does its whole job, keeps sessions and key over a restart, st
   });
 });
 
-Deno.test("server: a visitor is forgotten after the lifetime, kept by use, and the file goes", async () => {
+Deno.test("server: a visitor is forgotten after the lifetime, kept by use; the file goes", async () => {
   await withFolder(async (dir) => {
     await withServer({ SESSION_FILE_DIR: dir, PERMANENT_SESSION_LIFETIME: "3" }, async (server) => {
       const browser = new Browser(server.origin);
@@ -223,7 +223,7 @@ Deno.test("server: a start that fails leaves no key behind", async () => {
   });
 });
 
-Deno.test("server: settings that are empty, and an unknown one, do not keep it from starting", async () => {
+Deno.test("server: empty settings and an unknown one do not keep it from starting", async () => {
   await withFolder(async (dir) => {
     const empty = Object.fromEntries(SETTINGS.map((name) => [name, ""]));
     const env = { ...empty, PORT: "0", SECRET_KEY: `${KEY}\n`, SESSION_FILE_DIR: dir, SESSION_USE_SIGNER: "true" };
@@ -241,7 +241,7 @@ Deno.test("server: an IPv6 address in brackets is where it listens", async () =>
   });
 });
 
-Deno.test("server: arguments that are none are answered with the usage, and nothing is started", async () => {
+Deno.test("server: arguments that are none are answered with the usage, and no server", async () => {
   const env = { SESSION_TYPE: "memory", SECRET_KEY: KEY };
   const wrong = [["--port=9"], ["serve"], ["help"], ["--help", "x"], ["--version", "--help"], [""], ["constructor"]];
   const wrongHere = ["", "show", "list x", "list --all", "list --user", "revoke", "revoke a b", "revoke a --user b"];

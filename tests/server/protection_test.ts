@@ -24,7 +24,7 @@ Deno.test("protection: a path is found without building a URL, its query left ou
   for (const [url, path] of Object.entries(paths)) assertEquals(pathOf(url), path);
 });
 
-Deno.test("protection: names, addresses and ports that a browser can ask for are valid hosts", () => {
+Deno.test("protection: names, addresses and ports that browsers ask for are valid hosts", () => {
   const hosts = ["localhost", "localhost:8000", "EXAMPLE.com", "a.b-c.example", "my_pi", "example.com.", "127.0.0.1"];
   hosts.push("[::1]", "[::ffff:127.0.0.1]:65535", "xn--bcher-kva.example", `${"a".repeat(63)}.example`);
   for (const host of hosts) assert(isForHost(received(`http://${host}/add`, { host }), undefined), host);
@@ -37,7 +37,7 @@ Deno.test("protection: what is no host is not the one of the site", () => {
   for (const host of hosts) assert(!isForHost(received(`http://${host}/add`, { host }), undefined), host);
 });
 
-Deno.test("protection: a Host header that differs from the address is refused, and so is none", () => {
+Deno.test("protection: a Host header that differs from the address is refused", () => {
   for (
     const [url, host] of [
       ["http://evil.com/@x/add", "evil.com/@x"],
@@ -99,7 +99,7 @@ Deno.test("protection: without Sec-Fetch-Site, the Origin must be the one that i
   }
 });
 
-Deno.test("protection: a request with neither header comes from a program and is no cross-site one", () => {
+Deno.test("protection: a request with neither header comes from a program, not a site", () => {
   assertEquals(isCrossSite(received("http://example.com/add"), undefined), false);
   assertEquals(isCrossSite(received("http://example.com/add"), "https://example.com"), false);
 });
@@ -112,7 +112,7 @@ Deno.test("protection: a prefetch is known by each of the headers browsers send"
   assertEquals(isPrefetch(received("http://example.com/remove", {}, "GET")), false);
 });
 
-Deno.test("protection: the content security policy allows nothing unsafe, and nothing but the own style and forms", () => {
+Deno.test("protection: the content security policy allows the own style and forms alone", () => {
   const { "content-security-policy": policy, ...others } = Object.fromEntries(securityHeaders(false));
   const directives = Object.fromEntries(
     policy!.split("; ").map((directive) => [directive.split(" ")[0], directive.split(" ").slice(1).join(" ")]),

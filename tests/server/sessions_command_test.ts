@@ -42,7 +42,7 @@ for (const type of ["filesystem", "sqlite"]) {
         assert(all.stdout.startsWith(HEADER) && !/[0-9a-f]{13}/.test(all.stdout), "no whole id is shown");
         const own = await sessions(env, "list", "--user", "Bob");
         assertEquals(own.stderr, "1 live session\n");
-        const [, name = ""] = /^([0-9a-f]{12})  Bob  .* user, greet/m.exec(own.stdout)!;
+        const [, name = ""] = /^([0-9a-f]{12}) {2}Bob {2}.* user, greet/m.exec(own.stdout)!;
 
         assertEquals((await sessions(env, "revoke", name.slice(0, 6).toUpperCase())).stdout, `Ended session ${name}\n`);
         assertMatch(await bob.get("/"), /You Need to Register First!/);

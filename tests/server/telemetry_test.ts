@@ -68,7 +68,7 @@ class Collector {
   }
 }
 
-Deno.test("telemetry: a collector gets spans of open and commit, and the counters as metrics", async () => {
+Deno.test("telemetry: a collector gets spans of open and commit, and counters as metrics", async () => {
   await using collector = new Collector();
   const dir = await Deno.makeTempDir();
   const server = await Server.start({ SESSION_FILE_DIR: dir, ...collector.env });

@@ -62,7 +62,7 @@ async function withServer(fn: (origin: string, cert: string) => Promise<void>): 
 }
 
 for (const [version, http2] of [["HTTP/1.1", false], ["HTTP/2", true]] as const) {
-  Deno.test(`https: over ${version} a visitor registers, is greeted and removed, with a __Host- cookie`, async () => {
+  Deno.test(`https: over ${version} a visitor has the whole site, with a __Host- cookie`, async () => {
     await withServer(async (origin, cert) => {
       using client = Deno.createHttpClient({ caCerts: [cert], http1: !http2, http2 });
       const browser = new Browser(origin, (request) => fetch(request, { client, redirect: "manual" }));

@@ -1,0 +1,37 @@
+/** The app in a test's own process: over a store in memory or another, with a clock, and a browser before it. */
+import { createApp } from "../../lib/server/app.ts";
+import type { Visitor } from "../../lib/server/pages.ts";
+import { SessionManager } from "../../lib/session_manager.ts";
+import type { SessionStore } from "../../lib/store.ts";
+import { MemoryStore } from "../../lib/stores/memory.ts";
+import { Browser, Clock } from "../support/server.ts";
+
+const KEY = "the key that these tests sign with of 32 bytes or more";
+export const HOME = "http://localhost";
+export const NOTIFY = "Username Removed from Session Storage.";
+
+/** What differs from the usual. */
+export interface Site {
+  origin?: string;
+  store?: SessionStore;
+  max?: number;
+  logRequests?: boolean;
+}
+
+/** Makes the app and what is around it. */
+export function serve({ origin, store, max, logRequests }: Site = {}) {
+  const clock = new Clock();
+  const memory = new MemoryStore({ now: clock.now, max });
+  const lines: string[] = [];
+  const log = (level: string, event: string, detail = "") => void lines.push(`${level} ${event}: ${detail}`);
+  const { now } = clock;
+  const sessions = new SessionManager<Visitor>({ store: store ?? memory, keys: [KEY], idle: 60, now, log });
+  const app = createApp({ sessions, store: store ?? memory, origin, log, logRequests });
+  const newBrowser = () => new Browser(HOME, app);
+  return { app, browser: newBrowser(), clock, lines, memory, newBrowser };
+}
+
+/** The text of every alert on a page. */
+export function alerts(html: string): string[] {
+  return [...html.matchAll(/role="alert"[^>]*>([^<]*)</g)].map((match) => match[1]!.trim());
+}

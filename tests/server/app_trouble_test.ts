@@ -1,0 +1,138 @@
+/** The app when its store is away or full, and for those who watch over it: probes, and a line a request. */
+import { assert, assertEquals } from "@std/assert";
+import { MemoryStore } from "../../lib/stores/memory.ts";
+import { NullStore } from "../../lib/stores/null.ts";
+import { alerts, HOME, NOTIFY, serve } from "./app_place.ts";
+
+Deno.test("GET /healthz: ok, without a session", async () => {
+  const { browser } = serve({ store: new NullStore() });
+  const response = await browser.request("/healthz");
+  assertEquals([response.status, await response.text(), response.headers.get("vary")], [200, "ok", null]);
+});
+
+Deno.test("GET /readyz: ok if the store answers, else 503, without a session", async () => {
+  let failure: Promise<void> | undefined;
+  const store = Object.assign(new MemoryStore(), { ready: () => failure ?? Promise.resolve() });
+  const { browser, clock } = serve({ store });
+  await browser.post("/add", { username: "Ada" });
+  clock.time += 30_000;
+  const ask = async () => {
+    const response = await browser.request("/readyz");
+    const { headers, status } = response;
+    assertEquals([headers.get("vary"), headers.get("cache-control"), browser.setCookies], [null, "no-store", []]);
+    return [status, await response.text(), headers.get("retry-after")];
+  };
+  assertEquals(await ask(), [200, "ok", null]);
+  failure = Promise.reject(new Error("away"));
+  failure.catch(() => {});
+  assertEquals(await ask(), [503, "The session store does not answer.\n", "5"]);
+  failure = undefined;
+  assertEquals(await ask(), [200, "ok", null]);
+  failure = new Promise(() => {});
+  assertEquals((await ask())[0], 503, "a store that never answers");
+});
+
+Deno.test("GET /readyz: probes that come at once ask the store once", async () => {
+  let asked = 0;
+  const answer = Promise.withResolvers<void>();
+  const store = Object.assign(new MemoryStore(), { ready: () => (asked++, answer.promise) });
+  const { browser } = serve({ store });
+  const probes = Promise.all(Array.from({ length: 20 }, () => browser.request("/readyz")));
+  answer.resolve();
+  assertEquals((await probes).map(({ status }) => status), Array.from({ length: 20 }, () => 200));
+  assertEquals(asked, 1);
+});
+
+Deno.test("probes are answered whatever host is named, and pages are not", async () => {
+  const { app, lines } = serve({ origin: "https://example.com" });
+  for (const host of ["10.0.0.7:8000", "example.org", "a b"]) {
+    for (const [path, status] of [["/healthz", 200], ["/readyz", 200], ["/", 400], ["/style.css", 400]] as const) {
+      const request = new Request("http://localhost/", { headers: { host } });
+      Object.defineProperty(request, "url", { value: `http://${host}${path}` });
+      assertEquals((await app(request)).status, status, `${host}${path}`);
+    }
+  }
+  assertEquals(
+    new Set(lines),
+    new Set(['warn A request was refused: it named another host than "ORIGIN" does: https://example.com']),
+  );
+});
+
+Deno.test("every request is a line in the log if asked for, without what a visitor sent", async () => {
+  const { browser, lines } = serve({ logRequests: true });
+  await browser.post("/add?secret=1", { username: "Ada" });
+  await browser.request("/secret/Ada", { headers: { "user-agent": "secret" } });
+  await browser.request("/", { method: "SECRET" });
+  await browser.request("/style.css?secret", { method: "HEAD" });
+  assertEquals(lines.map((line) => line.replace(/[\d.]+ ms$/, "n ms")), [
+    "debug Answered: POST /add 303 in n ms",
+    "debug Answered: GET another path 404 in n ms",
+    "debug Answered: another method / 405 in n ms",
+    "debug Answered: HEAD /style.css 200 in n ms",
+  ]);
+});
+
+Deno.test("a store that fails costs nobody the pages that need none; others are 503", async () => {
+  const refuse = () => Promise.reject(new Error("away"));
+  const store = { create: refuse, read: refuse, update: refuse, touch: refuse, delete: refuse, move: refuse };
+  const { browser } = serve();
+  await browser.post("/add", { username: "Ada" });
+  const bad = serve({ store });
+  for (const path of ["/", "/add", "/healthz"]) {
+    assertEquals((await bad.browser.request(path)).status, 200, path);
+  }
+  const response = await bad.browser.request("/add", {
+    method: "POST",
+    body: new URLSearchParams({ username: "Ada" }),
+  });
+  assertEquals([response.status, response.headers.get("retry-after"), bad.browser.setCookies], [503, "5", []]);
+  bad.browser.cookies.set("session", browser.cookies.get("session")!);
+  assert((await response.text()).includes("could not be stored"));
+  for (const path of ["/", "/remove"]) {
+    const unread = await bad.browser.request(path);
+    assertEquals([unread.status, unread.headers.get("retry-after")], [503, "5"]);
+    assert((await unread.text()).includes("could not be read"), path);
+  }
+  assertEquals(bad.lines, ["create", "read", "read"].map((verb) => `error The session store failed to ${verb}: away`));
+});
+
+Deno.test("the null store is refused by name in the log, and answered 503", async () => {
+  const { browser, lines } = serve({ store: new NullStore() });
+  assertEquals(await browser.post("/add", { username: "Ada" }), 503);
+  assert(lines.join().includes("the null store stores nothing"), lines.join());
+});
+
+Deno.test("past the most sessions, new visitors are told to come again, others go on", async () => {
+  const { browser, newBrowser } = serve({ max: 1 });
+  await browser.post("/add", { username: "Ada" });
+  const second = newBrowser();
+  const response = await second.request("/add", { method: "POST", body: new URLSearchParams({ username: "Bob" }) });
+  assertEquals([response.status, response.headers.get("retry-after")], [503, "5"]);
+  assert((await browser.get("/")).includes("Hi, Ada!"));
+  await browser.post("/add", { username: "Zoe" });
+  await browser.post("/remove");
+  assertEquals(alerts(await browser.get("/")), [NOTIFY]);
+});
+
+Deno.test("a form under way when its session is ended is told so, and registers nobody", async () => {
+  const { app, browser } = serve();
+  await browser.post("/add", { username: "Ada" });
+  const cookie = browser.cookie;
+  let send = (_text: string) => {};
+  const body = new ReadableStream<Uint8Array>({
+    start: (controller) => {
+      send = (text) => {
+        controller.enqueue(new TextEncoder().encode(text));
+        controller.close();
+      };
+    },
+  });
+  const headers = { cookie, "content-type": "application/x-www-form-urlencoded" };
+  const slow = app(new Request(`${HOME}/add`, { method: "POST", body, headers }));
+  await browser.post("/remove");
+  send("username=Bob");
+  const response = await slow;
+  assertEquals([response.status, response.headers.getSetCookie()], [409, []]);
+  browser.cookies.set("session", cookie.split("=")[1]!);
+  assert((await browser.get("/")).includes("Register First"));
+});

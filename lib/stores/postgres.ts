@@ -12,7 +12,7 @@ import { type Ask, codeOf, type PostgresClient, PostgresConnection, type Row } f
 import { ENDS, makeTable, quoted, USED } from "./postgres_table.ts";
 import { applyChange, ChangeError, compareAndSet, logCorrupt } from "./shared.ts";
 
-export type { PostgresClient };
+export type { PostgresClient, Row };
 
 /** What a {@linkcode PostgresStore} is told: where the database is, by `url` or `client`. */
 export interface PostgresStoreOptions {
@@ -51,6 +51,8 @@ const CHEAP_COUNT = 10;
 const WITNESS_AGE = 15_000;
 /** What the row of an ended session holds: no record, and none that is corrupt. */
 const ENDED = "";
+/** What the texts begin with that this version can read: those of later ones are left alone. */
+const READABLE = /^[^,]*,/.exec(encode({ data: {}, created: 0, idle: 0, expires: 0, deadline: 0 }))![0];
 const UNIQUE_VIOLATION = "23505";
 const UNDEFINED_TABLE = "42P01";
 
@@ -58,8 +60,13 @@ const UNDEFINED_TABLE = "42P01";
  * Sessions in a table of a PostgreSQL database (12 or later), directly or behind a pooler such as PgBouncer.
  *
  * The user needs `select`, `insert`, `update` and `delete` on the table; to make it, `create` on its schema, once.
- * `ready` says what is missing. The client's own permissions in Deno are `--allow-net` and, for what it looks up in the
- * environment, `--allow-env`; a certificate or a Unix socket in the address needs `--allow-read` and `--allow-write`.
+ * `ready` says what is missing. In Deno it needs `--allow-net` and `--allow-env=PGAPPNAME,PGTARGETSESSIONATTRS`, which
+ * the client looks up; for files of certificates `--allow-read`, for a Unix socket `--allow-net --allow-read
+ * --allow-write`.
+ *
+ * Each verb is given up after 2.5 seconds. Where nothing stands in between, the server is told to give up then, too; a
+ * pooler takes no such setting, so that there, and with a client of your own, a statement that waits for somebody else's
+ * lock may still be done when the lock is let go.
  *
  * An answer that was lost is asked for again, on another connection if need be. With asynchronous replicas, what was
  * acknowledged just before a failover may be undone by it; `synchronous_commit` and `synchronous_standby_names` of the
@@ -173,7 +180,7 @@ export class PostgresStore implements SessionStore {
     const rows = await this.#run((ask) =>
       ask(
         `update ${this.#table} set expires = $2, revision = $3
-          where id = $1 and record <> '${ENDED}' and ${ENDS} > $4 and ${USED} <= $5 returning id`,
+          where id = $1 and starts_with(record, '${READABLE}') and ${ENDS} > $4 and ${USED} <= $5 returning id`,
         [id, expires, crypto.randomUUID(), this.#now(), this.#now() + CLOCK_SKEW],
       )
     );

@@ -5,12 +5,18 @@ import type { Log } from "../log.ts";
 import { parsePostgresAddress, type PostgresAddress, tlsOf } from "./postgres_address.ts";
 import { ChangeError, DEADLINE, DeadlineError, pause, reasonOf } from "./shared.ts";
 
-/** A client of the `postgres` package, whatever types it was taught. */
-// deno-lint-ignore no-explicit-any -- its types make no difference here
-export type PostgresClient = postgres.Sql<any>;
-
 /** One row of an answer. */
 export type Row = Readonly<Record<string, unknown>>;
+
+/** A client of the `postgres` package: what is needed of it. */
+export interface PostgresClient {
+  /** Where it connects to, for messages. */
+  readonly options: { readonly host: readonly string[]; readonly port: readonly number[] };
+  /** Asks the database. */
+  unsafe(statement: string, values?: (string | number | null)[], options?: { prepare?: boolean }): PromiseLike<Row[]>;
+  /** Ends its connections. */
+  end(options?: { timeout?: number }): Promise<void>;
+}
 
 /** Asks the database: a statement, and the values for `$1` and so on. */
 export type Ask = (statement: string, values?: readonly (string | number | null)[]) => Promise<readonly Row[]>;
@@ -186,5 +192,5 @@ function connect(address: PostgresAddress, isPooled: boolean): PostgresClient {
     // Said here, so that nothing is looked up in the environment that a server may be started with.
     ...{ idle_timeout: null, max_lifetime: 45 * 60, max_pipeline: 100, keep_alive: 60, prepare: true, debug: false },
     publications: "alltables",
-  } as unknown as postgres.Options<Record<string, postgres.PostgresType>>);
+  } as unknown as postgres.Options<Record<string, never>>);
 }

@@ -374,6 +374,7 @@ test("corrupt records are logged, later ones left, both without an id", async (d
     await say(database, `update sessions set record = '${text}'`);
     assertEquals(await store.read(id), undefined);
     assertEquals(await store.update(id, set({ n: 1 })), undefined);
+    assertEquals(await store.touch(id, Date.now() + 60_000), false);
     assertEquals(await store.move(id, newId(), set({ n: 1 })), undefined);
     assertEquals(await Array.fromAsync(store.list!()), []);
     assertEquals(await Array.fromAsync(store.sessionsOf!("Ada")), []);

@@ -48,6 +48,7 @@ export class PostgresConnection {
   #client: PostgresClient | undefined;
   #isPooled = false;
   #renewedAt = -Infinity;
+  #running = new Set<Promise<unknown>>();
   #isClosed = false;
 
   /**
@@ -72,10 +73,29 @@ export class PostgresConnection {
    * @param work Asks the database; the same work again must be right whether or not it was done before.
    * @throws What `change` threw, as it is; otherwise an error that names the server.
    */
-  async run<T>(work: (ask: Ask) => Promise<T>, { afterSilence = false }: RunOptions = {}): Promise<T> {
+  async run<T>(work: (ask: Ask) => Promise<T>, options: RunOptions = {}): Promise<T> {
+    if (this.#isClosed) throw new Error(`${this.server}: the store is closed`);
+    const running = this.#run(work, options);
+    this.#running.add(running);
+    try {
+      return await running;
+    } finally {
+      this.#running.delete(running);
+    }
+  }
+
+  /** Waits for what runs, and ends the connections, unless they are those of a client that was given. */
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    await Promise.allSettled(this.#running);
+    const client = this.#client;
+    this.#client = undefined;
+    if (this.#given === undefined) await client?.end({ timeout: 1 });
+  }
+
+  async #run<T>(work: (ask: Ask) => Promise<T>, { afterSilence = false }: RunOptions): Promise<T> {
     const start = performance.now();
     for (let attempts = 1;; attempts++) {
-      if (this.#isClosed) throw new Error(`${this.server}: the store is closed`);
       const client = this.#connected();
       const outcome = await this.#once(client, work);
       if ("value" in outcome) return outcome.value;
@@ -91,14 +111,6 @@ export class PostgresConnection {
       // A server that restarts needs a moment.
       await pause(attempts === 1 ? 0 : 50 * 2 ** attempts);
     }
-  }
-
-  /** Ends the connections, unless they are those of a client that was given. */
-  async close(): Promise<void> {
-    this.#isClosed = true;
-    const client = this.#client;
-    this.#client = undefined;
-    if (this.#given === undefined) await client?.end({ timeout: 1 });
   }
 
   #connected(): PostgresClient {

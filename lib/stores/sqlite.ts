@@ -4,14 +4,13 @@
  * @module
  */
 import { createHash } from "node:crypto";
-import { resolve } from "node:path";
 import { DatabaseSync, type SQLInputValue, type StatementSync } from "node:sqlite";
 import { type Log, silent } from "../log.ts";
 import { CLOCK_SKEW, decode, encode, freeze, isLive, RecordTooLargeError, type SessionRecord } from "../record.ts";
 import { type Change, type SessionStore, StoreFullError } from "../store.ts";
 import { Pacer, turn } from "./pacer.ts";
 import { applyChange, ChangeError, DEADLINE, logCorrupt, pause, reasonOf } from "./shared.ts";
-import { fileAt, freeReserve, makeFile, makeTable, takeReserve, transact } from "./sqlite_database.ts";
+import { fileAt, freeReserve, makeFile, makeTable, pathOf, takeReserve, transact } from "./sqlite_database.ts";
 
 /** What a {@linkcode SqliteStore} is told: where the database is, by one of `url`, `path` and `client`. */
 export interface SqliteStoreOptions {
@@ -99,6 +98,7 @@ export class SqliteStore implements SessionStore {
   #now: () => number;
   #pacer: Pacer;
   #isReady = false;
+  #running = new Set<Promise<unknown>>();
   #isClosed = false;
   #file: string | undefined;
   #lookedAt = -Infinity;
@@ -204,8 +204,9 @@ export class SqliteStore implements SessionStore {
   }
 
   async close(): Promise<void> {
-    this.#isClosed = true;
     await this.#pacer.close();
+    this.#isClosed = true;
+    await Promise.allSettled(this.#running);
     this.#letGo();
   }
 
@@ -292,7 +293,21 @@ export class SqliteStore implements SessionStore {
    * @param options How old the last look at the database's file may be, in milliseconds, and whether the reserve may be
    * used when the disk is full.
    */
-  async #try<T>(work: () => T, { age = 0, reserve = "none" }: { age?: number; reserve?: "none" | "use" }): Promise<T> {
+  async #try<T>(work: () => T, options: { age?: number; reserve?: "none" | "use" }): Promise<T> {
+    if (this.#isClosed) throw this.#failure(new Error("the store is closed"));
+    const running = this.#again(work, options);
+    this.#running.add(running);
+    try {
+      return await running;
+    } finally {
+      this.#running.delete(running);
+    }
+  }
+
+  async #again<T>(
+    work: () => T,
+    { age = 0, reserve = "none" }: { age?: number; reserve?: "none" | "use" },
+  ): Promise<T> {
     const start = performance.now();
     let isRoomMade = false;
     while (true) {
@@ -314,7 +329,6 @@ export class SqliteStore implements SessionStore {
   }
 
   #open(): void {
-    if (this.#isClosed) throw new Error("the store is closed");
     if (this.#isReady) return;
     try {
       if (this.#given === undefined) makeFile(this.#path);
@@ -366,24 +380,6 @@ export class SqliteStore implements SessionStore {
     if (errcode === DUPLICATE) return new Error("Cannot create a session: its id is already there");
     return new Error(`SQLite "${this.#path}": ${reasonOf(error)}`);
   }
-}
-
-function pathOf({ url, path, client }: SqliteStoreOptions): string {
-  if ([url, path, client].filter((one) => one !== undefined).length !== 1) {
-    throw new TypeError('A store in SQLite needs one of "url", "path" and "client"');
-  }
-  if (client !== undefined) return client.location() ?? ":memory:";
-  if (path !== undefined) {
-    if (path !== "" && !/^(file:|:memory:)/.test(path)) return resolve(path);
-    throw new TypeError(`"path" must be the path of a file: received ${JSON.stringify(path)}`);
-  }
-  // With slashes before it, some programs take a path for a relative one, and others for an absolute one.
-  const [, named] = /^sqlite:(?!\/\/|file:|:memory:)([^?#]+)$/.exec(url!) ?? [];
-  if (named !== undefined) return resolve(named);
-  throw new TypeError(
-    'The address must be "sqlite:" and a path without "?" and "#", such as sqlite:session_data/sessions.db: ' +
-      `received ${JSON.stringify(url)}`,
-  );
 }
 
 function hashOf(user: string | undefined): string | null {

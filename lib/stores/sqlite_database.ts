@@ -1,7 +1,34 @@
 /** A database of sessions in SQLite: its file, its table, and transactions. */
 import { closeSync, fsyncSync, mkdirSync, openSync, rmSync, statSync, writeFileSync } from "node:fs";
-import { dirname } from "node:path";
+import { dirname, resolve } from "node:path";
 import type { DatabaseSync } from "node:sqlite";
+
+/**
+ * The path of a database, by an address, a path or a database that is open.
+ *
+ * @throws {TypeError} if there is not exactly one of them, or it names no file.
+ */
+export function pathOf({ url, path, client }: {
+  readonly url?: string | undefined;
+  readonly path?: string | undefined;
+  readonly client?: DatabaseSync | undefined;
+}): string {
+  if ([url, path, client].filter((one) => one !== undefined).length !== 1) {
+    throw new TypeError('A store in SQLite needs one of "url", "path" and "client"');
+  }
+  if (client !== undefined) return client.location() ?? ":memory:";
+  if (path !== undefined) {
+    if (path !== "" && !/^(file:|:memory:)/.test(path)) return resolve(path);
+    throw new TypeError(`"path" must be the path of a file: received ${JSON.stringify(path)}`);
+  }
+  // With slashes before it, some programs take a path for a relative one, and others for an absolute one.
+  const [, named] = /^sqlite:(?!\/\/|file:|:memory:)([^?#]+)$/.exec(url!) ?? [];
+  if (named !== undefined) return resolve(named);
+  throw new TypeError(
+    'The address must be "sqlite:" and a path without "?" and "#", such as sqlite:session_data/sessions.db: ' +
+      `received ${JSON.stringify(url)}`,
+  );
+}
 
 /** Makes an empty file, for its mode, which the files that SQLite puts beside it take over; and the folder. */
 export function makeFile(path: string): void {

@@ -1,0 +1,264 @@
+/** PostgresStore and where it finds its sessions: tables, privileges, TLS, sockets, several hosts, clients. */
+import { assert, assertEquals, assertRejects, assertStringIncludes, assertThrows } from "@std/assert";
+import { newId } from "../../lib/id.ts";
+import { Engine, PASSWORD } from "./engines.ts";
+import { engine, open, say, test, urlOf } from "./postgres_place.ts";
+import { fresh, set, storeClass } from "./shared.ts";
+
+const PORT_THAT_REFUSES = 9;
+
+/** Waits until something works. */
+async function until<T>(work: () => Promise<T>): Promise<T> {
+  for (const end = Date.now() + 15_000;;) {
+    try {
+      return await work();
+    } catch (error) {
+      if (Date.now() > end) throw error;
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+  }
+}
+
+test("two tables or schemas in one database are two applications", async (database) => {
+  await say(database, "create schema app; create schema other");
+  const stores = await Promise.all([
+    open({ url: urlOf(database) }),
+    open({ url: urlOf(database), table: "Sessions" }),
+    open({ url: urlOf(database), table: "app.sessions" }),
+    open({ url: urlOf(database, { more: "?schema=other" }), table: "order" }),
+    open({ url: urlOf(database), table: "x".repeat(48) }),
+  ]);
+  const id = newId("Ada");
+  for (const [n, store] of stores.entries()) {
+    await store.create(id, { ...fresh({ n }), user: "Ada" });
+    await store.create(newId(), { ...fresh(), created: 0, idle: 1, expires: 1 });
+  }
+  assertEquals(await stores[0]!.sweepAll!(), 1);
+  for (const [n, store] of stores.entries()) {
+    for (const sessions of [store.list!(), store.sessionsOf!("Ada")]) {
+      assertEquals((await Array.fromAsync(sessions)).map(([id, { data }]) => [id, data]), [[id, { n }]]);
+    }
+    assertEquals(await store.delete(id), true);
+    assertEquals(await store.sweepAll!(), n === 0 ? 0 : 1);
+    await store.close!();
+  }
+  const tables = "select schemaname || '.' || tablename from pg_tables where schemaname !~ '^(pg_|info)' order by 1";
+  assertEquals((await say(database, tables)).length, 5);
+  assert((await say(database, tables)).includes("other.order"));
+});
+
+test("somebody else's table is refused by name and left alone", async (database) => {
+  const theirs = [
+    "create table sessions (sid text primary key, sess json, expire timestamp)",
+    "create table sessions (id text primary key, record text, revision text, user_hash text)",
+    "create view sessions as select 1 as id",
+    "create sequence sessions",
+  ];
+  for (const sql of theirs) {
+    await say(database, sql);
+    await using store = await open({ url: urlOf(database) });
+    for (const verb of [() => store.ready!(), () => store.create(newId(), fresh())]) {
+      await assertRejects(
+        verb,
+        Error,
+        'the table "sessions" is there and no table of this store: choose another "table"',
+      );
+    }
+    await using another = await open({ url: urlOf(database), table: "app_sessions" });
+    await another.ready!();
+    await say(database, `drop ${sql.split(" ")[1]} sessions`);
+  }
+});
+
+test("a table's name is no way into the database", async () => {
+  const Store = await storeClass("postgres");
+  const names = [
+    "",
+    "a b",
+    'a"',
+    "a;drop table x",
+    "a.b.c",
+    ".a",
+    "a.",
+    "1a",
+    "a-b",
+    "é",
+    "x".repeat(49),
+    "a'b",
+    "a$b",
+    "a\n",
+  ];
+  for (const table of names) {
+    assertThrows(() => new Store({ url: urlOf("postgres"), table }), TypeError, '"table" must be');
+    assertThrows(
+      () => new Store({ url: urlOf("postgres", { more: `?schema=${encodeURIComponent(table || "-")}` }) }),
+      TypeError,
+    );
+  }
+  for (const max of [0, -1, NaN]) assertThrows(() => new Store({ url: urlOf("postgres"), max }), RangeError, '"max"');
+  assertThrows(() => new Store({}), TypeError, 'one of "url" and "client"');
+});
+
+test("privileges that are missing are said at the start", async (database) => {
+  await say(database, `create role app login password '${PASSWORD}'`);
+  try {
+    const url = urlOf(database, { user: "app" });
+    {
+      await using store = await open({ url });
+      await assertRejects(() => store.ready!(), Error, 'the table "sessions" is missing, and the user may not make it');
+    }
+    await using owner = await open({ url: urlOf(database) });
+    await owner.ready!();
+    await using store = await open({ url });
+    await assertRejects(() => store.ready!(), Error, 'grant select, insert, update, delete on "sessions" to it');
+    await say(database, "grant select, insert on sessions to app");
+    await assertRejects(() => store.ready!(), Error, 'grant update, delete on "sessions" to it');
+    await say(database, "grant update, delete on sessions to app");
+    await store.ready!();
+    const [id, to] = [newId("Ada"), newId("Ada")];
+    await store.create(id, { ...fresh(), user: "Ada" });
+    assert(await store.update(id, set({ n: 1 })));
+    assert(await store.touch(id, Date.now() + 60_000));
+    assert(await store.move(id, to, (same) => same));
+    assertEquals((await Array.fromAsync(store.sessionsOf!("Ada"))).length, 1);
+    assertEquals((await Array.fromAsync(store.list!())).length, 1);
+    assertEquals(await store.delete(to), true);
+    assertEquals(await store.sweepAll!(), 0);
+  } finally {
+    await say(database, "drop owned by app cascade; drop role app");
+  }
+});
+
+test("of many that start at once, one makes the table", async (database) => {
+  const stores = await Promise.all(Array.from({ length: 8 }, () => open({ url: urlOf(database, { more: "?max=1" }) })));
+  await Promise.all(stores.map((store) => store.ready!()));
+  assertEquals(await say(database, "select count(*) from pg_indexes where tablename = 'sessions'"), ["4"]);
+  for (const store of stores) await store.close!();
+});
+
+test("of users whose names are no text, each has their own sessions", async (database) => {
+  await using store = await open({ url: urlOf(database) });
+  const users = ["\ud800", "\ud801", "\ufffd", "\0"];
+  for (const user of users) await store.create(newId(user), { ...fresh({ user }), user });
+  for (const user of users) {
+    assertEquals((await Array.fromAsync(store.sessionsOf!(user))).map(([, { data }]) => data["user"]), [user]);
+  }
+});
+
+test("what it looks for it finds by its indexes", async (database) => {
+  await using store = await open({ url: urlOf(database) });
+  await store.ready!();
+  const plan = (where: string) =>
+    say(database, `set enable_seqscan = off; explain select id from sessions where ${where}`);
+  const [ends, used, user] = [
+    "least(expires, deadline) <= 1",
+    "greatest(created, (expires - idle)) > 1",
+    "user_hash = 'x'",
+  ];
+  for (const where of [ends, used, user]) assertStringIncludes((await plan(where)).join("\n"), "Index");
+});
+
+test("it is protected by TLS as the address asks", async (database) => {
+  const dir = `${engine.dir}/data`;
+  await make("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost", ...[
+    "-addext",
+    "subjectAltName=DNS:localhost,IP:127.0.0.1",
+    "-keyout",
+    `${dir}/server.key`,
+    "-out",
+    `${dir}/server.crt`,
+  ]);
+  await Deno.chown(`${dir}/server.key`, engine.user.uid ?? null, engine.user.gid ?? null);
+  await Deno.chmod(`${dir}/server.key`, 0o600);
+  const lines: string[] = [];
+  const uses = async (more: string, host = "127.0.0.1") => {
+    await using store = await open({
+      url: urlOf(database, { more, host }),
+      log: (...line) => lines.push(line.join(" ")),
+    });
+    await store.ready!();
+    const [found] = await say(
+      database,
+      "select ssl from pg_stat_ssl join pg_stat_activity using (pid) where application_name = 'sessions'",
+    );
+    return found === "t";
+  };
+  assertEquals(await uses(""), false);
+  await assertRejects(() => uses("?sslmode=require"), Error, "PostgreSQL at 127.0.0.1");
+  await say("postgres", "alter system set ssl = on");
+  await say("postgres", "select pg_reload_conf()");
+  await until(async () => assertEquals(await uses("?sslmode=require"), true));
+  try {
+    assertEquals([await uses(""), await uses("?sslmode=disable"), await uses("?sslmode=prefer")], [true, false, true]);
+    for (const mode of ["verify-full", "verify-ca"]) {
+      await assertRejects(() => uses(`?sslmode=${mode}`), Error, "PostgreSQL at 127.0.0.1");
+      assertEquals(await uses(`?sslmode=${mode}&sslrootcert=${dir}/server.crt`, "localhost"), true);
+    }
+    await assertRejects(() => uses("?sslmode=verify-full&sslrootcert=/nowhere.pem"), Error, "/nowhere.pem");
+    assertEquals(lines, []);
+    assertEquals(await uses("?sslmode=require&channel_binding=require"), true);
+    assertStringIncludes(lines.join("\n"), '"channel_binding" is not used');
+  } finally {
+    await say("postgres", "alter system reset ssl");
+    await say("postgres", "select pg_reload_conf()");
+  }
+});
+
+test("it is reached by a socket, IPv6, and as the second of two hosts", async (database) => {
+  const addresses = [
+    `postgres://tester:${PASSWORD}@/${database}?host=${engine.dir}&port=${engine.port}`,
+    `postgres://tester:${PASSWORD}@${encodeURIComponent(engine.dir)}:${engine.port}/${database}`,
+    ...(await hasIpv6() ? [urlOf(database, { host: "[::1]" })] : []),
+    urlOf(database, { host: `127.0.0.1:${PORT_THAT_REFUSES},127.0.0.1` }),
+    urlOf(database, { more: "?application_name=shop&options=-c%20search_path%3Dpublic" }),
+  ];
+  for (const url of addresses) {
+    await using store = await open({ url });
+    const id = newId();
+    await store.create(id, fresh({ n: 1 }));
+    assertEquals((await store.read(id))?.data, { n: 1 });
+    assertEquals(await store.delete(id), true);
+  }
+});
+
+test("of two hosts it takes the one that can be written", async (database) => {
+  await using reader = await Engine.start("postgres", ["-c", "default_transaction_read_only=on"]);
+  await using store = await open({
+    url: urlOf(database, { host: `127.0.0.1:${reader.port},127.0.0.1` }).replace(database, "postgres"),
+  });
+  const id = newId();
+  await store.create(id, fresh({ n: 1 }));
+  assertEquals(await say("postgres", `select count(*) from sessions where id = '${id}'`), ["1"]);
+  await say("postgres", "drop table sessions");
+});
+
+test("a client of the program's own is used and not closed", async (database) => {
+  // deno-lint-ignore no-explicit-any -- the client must not come into the module graph of the tests
+  const { default: postgres }: any = await import(["npm:postgres", "3.4.9"].join("@"));
+  for (
+    const options of [{}, { prepare: false, max: 1, types: { bigint: postgres.BigInt }, transform: postgres.camel }]
+  ) {
+    const client = postgres(urlOf(database), { ...options, onnotice: () => {} });
+    const store = await open({ client });
+    const [id, to] = [newId("Ada"), newId("Ada")];
+    await store.create(id, { ...fresh({ n: 1 }), user: "Ada" });
+    assertEquals((await store.update(id, set({ m: 2 })))?.data, { n: 1, m: 2 });
+    assert(await store.touch(id, Date.now() + 60_000));
+    assertEquals((await store.move(id, to, set({ k: 3 })))?.data, { n: 1, m: 2, k: 3 });
+    assertEquals((await Array.fromAsync(store.sessionsOf!("Ada"))).length, 1);
+    assertEquals(await store.delete(to), true);
+    await store.close!();
+    await assertRejects(() => store.read(id), Error, "the store is closed");
+    assertEquals([...await client`select 1 as n`], [{ n: 1 }]);
+    await client.end();
+  }
+});
+
+async function hasIpv6(): Promise<boolean> {
+  return await Deno.connect({ hostname: "::1", port: engine.port }).then((one) => (one.close(), true), () => false);
+}
+
+async function make(program: string, ...args: string[]): Promise<void> {
+  const { success, stderr } = await new Deno.Command(program, { args }).output();
+  if (!success) throw new Error(new TextDecoder().decode(stderr));
+}

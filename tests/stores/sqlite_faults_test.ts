@@ -1,0 +1,219 @@
+/** The SQLite store and what goes wrong: a busy database, commits that fail, full disks, files that are replaced. */
+import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
+import { DatabaseSync } from "node:sqlite";
+import { newId } from "../../lib/id.ts";
+import { SqliteStore } from "../../lib/stores/sqlite.ts";
+import { fresh, set } from "./shared.ts";
+import { Failing, MINUTE, test, writes } from "./sqlite_place.ts";
+
+test("a database that is busy for good is given up on after 2.5 seconds", async (path, open) => {
+  const store = open();
+  await store.ready();
+  using writer = new DatabaseSync(path);
+  writer.exec("BEGIN IMMEDIATE");
+  const start = performance.now();
+  await assertRejects(() => store.create(newId(), fresh()), Error, "database is locked");
+  assert(performance.now() - start > 2000);
+  writer.exec("ROLLBACK");
+  await store.create(newId(), fresh());
+});
+
+test("only a busy database is tried again, any other failure is said", async (path, open) => {
+  await open().ready();
+  const client = new Failing(path, { timeout: 5 });
+  const store = open({ client });
+  const id = newId();
+  await store.create(id, fresh({ n: 1 }));
+  client.statement = "BEGIN IMMEDIATE";
+  // What the codes mean: https://sqlite.org/rescode.html
+  const [ERROR, LOCKED, NOMEM, READONLY, IOERR, CORRUPT, PROTOCOL] = [1, 6, 7, 8, 10, 11, 15];
+  for (const code of [ERROR, LOCKED, NOMEM, READONLY, IOERR, CORRUPT, PROTOCOL, 1 << 8 | IOERR, 5 << 8 | READONLY]) {
+    client.errcode = code;
+    for (const [verb, write] of Object.entries(writes(store, id))) {
+      client.failed = 0;
+      await assertRejects(write, Error, "on purpose", `${verb}, ${code}`);
+      assertEquals(client.failed, 1, `${verb}, ${code}`);
+    }
+  }
+  const [BUSY, BUSY_RECOVERY, BUSY_SNAPSHOT] = [5, 261, 517];
+  for (const code of [BUSY, BUSY_RECOVERY, BUSY_SNAPSHOT]) {
+    Object.assign(client, { errcode: code, times: 2, failed: 0 });
+    assertEquals((await store.update(id, set({ n: code })))?.data, { n: code });
+    assertEquals(client.failed, 2);
+  }
+  client.statement = "";
+  assertEquals((await store.read(id))?.data, { n: 517 });
+  client.close();
+});
+
+test("a change's error that looks like SQLite's own is the caller's", async (_path, open) => {
+  const store = open();
+  const id = newId();
+  await store.create(id, fresh());
+  for (const errcode of [5, 13, 1555]) {
+    const own = Object.assign(new Error("database is locked"), { errcode });
+    let calls = 0;
+    const fail = () => {
+      calls++;
+      throw own;
+    };
+    assert(await assertRejects(() => store.update(id, fail)) === own);
+    assert(await assertRejects(() => store.move(id, newId(), fail)) === own);
+    assertEquals(calls, 2);
+  }
+});
+
+for (const rollsBack of [false, true]) {
+  const who = rollsBack ? "SQLite rolled back" : "nobody rolled back yet";
+  test(`a commit that fails is a failure, and says why: ${who}`, async (path, open) => {
+    await open().ready();
+    const client = new Failing(path);
+    const store = open({ client });
+    for (const [errcode, times] of [[13, 2], [10, 1]] as const) {
+      const id = newId();
+      await store.create(id, fresh({ n: 1 }));
+      for (const write of Object.values(writes(store, id))) {
+        Object.assign(client, { statement: "COMMIT", errcode, times, rollsBack });
+        await assertRejects(write, Error, "on purpose");
+        client.statement = "";
+        assertEquals((await store.read(id))?.data, { n: 1 });
+      }
+      assertEquals((await Array.fromAsync(store.list())).length, 1, "nothing was made");
+      assertEquals(await store.delete(id), true, "it is not left in a transaction");
+    }
+    client.close();
+  });
+}
+
+test("in a database that may not grow, people log out and stay logged in", async (path, open) => {
+  await open().ready();
+  using client = new DatabaseSync(path);
+  const store = open({ client });
+  const ids: string[] = [];
+  client.exec("PRAGMA max_page_count = 60");
+  const data = { text: "x".repeat(2000) };
+  const error = await assertRejects(async () => {
+    while (true) {
+      const id = newId();
+      await store.create(id, fresh(data));
+      ids.push(id);
+    }
+  });
+  assertStringIncludes((error as Error).message, "database or disk is full");
+  assert(ids.length > 10);
+  const moved = newId();
+  assert(await store.move(ids[0]!, moved, (record) => record));
+  assert(await store.touch(ids[1]!, Date.now() + 2 * MINUTE));
+  for (const id of [moved, ...ids.slice(1)]) assertEquals(await store.delete(id), true);
+  assertEquals(await Array.fromAsync(store.list()), []);
+  await store.create(newId(), fresh(data));
+});
+
+const canMount = Deno.build.os === "linux" && Deno.uid() === 0;
+
+test("on a full disk what was acknowledged is done, the rest undone", async (path, open) => {
+  const mount = path.replace(/\/[^/]*$/, "");
+  Deno.mkdirSync(mount, { recursive: true });
+  await run("mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", mount);
+  try {
+    for (const free of [0, 4, 16, 40, 60, 100]) {
+      const store = open({ path: `${mount}/${free}.db` });
+      const ids = Array.from({ length: 40 }, () => newId());
+      for (const id of ids) await store.create(id, fresh({ n: 1, text: "x".repeat(500) }));
+      const other = open({ path: `${mount}/${free}.db` });
+      await other.ready();
+      fill(`${mount}/filler`, free * 1024);
+      const done = [0, 0, 0];
+      const [ended, live] = [new Set<string>(), new Map<string, number>()];
+      for (const [index, id] of ids.entries()) {
+        const to = newId();
+        const text = "y".repeat(400 + index * 20);
+        const verb = [
+          async () => void (assert(await store.delete(id)), ended.add(id)),
+          async () => void (assert(await store.move(id, to, set({ n: 2 }))), ended.add(id), live.set(to, 2)),
+          async () => void (assert(await store.update(id, set({ n: 3, text }))), live.set(id, 3)),
+        ][index % 3]!;
+        live.set(id, 1);
+        const failure = await verb().catch((error) => error);
+        done[index % 3]! += failure ? 0 : 1;
+        if (ended.has(id)) live.delete(id);
+        // With the reason that tells an operator what to do.
+        if (failure) assertStringIncludes(failure.message, "database or disk is full");
+        for (const reader of [store, other]) {
+          if (failure) assertEquals(await reader.read(to), undefined);
+          for (const id of ended) assertEquals(await reader.read(id), undefined, `${free}: ended, and lives on`);
+          for (const [id, n] of live) assertEquals((await reader.read(id))?.data["n"], n);
+        }
+      }
+      Deno.removeSync(`${mount}/filler`);
+      await store.create(newId(), fresh());
+      await store.close();
+      await other.close();
+      assertEquals(done.slice(0, 2), [14, 13], "who logs out needs no space");
+      Deno.removeSync(`${mount}/${free}.db`);
+    }
+  } finally {
+    await run("umount", "-l", mount);
+  }
+}, !canMount);
+
+for (const what of ["removed", "replaced"]) {
+  test(`a file that is ${what} while in use is noticed within a second`, async (path, open) => {
+    const store = open();
+    const [id, other] = [newId(), newId()];
+    await store.create(id, fresh({ n: 1 }));
+    await store.create(other, fresh({ n: 1 }));
+    await store.read(id);
+    Deno.renameSync(path, `${path}.away`);
+    if (what === "replaced") {
+      const another = new SqliteStore({ path: `${path}.other` });
+      await another.ready();
+      await another.close();
+      Deno.renameSync(`${path}.other`, path);
+    }
+    for (const write of Object.values(writes(store, id))) await assertRejects(write, Error, `its file was ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 260));
+    await assertRejects(() => store.read(id), Error, `its file was ${what}`);
+    await assertRejects(() => store.ready(), Error, `its file was ${what}`);
+    await assertRejects(() => Array.fromAsync(store.list()), Error, `its file was ${what}`);
+    await assertRejects(() => Array.fromAsync(store.sessionsOf("Ada")), Error, `its file was ${what}`);
+    Deno.renameSync(`${path}.away`, path);
+    assertEquals((await store.read(id))?.data, { n: 1 }, "put back, it goes on");
+    assertEquals(await store.delete(other), true);
+  });
+}
+
+test("sync full waits for the disk at every commit, normal does not", async (path, open) => {
+  for (const [sync, level] of [["full", 2], ["normal", 1], [undefined, 1]] as const) {
+    const own: DatabaseSync[] = [];
+    const exec = DatabaseSync.prototype.exec;
+    DatabaseSync.prototype.exec = function (sql) {
+      if (!own.includes(this)) own.push(this);
+      exec.call(this, sql);
+    };
+    try {
+      await open({ path, sync }).ready();
+    } finally {
+      DatabaseSync.prototype.exec = exec;
+    }
+    assertEquals(own.length, 1);
+    assertEquals(own[0]!.prepare("PRAGMA synchronous").get()!["synchronous"], level);
+    assertEquals(own[0]!.prepare("PRAGMA journal_mode").get()!["journal_mode"], "wal");
+  }
+});
+
+async function run(program: string, ...args: string[]): Promise<void> {
+  const { success, stderr } = await new Deno.Command(program, { args }).output();
+  if (!success) throw new Error(new TextDecoder().decode(stderr));
+}
+
+/** Fills a disk up, but for some bytes. */
+function fill(path: string, free: number): void {
+  using file = Deno.openSync(path, { write: true, create: true });
+  let size = 0;
+  try {
+    while (true) size += file.writeSync(new Uint8Array(4096));
+  } catch {
+    file.truncateSync(Math.max(0, size - free));
+  }
+}

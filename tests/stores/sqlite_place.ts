@@ -1,0 +1,76 @@
+/** Databases of their own for the tests of the SQLite store, and what makes them fail. */
+import { DatabaseSync, type SQLInputValue, type StatementResultingChanges, type StatementSync } from "node:sqlite";
+import { newId } from "../../lib/id.ts";
+import { SqliteStore, type SqliteStoreOptions } from "../../lib/stores/sqlite.ts";
+import { fresh, set } from "./shared.ts";
+
+/** Where they are, until the tests end. */
+export const dir: string = Deno.makeTempDirSync();
+globalThis.addEventListener("unload", () => Deno.removeSync(dir, { recursive: true }));
+
+/** In milliseconds. */
+export const MINUTE = 60_000;
+
+let count = 0;
+
+/** Declares a test with a database of its own: its path, and what opens a store in it, to be closed at the end. */
+export function test(
+  behaviour: string,
+  fn: (path: string, open: (options?: SqliteStoreOptions) => SqliteStore) => Promise<void>,
+  ignore = false,
+): void {
+  Deno.test({
+    name: `sqlite store: ${behaviour}`,
+    ignore,
+    async fn() {
+      const path = `${dir}/${count++}/sessions.db`;
+      const stores: SqliteStore[] = [];
+      try {
+        await fn(path, (options = { path }) => {
+          const store = new SqliteStore(options);
+          stores.push(store);
+          return store;
+        });
+      } finally {
+        for (const store of stores) await store.close();
+      }
+    },
+  });
+}
+
+/** A database that fails on purpose. */
+export class Failing extends DatabaseSync {
+  /** The statement that fails. */
+  statement = "";
+  /** With which code, as SQLite's errors have it. */
+  errcode = 0;
+  /** How often it still does. */
+  times = Infinity;
+  /** How often it did. */
+  failed = 0;
+  /** Whether SQLite ends the transaction by itself when that fails. */
+  rollsBack = false;
+
+  override prepare(sql: string): StatementSync {
+    const statement = super.prepare(sql);
+    const run = statement.run.bind(statement) as (...values: SQLInputValue[]) => StatementResultingChanges;
+    statement.run = ((...values: SQLInputValue[]) => {
+      if (sql !== this.statement || this.times-- <= 0) return run(...values);
+      this.failed++;
+      if (this.rollsBack) this.exec("ROLLBACK");
+      throw Object.assign(new Error("on purpose"), { errcode: this.errcode });
+    }) as StatementSync["run"];
+    return statement;
+  }
+}
+
+/** Every verb that writes, on the session of an id. */
+export function writes(store: SqliteStore, id: string): Record<string, () => Promise<unknown>> {
+  return {
+    create: () => store.create(newId(), fresh()),
+    update: () => store.update(id, set({ n: 2 })),
+    touch: () => store.touch(id, Date.now() + 2 * MINUTE),
+    move: () => store.move(id, newId(), set({ n: 2 })),
+    delete: () => store.delete(id),
+  };
+}

@@ -86,6 +86,8 @@ export class RedisConnection {
     if (options.client !== undefined) {
       this.server = "Redis";
       this.isCluster = "masters" in options.client;
+      // Without a listener, a lost connection would end the program.
+      options.client.on("error", this.#onError);
       this.#make = () => Promise.reject(new TypeError("there is no address"));
       return;
     }
@@ -125,7 +127,7 @@ export class RedisConnection {
     this.#isClosed = true;
     const client = await this.#client?.catch(() => undefined);
     this.#client = undefined;
-    client?.off("error", this.#onError);
+    this.#given?.off("error", this.#onError);
     if (client !== undefined && client !== this.#given) destroy(client as OwnClient);
   }
 
@@ -164,7 +166,6 @@ export class RedisConnection {
   }
 
   async #connectGiven(client: RedisClient): Promise<RedisClient> {
-    client.on("error", this.#onError);
     if (!client.isOpen) await client.connect();
     return client;
   }

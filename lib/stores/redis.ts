@@ -11,7 +11,7 @@ import { type Change, type SessionStore, StoreFullError } from "../store.ts";
 import { type RedisClient, RedisConnection } from "./redis_connection.ts";
 import { tryCommands } from "./redis_ready.ts";
 import { CREATE, EXPIRE, FORGET, KEEP, NOTE, RELEASE, REPLACE, TOUCH } from "./redis_scripts.ts";
-import { applyChange, checkPrefix, compareAndSet, logCorrupt, within } from "./shared.ts";
+import { applyChange, checkPrefix, compareAndSet, DeadlineError, logCorrupt, within } from "./shared.ts";
 
 export type { RedisClient };
 
@@ -41,6 +41,8 @@ const FORGET_WAIT = 500;
 const BATCH = 100;
 /** A count of the sessions is believed for this many times as long as it took. */
 const COUNT_SHARE = 20;
+/** How long to wait for it, in milliseconds. */
+const COUNT_WAIT = 200;
 /** How often, in milliseconds, a store that is full looks for sessions that are no use, and how long one waits for it. */
 const SWEEP_AGE = 60_000;
 const SWEEP_WAIT = 500;
@@ -74,6 +76,7 @@ export class RedisStore implements SessionStore {
   #countedUntil = -Infinity;
   #counting: Promise<void> | undefined;
   #underway = 0;
+  #made = 0;
   #sweptAt = -Infinity;
   #sweeping: Promise<number> | undefined;
 
@@ -303,6 +306,7 @@ export class RedisStore implements SessionStore {
       throw new StoreFullError(`Cannot create a session: ${this.#server} may hold ${this.#max} live sessions`);
     }
     this.#underway++;
+    this.#made++;
     this.#total++;
     try {
       await create();
@@ -326,7 +330,11 @@ export class RedisStore implements SessionStore {
     const keys = sizes.reduce((sum, size) => sum + (size.status === "fulfilled" ? size.value as number : 0), 0);
     if (keys + this.#underway < this.#max) return true;
     if (performance.now() >= this.#countedUntil) {
-      await (this.#counting ??= this.#count().finally(() => this.#counting = undefined));
+      const counting = this.#counting ??= this.#count().finally(() => this.#counting = undefined);
+      // Where that takes long, what is known goes on counting meanwhile.
+      await within(this.#server, counting, COUNT_WAIT).catch((error) => {
+        if (!(error instanceof DeadlineError)) throw error;
+      });
     }
     return this.#total < this.#max;
   }
@@ -347,14 +355,16 @@ export class RedisStore implements SessionStore {
 
   async #count(): Promise<void> {
     const start = performance.now();
+    // Whether those made meanwhile are seen cannot be told; they are counted, so that there are never too many.
     let total = this.#underway;
+    const before = this.#made;
     for await (const ids of this.#ids()) total += ids.length;
     if (total >= this.#max && start - this.#sweptAt > SWEEP_AGE) {
       this.#sweptAt = start;
       this.#sweeping = this.#sweep().catch(() => 0);
       total -= await within(this.#server, this.#sweeping, SWEEP_WAIT).catch(() => 0);
     }
-    this.#total = total;
+    this.#total = total + this.#made - before;
     const end = performance.now();
     this.#countedUntil = end + COUNT_SHARE * (end - start);
   }

@@ -1,4 +1,6 @@
 /** What a fault scenario is, and what several of them use: files of a folder, seeded choices, raw connections. */
+import type { SessionRecord } from "../../lib/record.ts";
+import { pathOf } from "../../lib/stores/file/names.ts";
 import { Server } from "../support/server.ts";
 
 /** Something that goes wrong, played with real processes, and what must hold nevertheless. */
@@ -32,7 +34,7 @@ export function seeded(seed: number): () => number {
 
 /** A session id that is the same for the same seed. */
 export function seededId(random: () => number): string {
-  return Array.from({ length: 32 }, () => Math.floor(random() * 16).toString(16)).join("");
+  return Array.from({ length: 40 }, () => Math.floor(random() * 16).toString(16)).join("");
 }
 
 export function wait(milliseconds: number): Promise<void> {
@@ -47,19 +49,31 @@ export async function until(isSo: () => boolean, what: string, seconds = 20): Pr
   }
 }
 
-/** Every file below a folder, as paths relative to it; the key is left out. */
+/** The lifetimes of a session made now: in milliseconds, unless it is used, and at most. */
+export function life(idle: number, absolute = 900_000): Omit<SessionRecord, "data"> {
+  const created = Date.now();
+  return { created, idle, expires: created + idle, deadline: created + absolute };
+}
+
+/** Every file below a folder, as paths relative to it; not the key, nor those of the processes that have it open. */
 export function filesIn(dir: string, below = ""): string[] {
   const paths: string[] = [];
   for (const { name, isDirectory } of Deno.readDirSync(`${dir}/${below}`)) {
+    if (name === ".processes") continue;
     if (isDirectory) paths.push(...filesIn(dir, `${below}${name}/`));
     else if (name !== "secret.key") paths.push(below + name);
   }
   return paths;
 }
 
+/** The id that a cookie names. */
+export function idOf(cookie: string): string {
+  return cookie.slice(0, cookie.indexOf("."));
+}
+
 /** The file that keeps the session a cookie names. */
 export function fileOf(dir: string, cookie: string): string {
-  return `${dir}/${cookie.slice(0, 2)}/${cookie.slice(2, 32)}.json`;
+  return pathOf(dir, idOf(cookie));
 }
 
 /** Starts a job of `worker.ts` as a process of its own, and waits until it is at work. */

@@ -1,7 +1,7 @@
 /** One process of several over one folder: does one kind of work with a FileStore and says each thing it has done. */
-import type { Json } from "../../lib/store.ts";
+import type { Json, SessionRecord } from "../../lib/record.ts";
 import { FileStore } from "../../lib/stores/file/store.ts";
-import { seeded, seededId, wait } from "./scenario.ts";
+import { life, seeded, seededId, wait } from "./scenario.ts";
 
 const [job = "", dir = "", seed = "1", ...ids] = Deno.args;
 const random = seeded(Number(seed));
@@ -20,9 +20,8 @@ function pick<T>(from: readonly T[]): T {
   return from[Math.floor(random() * from.length)]!;
 }
 
-function life(milliseconds: number) {
-  const created = Date.now();
-  return { created, ends: created + 3_600_000, expires: created + milliseconds };
+function set(data: Record<string, Json>) {
+  return (record: SessionRecord): SessionRecord => ({ ...record, data: { ...record.data, ...data } });
 }
 
 const jobs: Record<string, () => Promise<void>> = {
@@ -31,7 +30,7 @@ const jobs: Record<string, () => Promise<void>> = {
     const own: string[] = [];
     for (let n = 1;; n++) {
       const id = pick(ids);
-      await store.update(id, (data) => ({ ...data, [me]: n }), Date.now() + 600_000);
+      await store.update(id, set({ [me]: n }));
       say({ updated: id, n });
       if (random() < 0.3) {
         const made = seededId(random);
@@ -60,11 +59,11 @@ const jobs: Record<string, () => Promise<void>> = {
 
   /** Counts one session up in bursts, every state as long as the others and with the same idle limit. */
   async burst() {
-    const [id = "", bursts = "", expires = ""] = ids;
+    const [id = "", bursts = ""] = ids;
     let updates = 0;
     for (let burst = 0; burst < Number(bursts); burst++) {
       for (let i = Math.ceil((random() < 0.5 ? 4 : 60) * random()); i > 0; i--) {
-        await store.update(id, (data) => ({ n: data.n as number + 1 }), Number(expires));
+        await store.update(id, (record) => ({ ...record, data: { n: record.data["n"] as number + 1 } }));
         updates++;
       }
       say({ updates });

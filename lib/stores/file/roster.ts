@@ -98,7 +98,9 @@ export class Roster {
   /** Makes a file of its own and locks it; nothing if another process looks at it just now. */
   #enter(): Deno.FsFile | undefined {
     this.#path = `${this.#dir}/${FOLDER}/${crypto.randomUUID()}`;
-    const file = Deno.openSync(this.#path, { read: true, write: true, createNew: true, mode: 0o600 });
+    Deno.openSync(this.#path, { write: true, createNew: true, mode: 0o600 }).close();
+    // Held for reading: a disk with a file open for writing cannot be made read-only.
+    const file = Deno.openSync(this.#path, { read: true });
     if (file.tryLockSync(true)) return file;
     file.close();
     removeIfThere(this.#path);

@@ -1,0 +1,50 @@
+/** The files to copy for systemd and containers: that systemd takes them, and that they name settings there are. */
+import { assert, assertEquals } from "@std/assert";
+import { SETTINGS } from "../../lib/server/settings.ts";
+
+const HERE = new URL(".", import.meta.url).pathname;
+const ANALYZE = "/usr/bin/systemd-analyze";
+const UNITS = ["session-server.service", "session-server@.service"];
+
+const read = (name: string) => Deno.readTextFile(HERE + name);
+
+async function isThere(path: string): Promise<boolean> {
+  return await Deno.stat(path).then(() => true, () => false);
+}
+
+Deno.test({
+  name: "units: systemd has nothing to say about them",
+  ignore: !await isThere(ANALYZE),
+  fn: async () => {
+    const dir = await Deno.makeTempDir();
+    try {
+      for (const name of UNITS) {
+        const path = `${dir}/${name.replace("@.", "@1.")}`;
+        // The program must be there.
+        await Deno.writeTextFile(path, (await read(name)).replace("/usr/local/bin/session-server", "/bin/true"));
+        const { stdout, stderr } = await new Deno.Command(ANALYZE, { args: ["verify", "--man=no", path] }).output();
+        assertEquals(new TextDecoder().decode(stdout) + new TextDecoder().decode(stderr), "");
+      }
+    } finally {
+      await Deno.remove(dir, { recursive: true });
+    }
+  },
+});
+
+Deno.test("units: the one for several processes differs in no more than it must", async () => {
+  const [one, many] = (await Promise.all(UNITS.map(read))).map((text) =>
+    text.split("\n").filter((line) => !line.startsWith("#"))
+  );
+  assertEquals(many!.filter((line) => !one!.includes(line)), [
+    "Description=Session server, process %i",
+    "Environment=REUSE_PORT=true",
+  ]);
+  assertEquals(one!.filter((line) => !many!.includes(line)), ["Description=Session server"]);
+});
+
+Deno.test("units: what they set are settings", async () => {
+  const files = [...await Promise.all(UNITS.map(read)), await read("Containerfile")].join("\n");
+  const names = [...files.matchAll(/(?:Environment=|ENV |(?<=^ENV .*) )([A-Z_]+)=/gm)].map((match) => match[1]!);
+  assert(names.includes("HOST") && names.includes("SESSION_FILE_DIR") && names.includes("REUSE_PORT"), `${names}`);
+  for (const name of names) assert(name === "XDG_CACHE_HOME" || SETTINGS.some((setting) => setting === name), name);
+});

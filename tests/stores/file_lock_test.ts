@@ -112,6 +112,28 @@ test("memory is never behind a file of the same number, size and time", async (p
   }
 });
 
+test("a file that is just made is not kept in memory: the next could look the same", async (place) => {
+  const { store, open, create } = place;
+  const id = await create(1);
+  const writer = open();
+  // A coarse clock and a number that is used again: every look shows the same.
+  const birthtime = new Date();
+  const readBlurred = async () => {
+    let data: unknown;
+    const blur = (original: (path: string) => Deno.FileInfo) => (path: string) => ({
+      ...original(path),
+      ino: 7,
+      birthtime,
+    });
+    await replacing(Deno, "lstatSync", blur, async () => void (data = (await store.read(id))?.data));
+    return data;
+  };
+  for (let n = 1; n < 5; n++) {
+    assertEquals(await readBlurred(), { n });
+    await writer.update(id, set({ n: n + 1 }));
+  }
+});
+
 test("a record is read from memory until it changes", async (place) => {
   const { store, open, create } = place;
   const id = await create(1);

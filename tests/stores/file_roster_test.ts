@@ -146,6 +146,27 @@ alone("a newcomer who finds nobody does not wait", async ({ store, id, open }) =
   assert(Date.now() - start < 400);
 });
 
+alone("who is alone sees its own changes at once", async ({ store, id, clock }) => {
+  const expires = async () => (await store.read(id))?.expires;
+  await store.update(id, set({ n: 2 }));
+  assertEquals(await read(store, id), 2);
+  await pause(80);
+  assertEquals(await read(store, id), 2);
+  await store.touch(id, clock.time + 60_500);
+  assertEquals(await expires(), clock.time + 60_500);
+  await store.touch(id, clock.time + 60_400);
+  assertEquals(await expires(), clock.time + 60_400);
+  await pause(80);
+  assertEquals(await read(store, id), 2);
+  const to = newId();
+  await store.move(id, to, set({ n: 3 }));
+  assertEquals([await read(store, id), await read(store, to)], [undefined, 3]);
+  await pause(80);
+  assertEquals(await read(store, to), 3);
+  await store.delete(to);
+  assertEquals(await read(store, to), undefined);
+});
+
 alone("what is removed by hand is noticed within a quarter of a second", async ({ dir, store, id }) => {
   await Deno.remove(pathOf(dir, id));
   time += 250;

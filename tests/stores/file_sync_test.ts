@@ -66,6 +66,7 @@ const steps: readonly Step[] = [
       "flush .",
       `remove ${FILE_A}`,
       `flush ${A.slice(0, 3)}`,
+      "flush .",
     ],
     before: (a, b) => a === 2 || (a === undefined && b === 3),
     after: [undefined, 3],
@@ -73,7 +74,7 @@ const steps: readonly Step[] = [
   {
     name: "delete",
     run: (store) => store.delete(B),
-    calls: [`remove ${FILE_B}`, `flush ${B.slice(0, 3)}`],
+    calls: [`remove ${FILE_B}`, `flush ${B.slice(0, 3)}`, "flush ."],
     before: (_, b) => b === 3 || b === undefined,
     after: [undefined, undefined],
   },
@@ -131,6 +132,17 @@ test("with sync full a change that the disk does not take is not acknowledged", 
     assertEquals([filesIn(dir).length, (await store.read(id))?.data], [1, { n: 1 }]);
   }
   assertEquals(await store.delete(id), true);
+});
+
+test("with sync full a folder that went with a sweep hinders no log-out", async (place) => {
+  const { dir, open, create } = place;
+  const id = await create(1);
+  const store = open({ sync: "full" });
+  await replacing(Deno, "open", (original) => (path, options) => {
+    if (path === `${dir}/${id.slice(0, 3)}`) Deno.removeSync(path);
+    return original(path, options);
+  }, async () => assertEquals(await store.delete(id), true));
+  assertEquals(filesIn(dir), []);
 });
 
 test("with sync full a reader meanwhile has no old record in memory afterwards", async (place) => {

@@ -77,9 +77,7 @@ function makeInShard(dir: string, id: string, path: string, text: string): void 
 async function flushNew(dir: string, id: string, path: string): Promise<void> {
   try {
     await flush(path);
-    await flush(`${dir}/${shardOf(id)}`);
-    // Its own folder may be new as well.
-    await flush(dir);
+    await flushNames(dir, id);
   } catch (error) {
     removeIfThere(path);
     throw error;
@@ -121,10 +119,15 @@ async function flushAndRename(beside: string, path: string): Promise<void> {
     removeIfThere(beside);
     throw error;
   }
-  await flushFolder(path);
+  await flush(path.slice(0, path.lastIndexOf("/")));
 }
 
-/** Waits until the disk has the names in the folder of a session's file. */
-export async function flushFolder(path: string): Promise<void> {
-  await flush(path.slice(0, path.lastIndexOf("/")));
+/** Waits until the disk knows that a session's file was made or removed. */
+export async function flushNames(dir: string, id: string): Promise<void> {
+  await flush(`${dir}/${shardOf(id)}`).catch((error) => {
+    // Empty, it may have gone with a sweep.
+    if (!isMissing(error)) throw error;
+  });
+  // The folder itself may have been made or removed just before.
+  await flush(dir);
 }

@@ -11,15 +11,21 @@
  * 3. Who cannot join, as on a full disk, makes its change, and waits 500 ms before it says so. Each process finds out at
  *    most 250 ms after a look at the roster if somebody removed its own file there, and joins anew.
  *
- * Why nothing stale is served: let A answer from memory at time t, by a look at the session's file at r and one at the
- * roster at p, where p ≤ r ≤ t < p + 250 by rule 1, and say that B changed that file at c, after r and before t. B joined
- * at j ≤ c − 500 if it found A, so before p; and it had not left at p, since it made a change after r. So A would have
- * found it at p. If B did not find A, then A joined after B had looked: so before A's first look at the roster B was
- * there, and until c at least, and A would have found it. As both take the time after their own joining and before their
- * looks, it does not matter how long anybody is stopped in between: a process that goes on after a stop sees by its clock
- * that its period is over. Stopped between that look at the clock and the answer, it answers what was true at the look,
- * which came after the request: the request was under way together with the change, and either order is right. The clock
- * is the system's monotonic one, the same for all processes of a machine, and locks work between those only.
+ * Why nothing stale is served. Let A answer from memory at time t, by a look at the roster at p and one at the session's
+ * file at r: by rule 1, p ≤ r ≤ t < p + 250. Suppose that B changed that file at c, with r < c ≤ t.
+ *
+ * - If B had found A when it joined, at j, then j + 500 ≤ c by rule 2. So j < c − 250 ≤ t − 250 < p: B was there before A's
+ *   look, and still at c, after it. A would have found it.
+ * - If B had not found A, then A joined after B's look, and all of A's looks came after that. B was there from then until c,
+ *   so A would have found it at p.
+ * - If B could not join, it had not yet said at t that the change was done, by rule 3: c + 500 > t.
+ *
+ * It does not matter how long anybody is stopped in between, since each takes the time on the safe side of what it does:
+ * B after joining, A before looking. A process that goes on after a stop sees by its clock that its period is over. If it
+ * was stopped between that look at the clock and the answer, it answers what was true at the look, and the request had
+ * come before: request and change were under way together, and either order is right.
+ *
+ * The clock is the system's monotonic one, the same for all processes of a machine; the locks work between those only.
  */
 import { isMissing, lstat, makeDir, namesIn, pause, removeIfThere } from "./calls.ts";
 

@@ -25,7 +25,7 @@ import { Census } from "./census.ts";
 import { checkOwner, CORRUPT, idOf, isSession, pathOf, placeOf } from "./names.ts";
 import { probe } from "./probe.ts";
 import { type Content, Reader } from "./reader.ts";
-import { flushFolder, makeRecord, readRecord, replaceRecord, withEnd } from "./record.ts";
+import { flushNames, makeRecord, readRecord, replaceRecord, withEnd } from "./record.ts";
 import { Roster } from "./roster.ts";
 import { Sweep } from "./sweep.ts";
 
@@ -141,8 +141,8 @@ export class FileStore implements SessionStore {
     try {
       const counting = this.#census.ready();
       if (counting !== undefined) await counting;
-      if (this.#census.isFull) await this.#sweep.makeRoom();
-      if (this.#census.isFull) {
+      while (this.#census.isFull) {
+        if (await this.#sweep.makeRoom()) continue;
         throw new StoreFullError(`Cannot create a session: "${this.#dir}" may hold ${this.#max} live sessions`);
       }
       const flushed = this.#make(id, record);
@@ -308,8 +308,7 @@ export class FileStore implements SessionStore {
         if (outcome === "irregular" || isCorrupt) this.#setAside(id);
         if (typeof outcome === "string") return undefined;
         const result = outcome.result instanceof Promise ? await outcome.result : outcome.result;
-        const unseen = result === undefined ? undefined : this.#roster.waitAfter();
-        if (unseen !== undefined) await unseen;
+        if (result !== undefined) await this.#roster.waitAfter();
         return result;
       }
     } catch (error) {
@@ -341,7 +340,7 @@ export class FileStore implements SessionStore {
   #remove(id: string, path: string): Promise<void> | undefined {
     Deno.removeSync(path);
     this.#forget(id);
-    return this.#sync === "full" ? flushFolder(path) : undefined;
+    return this.#sync === "full" ? flushNames(this.#dir, id) : undefined;
   }
 
   /** Takes a session whose file is gone out of memory and out of the count. */

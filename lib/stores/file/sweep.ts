@@ -1,6 +1,6 @@
 /** Sweep: removes the files of sessions that are over, and what processes that died left behind, a little at a time. */
 import type { Log } from "../../log.ts";
-import { endOf, isLive } from "../../record.ts";
+import { CLOCK_SKEW, endOf, isLive } from "../../record.ts";
 import { Pacer, turn } from "../pacer.ts";
 import { lstat, namesIn, reasonOf, removeIfThere, type Stat, tryLocked } from "./calls.ts";
 import type { Census } from "./census.ts";
@@ -10,11 +10,11 @@ import { LEFTOVER, readRecord } from "./record.ts";
 /** How many names one step looks at. Listing a folder counts as looking at a name. */
 const NAMES_PER_STEP = 64;
 /**
- * How many names are looked at for each new session. In a steady state, a pass over all of them takes a tenth as many new
- * sessions as there are names and folders, and there are no more folders than names: so what is over waits for a tenth
- * of a lifetime on average, and is a tenth of what lives.
+ * How many names are looked at for each new session. A folder holds at least one name, so a pass over N names takes 2 N
+ * looks at most, which N / 6 new sessions call for. In a steady state, what is over waits for half of a pass on average,
+ * while N / 12 sessions are made; so about a twelfth is over.
  */
-const NAMES_PER_CREATE = 10;
+const NAMES_PER_CREATE = 12;
 /**
  * One in how many passes looks into every file: the times alone do not tell a session whose deadline comes before its
  * idle limit, and not always one that was made before a clock was set back.
@@ -22,8 +22,6 @@ const NAMES_PER_CREATE = 10;
 const THOROUGH = 8;
 /** How many files to remove before requests get their turn. */
 const REMOVALS_PER_TURN = 4;
-/** How far from now, in milliseconds, the time of a file's last change shows that a clock was set back. */
-const FUTURE = 60_000;
 /** How long, in milliseconds, a store that found no room does not look for it again. */
 const FULL_INTERVAL = 10_000;
 /** How long a new session waits at most, in milliseconds, while room is looked for. */
@@ -50,8 +48,8 @@ export class Sweep {
   #first = crypto.getRandomValues(new Uint8Array(2)).toHex().slice(1);
   #pass: Generator<boolean, undefined> | undefined;
   #passes = 0;
-  // Goes on where the last search for room stopped.
   #search: Generator<boolean, undefined> | undefined;
+  #searching: Promise<boolean> | undefined;
   #lastFull = -Infinity;
   // Nothing ends before this, by what the last pass saw and what was done here since: until then, new sessions call for
   // no look at the others.
@@ -97,10 +95,19 @@ export class Sweep {
     return swept;
   }
 
-  /** Looks for room in a full store, for a second at most; not again at once for the next ones if there was none. */
-  async makeRoom(): Promise<void> {
+  /**
+   * Looks for room in a full store, for a second at most; not again for a while if there was none.
+   *
+   * @returns Whether there was some: for one, while others may be waiting for it as well.
+   */
+  async makeRoom(): Promise<boolean> {
     // The clock may have been set back meanwhile.
-    if (Math.abs(this.#now() - this.#lastFull) < FULL_INTERVAL) return;
+    if (Math.abs(this.#now() - this.#lastFull) < FULL_INTERVAL) return false;
+    return await (this.#searching ??= this.#findRoom().finally(() => this.#searching = undefined));
+  }
+
+  /** Goes on where the last search stopped, until there is room or everything was looked at. */
+  async #findRoom(): Promise<boolean> {
     const start = performance.now();
     let isWhole = false;
     for (let looked = 1; this.#census.isFull && performance.now() - start < SEARCH_TIME; looked++) {
@@ -113,6 +120,7 @@ export class Sweep {
       if (looked % NAMES_PER_STEP === 0) await turn();
     }
     if (this.#census.isFull) this.#lastFull = this.#now();
+    return !this.#census.isFull;
   }
 
   /** Waits for the step that is running. */
@@ -198,7 +206,7 @@ export class Sweep {
   #isOver(path: string, stat: Stat | undefined, thorough: boolean): boolean {
     if (stat === undefined || !stat.isFile) return false;
     const now = this.#now();
-    const isFromFuture = stat.ctime > now + FUTURE;
+    const isFromFuture = stat.ctime > now + CLOCK_SKEW;
     if (stat.mtime > now && !isFromFuture && !thorough) return this.#stays(stat.mtime);
     const record = readRecord(path, stat);
     if (record === "newer" || record === undefined) return false;

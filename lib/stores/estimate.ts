@@ -4,11 +4,12 @@ import { StoreFullError } from "../store.ts";
 import { CALL_DEADLINE } from "./settle.ts";
 import { reasonOf, within } from "./shared.ts";
 
-/** How long a count is believed, in milliseconds, and how long when it says that the store is full. */
+/** How long a count is believed, in milliseconds. */
 const COUNT_AGE = 5000;
-const FULL_AGE = 500;
 /** Counting may take a twentieth of the time. */
 const SHARE = 20;
+/** How long a count may take to be made anew for everyone who finds the store full, in milliseconds. */
+const CHEAP = 10;
 
 /** What an {@linkcode Estimate} needs to know. */
 export interface EstimateOptions {
@@ -50,7 +51,7 @@ export class Estimate {
     if (this.#max === Infinity) return;
     const age = performance.now() - this.#countedAt;
     const isFull = this.#total >= this.#max;
-    if (this.#counting === undefined && age > Math.max(isFull ? FULL_AGE : COUNT_AGE, this.#took * SHARE)) {
+    if (this.#counting === undefined && age >= Math.max(isFull ? 0 : COUNT_AGE, (this.#took - CHEAP) * SHARE)) {
       this.#counting = this.#countNow().finally(() => this.#counting = undefined);
     }
     // The first count, and one that may find room, are worth a wait; where there are very many, what is known must do.

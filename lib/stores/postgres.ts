@@ -6,7 +6,8 @@
 import { createHash } from "node:crypto";
 import { type Log, silent } from "../log.ts";
 import { CLOCK_SKEW, decode, encode, freeze, isLive, type SessionRecord } from "../record.ts";
-import { type Change, type SessionStore, StoreFullError } from "../store.ts";
+import type { Change, SessionStore } from "../store.ts";
+import { Estimate } from "./estimate.ts";
 import { Pacer, turn } from "./pacer.ts";
 import { type Ask, codeOf, type PostgresClient, PostgresConnection, type Row } from "./postgres_connection.ts";
 import { ENDS, makeTable, quoted, USED } from "./postgres_table.ts";
@@ -42,11 +43,6 @@ export interface PostgresStoreOptions {
 const SWEEP_SIZE = 500;
 /** How many entries are looked at for each new session. */
 const LOOKS_PER_CREATE = 8;
-/** How long a count of the sessions is believed, in milliseconds. */
-const COUNT_AGE = 5000;
-/** How long one that says that the store is full is believed: this many times as long as it took, unless it is cheap. */
-const COUNT_SHARE = 20;
-const CHEAP_COUNT = 10;
 /** How long the row of an ended session may be left as a witness, in milliseconds: longer than a verb may take. */
 const WITNESS_AGE = 15_000;
 /** What the row of an ended session holds: no record, and none that is corrupt. */
@@ -83,15 +79,12 @@ const UNDEFINED_TABLE = "42P01";
 export class PostgresStore implements SessionStore {
   #connection: PostgresConnection;
   #table: string;
-  #max: number;
   #log: Log;
   #now: () => number;
   #pacer: Pacer;
+  #estimate: Estimate;
   #replace: string;
   #isReady = false;
-  #total = 0;
-  #countedAt = -Infinity;
-  #fullUntil = -Infinity;
 
   /**
    * Makes a store; connects when it is used.
@@ -106,9 +99,15 @@ export class PostgresStore implements SessionStore {
     this.#table = quoted(options.table ?? "sessions", this.#connection.address?.schema);
     this.#replace = `update ${this.#table} set id = $1, record = $2, user_hash = $3, created = $4, idle = $5,
       expires = $6, deadline = $7, revision = $8 where id = $9 and revision = $10 returning id`;
-    this.#max = options.max ?? 1_000_000;
-    if (!(this.#max >= 1)) throw new RangeError(`"max" must be a number from 1: received ${options.max}`);
+    const max = options.max ?? 1_000_000;
+    if (!(max >= 1)) throw new RangeError(`"max" must be a number from 1: received ${options.max}`);
     this.#now = options.now ?? Date.now;
+    this.#estimate = new Estimate({
+      count: () => this.#run((ask) => this.#count(ask)),
+      max,
+      name: this.#connection.server,
+      log: this.#log,
+    });
     const step = () => this.#sweep();
     this.#pacer = new Pacer({ step, size: SWEEP_SIZE, perCreate: LOOKS_PER_CREATE, log: this.#log });
   }
@@ -126,8 +125,8 @@ export class PostgresStore implements SessionStore {
   async create(id: string, record: SessionRecord): Promise<void> {
     const values = valuesOf(id, encode(record), record);
     const revision = crypto.randomUUID();
-    const isKept = await this.#run(async (ask) => {
-      if (await this.#isFull(ask)) return false;
+    await this.#estimate.check();
+    await this.#run(async (ask) => {
       await ask(
         `insert into ${this.#table} (id, record, user_hash, created, idle, expires, deadline, revision)
           values ($1, $2, $3, $4, $5, $6, $7, $8)`,
@@ -138,14 +137,8 @@ export class PostgresStore implements SessionStore {
         const [row] = await ask(`select revision from ${this.#table} where id = $1`, [id]);
         if (row?.["revision"] !== revision) throw new Error("Cannot create a session: its id is already there");
       });
-      return true;
     });
-    if (!isKept) {
-      throw new StoreFullError(
-        `Cannot create a session: ${this.#connection.server} may hold ${this.#max} live sessions`,
-      );
-    }
-    this.#total++;
+    this.#estimate.add(1);
     this.#pacer.created();
   }
 
@@ -201,7 +194,7 @@ export class PostgresStore implements SessionStore {
       return rows?.length === 1 || await this.#find(ask, witness) !== undefined;
     }, { afterSilence: true });
     if (!isMine) return false;
-    this.#total--;
+    this.#estimate.add(-1);
     // It has ended; if this fails, the sweep does it.
     await this.#run((ask) => ask(`delete from ${this.#table} where id = $1`, [witness])).catch(() => {});
     return wasLive!;
@@ -249,6 +242,7 @@ export class PostgresStore implements SessionStore {
 
   async close(): Promise<void> {
     await this.#pacer.close();
+    await this.#estimate.close();
     await this.#connection.close();
   }
 
@@ -305,21 +299,12 @@ export class PostgresStore implements SessionStore {
     return rows.length;
   }
 
-  /** Whether there are as many as there may be. Counting takes longer the more there are, so it is done seldom. */
-  async #isFull(ask: Ask): Promise<boolean> {
-    if (this.#max === Infinity) return false;
-    const start = performance.now();
-    if (start > this.#countedAt + COUNT_AGE || (this.#total >= this.#max && start >= this.#fullUntil)) {
-      this.#countedAt = start;
-      const [row] = await ask(
-        `select count(*) as total from ${this.#table} where record <> '${ENDED}' and ${ENDS} > $1 and ${USED} <= $2`,
-        [this.#now(), this.#now() + CLOCK_SKEW],
-      );
-      this.#total = Number(row!["total"]);
-      const end = performance.now();
-      this.#fullUntil = end + COUNT_SHARE * Math.max(0, end - start - CHEAP_COUNT);
-    }
-    return this.#total >= this.#max;
+  async #count(ask: Ask): Promise<number> {
+    const [row] = await ask(
+      `select count(*) as total from ${this.#table} where record <> '${ENDED}' and ${ENDS} > $1 and ${USED} <= $2`,
+      [this.#now(), this.#now() + CLOCK_SKEW],
+    );
+    return Number(row!["total"]);
   }
 
   /** Does some work on the table, which is made or looked at before it is first used. */

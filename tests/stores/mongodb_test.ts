@@ -72,7 +72,7 @@ function test(behaviour: string, fn: (place: Place) => Promise<void>): void {
 const idsOf = async (sessions: AsyncIterable<readonly [string, SessionRecord]>): Promise<string[]> =>
   (await Array.fromAsync(sessions)).map(([id]) => id).sort();
 
-test("programs with different collections share a database and no session", async ({ store, open, client }) => {
+test("programs with different collections share no session", async ({ store, open, client }) => {
   const collection = `test-${crypto.randomUUID()}`;
   const other = open({ collection, max: 2 });
   const id = newId("Ada");
@@ -92,7 +92,7 @@ test("programs with different collections share a database and no session", asyn
   await client.db().collection(collection).drop();
 });
 
-test("past its maximum it refuses new ones, counting those of other processes", async ({ open }) => {
+test("its maximum counts the sessions of other processes too", async ({ open }) => {
   const [store, other] = [open({ max: 3 }), open({ max: 3 })];
   const ids = [newId(), newId(), newId()];
   for (const id of ids) await store.create(id, fresh());
@@ -110,7 +110,7 @@ test("past its maximum it refuses new ones, counting those of other processes", 
   }
 });
 
-test("MongoDB is told to remove what is over, and finds a user's sessions", async ({ store, documents }) => {
+test("MongoDB has the indexes to remove what is over", async ({ store, documents }) => {
   const id = newId();
   const record = { ...fresh({}, 5000), user: "Ada" };
   await store.create(id, record);
@@ -126,7 +126,7 @@ test("MongoDB is told to remove what is over, and finds a user's sessions", asyn
   assertEquals(await sweepAt(), record.expires + 500);
 });
 
-test("nothing of an ended session is left but who ended it, and that goes", async ({ open, documents }) => {
+test("of an ended session nothing is left for longer", async ({ open, documents }) => {
   let time = Date.now();
   const store = open({ now: () => time });
   const id = newId();
@@ -140,7 +140,7 @@ test("nothing of an ended session is left but who ended it, and that goes", asyn
   assertEquals(await documents.countDocuments(), 0);
 });
 
-test("a move that stopped half-way has happened if the old session has its mark", async ({ store, documents }) => {
+test("a move that stopped half-way is finished or nothing", async ({ store, documents }) => {
   const [from, to] = [newId(), newId("Ada")];
   await store.create(from, { ...fresh({ n: 1 }), user: "Ada" });
   const old = (await documents.findOne({ _id: from }))!;
@@ -196,7 +196,7 @@ test("what got lost on the way is asked about, and done once", async ({ store, o
   }
 });
 
-test("while MongoDB is away every verb fails in time, and works when it is back", async ({ open }) => {
+test("verbs fail in time while it is away, and then work", async ({ open }) => {
   await using own = await MongoServer.start();
   const store = open({ url: own.url("app") });
   const id = newId();
@@ -295,7 +295,7 @@ test("a server that does not compare and set as one step is refused", async ({ o
   await assertRejects(() => open({ client }).ready!(), Error, "FerretDB 1");
 });
 
-test("what cannot be used is refused at once, without a word of a password", async () => {
+test("what cannot be used is refused without the password", async () => {
   const MongoStore = await storeClass("mongodb");
   assertThrows(() => new MongoStore({}), TypeError, '"url" or a "client"');
   for (const collection of ["", "system.users", "a$b", "a b", "x".repeat(101)]) {

@@ -1,30 +1,20 @@
 /**
- * MongoStore: sessions in a MongoDB collection; the only user of its client.
+ * MongoStore: sessions in a MongoDB collection.
  *
  * @module
  */
 import { createHash } from "node:crypto";
 // deno-lint-ignore no-import-prefix -- in deno.json, everybody would have to download it
-import { MongoClient } from "npm:mongodb@7.9.0";
-// deno-lint-ignore no-import-prefix
-import type { Collection, CreateIndexesOptions, Filter, UpdateFilter } from "npm:mongodb@7.9.0";
+import type { Collection, Filter, UpdateFilter } from "npm:mongodb@7.9.0";
 import { type Log, silent } from "../log.ts";
 import { CLOCK_SKEW, decode, encode, endOf, isLive, type SessionRecord } from "../record.ts";
 import type { Change, SessionStore } from "../store.ts";
 import { Estimate } from "./estimate.ts";
-import { checkAddress } from "./mongodb_address.ts";
-import { CALL_DEADLINE, newMark, settle } from "./settle.ts";
-import { DEADLINE, logCorrupt, reasonOf, within } from "./shared.ts";
+import { MongoCollection, type MongoConnection, type Stored } from "./mongodb_collection.ts";
+import { newMark, settle } from "./settle.ts";
+import { logCorrupt } from "./shared.ts";
 
-/** What is needed of a client: a `MongoClient` of the package `mongodb`, which may be another version of it. */
-export interface MongoConnection {
-  /** Connects, or does nothing if it has. */
-  connect(): Promise<unknown>;
-  /** Its default database. */
-  db(): { collection(name: string, options: object): unknown; command(command: object): Promise<object> };
-  /** Lets go of its connections. */
-  close(): Promise<void>;
-}
+export type { MongoConnection };
 
 /** What a {@linkcode MongoStore} may be told. */
 export interface MongoStoreOptions {
@@ -47,33 +37,11 @@ export interface MongoStoreOptions {
 
 /** How long it is remembered who ended or moved a session, in milliseconds: longer than anybody asks. */
 const REMEMBERED = 60_000;
-/** How long connecting may take for `ready`, in milliseconds. */
-const READY_DEADLINE = 10_000;
-/** How long a count may take, in milliseconds; nobody waits for it. */
-const COUNT_DEADLINE = 60_000;
+/** How long what goes through the whole collection may take, in milliseconds; no request waits for it. */
+const LONG_DEADLINE = 60_000;
 const DUPLICATE = 11000;
-const NO_COLLECTION = 26;
 /** The latest time that a date in MongoDB can be. */
 const LAST_DATE = 8.64e15;
-
-/**
- * A session, by its id. Of an ended one nothing is left but the mark of who ended it, for a while; one that is being
- * moved here names where it comes from.
- */
-interface Stored {
-  _id: string;
-  /** The mark of the last write but for touches, which move `expires`. */
-  mark: string;
-  /** When MongoDB may remove it. */
-  sweepAt: Date;
-  text?: string;
-  created?: number;
-  used?: number;
-  expires?: number;
-  deadline?: number;
-  user?: string;
-  from?: string;
-}
 
 /**
  * Sessions in MongoDB 4.4 or later, alone, as a replica set or sharded. What it answered is on most servers of the set,
@@ -87,11 +55,8 @@ interface Stored {
  * ```
  */
 export class MongoStore implements SessionStore {
-  #client: MongoConnection;
-  #isOwn: boolean;
+  #collection: MongoCollection;
   #name: string;
-  #collectionName: string;
-  #collection: Promise<Collection<Stored>> | undefined;
   #log: Log;
   #now: () => number;
   #estimate: Estimate;
@@ -103,18 +68,10 @@ export class MongoStore implements SessionStore {
    * @throws {TypeError} if the address or the collection's name is none that can be used, saying which part of it.
    */
   constructor(options: MongoStoreOptions) {
-    const { url, client, collection = "sessions" } = options;
-    if (url === undefined && client === undefined) throw new TypeError('A MongoStore needs a "url" or a "client"');
-    if (!/^(?!system\.)[A-Za-z_][\w.-]{0,99}$/.test(collection)) {
-      const received = JSON.stringify(collection);
-      throw new TypeError(`"collection" must be 1 to 100 letters, digits or _ . -: received ${received}`);
-    }
-    this.#isOwn = client === undefined;
-    this.#name = client === undefined ? `MongoDB at ${checkAddress(url!)}` : "MongoDB";
-    this.#client = client ?? connect(url!);
-    this.#collectionName = collection;
     this.#log = options.log ?? silent;
     this.#now = options.now ?? Date.now;
+    this.#collection = new MongoCollection({ ...options, log: this.#log });
+    this.#name = this.#collection.name;
     this.#estimate = new Estimate({
       count: () => this.#count(),
       max: options.max ?? 1_000_000,
@@ -124,9 +81,8 @@ export class MongoStore implements SessionStore {
   }
 
   async ready(): Promise<void> {
-    // A server far away takes longer to be found and greeted than anything that it is asked later.
-    await within(this.#name, this.#open(), READY_DEADLINE);
-    await this.#call((sessions) => sessions.findOne({ _id: "" }));
+    await this.#collection.ready();
+    await this.#collection.call((sessions) => sessions.findOne({ _id: "" }));
   }
 
   async create(id: string, record: SessionRecord): Promise<void> {
@@ -170,7 +126,10 @@ export class MongoStore implements SessionStore {
       isThere = (await sessions.updateOne({ _id: id, ...live(now) }, { $set })).matchedCount === 1;
       return true;
     };
-    await settle(async () => {}, async (_, write) => await write(() => this.#call(touch)) ? undefined : "again");
+    await settle(
+      async () => {},
+      async (_, write) => await write(() => this.#collection.call(touch)) ? undefined : "again",
+    );
     return isThere;
   }
 
@@ -191,13 +150,14 @@ export class MongoStore implements SessionStore {
       const stored = await this.#get(from);
       return { stored, moved: stored?.mark === mark ? await this.#get(to) : undefined };
     };
+    let attempt = 0;
     return await settle(read, async ({ stored, moved }, write) => {
       if (moved !== undefined) return this.#record(moved);
       const record = this.#live(stored);
       if (record === undefined) return undefined;
       const fields = this.#fields(change(record), mark);
       // The new document is no session until the old one has this mark: that is the step in which the session moves.
-      const coming = { ...fields, from, sweepAt: toDate(this.#now() + REMEMBERED) };
+      const coming = { ...fields, from, attempt: ++attempt, sweepAt: toDate(this.#now() + REMEMBERED) };
       const isDone = await write(() => this.#put(to, coming)) &&
         await write(() => this.#replace(stored!, this.#ended(mark))) &&
         await write(() => this.#arrive({ _id: to, ...coming }));
@@ -220,17 +180,17 @@ export class MongoStore implements SessionStore {
     const late = now + CLOCK_SKEW;
     const over = [{ expires: { $lte: now } }, { deadline: { $lte: now } }];
     const early = [{ created: { $gt: late } }, { used: { $gt: late } }];
-    const swept = await this.#call((sessions) =>
-      sessions.deleteMany({ from: { $exists: false }, $or: [...over, ...early] })
-    );
+    const sessions = await this.#collection.open();
+    const options = { timeoutMS: LONG_DEADLINE };
+    const swept = await sessions.deleteMany({ from: { $exists: false }, $or: [...over, ...early] }, options);
     // What is left of those that were ended or moved does not count.
-    await this.#call((sessions) => sessions.deleteMany({ sweepAt: { $lte: new Date(now) } }));
+    await sessions.deleteMany({ sweepAt: { $lte: new Date(now) } }, options);
     return swept.deletedCount;
   }
 
   async close(): Promise<void> {
+    await this.#collection.close();
     await this.#estimate.close();
-    if (this.#isOwn) await this.#client.close();
   }
 
   #fields(record: SessionRecord, mark: string) {
@@ -253,10 +213,10 @@ export class MongoStore implements SessionStore {
 
   /** What is stored now; a move that got as far as its deciding step is finished, any other one is not seen. */
   async #get(id: string): Promise<Stored | undefined> {
-    const stored = await this.#call((sessions) => sessions.findOne({ _id: id })) ?? undefined;
+    const stored = await this.#collection.call((sessions) => sessions.findOne({ _id: id })) ?? undefined;
     if (stored?.from === undefined) return stored;
-    const { from, ...arrived } = stored;
-    const old = await this.#call((sessions) => sessions.findOne({ _id: from }));
+    const { from, attempt: _, ...arrived } = stored;
+    const old = await this.#collection.call((sessions) => sessions.findOne({ _id: from }));
     if (old?.mark !== stored.mark) return undefined;
     await this.#arrive(stored);
     return arrived;
@@ -264,33 +224,29 @@ export class MongoStore implements SessionStore {
 
   /** Whether it was; not if the id is there already. */
   async #insert(stored: Stored): Promise<boolean> {
-    return await this.#call(async (sessions) => {
-      try {
-        await sessions.insertOne(stored);
-        return true;
-      } catch (error) {
-        if ((error as { code?: number }).code === DUPLICATE) return false;
-        throw error;
-      }
-    });
+    return await this.#collection.call((sessions) => unlessThere(sessions.insertOne(stored)));
   }
 
-  /** Writes what is to be a session once it has moved; the mark tells it from any other. */
-  async #put(id: string, coming: Omit<Stored, "_id">): Promise<boolean> {
-    await this.#call((sessions) => sessions.replaceOne({ _id: id, mark: coming.mark }, coming, { upsert: true }));
-    return true;
+  /** Writes what is to be a session once it has moved; an earlier attempt that comes late changes nothing any more. */
+  async #put(id: string, coming: Omit<Stored, "_id"> & { attempt: number }): Promise<boolean> {
+    const earlier = { _id: id, mark: coming.mark, attempt: { $lt: coming.attempt } };
+    return await this.#collection.call((sessions) =>
+      unlessThere(sessions.replaceOne(earlier, coming, { upsert: true }))
+    );
   }
 
   async #arrive({ _id, mark, expires, deadline }: Stored): Promise<boolean> {
     const sweepAt = toDate(endOf({ expires: expires!, deadline: deadline! }));
-    await this.#call((sessions) => sessions.updateOne({ _id, mark }, { $set: { sweepAt }, $unset: { from: 1 } }));
+    await this.#collection.call((sessions) =>
+      sessions.updateOne({ _id, mark }, { $set: { sweepAt }, $unset: { from: 1, attempt: 1 } })
+    );
     return true;
   }
 
   /** Changes a document if it is as it was seen. */
   async #replace({ _id, mark, expires }: Stored, update: UpdateFilter<Stored>): Promise<boolean> {
     const seen = { _id, mark, expires: expires! };
-    return (await this.#call((sessions) => sessions.updateOne(seen, update))).matchedCount === 1;
+    return (await this.#collection.call((sessions) => sessions.updateOne(seen, update))).matchedCount === 1;
   }
 
   #ended(mark: string): UpdateFilter<Stored> {
@@ -300,10 +256,12 @@ export class MongoStore implements SessionStore {
 
   async *#find(filter: Filter<Stored>): AsyncGenerator<readonly [string, SessionRecord]> {
     // Each look at the next ones has the deadline for itself.
-    const cursor = await this.#call((sessions) => Promise.resolve(sessions.find(filter, { timeoutMode: "iteration" })));
+    const cursor = await this.#collection.call((sessions) =>
+      Promise.resolve(sessions.find(filter, { timeoutMode: "iteration" }))
+    );
     try {
       while (true) {
-        const stored = await this.#call(() => cursor.next());
+        const stored = await this.#collection.call(() => cursor.next());
         if (stored === null) return;
         const record = this.#live(stored);
         if (record !== undefined) yield [stored._id, record];
@@ -314,55 +272,8 @@ export class MongoStore implements SessionStore {
   }
 
   async #count(): Promise<number> {
-    const sessions = await this.#open();
-    return await sessions.countDocuments(live(this.#now()), { timeoutMS: COUNT_DEADLINE });
-  }
-
-  /** Does one thing with the collection, within the deadline. */
-  async #call<T>(work: (sessions: Collection<Stored>) => Promise<T>): Promise<T> {
-    const sessions = await within(this.#name, this.#open());
-    return await within(this.#name, work(sessions), CALL_DEADLINE);
-  }
-
-  #open(): Promise<Collection<Stored>> {
-    return this.#collection ??= this.#connect().catch((error) => {
-      this.#collection = undefined;
-      throw error;
-    });
-  }
-
-  async #connect(): Promise<Collection<Stored>> {
-    await this.#client.connect();
-    const database = this.#client.db();
-    if ("ferretdbVersion" in await database.command({ buildInfo: 1 })) {
-      throw new Error("FerretDB 1 can bring ended sessions back, as it looks and writes in two steps: use version 2");
-    }
-    const sessions = database.collection(this.#collectionName, {
-      writeConcern: { w: "majority" },
-      readConcern: { level: "majority" },
-      readPreference: "primary",
-      timeoutMS: CALL_DEADLINE,
-      ignoreUndefined: true,
-    }) as Collection<Stored>;
-    const there = await sessions.indexes().catch((error) => {
-      if ((error as { code?: number }).code === NO_COLLECTION) return [];
-      throw error;
-    });
-    const hasIndex = (field: string) => there.some(({ key }) => Object.keys(key)[0] === field);
-    // Before MongoDB is told to remove anything there: it might be somebody else's.
-    const any = hasIndex("sweepAt") ? null : await sessions.findOne({});
-    if (any !== null && typeof any.mark !== "string") {
-      throw new Error(`the collection "${this.#collectionName}" holds another program's documents: name another one`);
-    }
-    const make = async (field: string, options: CreateIndexesOptions) => {
-      if (hasIndex(field)) return;
-      await sessions.createIndex({ [field]: 1 }, options).catch((error) =>
-        this.#log("warn", `The index of "${field}" in MongoDB is missing and cannot be made`, reasonOf(error))
-      );
-    };
-    await make("sweepAt", { expireAfterSeconds: CLOCK_SKEW / 1000 });
-    await make("user", { sparse: true });
-    return sessions;
+    const sessions = await this.#collection.open();
+    return await sessions.countDocuments(live(this.#now()), { timeoutMS: LONG_DEADLINE });
   }
 }
 
@@ -378,14 +289,14 @@ function live(now: number) {
   };
 }
 
-function connect(url: string): MongoClient {
+/** Whether a new document was written; not if its id is there. */
+async function unlessThere(writing: Promise<unknown>): Promise<boolean> {
   try {
-    return new MongoClient(url, { serverSelectionTimeoutMS: DEADLINE, connectTimeoutMS: DEADLINE });
+    await writing;
+    return true;
   } catch (error) {
-    const [, secrets = ""] = /^[^@]*\/\/([^@]*)@/.exec(url) ?? [];
-    const reason = reasonOf(error);
-    const isSecret = secrets.split(":").some((secret) => secret !== "" && reason.includes(secret));
-    throw new TypeError(`The address of a MongoDB cannot be used${isSecret ? "" : `: ${reason}`}`);
+    if ((error as { code?: number }).code === DUPLICATE) return false;
+    throw error;
   }
 }
 

@@ -18,7 +18,9 @@ testSharedStore("mongodb", {
 /** What is used of the client here. It is imported by a computed name, as it is in the lock file of the store only. */
 interface Client {
   db(): {
-    collection(name: string): {
+    command(command: object): Promise<object>;
+    collection(name: string, options?: object): {
+      replaceOne(...args: object[]): Promise<unknown>;
       findOne(filter: object): Promise<Record<string, unknown> | null>;
       insertOne(document: object): Promise<unknown>;
       updateOne(filter: object, update: object): Promise<unknown>;
@@ -158,6 +160,30 @@ test("a move that stopped half-way is finished or nothing", async ({ store, docu
   assertEquals((await store.read(to))?.data, { n: 1 });
   assertEquals([await idsOf(store.list!()), await idsOf(store.sessionsOf!("Ada"))], [[to], [to]]);
   assertEquals(await store.touch(to, Date.now() + 60_000), true);
+});
+
+test("an attempt to move that comes late changes nothing", async ({ client, store, open }) => {
+  const [from, to] = [newId(), newId()];
+  let late: (() => Promise<unknown>) | undefined;
+  const db = () => ({
+    command: (command: object) => client.db().command(command),
+    collection(name: string, options: object) {
+      const collection = client.db().collection(name, options);
+      const replaceOne = collection.replaceOne.bind(collection);
+      collection.replaceOne = async (...args) => {
+        if (late !== undefined) return await replaceOne(...args);
+        late = () => replaceOne(...args);
+        await store.update(from, set({ m: 1 }));
+        throw new Error("no answer");
+      };
+      return collection;
+    },
+  });
+  await store.create(from, fresh({ n: 1 }));
+  const slow = open({ client: { connect: () => Promise.resolve(), close: () => Promise.resolve(), db } });
+  assertEquals((await slow.move(from, to, set({ n: 2 })))?.data, { n: 2, m: 1 });
+  await assertRejects(late!, Error, "duplicate key");
+  assertEquals((await store.read(to))?.data, { n: 2, m: 1 });
 });
 
 test("what got lost on the way is asked about, and done once", async ({ store, open }) => {

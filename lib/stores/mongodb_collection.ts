@@ -1,0 +1,146 @@
+/** The collection of a MongoDB store: connecting, indexes, and calls that end in time; the only user of the client. */
+// deno-lint-ignore no-import-prefix -- in deno.json, everybody would have to download it
+import { type Collection, type CreateIndexesOptions, MongoClient } from "npm:mongodb@7.9.0";
+import type { Log } from "../log.ts";
+import { CLOCK_SKEW } from "../record.ts";
+import { checkAddress } from "./mongodb_address.ts";
+import { CALL_DEADLINE } from "./settle.ts";
+import { DEADLINE, reasonOf, within } from "./shared.ts";
+
+/** What is needed of a client: a `MongoClient` of the package `mongodb`, which may be another version of it. */
+export interface MongoConnection {
+  /** Connects, or does nothing if it has. */
+  connect(): Promise<unknown>;
+  /** Its default database. */
+  db(): { collection(name: string, options: object): unknown; command(command: object): Promise<object> };
+  /** Lets go of its connections. */
+  close(): Promise<void>;
+}
+
+/**
+ * A session, by its id. Of an ended one nothing is left but the mark of who ended it, for a while; one that is being
+ * moved here names where it comes from.
+ */
+export interface Stored {
+  _id: string;
+  /** The mark of the last write but for touches, which move `expires`. */
+  mark: string;
+  /** When MongoDB may remove it. */
+  sweepAt: Date;
+  text?: string;
+  created?: number;
+  used?: number;
+  expires?: number;
+  deadline?: number;
+  user?: string;
+  from?: string;
+  /** Which attempt to move it wrote this. */
+  attempt?: number;
+}
+
+/** How long connecting may take for `ready`, in milliseconds: a server far away takes a while to be found and greeted. */
+const READY_DEADLINE = 10_000;
+const NO_COLLECTION = 26;
+
+/** What a {@linkcode MongoCollection} needs to know, as described at the store's options. */
+export interface MongoCollectionOptions {
+  readonly url?: string | undefined;
+  readonly client?: MongoConnection | undefined;
+  readonly collection?: string | undefined;
+  readonly log: Log;
+}
+
+/** A collection that is connected to when it is first needed. */
+export class MongoCollection {
+  /** What to call the server. */
+  readonly name: string;
+  #client: MongoConnection;
+  #isOwn: boolean;
+  #collection: string;
+  #log: Log;
+  #opened: Promise<Collection<Stored>> | undefined;
+
+  /** @param options Where it is. */
+  constructor(options: MongoCollectionOptions) {
+    const { url, client, collection = "sessions", log } = options;
+    if (url === undefined && client === undefined) throw new TypeError('A MongoStore needs a "url" or a "client"');
+    if (!/^(?!system\.)[A-Za-z_][\w.-]{0,99}$/.test(collection)) {
+      const received = JSON.stringify(collection);
+      throw new TypeError(`"collection" must be 1 to 100 letters, digits or _ . -: received ${received}`);
+    }
+    this.#isOwn = client === undefined;
+    this.name = client === undefined ? `MongoDB at ${checkAddress(url!)}` : "MongoDB";
+    this.#client = client ?? connect(url!);
+    this.#collection = collection;
+    this.#log = log;
+  }
+
+  /** Connects, however long that may take within reason. */
+  async ready(): Promise<void> {
+    await within(this.name, this.open(), READY_DEADLINE);
+  }
+
+  /** Does one thing with it, within the deadline. */
+  async call<T>(work: (sessions: Collection<Stored>) => Promise<T>): Promise<T> {
+    const sessions = await within(this.name, this.open());
+    return await within(this.name, work(sessions), CALL_DEADLINE);
+  }
+
+  /** The collection, connected. */
+  open(): Promise<Collection<Stored>> {
+    return this.#opened ??= this.#open().catch((error) => {
+      this.#opened = undefined;
+      throw error;
+    });
+  }
+
+  /** Lets go of the connections, unless they are the program's. */
+  async close(): Promise<void> {
+    if (this.#isOwn) await this.#client.close();
+  }
+
+  async #open(): Promise<Collection<Stored>> {
+    await this.#client.connect();
+    const database = this.#client.db();
+    if ("ferretdbVersion" in await database.command({ buildInfo: 1 })) {
+      throw new Error("FerretDB 1 can bring ended sessions back, as it looks and writes in two steps: use version 2");
+    }
+    const sessions = database.collection(this.#collection, {
+      writeConcern: { w: "majority" },
+      readConcern: { level: "majority" },
+      readPreference: "primary",
+      timeoutMS: CALL_DEADLINE,
+      ignoreUndefined: true,
+    }) as Collection<Stored>;
+    const there = await sessions.indexes().catch((error) => {
+      if ((error as { code?: number }).code === NO_COLLECTION) return [];
+      throw error;
+    });
+    const hasIndex = (field: string) => there.some(({ key }) => Object.keys(key)[0] === field);
+    // Before MongoDB is told to remove anything there: it might be somebody else's.
+    const any = hasIndex("sweepAt") ? null : await sessions.findOne({});
+    if (any !== null && typeof any.mark !== "string") {
+      throw new Error(`the collection "${this.#collection}" holds another program's documents: name another one`);
+    }
+    const make = async (field: string, options: CreateIndexesOptions) => {
+      if (hasIndex(field)) return;
+      await sessions.createIndex({ [field]: 1 }, options).catch((error) =>
+        this.#log("warn", `The index of "${field}" in MongoDB is missing and cannot be made`, reasonOf(error))
+      );
+    };
+    await make("sweepAt", { expireAfterSeconds: CLOCK_SKEW / 1000 });
+    await make("user", { sparse: true });
+    return sessions;
+  }
+}
+
+function connect(url: string): MongoClient {
+  try {
+    return new MongoClient(url, { serverSelectionTimeoutMS: DEADLINE, connectTimeoutMS: DEADLINE });
+  } catch (error) {
+    const [, secrets = ""] = /^[^@]*\/\/([^@]*)@/.exec(url) ?? [];
+    const reason = reasonOf(error);
+    const isSecret = secrets.split(":").some((secret) => secret !== "" && reason.includes(secret));
+    throw new TypeError(`The address of a MongoDB cannot be used${isSecret ? "" : `: ${reason}`}`);
+  }
+}

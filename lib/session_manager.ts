@@ -135,12 +135,9 @@ export class SessionManager<Data extends object = Record<string, Json>> {
       await response.body?.cancel().catch(() => {});
       throw error;
     }
-    const isUpgrade = response.status === 101;
-    const headers = isUpgrade ? response.headers : new Headers(response.headers);
-    addSessionHeaders(headers, cookies);
-    if (isUpgrade) return response;
-    const { status, statusText } = response;
-    return new Response(response.body, { status, statusText, headers });
+    const answer = response.status === 101 ? response : new Response(response.body, response);
+    addSessionHeaders(answer.headers, cookies);
+    return answer;
   }
 
   /**

@@ -8,12 +8,17 @@ const PERSONAL = { "vary": "Cookie", "cache-control": "no-store" };
 const HTML = { "content-type": "text/html; charset=utf-8", "permissions-policy": PERMISSIONS_POLICY };
 const PAGE = { ...HTML, ...PERSONAL };
 
+/** How many headers of renewing pages are kept: a page of a session of a minute has one of about sixty. */
+const MAX_RENEWING = 128;
+
 /** Makes answers. Nothing of a request ever gets into their headers. */
 export class Answers {
   readonly #security: [name: string, value: string][];
-  // What a `Headers` holds was checked when it was made; a list is checked whenever it is used.
+  // What a `Headers` holds was checked when it was made, and Deno sends an answer made of text and such headers fastest:
+  // as soon as anybody looks at the headers or the body of the answer, that is lost.
   readonly #page: Headers;
   readonly #home: Headers;
+  readonly #renewing = new Map<number, Headers>();
 
   /** @param https Whether the site is served over https, so that browsers should never use anything else. */
   constructor(https: boolean) {
@@ -35,6 +40,23 @@ export class Answers {
   }
 
   /**
+   * A page that depends on who asks, and asks again by itself.
+   *
+   * @param html The page.
+   * @param wait Seconds after which the browser goes on.
+   * @param url Where it goes then.
+   */
+  renewingPage(html: string, wait: number, url: string): Response {
+    let headers = this.#renewing.get(wait);
+    if (headers === undefined) {
+      if (this.#renewing.size >= MAX_RENEWING) this.#renewing.clear();
+      headers = new Headers([...this.#page, ["refresh", `${wait}; url=${url}`]]);
+      this.#renewing.set(wait, headers);
+    }
+    return new Response(html, { headers });
+  }
+
+  /**
    * A page that answers a form and shows nothing of the session. Browsers keep it for the back button; with `no-store`
    * or `Vary: Cookie` they would show an error of their own in its place, and offer to send the form again.
    *
@@ -43,6 +65,17 @@ export class Answers {
    */
   keptPage(html: string, status: number): Response {
     return this.other(html, status, { ...HTML, "cache-control": "private, no-cache" });
+  }
+
+  /**
+   * An answer with the cookies that its session needs.
+   *
+   * @param answer An answer of these.
+   * @param cookies `Set-Cookie` headers: none or one, as a rule.
+   */
+  withCookies(answer: Response, cookies: readonly string[]): Response {
+    for (const cookie of cookies) answer.headers.append("set-cookie", cookie);
+    return answer;
   }
 
   /** Sends the browser to the home page with a GET, after a POST (RFC 9110, section 15.4.4). */

@@ -1,10 +1,11 @@
 /** The app: the order in which a request is checked, the routes of programs, and the one place where errors become answers. */
 import { Answers } from "./answers.ts";
-import { SessionStoreError } from "../errors.ts";
+import { SessionGoneError, SessionStoreError, StoreFullError } from "../errors.ts";
 import { HttpError } from "./http_error.ts";
 import { type Log, silent } from "../log.ts";
 import { type Handler, pageRoutes, type Routes, type Visitor } from "./pages.ts";
 import { hostsOf, isCrossSite, isForHost, pathOf } from "./protection.ts";
+import type { Session } from "../session.ts";
 import type { SessionManager } from "../session_manager.ts";
 import type { SessionStore } from "../store.ts";
 import { renderError } from "./views.ts";
@@ -58,13 +59,16 @@ export function createApp(options: AppOptions): (request: Request) => Promise<Re
   };
   const look = (request: Request) => sessions.open(request).catch(sayUnreadable);
   const routes = new Map([...table(pageRoutes({ sessions, origin, answers, look })), ...table(probes, true)]);
-  const respond = sessions.wrap(
-    (request, open, handler: Handler) => handler(request, () => open().catch(sayUnreadable)),
-    {
-      gone: () => errorPage(new HttpError(409, GONE)),
-      unavailable: () => errorPage(unavailable("stored")),
-    },
-  );
+
+  /**
+   * What `sessions.wrap` does, without the copy of the answer. By the front door a visitor's page takes 31 µs of the
+   * processor instead of 22, and a stranger's 20 instead of 14: a copy is not sent on Deno's fastest way.
+   */
+  async function respond(request: Request, handler: Handler): Promise<Response> {
+    let opened: Promise<Session<Visitor>> | undefined;
+    const answer = await handler(request, () => opened ??= look(request));
+    return opened === undefined ? answer : answers.withCookies(answer, await sessions.save(await opened));
+  }
 
   async function handle(request: Request): Promise<Response> {
     const { method, url } = request;
@@ -163,6 +167,8 @@ async function withoutBody(response: Response): Promise<Response> {
 
 function toHttpError(error: unknown, log: Log): HttpError {
   if (error instanceof HttpError) return error;
+  if (error instanceof SessionGoneError) return new HttpError(409, GONE);
+  if (error instanceof StoreFullError || error instanceof SessionStoreError) return unavailable("stored");
   log("error", "A request failed", error instanceof Error ? `${error.name}: ${error.message}` : String(error));
   return new HttpError(500, "Something went wrong here. It was not your fault.");
 }

@@ -63,14 +63,13 @@ export function pageRoutes({ sessions, origin, answers, look }: PageOptions): Ro
     const now = sessions.now();
     const idle = (isRenewal && session.expires || sessions.expires(session)) - now;
     const greet = session.get("greet");
-    const answer = answers.page(renderHome({
+    const wait = Math.min(Math.max(0, Math.ceil(idle / 1000)) + 1, MAX_WAIT);
+    const html = renderHome({
       user,
       alert: greet === undefined ? undefined : { tone: "success", text: greet },
       remembered: remembered(idle, sessions.deadline(session) - now),
-    }));
-    const wait = Math.min(Math.max(0, Math.ceil(idle / 1000)) + 1, MAX_WAIT);
-    answer.headers.set("refresh", `${wait}; url=${ENDED}`);
-    return answer;
+    });
+    return answers.renewingPage(html, wait, ENDED);
   };
 
   /** The form. */
@@ -92,7 +91,7 @@ export function pageRoutes({ sessions, origin, answers, look }: PageOptions): Ro
     session.set("user", username);
     session.set("greet", `Successfully registered username - ${username}.`);
     session.logIn(username);
-    return await sessions.commit(session, answers.home());
+    return answers.withCookies(answers.home(), await sessions.save(session));
   };
 
   /** Forgets the name. */
@@ -147,7 +146,8 @@ function hintFor({ url, headers }: Request): Alert | undefined {
   const ended = done("Your session has ended, and your name was forgotten.");
   if (url.endsWith(ENDED)) return ended;
   const referer = headers.get("referer");
-  const from = referer === null ? null : URL.parse(referer);
+  if (referer === null) return undefined;
+  const from = URL.parse(referer);
   if (from === null || from.host !== new URL(url).host) return undefined;
   if (from.pathname === "/") return ended;
   if (from.pathname !== "/add" || headers.has("cookie")) return undefined;

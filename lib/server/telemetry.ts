@@ -54,8 +54,8 @@ class TracedSessionManager<Data extends object> extends SessionManager<Data> {
     return this.#trace("session open", () => super.open(request));
   }
 
-  override commit(session: Session<Data>, response: Response): Promise<Response> {
-    return this.#trace("session commit", () => super.commit(session, response));
+  override save(session: Session<Data>): Promise<readonly string[]> {
+    return this.#trace("session commit", () => super.save(session));
   }
 
   #trace<T>(name: string, work: () => Promise<T>): Promise<T> {

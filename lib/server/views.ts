@@ -39,14 +39,16 @@ export interface ErrorView {
   readonly message: string;
 }
 
-/** The style sheet's text. */
-export const styleSheet: string = style;
-
 /** The icon's text, as SVG. */
 export const icon: string = favicon;
 
-/** Where pages link the files: a new address for every content, so that it can be cached for good. */
-const paths = { stylePath: `/style.css?${digest(style)}`, iconPath: `/favicon.svg?${digest(favicon)}` };
+// Where the files are linked: a new address for every content, so that it can be cached for good.
+const iconPath = `/favicon.svg?${digest(icon)}`;
+
+/** The style sheet's text. */
+export const styleSheet: string = style.replace("/favicon.svg", iconPath);
+
+const paths = { stylePath: `/style.css?${digest(styleSheet)}`, iconPath };
 
 const eta = new Eta();
 eta.loadTemplate("@base", baseTemplate);

@@ -187,7 +187,7 @@ export class PostgresStore implements SessionStore {
     const isMine = await this.#run(async (ask) => {
       const record = (await this.#find(ask, id))?.record;
       // A later version's record ends just the same; whether it was live is not for this one to say.
-      wasLive ??= record === "newer" || (typeof record === "object" && isLive(record, this.#now()));
+      wasLive ??= record === "newer" || (record !== undefined && isThere(record, this.#now()));
       const statement = `update ${this.#table} set id = $1, record = '${ENDED}', user_hash = null, expires = $2,
         deadline = $2 where id = $3 returning id`;
       const rows = record && await ask(statement, [witness, this.#now() + WITNESS_AGE, id]);
@@ -218,12 +218,27 @@ export class PostgresStore implements SessionStore {
   }
 
   async *sessionsOf(user: string): AsyncGenerator<readonly [string, SessionRecord]> {
-    // Two names may have one hash only where text cannot tell them apart, so the record decides.
-    for await (const entry of this.#list("and user_hash = $2", hashOf(user)!)) if (entry[1].user === user) yield entry;
+    // All in one look: of one that gets a new id meanwhile, a second look might see neither.
+    const statement = `select id, record, revision, expires from ${this.#table} where user_hash = $1`;
+    for (const row of await this.#run((ask) => ask(statement, [hashOf(user)]))) {
+      const { record } = this.#found(row);
+      // Two names may have one hash only where text cannot tell them apart, so the record decides.
+      if (isThere(record, this.#now()) && record.user === user) yield [String(row["id"]), record];
+    }
   }
 
-  list(): AsyncGenerator<readonly [string, SessionRecord]> {
-    return this.#list("");
+  async *list(): AsyncGenerator<readonly [string, SessionRecord]> {
+    const statement = `select id, record, revision, expires from ${this.#table}
+      where id > $1 and record <> '${ENDED}' order by id limit 100`;
+    let rows: readonly Row[] = [];
+    do {
+      const last = String(rows.at(-1)?.["id"] ?? "");
+      rows = await this.#run((ask) => ask(statement, [last]));
+      for (const row of rows) {
+        const { record } = this.#found(row);
+        if (isThere(record, this.#now())) yield [String(row["id"]), record];
+      }
+    } while (rows.length > 0);
   }
 
   sweep(): void {
@@ -246,25 +261,6 @@ export class PostgresStore implements SessionStore {
     await this.#connection.close();
   }
 
-  async *#list(where: string, ...values: string[]): AsyncGenerator<readonly [string, SessionRecord]> {
-    let last = "";
-    while (true) {
-      const rows = await this.#run((ask) =>
-        ask(
-          `select id, record, revision, expires from ${this.#table}
-            where id > $1 ${where} and record <> '${ENDED}' order by id limit 100`,
-          [last, ...values],
-        )
-      );
-      for (const row of rows) {
-        const { record } = this.#found(row);
-        last = String(row["id"]);
-        if (typeof record === "object" && isLive(record, this.#now())) yield [last, record];
-      }
-      if (rows.length === 0) return;
-    }
-  }
-
   /** What is stored under an id. */
   async #find(ask: Ask, id: string): Promise<Found | undefined> {
     const [row] = await ask(`select record, revision, expires from ${this.#table} where id = $1`, [id]);
@@ -274,8 +270,7 @@ export class PostgresStore implements SessionStore {
   /** The same, if it is a live session. */
   async #live(ask: Ask, id: string): Promise<Found & { record: SessionRecord } | undefined> {
     const found = await this.#find(ask, id);
-    if (typeof found?.record !== "object" || !isLive(found.record, this.#now())) return undefined;
-    return { ...found, record: found.record };
+    return found !== undefined && isThere(found.record, this.#now()) ? { ...found, record: found.record } : undefined;
   }
 
   #found(row: Row): Found {
@@ -327,6 +322,10 @@ interface Found {
   readonly record: SessionRecord | "corrupt" | "newer";
   /** Another one after every change. */
   readonly revision: string;
+}
+
+function isThere(record: Found["record"], now: number): record is SessionRecord {
+  return typeof record === "object" && isLive(record, now);
 }
 
 /** What a change makes of a record, and its text. That it is too large is the caller's error, too. */

@@ -177,12 +177,25 @@ export class SqliteStore implements SessionStore {
   }
 
   async *sessionsOf(user: string): AsyncGenerator<readonly [string, SessionRecord]> {
-    // Two names may have one hash only where text cannot tell them apart, so the record decides.
-    for await (const entry of this.#list("AND user_hash = ?", hashOf(user)!)) if (entry[1].user === user) yield entry;
+    // All in one look: of one that gets a new id meanwhile, a second look might see neither.
+    const sql = `SELECT id, record, expires FROM "${this.#table}" WHERE user_hash = ?`;
+    for (const row of await this.#all(sql, hashOf(user)!)) {
+      const record = this.#record(row);
+      // Two names may have one hash only where text cannot tell them apart, so the record decides.
+      if (record?.user === user) yield [row.id, record];
+    }
   }
 
-  list(): AsyncGenerator<readonly [string, SessionRecord]> {
-    return this.#list("");
+  async *list(): AsyncGenerator<readonly [string, SessionRecord]> {
+    const sql = `SELECT id, record, expires FROM "${this.#table}" WHERE id > ? ORDER BY id LIMIT 100`;
+    let rows: Row[] = [];
+    do {
+      rows = await this.#all(sql, rows.at(-1)?.id ?? "");
+      for (const row of rows) {
+        const record = this.#record(row);
+        if (record !== undefined) yield [row.id, record];
+      }
+    } while (rows.length > 0);
   }
 
   sweep(): void {
@@ -233,20 +246,8 @@ export class SqliteStore implements SessionStore {
     return changed;
   }
 
-  async *#list(where: string, ...values: SQLInputValue[]): AsyncGenerator<readonly [string, SessionRecord]> {
-    const sql = `SELECT id, record, expires FROM "${this.#table}" WHERE id > ? ${where} ORDER BY id LIMIT 100`;
-    let last = "";
-    while (true) {
-      const rows = await this.#try(() => this.#prepare(sql).all(last, ...values) as unknown as Row[], {
-        age: LOOK_AGE,
-      });
-      for (const row of rows) {
-        const record = this.#record(row);
-        if (record !== undefined) yield [row.id, record];
-        last = row.id;
-      }
-      if (rows.length === 0) return;
-    }
+  #all(sql: string, ...values: SQLInputValue[]): Promise<Row[]> {
+    return this.#try(() => this.#prepare(sql).all(...values) as unknown as Row[], { age: LOOK_AGE });
   }
 
   #sweep(): Promise<number> {

@@ -119,6 +119,20 @@ test("two tables in one database are two applications", async (path, open) => {
   assert(path);
 });
 
+test("of a user's many sessions none is missed that gets new ids", async (_path, open) => {
+  const store = open();
+  const start = Array.from({ length: 250 }, () => newId("Ada"));
+  for (const id of start) await store.create(id, { ...fresh(), user: "Ada" });
+  const seen: string[] = [];
+  for await (const [id] of store.sessionsOf("Ada")) {
+    seen.push(id);
+    // Another one gets the id that comes before all others.
+    const last = start.findLast((one) => !seen.includes(one));
+    if (seen.length === 50) await store.move(last!, `${id.slice(0, 8)}${"0".repeat(32)}`, (same) => same);
+  }
+  assertEquals(seen.sort(), start.sort());
+});
+
 test("of users whose names are no text, each has their own sessions", async (_path, open) => {
   const store = open();
   for (const user of ["\ud800", "\ud801", "\ufffd"]) await store.create(newId(user), { ...fresh({ user }), user });
@@ -261,7 +275,7 @@ test("a sweep in steps leaves no dead session, and takes no live one", async (pa
   assertEquals([number("SELECT count(*) AS n FROM sessions"), number("SELECT n FROM sessions_total")], [101, 101]);
 });
 
-test("new sessions pay for the sweep, so that the dead stay few", async (path, open) => {
+test("new sessions have the sweep keep up, so that the dead stay few", async (path, open) => {
   let now = 1000;
   const store = open({ path, now: () => now });
   for (let n = 0; n < 400; n++) {
@@ -280,6 +294,6 @@ test("a full sweep finds what it needs by the indexes", async (path, open) => {
   const plan = (sql: string) => database.prepare(`EXPLAIN QUERY PLAN ${sql}`).all().map((row) => row["detail"]).join();
   assertStringIncludes(plan("SELECT rowid FROM sessions WHERE ends <= 1"), "sessions_ends");
   assertStringIncludes(plan("SELECT rowid FROM sessions WHERE used > 1"), "sessions_used");
-  const ofUser = "SELECT id, record, expires FROM sessions WHERE id > '' AND user_hash = 'x' ORDER BY id LIMIT 100";
+  const ofUser = "SELECT id, record, expires FROM sessions WHERE user_hash = 'x'";
   assertStringIncludes(plan(ofUser), "sessions_users");
 });

@@ -7,7 +7,7 @@
  */
 import type { SessionRecord } from "../../lib/record.ts";
 import { FileStore } from "../../lib/stores/file/store.ts";
-import { life, seeded, seededId } from "./scenario.ts";
+import { life, seeded, seededId } from "./tools.ts";
 
 const FEW = 100;
 const many = Number(Deno.args[0] ?? 1_000_000);

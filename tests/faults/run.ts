@@ -3,11 +3,13 @@
  *
  *     deno task faults [--seed=N] [--rounds=N] [NAME…]
  *
- * With `--rounds`, what is played in rounds is played that often; what is a story of its own is told once all the same.
+ * With `--rounds`, what is played in rounds is played that often, or a tenth of it if a round takes long; what is a story
+ * of its own is told once all the same.
  * A name, or a part of one between dashes, picks scenarios.
  */
 import { corrupt, noSpace, readOnly } from "./disk.ts";
 import { everywhere, logout } from "./logout.ts";
+import { powerCut } from "./power_cut.ts";
 import { boundary, increments, kill, stale } from "./processes.ts";
 import { type Scenario, seeded } from "./scenario.ts";
 import { background, flood, handles, slowForm, stop } from "./server.ts";
@@ -27,6 +29,7 @@ const scenarios: readonly Scenario[] = [
   everywhere,
   stale,
   background,
+  powerCut,
 ];
 
 function usage(message: string): never {
@@ -59,7 +62,9 @@ let failed = 0;
 for (const scenario of chosen) {
   const dir = await Deno.makeTempDir({ prefix: "faults-" });
   const start = performance.now();
-  const rounds = scenario.rounds === 1 ? 1 : times ?? scenario.rounds;
+  const rounds = scenario.rounds === 1 || times === undefined
+    ? scenario.rounds
+    : Math.ceil(times / (scenario.slow ?? 1));
   let line: string;
   try {
     line = `ok    ${scenario.name}: ${await scenario.play({ dir, rounds, random: seeded(seed) })}`;

@@ -1,7 +1,9 @@
 /** What a fault scenario is, and what several of them use: files of a folder, seeded choices, raw connections. */
-import type { SessionRecord } from "../../lib/record.ts";
 import { pathOf } from "../../lib/stores/file/names.ts";
 import { Server } from "../support/server.ts";
+import { wait } from "./tools.ts";
+
+export * from "./tools.ts";
 
 /** Something that goes wrong, played with real processes, and what must hold nevertheless. */
 export interface Scenario {
@@ -9,6 +11,8 @@ export interface Scenario {
   readonly name: string;
   /** How often it is played unless told otherwise; 1 for a story that is told once. */
   readonly rounds: number;
+  /** How much longer a round takes than others' do: `--rounds=N` asks for so many times fewer. */
+  readonly slow?: number;
   /** Plays it. Returns its figures in one line; throws if the outcome is not exact. */
   play(stage: Stage): Promise<string>;
 }
@@ -22,37 +26,12 @@ export interface Stage {
   readonly random: () => number;
 }
 
-/** Numbers that look random and are the same for the same seed (mulberry32). */
-export function seeded(seed: number): () => number {
-  return () => {
-    seed = (seed + 0x6d2b79f5) | 0;
-    let t = Math.imul(seed ^ (seed >>> 15), 1 | seed);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
-
-/** A session id that is the same for the same seed. */
-export function seededId(random: () => number): string {
-  return Array.from({ length: 40 }, () => Math.floor(random() * 16).toString(16)).join("");
-}
-
-export function wait(milliseconds: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, milliseconds));
-}
-
 /** Waits until `isSo`, looking every few milliseconds; throws after `seconds`. */
 export async function until(isSo: () => boolean, what: string, seconds = 20): Promise<void> {
   for (const end = Date.now() + seconds * 1000; !isSo();) {
     if (Date.now() > end) throw new Error(`${what}: not after ${seconds} s`);
     await wait(2);
   }
-}
-
-/** The lifetimes of a session made now: in milliseconds, unless it is used, and at most. */
-export function life(idle: number, absolute = 900_000): Omit<SessionRecord, "data"> {
-  const created = Date.now();
-  return { created, idle, expires: created + idle, deadline: created + absolute };
 }
 
 /** Every file below a folder, as paths relative to it; not the key, nor those of the processes that have it open. */

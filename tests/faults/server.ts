@@ -135,6 +135,7 @@ async function turnsAway(origin: string): Promise<void> {
 export const stop: Scenario = {
   name: "F9-stop",
   rounds: 5,
+  slow: 10,
   async play({ dir, rounds, random }: Stage) {
     const SAVES = 50;
     const env = { ...HOUR, SESSION_FILE_DIR: dir };

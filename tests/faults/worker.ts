@@ -1,7 +1,7 @@
 /** One process of several over one folder: does one kind of work with a FileStore and says each thing it has done. */
 import type { Json, SessionRecord } from "../../lib/record.ts";
 import { FileStore } from "../../lib/stores/file/store.ts";
-import { life, seeded, seededId, wait } from "./scenario.ts";
+import { life, seeded, seededId, wait } from "./tools.ts";
 
 const [job = "", dir = "", seed = "1", ...ids] = Deno.args;
 const random = seeded(Number(seed));

@@ -60,6 +60,8 @@ export class SessionManager<Data extends object = Record<string, Json>> {
   #permanent: boolean;
   #log: Log;
   #now: () => number;
+  // Records that were read under longer lifetimes than this manager's: what is stored still has those.
+  #clamped = new WeakSet<SessionRecord>();
 
   /**
    * Makes a manager; touches nothing yet.
@@ -286,7 +288,9 @@ export class SessionManager<Data extends object = Record<string, Json>> {
     const record = await this.#store.read(id);
     if (record === undefined) return undefined;
     const clamped = this.#lifetimes.clamp(record);
-    return clamped === record || isLive(clamped, this.#now()) ? clamped : undefined;
+    if (clamped === record) return record;
+    this.#clamped.add(clamped);
+    return isLive(clamped, this.#now()) ? clamped : undefined;
   }
 
   /** Brings the store in line with the session. Returns the `Set-Cookie` header that the answer must have, if any. */
@@ -322,8 +326,9 @@ export class SessionManager<Data extends object = Record<string, Json>> {
   }
 
   /** Moves the end of a session that is used. Under other lifetimes than it was written under, those are written. */
-  async #touch(id: string, { idle, deadline }: SessionRecord, extended: SessionRecord): Promise<boolean> {
-    if (idle === extended.idle && deadline === extended.deadline) {
+  async #touch(id: string, record: SessionRecord, extended: SessionRecord): Promise<boolean> {
+    const isSame = record.idle === extended.idle && record.deadline === extended.deadline;
+    if (isSame && !this.#clamped.has(record)) {
       return await this.#store.touch(id, extended.expires);
     }
     return await this.#store.update(id, (now) => this.#lifetimes.extend(now)) !== undefined;

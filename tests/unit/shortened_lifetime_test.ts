@@ -1,0 +1,50 @@
+/** Tests of lifetimes that were shortened while sessions live. */
+import { assertEquals } from "@std/assert";
+import { SessionManager } from "../../lib/session_manager.ts";
+import { MemoryStore } from "../../lib/stores/memory.ts";
+import { Clock, cookieFor } from "../../lib/testing.ts";
+
+function managers(...idles: number[]) {
+  const { now, pass } = new Clock();
+  const store = new MemoryStore({ now });
+  const keys = ["the key that these tests sign with, 32 bytes or more"];
+  const made = idles.map((idle) => new SessionManager<{ name: string }>({ store, keys, idle, now }));
+  /** Whether the session is there; that counts as a use. */
+  const visit = async (sessions: SessionManager<{ name: string }>, cookie: string) => {
+    const session = await sessions.open(new Request("http://localhost/", { headers: { cookie } }));
+    await sessions.save(session);
+    return session.get("name") === "Ada";
+  };
+  return { made, pass, visit };
+}
+
+Deno.test("lifetimes: a session lives on by use under a lifetime that was shortened", async () => {
+  const { made: [long, short], pass, visit } = managers(60, 30);
+  const cookie = await cookieFor(long!, { name: "Ada" });
+  for (let i = 0; i < 20; i++) {
+    pass(10);
+    assertEquals(await visit(short!, cookie), true, `visit ${i}`);
+  }
+  pass(30);
+  assertEquals(await visit(short!, cookie), false);
+});
+
+Deno.test("lifetimes: a session used at servers of two lifetimes in turn is never ended", async () => {
+  const { made, pass, visit } = managers(60, 30);
+  const cookie = await cookieFor(made[0]!, { name: "Ada" });
+  for (let i = 0; i < 40; i++) {
+    pass(10);
+    assertEquals(await visit(made[Math.floor(i * 0.61) % 2]!, cookie), true, `visit ${i}`);
+  }
+});
+
+Deno.test("lifetimes: a lifetime that is lengthened again counts from the next use", async () => {
+  const { made: [long, short], pass, visit } = managers(60, 30);
+  const cookie = await cookieFor(long!, { name: "Ada" });
+  for (const sessions of [short!, short!, long!]) {
+    pass(10);
+    assertEquals(await visit(sessions, cookie), true);
+  }
+  pass(59);
+  assertEquals(await visit(long!, cookie), true);
+});

@@ -12,6 +12,7 @@ import { everywhere, logout } from "./logout.ts";
 import { powerCut } from "./power_cut.ts";
 import { boundary, increments, kill, stale } from "./processes.ts";
 import { type Scenario, seeded } from "./scenario.ts";
+import { endAll, rolling } from "./users.ts";
 import { background, flood, handles, slowForm, stop } from "./server.ts";
 
 const scenarios: readonly Scenario[] = [
@@ -29,6 +30,8 @@ const scenarios: readonly Scenario[] = [
   everywhere,
   stale,
   background,
+  endAll,
+  rolling,
   powerCut,
 ];
 
@@ -59,7 +62,8 @@ function readArgs(args: readonly string[]) {
 
 const { seed, times, chosen } = readArgs(Deno.args);
 let failed = 0;
-for (const scenario of chosen) {
+
+async function play(scenario: Scenario): Promise<void> {
   const dir = await Deno.makeTempDir({ prefix: "faults-" });
   const start = performance.now();
   const rounds = scenario.rounds === 1 || times === undefined
@@ -76,5 +80,9 @@ for (const scenario of chosen) {
   console.log(`${line} (${played}${((performance.now() - start) / 1000).toFixed(1)} s)`);
   await Deno.remove(dir, { recursive: true });
 }
+
+const beside = Promise.all(chosen.filter(({ waits }) => waits).map(play));
+for (const scenario of chosen) if (!scenario.waits) await play(scenario);
+await beside;
 console.log(`${chosen.length - failed} passed, ${failed} failed`);
 Deno.exit(failed === 0 ? 0 : 1);

@@ -13,6 +13,8 @@ export interface Scenario {
   readonly rounds: number;
   /** How much longer a round takes than others' do: `--rounds=N` asks for so many times fewer. */
   readonly slow?: number;
+  /** Whether it mostly waits, so that it is played beside the others. */
+  readonly waits?: boolean;
   /** Plays it. Returns its figures in one line; throws if the outcome is not exact. */
   play(stage: Stage): Promise<string>;
 }

@@ -84,6 +84,7 @@ export const handles: Scenario = {
 export const slowForm: Scenario = {
   name: "F7-slow-form",
   rounds: 1,
+  waits: true,
   async play({ dir }: Stage) {
     const server = await Server.start({ SESSION_FILE_DIR: dir });
     try {

@@ -1,0 +1,206 @@
+/** Scenarios of a user's sessions: all of them ended, and lifetimes that differ between servers. */
+import { assert, assertEquals } from "@std/assert";
+import { Browser, Server } from "../support/server.ts";
+import { type Scenario, type Stage, wait } from "./scenario.ts";
+
+const SERVERS = 3;
+/** One in how many rounds a server is killed while the sessions are ended. */
+const KILLS = 10;
+
+/** Servers over the same sessions, each of which may be killed and started again. */
+class Fleet {
+  servers: Server[] = [];
+  #env: Record<string, string>;
+
+  constructor(env: Record<string, string>) {
+    this.#env = env;
+  }
+
+  async start(): Promise<void> {
+    for (let i = 0; i < SERVERS; i++) this.servers.push(await this.#one());
+  }
+
+  async restart(index: number): Promise<void> {
+    await this.servers[index]!.kill();
+    this.servers[index] = await this.#one();
+  }
+
+  async kill(): Promise<void> {
+    for (const server of this.servers) await server.kill();
+  }
+
+  #one(): Promise<Server> {
+    const program = new URL("users_server.ts", import.meta.url).pathname;
+    return Server.start(this.#env, [Deno.execPath(), "run", "--allow-all", program]);
+  }
+}
+
+/** Asks a server; nothing if it dies. */
+async function ask(
+  server: Server,
+  path: string,
+  cookie?: string,
+): Promise<{ said: string; cookie: string } | undefined> {
+  const browser = new Browser(server.origin);
+  if (cookie !== undefined) browser.cookies.set("session", cookie);
+  try {
+    const response = await browser.request(path, { signal: AbortSignal.timeout(10_000) });
+    const said = await response.text();
+    assertEquals(response.status, 200, `${path}: ${said}`);
+    return { said, cookie: browser.cookies.get("session") ?? "" };
+  } catch (error) {
+    if (error instanceof TypeError) return undefined;
+    throw error;
+  }
+}
+
+/** Not in the table: all sessions of a user are ended, while the user logs in and servers die. */
+export const endAll: Scenario = {
+  name: "end-all",
+  rounds: 1000,
+  async play({ dir, rounds, random }: Stage) {
+    const figures = { ended: 0, others: 0, races: 0, survived: 0, kills: 0 };
+    for (const type of ["filesystem", "sqlite"]) {
+      await Deno.mkdir(`${dir}/${type}`);
+      const fleet = new Fleet({ SESSION_FILE_DIR: `${dir}/${type}`, SESSION_TYPE: type });
+      try {
+        await fleet.start();
+        for (let round = 0; round < Math.ceil(rounds / 2); round++) await endAllRound(fleet, round, random, figures);
+      } finally {
+        await fleet.kill();
+      }
+    }
+    return `${figures.ended} sessions logged in before, 0 of use at any of ${SERVERS} servers; ${figures.others} of others ` +
+      `untouched; ${figures.races} log-ins raced, ${figures.survived} of them answered later and lived; ${figures.kills} kills`;
+  },
+};
+
+async function endAllRound(
+  fleet: Fleet,
+  round: number,
+  random: () => number,
+  figures: { ended: number; others: number; races: number; survived: number; kills: number },
+): Promise<void> {
+  const any = () => Math.floor(random() * SERVERS);
+  const logIn = (user: string) => ask(fleet.servers[any()]!, `/log-in?user=${encodeURIComponent(user)}`);
+  const [ada, bob] = [`Ada / ${round}`, `Bob / ${round}`];
+  const [mine, others] = await Promise.all([ada, bob].map((user) => Promise.all([1, 2, 3].map(() => logIn(user)))));
+
+  // Log-ins and a death race with it.
+  const answered: number[] = [];
+  const racing = [wait(3 * random()), wait(3 * random())].map((when, index) =>
+    when.then(() => logIn(ada)).then((session) => {
+      answered[index] = performance.now();
+      return session;
+    })
+  );
+  const dying = random() * KILLS < 1 ? any() : undefined;
+  const death = dying === undefined
+    ? undefined
+    : wait(6 * random()).then(() => fleet.servers[dying]!.process.kill("SIGKILL"));
+  await wait(5 * random());
+  const called = performance.now();
+  let answer = await ask(fleet.servers[any()]!, `/end-all?user=${encodeURIComponent(ada)}`);
+  const raced = await Promise.all(racing);
+  await death;
+  if (dying !== undefined) {
+    await fleet.restart(dying);
+    figures.kills++;
+  }
+  // It died with the server that was asked.
+  answer ??= await ask(fleet.servers[any()]!, `/end-all?user=${encodeURIComponent(ada)}`);
+  assert(answer !== undefined);
+
+  for (const server of fleet.servers) {
+    for (const session of mine!) {
+      if (session === undefined) continue;
+      assertEquals((await ask(server, "/", session.cookie))?.said, "nobody", `round ${round}: ended`);
+    }
+    for (const session of others!) {
+      if (session === undefined) continue;
+      assertEquals((await ask(server, "/", session.cookie))?.said, bob, `round ${round}: another user's`);
+    }
+  }
+  figures.ended += mine!.length;
+  figures.others += others!.length;
+  for (const [index, session] of raced.entries()) {
+    if (session === undefined) continue;
+    figures.races++;
+    const seen = await Promise.all(fleet.servers.map(async (server) => (await ask(server, "/", session.cookie))?.said));
+    assertEquals(new Set(seen).size, 1, `round ${round}: the same everywhere`);
+    if (seen[0] !== ada) continue;
+    assert(answered[index]! > called, `round ${round}: a log-in answered before it was called`);
+    figures.survived++;
+  }
+}
+
+/** Not in the table: servers are replaced one by one by others with shorter lifetimes, then by others with longer ones. */
+export const rolling: Scenario = {
+  name: "rolling-restart",
+  rounds: 1,
+  waits: true,
+  async play({ dir }: Stage) {
+    // A use is noted once in a tenth of the lifetime, so that less than that would end sessions used lately.
+    const [LONG, SHORT] = [12, 6];
+    const VISITORS = 6;
+    const start = (idle: number) =>
+      Server.start({
+        SESSION_FILE_DIR: dir,
+        PERMANENT_SESSION_LIFETIME: String(idle),
+        SESSION_ABSOLUTE_LIFETIME: String(idle * 100),
+      });
+    const servers = [await start(LONG), await start(LONG)];
+    const short = new Set<Server>();
+    let visits = 0;
+    try {
+      const visitors = Array.from({ length: VISITORS }, () => new Browser(""));
+      const at = (visitor: Browser, server: Server) => {
+        const browser = new Browser(server.origin);
+        for (const [name, value] of visitor.cookies) browser.cookies.set(name, value);
+        return browser;
+      };
+      for (const [index, visitor] of visitors.entries()) {
+        const browser = at(visitor, servers[index % 2]!);
+        assertEquals(await browser.post("/add", { username: `Ada ${index}` }), 303);
+        visitor.cookies.set("session", browser.cookies.get("session")!);
+      }
+      const look = async () => {
+        for (const server of servers) {
+          for (const [index, visitor] of visitors.entries()) {
+            assert((await at(visitor, server).get("/")).includes(`Hi, Ada ${index}!`), "nobody is logged out");
+            visits++;
+          }
+        }
+      };
+      await look();
+      for (const idle of [SHORT, SHORT, LONG, LONG]) {
+        // The old server goes on while the new one starts.
+        const next = await start(idle);
+        await look();
+        if (idle === SHORT) short.add(next);
+        const old = servers.shift()!;
+        servers.push(next);
+        assertEquals(await old.stop(), 0);
+        for (let i = 0; i < 4; i++) {
+          await look();
+          await wait(300);
+        }
+        if (idle === SHORT && servers.every((server) => short.has(server))) {
+          // Both are short ones now, and every session has become a short one.
+          const left = visitors.pop()!;
+          for (let waited = 0; waited <= SHORT * 1000; waited += 500) {
+            await wait(500);
+            await look();
+          }
+          assert(!(await at(left, servers[0]!).get("/")).includes("Hi, Ada"), "a shorter lifetime counts at once");
+        }
+      }
+      // Lengthened by their next use: longer unused than the short ones lived.
+      await wait(SHORT * 1000 + 500);
+      await look();
+    } finally {
+      for (const server of servers) await server.kill();
+    }
+    return `${visits} visits at servers with lifetimes of ${LONG} and ${SHORT} seconds: nobody logged out; shorter and longer count at once`;
+  },
+};

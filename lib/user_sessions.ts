@@ -22,8 +22,10 @@ export interface UserSession<Data extends object> {
   readonly data: Stored<Partial<Data>>;
 }
 
-/** How often `endSessions` looks again for sessions that got a new id while it looked. */
+/** How often `endSessions` looks at most. */
 const MAX_PASSES = 50;
+/** How many looks in a row must find nothing: a session that moves while it is looked for may be missed once. */
+const EMPTY_PASSES = 2;
 
 /** The live sessions of a user, under the lifetimes of the manager. */
 export function showSessions<Data extends object>(
@@ -48,15 +50,17 @@ export function showSessions<Data extends object>(
 /** Ends all sessions of a user but one. Returns how many. */
 export async function endSessions(store: GuardedStore, user: string, kept: string | undefined): Promise<number> {
   let ended = 0;
+  let empty = 0;
   for (let pass = 0; pass < MAX_PASSES; pass++) {
-    let missed = 0;
+    let found = 0;
     for await (const [id] of store.sessionsOf(user)) {
       if (id === kept) continue;
+      found++;
+      // One that is not there any more may have got a new id. The next look finds it.
       if (await store.delete(id)) ended++;
-      else missed++;
     }
-    // One that was not there any more may have got a new id. The next look finds it.
-    if (missed === 0) return ended;
+    empty = found === 0 ? empty + 1 : 0;
+    if (empty === EMPTY_PASSES) return ended;
   }
   throw new SessionStoreError("Cannot end all sessions of a user: some got new ids all the time; try again");
 }

@@ -226,22 +226,26 @@ test("a full store without room does not look again for a while", async ({ open,
 });
 
 test("a count that was estimated is right before the maximum is reached", async ({ dir, open, clock }) => {
-  // Enough files for the store to stop counting them one by one, and unlike what random ids make of them: some folders
-  // hold more than their share.
-  const before = 2_100;
+  // Enough files for the store to stop counting them one by one, and unlike what random ids make of them: the folders
+  // that are counted last hold more than their share.
   const good = JSON.stringify({ version: 1, ...record(clock) });
-  for (let n = 0; n < before; n++) {
-    const shard = `${dir}/${(n % 250).toString(16).padStart(3, "0")}`;
-    if (n < 256) Deno.mkdirSync(`${dir}/${n.toString(16).padStart(3, "0")}`, { recursive: true });
-    Deno.writeTextFileSync(`${shard}/${newId().slice(3)}.json`, good);
+  let before = 0;
+  for (let n = 0; n < 256; n++) {
+    const shard = `${dir}/${n.toString(16).padStart(3, "0")}`;
+    Deno.mkdirSync(shard, { recursive: true });
+    for (let i = n < 244 ? 8.2 + n % 2 : 40; i >= 1; i--, before++) {
+      Deno.writeTextFileSync(`${shard}/${newId().slice(3)}.json`, good);
+    }
   }
   const max = 4_400;
   const store = open({ max });
   let made = 0;
+  const sorted = (original: (path: string) => Iterable<Deno.DirEntry>) => (path: string) =>
+    [...original(path)].sort((a, b) => a.name < b.name ? -1 : 1);
   try {
-    for (; made <= max; made++) {
+    await replacing(Deno, "readDirSync", sorted, () => store.create(newId(), record(clock)));
+    for (made = 1; made <= max; made++) {
       await store.create(newId(), record(clock, made));
-      store.sweep();
       if (made % 100 === 0) await pause(1);
     }
   } catch (error) {

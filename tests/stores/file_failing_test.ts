@@ -254,6 +254,22 @@ test("a sweep that fails at one file is logged, and goes on", async (place) => {
   assertEquals(filesIn(dir), []);
 });
 
+test("a file that cannot be read is left out of the list, and logged", async ({ dir, store, logged, create }) => {
+  const ids = await Promise.all([create(1), create(2)]);
+  const one: Call = {
+    name: "read",
+    target: Deno,
+    method: "readTextFileSync",
+    fails: ([path]) => path === pathOf(dir, ids[0]!),
+  };
+  await failing(one, "Input/output error (os error 5)", async () => {
+    assertEquals((await Array.fromAsync(store.list())).map(([id]) => id), [ids[1]]);
+  });
+  assertEquals(logged, [
+    `error A session cannot be read Input/output error (os error 5) in "${dir}/${ids[0]!.slice(0, 3)}"`,
+  ]);
+});
+
 test("what Deno says of permissions brings no id into an error", async ({ dir, create }) => {
   const id = await create(1);
   const module = new URL("../../lib/stores/file/store.ts", import.meta.url).href;

@@ -22,6 +22,7 @@ import { endOf, freeze, isLive, RecordTooLargeError, type SessionRecord } from "
 import { type Change, type SessionStore, StoreFullError } from "../../store.ts";
 import { flush, isMissing, lstat, pause, reasonOf, removeIfThere, setTime, tryLocked } from "./calls.ts";
 import { Census } from "./census.ts";
+import { listSessions } from "./list.ts";
 import { checkOwner, CORRUPT, idOf, isSession, pathOf, placeOf } from "./names.ts";
 import { probe } from "./probe.ts";
 import { type Content, Reader } from "./reader.ts";
@@ -227,12 +228,7 @@ export class FileStore implements SessionStore {
 
   async *list(): AsyncGenerator<readonly [string, SessionRecord]> {
     try {
-      for (const { shard, names } of this.#census.shards()) {
-        for (const name of names.filter(isSession)) {
-          const record = this.#tryRead(`${this.#dir}/${shard}`, name);
-          if (record !== undefined) yield [idOf(shard, name), record];
-        }
-      }
+      yield* listSessions(this.#dir, this.#census, this.#now, this.#log);
     } catch (error) {
       throw this.#failure(error);
     }
@@ -259,19 +255,6 @@ export class FileStore implements SessionStore {
 
   #live(content: Content): SessionRecord | undefined {
     return typeof content === "object" && isLive(content, this.#now()) ? content : undefined;
-  }
-
-  /** The live session in a file, for the list: nothing if it cannot be read, which is logged. */
-  #tryRead(folder: string, name: string): SessionRecord | undefined {
-    try {
-      const path = `${folder}/${name}`;
-      const stat = lstat(path);
-      // One that is being made looks corrupt, so it is none of what `read` does with those.
-      return stat && this.#live(readRecord(path, stat));
-    } catch (error) {
-      this.#log("error", "A session cannot be read", `${reasonOf(error)} in "${folder}"`);
-      return undefined;
-    }
   }
 
   /**

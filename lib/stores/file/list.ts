@@ -1,0 +1,49 @@
+/** List: every live session in a folder, for an operator. */
+import type { Log } from "../../log.ts";
+import { isLive, type SessionRecord } from "../../record.ts";
+import { turn } from "../pacer.ts";
+import { lstat, reasonOf } from "./calls.ts";
+import type { Census } from "./census.ts";
+import { idOf, isSession } from "./names.ts";
+import { readRecord } from "./record.ts";
+
+/** How long to read files, in milliseconds, before requests get their turn. */
+const TURN = 4;
+
+/**
+ * Reads every session's file. One that cannot be read is logged and left out.
+ *
+ * @param dir The store's folder.
+ * @param census Knows what is in it.
+ * @param now The clock, in milliseconds since 1970.
+ */
+export async function* listSessions(
+  dir: string,
+  census: Census,
+  now: () => number,
+  log: Log,
+): AsyncGenerator<readonly [id: string, record: SessionRecord]> {
+  let start = performance.now();
+  for (const { shard, names } of census.shards()) {
+    for (const name of names.filter(isSession)) {
+      const record = read(`${dir}/${shard}`, name, log);
+      if (record !== undefined && isLive(record, now())) yield [idOf(shard, name), record];
+    }
+    if (performance.now() - start < TURN) continue;
+    await turn();
+    start = performance.now();
+  }
+}
+
+/** The record in a file. One that is being made just now looks corrupt, so it is none of what `read` does with those. */
+function read(folder: string, name: string, log: Log): SessionRecord | undefined {
+  try {
+    const path = `${folder}/${name}`;
+    const stat = lstat(path);
+    const content = stat && readRecord(path, stat);
+    return typeof content === "object" ? content : undefined;
+  } catch (error) {
+    log("error", "A session cannot be read", `${reasonOf(error)} in "${folder}"`);
+    return undefined;
+  }
+}

@@ -87,8 +87,12 @@ export function setTime(path: string, mtime: number): void {
 
 /** Waits until the disk has what a file holds, or the names that a folder holds. */
 export async function flush(path: string): Promise<void> {
-  using file = await Deno.open(path, { read: true });
-  await file.sync();
+  const file = await Deno.open(path, { read: true });
+  try {
+    await file.sync();
+  } finally {
+    file.close();
+  }
 }
 
 /** Makes a folder for its owner alone, if it is not there. */

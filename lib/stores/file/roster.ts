@@ -130,13 +130,16 @@ export class Roster {
 
 /** Whether a living process holds the file; removes it otherwise. */
 function isHeld(path: string): boolean {
+  let file: Deno.FsFile | undefined;
   try {
-    using file = Deno.openSync(path, { read: true });
+    file = Deno.openSync(path, { read: true });
     if (!file.tryLockSync(true)) return true;
     Deno.removeSync(path);
     return false;
   } catch (error) {
     if (isMissing(error)) return false;
     throw error;
+  } finally {
+    file?.close();
   }
 }

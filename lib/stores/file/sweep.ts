@@ -1,4 +1,5 @@
 /** Sweep: removes the files of sessions that are over, and what processes that died left behind, a little at a time. */
+import { newId } from "../../id.ts";
 import type { Log } from "../../log.ts";
 import { CLOCK_SKEW, endOf, isLive } from "../../record.ts";
 import { Pacer, turn } from "../pacer.ts";
@@ -45,7 +46,7 @@ export class Sweep {
   #now: () => number;
   #removed: (id: string) => void;
   #pacer: Pacer;
-  #first = crypto.getRandomValues(new Uint8Array(2)).toHex().slice(1);
+  #first = newId().slice(0, 3);
   #pass: Generator<boolean, undefined> | undefined;
   #passes = 0;
   #search: Generator<boolean, undefined> | undefined;

@@ -67,7 +67,7 @@ async function run(command: string, ...args: string[]): Promise<boolean> {
 }
 
 /** Runs `test` on a small file system of its own. Returns false if this machine does not let one be mounted. */
-async function onOwnDisk(dir: string, options: string, test: (disk: string) => Promise<void>): Promise<boolean> {
+export async function onOwnDisk(dir: string, options: string, test: (disk: string) => Promise<void>): Promise<boolean> {
   const disk = `${dir}/disk`;
   await Deno.mkdir(disk);
   if (!await run("mount", "-t", "tmpfs", "-o", options, "tmpfs", disk)) return false;

@@ -7,12 +7,15 @@
  * of its own is told once all the same.
  * A name, or a part of one between dashes, picks scenarios.
  */
+import { clock } from "./clock.ts";
 import { corrupt, noSpace, readOnly } from "./disk.ts";
+import { fullDatabase } from "./full_database.ts";
 import { everywhere, logout } from "./logout.ts";
 import { powerCut } from "./power_cut.ts";
 import { boundary, increments, kill, stale } from "./processes.ts";
 import { type Scenario, seeded } from "./scenario.ts";
 import { endAll, rolling } from "./users.ts";
+import { shard } from "./shard.ts";
 import { background, flood, handles, slowForm, stop } from "./server.ts";
 
 const scenarios: readonly Scenario[] = [
@@ -30,6 +33,9 @@ const scenarios: readonly Scenario[] = [
   everywhere,
   stale,
   background,
+  clock,
+  fullDatabase,
+  shard,
   endAll,
   rolling,
   powerCut,

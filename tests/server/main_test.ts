@@ -289,3 +289,22 @@ Deno.test({
     });
   },
 });
+
+Deno.test("server: /readyz is 503 while the folder is away, which it does not make anew", async () => {
+  await withFolder(async (dir) => {
+    const data = `${dir}/data`;
+    await withServer({ SESSION_FILE_DIR: data }, async (server) => {
+      const ready = async () => {
+        const response = await fetch(`${server.origin}/readyz`);
+        await response.body?.cancel();
+        return response.status;
+      };
+      assertEquals(await ready(), 200);
+      await Deno.rename(data, `${dir}/away`);
+      assertEquals([await ready(), await ready()], [503, 503]);
+      assertEquals([...Deno.readDirSync(dir)].map(({ name }) => name), ["away"]);
+      await Deno.rename(`${dir}/away`, data);
+      assertEquals(await ready(), 200);
+    });
+  });
+});

@@ -100,3 +100,24 @@ Deno.test("https: a Cookie header that comes in pieces, as HTTP/2 allows, is rea
     assert(page.includes("Hi, Ada!"), page);
   });
 });
+
+Deno.test("https: a file that cannot be used is refused by its setting's name", async () => {
+  const dir = await Deno.makeTempDir();
+  const [one, other] = [makeCertificate(), makeCertificate()];
+  const files: Record<string, string> = { cert: one.cert, key: one.key, other: other.key, none: "" };
+  for (const [name, text] of Object.entries(files)) await Deno.writeTextFile(`${dir}/${name}`, text);
+  const cases: [cert: string, key: string, message: RegExp][] = [
+    ["none", "key", /^Cannot start: "TLS_CERT_FILE" must be a file that can be read, with a PEM certificate in it: /],
+    ["nowhere", "key", /^Cannot start: "TLS_CERT_FILE" must be a file that can be read, .*nowhere"/],
+    ["key", "key", /^Cannot start: "TLS_CERT_FILE" must be /],
+    ["cert", "cert", /^Cannot start: "TLS_KEY_FILE" must be a file that can be read, with a PEM private key in it: /],
+    ["cert", "other", /^Cannot start: "TLS_CERT_FILE" and "TLS_KEY_FILE" must be a certificate and its key: /],
+  ];
+  for (const [cert, key, message] of cases) {
+    const settings = { TLS_CERT_FILE: `${dir}/${cert}`, TLS_KEY_FILE: `${dir}/${key}` };
+    const { code, stdout, stderr } = await Server.run({ SESSION_TYPE: "memory", SESSION_FILE_DIR: dir, ...settings });
+    assertEquals([code, stdout], [1, ""]);
+    assertMatch(stderr, message);
+  }
+  await Deno.remove(dir, { recursive: true });
+});

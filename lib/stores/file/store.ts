@@ -99,6 +99,7 @@ export class FileStore implements SessionStore {
   #reader: Reader;
   #census: Census;
   #sweep: Sweep;
+  #wasReady = false;
 
   /**
    * Makes a store; touches nothing yet.
@@ -127,9 +128,11 @@ export class FileStore implements SessionStore {
   // deno-lint-ignore require-await -- a failure rejects
   async ready(): Promise<void> {
     try {
-      Deno.mkdirSync(this.#dir, { recursive: true, mode: 0o700 });
+      // Once it was there, it is not made anew: that would hide what comes back, as after a disk was unmounted.
+      if (!this.#wasReady) Deno.mkdirSync(this.#dir, { recursive: true, mode: 0o700 });
       if (!probe(this.#dir, this.#log)) this.#reader.keepNothing();
       this.#roster.join();
+      this.#wasReady = true;
       // In a folder of a million this takes seconds, which the first new session need not wait for if it comes later.
       this.#census.ready()?.catch(() => {});
     } catch (error) {

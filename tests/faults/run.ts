@@ -16,6 +16,7 @@ import { boundary, increments, kill, stale } from "./processes.ts";
 import { type Scenario, seeded } from "./scenario.ts";
 import { endAll, rolling } from "./users.ts";
 import { shard } from "./shard.ts";
+import { soak } from "./soak.ts";
 import { background, flood, handles, slowForm, stop } from "./server.ts";
 
 const scenarios: readonly Scenario[] = [
@@ -39,6 +40,7 @@ const scenarios: readonly Scenario[] = [
   endAll,
   rolling,
   powerCut,
+  soak,
 ];
 
 function usage(message: string): never {

@@ -39,12 +39,22 @@ export async function until(isSo: () => boolean, what: string, seconds = 20): Pr
 /** Every file below a folder, as paths relative to it; not the key, nor those of the processes that have it open. */
 export function filesIn(dir: string, below = ""): string[] {
   const paths: string[] = [];
-  for (const { name, isDirectory } of Deno.readDirSync(`${dir}/${below}`)) {
+  for (const { name, isDirectory } of entries(`${dir}/${below}`)) {
     if (name === ".processes") continue;
     if (isDirectory) paths.push(...filesIn(dir, `${below}${name}/`));
     else if (name !== "secret.key") paths.push(below + name);
   }
   return paths;
+}
+
+/** What a folder holds: nothing if a sweep has just removed it. */
+function entries(dir: string): Deno.DirEntry[] {
+  try {
+    return [...Deno.readDirSync(dir)];
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return [];
+    throw error;
+  }
 }
 
 /** The id that a cookie names. */

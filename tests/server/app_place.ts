@@ -4,7 +4,8 @@ import type { Visitor } from "../../lib/server/pages.ts";
 import { SessionManager } from "../../lib/session_manager.ts";
 import type { SessionStore } from "../../lib/store.ts";
 import { MemoryStore } from "../../lib/stores/memory.ts";
-import { Browser, Clock } from "../support/server.ts";
+import { Clock } from "../../lib/testing.ts";
+import { Browser } from "../support/server.ts";
 
 const KEY = "the key that these tests sign with of 32 bytes or more";
 export const HOME = "http://localhost";

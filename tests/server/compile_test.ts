@@ -66,7 +66,7 @@ function testPacked(name: string, run: (place: Place) => Promise<void>, needed =
   test(name, run, needed && isPacked);
 }
 
-test("does its whole work alone in an empty folder, with nothing in its environment", async (place) => {
+test("does its whole work alone in an empty folder, in an empty environment", async (place) => {
   const server = await place.start({ PERMANENT_SESSION_LIFETIME: "2" });
   const browser = new Browser(server.origin);
   assertStringIncludes(await browser.get("/"), "You Need to Register First!");
@@ -103,7 +103,7 @@ test("keeps its sessions over a restart, in files and in SQLite", async (place) 
   }
 });
 
-test("has the clients of the shared stores in it, and says what cannot be reached", async (place) => {
+test("has the clients of the shared stores, and says what cannot be reached", async (place) => {
   const users: Record<string, string> = { redis: "", postgres: "user@", memcached: "", mongodb: "" };
   for (const [type, user] of Object.entries(users)) {
     const server = await place.spawn({ SESSION_TYPE: type, SESSION_URL: `${type}://${user}127.0.0.1:9/` });
@@ -136,7 +136,7 @@ test("serves from Deno KV, and lists and ends sessions by its arguments", async 
   assertEquals(await server.stop(), 0);
 });
 
-test("says of a wrong setting what it must be, in one line, and ends with code 1", async (place) => {
+test("says of a wrong setting what it must be, and ends with code 1", async (place) => {
   const server = await place.spawn({ PORT: "abc" });
   assertEquals(await server.ended(), 1);
   assertEquals(server.stdout, "");

@@ -2,7 +2,8 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { connect } from "node:http2";
 import { bytes, exchange, HEADER_CHARS, mutateCookie, NASTY, Random } from "../support/fuzz.ts";
-import { Browser, newId, type Server } from "../support/server.ts";
+import { newId } from "../../lib/id.ts";
+import { Browser, type Server } from "../support/server.ts";
 import { filesIn, withServer } from "./hostile_place.ts";
 
 const FORM = "Content-Type: application/x-www-form-urlencoded\r\n";

@@ -1,6 +1,7 @@
 /** Hostile requests against the app: forged cookies, nonsense in every header, path and body, and pages that show it. */
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { createApp } from "../../lib/server/app.ts";
+import { newId } from "../../lib/id.ts";
 import type { Visitor } from "../../lib/server/pages.ts";
 import { SessionManager } from "../../lib/session_manager.ts";
 import { Signer } from "../../lib/signer.ts";
@@ -8,7 +9,7 @@ import type { SessionStore } from "../../lib/store.ts";
 import { FileStore } from "../../lib/stores/file/store.ts";
 import { MemoryStore } from "../../lib/stores/memory.ts";
 import { HEADER_CHARS, mutateCookie, NASTY, Random } from "../support/fuzz.ts";
-import { Browser, newId } from "../support/server.ts";
+import { Browser } from "../support/server.ts";
 
 const KEY = "the key that these tests sign with of 32 bytes or more";
 const HOME = "http://localhost";

@@ -1,19 +1,10 @@
 /** The server as a real process: start, the main job, restart, signals, and what it says when it cannot start. */
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { SETTINGS } from "../../lib/server/settings.ts";
-import { Browser, Server } from "../support/server.ts";
+import { Browser, Server, withFolder } from "../support/server.ts";
 
 const KEY = "a secret key of at least 32 bytes";
 const OTHER_KEY = "another secret key of at least 32 bytes";
-
-async function withFolder(test: (dir: string) => Promise<void>): Promise<void> {
-  const dir = await Deno.makeTempDir();
-  try {
-    await test(dir);
-  } finally {
-    await Deno.remove(dir, { recursive: true });
-  }
-}
 
 async function withServer(env: Record<string, string>, test: (server: Server) => Promise<void>): Promise<void> {
   const server = await Server.start(env);

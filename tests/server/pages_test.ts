@@ -4,7 +4,8 @@ import { createApp } from "../../lib/server/app.ts";
 import type { Visitor } from "../../lib/server/pages.ts";
 import { SessionManager } from "../../lib/session_manager.ts";
 import { MemoryStore } from "../../lib/stores/memory.ts";
-import { Browser, Clock } from "../support/server.ts";
+import { Clock } from "../../lib/testing.ts";
+import { Browser } from "../support/server.ts";
 
 const MINUTE = 60;
 const HOUR = 60 * MINUTE;

@@ -1,4 +1,4 @@
-/** The server behind nginx, with the configuration that tests/nginx.conf gives: the whole job, and the limits it adds. */
+/** The server behind nginx, with the configuration of tests/server/nginx.conf: the whole job, and the limits it adds. */
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { bytes, exchange } from "../support/fuzz.ts";
 import { Browser, Server } from "../support/server.ts";
@@ -102,7 +102,7 @@ async function trickle(port: number, first: string, next: string): Promise<{ tex
 const test = (name: string, fn: () => Promise<void>) =>
   Deno.test({ name: `behind nginx: ${name}`, ignore: NGINX === undefined, fn });
 
-test("a visitor registers, is greeted and removed, with a cookie that is secure", async () => {
+test("a visitor has the whole site, with a cookie that is secure", async () => {
   await behindNginx(async ({ browser }) => {
     const own = { origin: ORIGIN, "x-forwarded-proto": "http", "x-forwarded-host": "evil.example" };
     assertEquals(await browser.post("/add", { username: "Ada" }, own), 303);
@@ -120,7 +120,7 @@ test("a visitor registers, is greeted and removed, with a cookie that is secure"
   });
 });
 
-test("requests for another host, for none, of odd methods or with a form too long are refused", async () => {
+test("other hosts, odd methods and forms too long are refused", async () => {
   await behindNginx(async ({ port, browser }) => {
     const status = async (request: string) => (await exchange(port, `${request}\r\nConnection: close\r\n\r\n`)).status;
     assertEquals(await status("GET / HTTP/1.1\r\nHost: example.com"), 200);
@@ -135,7 +135,7 @@ test("requests for another host, for none, of odd methods or with a form too lon
   });
 });
 
-test("headers that trickle in, a form that stops and a connection that idles are cut off", async () => {
+test("headers that trickle, a form that stops, an idle connection are cut", async () => {
   await behindNginx(async ({ port }) => {
     const [headers, form, idle] = await Promise.all([
       trickle(port, `GET / HTTP/1.1\r\n${HOST}`, "X: y\r\n"),

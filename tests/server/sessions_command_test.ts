@@ -2,22 +2,12 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { newId } from "../../lib/id.ts";
 import { FileStore } from "../../lib/stores/file/store.ts";
-import { Browser, type Outcome, Server } from "../support/server.ts";
+import { Browser, type Outcome, Server, withFolder } from "../support/server.ts";
 
 const HEADER = "ID            USER              MADE   USED   LEFT   SIZE      DATA\n";
 
 /** Runs `sessions …` with these settings. */
 const sessions = (env: Record<string, string>, ...args: string[]) => Server.run(env, "sessions", ...args);
-
-/** Runs a test with a folder of its own. */
-async function withFolder(test: (dir: string) => Promise<void>): Promise<void> {
-  const dir = await Deno.makeTempDir();
-  try {
-    await test(dir);
-  } finally {
-    await Deno.remove(dir, { recursive: true });
-  }
-}
 
 /** Keeps a session in a folder, of a user, with what it holds and how many seconds it has left. */
 async function keep(store: FileStore, user: string | undefined, data = {}, left = 60, id = newId(user)): Promise<void> {

@@ -1,6 +1,6 @@
 /** Telemetry: what a collector on this machine is sent when `OTEL_DENO=true`. */
 import { assert, assertEquals } from "@std/assert";
-import { Browser, Server } from "../support/server.ts";
+import { Browser, Server, withFolder } from "../support/server.ts";
 
 interface Attribute {
   readonly key: string;
@@ -70,30 +70,30 @@ class Collector {
 
 Deno.test("telemetry: a collector gets spans of open and commit, and counters as metrics", async () => {
   await using collector = new Collector();
-  const dir = await Deno.makeTempDir();
-  const server = await Server.start({ SESSION_FILE_DIR: dir, ...collector.env });
-  try {
-    const browser = new Browser(server.origin);
-    await browser.post("/add", { username: "Zaphod" });
-    const id = browser.cookie.split(/[=.]/)[1]!;
-    await browser.get("/");
-    await browser.get("/", { cookie: "session=forged" });
+  await withFolder(async (dir) => {
+    const server = await Server.start({ SESSION_FILE_DIR: dir, ...collector.env });
+    try {
+      const browser = new Browser(server.origin);
+      await browser.post("/add", { username: "Zaphod" });
+      const id = browser.cookie.split(/[=.]/)[1]!;
+      await browser.get("/");
+      await browser.get("/", { cookie: "session=forged" });
 
-    const named = (name: string) => collector.spans.filter((span) => span.name === name);
-    await collector.until(() => named("session open").length === 3 && named("session commit").length === 3, "spans");
-    const requests = new Set(
-      collector.spans.filter(({ name }) => name === "GET" || name === "POST").map((span) => span.traceId),
-    );
-    for (const { traceId } of named("session commit")) assert(requests.has(traceId), "in the trace of its request");
+      const named = (name: string) => collector.spans.filter((span) => span.name === name);
+      await collector.until(() => named("session open").length === 3 && named("session commit").length === 3, "spans");
+      const requests = new Set(
+        collector.spans.filter(({ name }) => name === "GET" || name === "POST").map((span) => span.traceId),
+      );
+      for (const { traceId } of named("session commit")) assert(requests.has(traceId), "in the trace of its request");
 
-    await collector.until(() => collector.sessions.get("found") === 1, "metrics");
-    const { created, badSignature, failed } = Object.fromEntries(collector.sessions);
-    assertEquals({ created, badSignature, failed }, { created: 1, badSignature: 1, failed: 0 });
-    assert(!collector.text.includes(id) && !collector.text.includes("Zaphod"), "nobody's id or name");
-  } finally {
-    await server.kill();
-    await Deno.remove(dir, { recursive: true });
-  }
+      await collector.until(() => collector.sessions.get("found") === 1, "metrics");
+      const { created, badSignature, failed } = Object.fromEntries(collector.sessions);
+      assertEquals({ created, badSignature, failed }, { created: 1, badSignature: 1, failed: 0 });
+      assert(!collector.text.includes(id) && !collector.text.includes("Zaphod"), "nobody's id or name");
+    } finally {
+      await server.kill();
+    }
+  });
 });
 
 Deno.test("telemetry: a span of what failed says so", async () => {

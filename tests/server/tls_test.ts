@@ -2,7 +2,7 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { generateKeyPairSync, sign } from "node:crypto";
 import { connect } from "node:http2";
-import { Browser, Server } from "../support/server.ts";
+import { Browser, Server, withFolder } from "../support/server.ts";
 
 /** One value in DER: its tag, its length and what is in it (ITU-T X.690). */
 function der(tag: number, ...content: (number | Uint8Array)[]): Uint8Array {
@@ -101,23 +101,22 @@ Deno.test("https: a Cookie header that comes in pieces, as HTTP/2 allows, is rea
   });
 });
 
-Deno.test("https: a file that cannot be used is refused by its setting's name", async () => {
-  const dir = await Deno.makeTempDir();
-  const [one, other] = [makeCertificate(), makeCertificate()];
-  const files: Record<string, string> = { cert: one.cert, key: one.key, other: other.key, none: "" };
-  for (const [name, text] of Object.entries(files)) await Deno.writeTextFile(`${dir}/${name}`, text);
-  const cases: [cert: string, key: string, message: RegExp][] = [
-    ["none", "key", /^Cannot start: "TLS_CERT_FILE" must be a file that can be read, with a PEM certificate in it: /],
-    ["nowhere", "key", /^Cannot start: "TLS_CERT_FILE" must be a file that can be read, .*nowhere"/],
-    ["key", "key", /^Cannot start: "TLS_CERT_FILE" must be /],
-    ["cert", "cert", /^Cannot start: "TLS_KEY_FILE" must be a file that can be read, with a PEM private key in it: /],
-    ["cert", "other", /^Cannot start: "TLS_CERT_FILE" and "TLS_KEY_FILE" must be a certificate and its key: /],
-  ];
-  for (const [cert, key, message] of cases) {
-    const settings = { TLS_CERT_FILE: `${dir}/${cert}`, TLS_KEY_FILE: `${dir}/${key}` };
-    const { code, stdout, stderr } = await Server.run({ SESSION_TYPE: "memory", SESSION_FILE_DIR: dir, ...settings });
-    assertEquals([code, stdout], [1, ""]);
-    assertMatch(stderr, message);
-  }
-  await Deno.remove(dir, { recursive: true });
-});
+Deno.test("https: a file that cannot be used is refused by its setting's name", () =>
+  withFolder(async (dir) => {
+    const [one, other] = [makeCertificate(), makeCertificate()];
+    const files: Record<string, string> = { cert: one.cert, key: one.key, other: other.key, none: "" };
+    for (const [name, text] of Object.entries(files)) await Deno.writeTextFile(`${dir}/${name}`, text);
+    const cases: [cert: string, key: string, message: RegExp][] = [
+      ["none", "key", /^Cannot start: "TLS_CERT_FILE" must be a file that can be read, with a PEM certificate in it: /],
+      ["nowhere", "key", /^Cannot start: "TLS_CERT_FILE" must be a file that can be read, .*nowhere"/],
+      ["key", "key", /^Cannot start: "TLS_CERT_FILE" must be /],
+      ["cert", "cert", /^Cannot start: "TLS_KEY_FILE" must be a file that can be read, with a PEM private key in it: /],
+      ["cert", "other", /^Cannot start: "TLS_CERT_FILE" and "TLS_KEY_FILE" must be a certificate and its key: /],
+    ];
+    for (const [cert, key, message] of cases) {
+      const settings = { TLS_CERT_FILE: `${dir}/${cert}`, TLS_KEY_FILE: `${dir}/${key}` };
+      const { code, stdout, stderr } = await Server.run({ SESSION_TYPE: "memory", SESSION_FILE_DIR: dir, ...settings });
+      assertEquals([code, stdout], [1, ""]);
+      assertMatch(stderr, message);
+    }
+  }));

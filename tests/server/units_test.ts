@@ -1,6 +1,7 @@
 /** The files to copy for systemd and containers: that systemd takes them, and that they name settings there are. */
 import { assert, assertEquals } from "@std/assert";
 import { SETTINGS } from "../../lib/server/settings.ts";
+import { withFolder } from "../support/server.ts";
 
 const HERE = new URL(".", import.meta.url).pathname;
 const ANALYZE = "/usr/bin/systemd-analyze";
@@ -15,9 +16,8 @@ async function isThere(path: string): Promise<boolean> {
 Deno.test({
   name: "units: systemd has nothing to say about them",
   ignore: !await isThere(ANALYZE),
-  fn: async () => {
-    const dir = await Deno.makeTempDir();
-    try {
+  fn: () =>
+    withFolder(async (dir) => {
       for (const name of UNITS) {
         const path = `${dir}/${name.replace("@.", "@1.")}`;
         // The program must be there.
@@ -25,10 +25,7 @@ Deno.test({
         const { stdout, stderr } = await new Deno.Command(ANALYZE, { args: ["verify", "--man=no", path] }).output();
         assertEquals(new TextDecoder().decode(stdout) + new TextDecoder().decode(stderr), "");
       }
-    } finally {
-      await Deno.remove(dir, { recursive: true });
-    }
-  },
+    }),
 });
 
 Deno.test("units: the one for several processes differs in no more than it must", async () => {

@@ -1,6 +1,14 @@
-/** What several tests use: a browser's cookie jar, and the program as a real process. */
-export { newId } from "../../lib/id.ts";
-export { Clock } from "../../lib/testing.ts";
+/** What several tests use: a folder, a browser's cookie jar, and the program as a real process. */
+
+/** Runs a test with a folder of its own, which is removed afterwards. */
+export async function withFolder(test: (dir: string) => Promise<void>): Promise<void> {
+  const dir = await Deno.makeTempDir();
+  try {
+    await test(dir);
+  } finally {
+    await Deno.remove(dir, { recursive: true });
+  }
+}
 
 /** Sends requests to a handler or a server as a browser would: keeps cookies, does not follow redirects. */
 export class Browser {

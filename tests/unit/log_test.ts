@@ -1,7 +1,7 @@
 /** The log: what a line looks like, and how a flood of them is held back. */
 import { assertEquals } from "@std/assert";
 import { createLog, LEVELS } from "../../lib/log.ts";
-import { Clock } from "../support/server.ts";
+import { Clock } from "../../lib/testing.ts";
 
 function logging(least: (typeof LEVELS)[number]) {
   const lines: string[] = [];

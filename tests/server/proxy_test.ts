@@ -135,7 +135,7 @@ test("other hosts, odd methods and forms too long are refused", async () => {
   });
 });
 
-test("headers that trickle, a form that stops, an idle connection are cut", async () => {
+test("headers that trickle, forms that stop, idle connections are cut", async () => {
   await behindNginx(async ({ port }) => {
     const [headers, form, idle] = await Promise.all([
       trickle(port, `GET / HTTP/1.1\r\n${HOST}`, "X: y\r\n"),

@@ -132,7 +132,7 @@ export function isMissing(error: unknown): boolean {
 export function reasonOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   const permission = /^Requires (\w+) access/.exec(error.message)?.[1];
-  if (permission === "all") return "Deno lets no program write there";
+  if (permission === "all") return "Deno lets no program write";
   if (permission !== undefined) return `Deno was not allowed to ${permission} a file: needed --allow-${permission}`;
   const [reason = ""] = error.message.split(/: \w+ ['"]/);
   return reason.replace(/[0-9a-f]{20,}/g, "…");

@@ -44,7 +44,7 @@ inline look() {
   other = 0
 }
 
-/* Roster.#enter: makes a file of its own, and locks it; again if somebody has removed it before that. */
+/* Roster.join: makes a file of its own, and locks it; again if somebody has removed it before that. */
 inline enter() {
   do
   :: entry[me] = MADE;

@@ -183,3 +183,13 @@ Deno.test("lifetimes: a session says when it ends if this use is not counted", a
   assertEquals([session.expires, sessions.expires(session)], [end, clock.time + 60 * SECOND]);
   assertEquals((await sessions.open(new Request("http://localhost/"))).expires, undefined);
 });
+
+Deno.test("lifetimes: expires() counts a change as a use, however soon after the last", async () => {
+  const { clock, sessions, request, visit } = site();
+  await visit(register);
+  clock.pass(1);
+  const session = await sessions.open(request());
+  assertEquals(sessions.expires(session), clock.time + 59 * SECOND);
+  session.set("n", 1);
+  assertEquals(sessions.expires(session), clock.time + 60 * SECOND);
+});

@@ -138,3 +138,22 @@ test("a step that fails is logged, and the next one comes in its time", async (p
   await paced.done();
   assertEquals([paced.steps, paced.logged.length], [2, 1]);
 });
+
+Deno.test("pacer: while steps run, no others begin", async () => {
+  let running = 0;
+  let most = 0;
+  const step = async () => {
+    most = Math.max(most, ++running);
+    await new Promise((resolve) => setTimeout(resolve));
+    running--;
+    return 0;
+  };
+  const pacer = new Pacer({ step, size: 1, perCreate: 3 });
+  for (let i = 0; i < 5; i++) {
+    pacer.created();
+    pacer.run();
+    await new Promise((resolve) => setTimeout(resolve));
+  }
+  await pacer.close();
+  assertEquals(most, 1);
+});

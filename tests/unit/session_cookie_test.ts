@@ -142,3 +142,12 @@ Deno.test("cookie: a session made while others are deleted gets its own, last", 
   assertMatch(cookies.at(-1)!, /^session=[0-9a-f]{40}/);
   assert(cookies.slice(0, -1).every((line) => line.startsWith("session=;")));
 });
+
+Deno.test("cookie: of very many that are signed, the store is asked about four", async () => {
+  const { calls, newBrowser, sessions, visit } = site();
+  const browsers = Array.from({ length: 6 }, newBrowser);
+  for (const browser of browsers) await visit(register, browser);
+  calls.length = 0;
+  await sessions.open({ headers: new Headers({ cookie: browsers.map(({ cookie }) => cookie).join("; ") }) });
+  assertEquals(calls, Array(4).fill("read"));
+});

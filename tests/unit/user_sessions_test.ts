@@ -102,3 +102,31 @@ Deno.test("users: a store that fails is told as such", async () => {
   await sessions.save(session);
   await assertRejects(() => sessions.endAll("ada"), SessionStoreError);
 });
+
+Deno.test("users: a session that moves while it is looked for is found by another look", async () => {
+  const clock = new Clock();
+  const inner = new MemoryStore(clock);
+  let looks = 0;
+  const store: SessionStore = new Proxy(inner, {
+    get(target, verb) {
+      // The first look comes between the two files, as it were.
+      if (verb === "sessionsOf" && looks++ === 0) return async function* () {};
+      const value = Reflect.get(target, verb);
+      return typeof value === "function" ? value.bind(target) : value;
+    },
+  });
+  const { sessions, visit } = site({ store, now: clock.now });
+  await visit(logIn("ada"));
+  assertEquals([await sessions.endAll("ada"), inner.size], [1, 0]);
+});
+
+Deno.test("users: one that is over under a shortened lifetime is not shown", async () => {
+  const clock = new Clock();
+  const store = new MemoryStore(clock);
+  await site({ store, now: clock.now, idle: 60 }).visit(logIn("ada"));
+  const { sessions } = site({ store, now: clock.now, idle: 30 });
+  clock.pass(29);
+  assertEquals((await Array.fromAsync(sessions.of("ada"))).length, 1);
+  clock.pass(1);
+  assertEquals(await Array.fromAsync(sessions.of("ada")), []);
+});

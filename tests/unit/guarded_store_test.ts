@@ -1,0 +1,103 @@
+/** Counters, and what becomes of a store's failures on the way to the program. */
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { SessionStoreError, SessionTakenError } from "../../lib/errors.ts";
+import type { Change, SessionStore } from "../../lib/store.ts";
+import { MemoryStore } from "../../lib/stores/memory.ts";
+import { type Act, register, site } from "../support/site.ts";
+
+/** A memory store one of whose verbs is another. */
+function storeWith(verbs: (inner: MemoryStore) => Partial<SessionStore>): SessionStore {
+  const inner = new MemoryStore();
+  return new Proxy(inner, {
+    get(target, verb) {
+      const own = Reflect.get(verbs(target), verb);
+      const value = own ?? Reflect.get(target, verb);
+      return typeof value === "function" ? value.bind(target) : value;
+    },
+  });
+}
+
+Deno.test("counters: each of what is done counts once, where it belongs", async () => {
+  const { clock, sessions, visit, newBrowser } = site();
+  const { counters } = sessions;
+  const counted = async (act: () => Promise<unknown>) => {
+    const before: Record<string, number> = { ...counters };
+    await act();
+    return Object.entries(counters).flatMap(([name, count]) =>
+      count === before[name] ? [] : [[name, count - before[name]!]]
+    );
+  };
+  assertEquals(await counted(() => visit()), []);
+  assertEquals(await counted(() => visit(register)), [["created", 1]]);
+  assertEquals(await counted(() => visit()), [["found", 1]]);
+  assertEquals(await counted(() => visit((session) => session.set("n", 1))), [["found", 1], ["updated", 1]]);
+  clock.pass(30);
+  assertEquals(await counted(() => visit()), [["found", 1], ["touched", 1]]);
+  assertEquals(await counted(() => visit((session) => session.renew())), [["found", 1], ["renewed", 1]]);
+  const forged = newBrowser();
+  forged.cookies.set("session", "x".repeat(84));
+  assertEquals(await counted(() => visit(() => {}, forged)), [["badSignature", 1]]);
+  clock.pass(60);
+  assertEquals(await counted(() => visit()), [["unknown", 1]]);
+  await visit(register);
+  assertEquals(await counted(() => visit((session) => session.end())), [["found", 1], ["ended", 1]]);
+});
+
+Deno.test("counters: two cookies that both are live count as one that is unknown", async () => {
+  const { sessions, visit, newBrowser } = site();
+  const others = [newBrowser(), newBrowser()];
+  for (const browser of others) await visit(register, browser);
+  const cookie = others.map((browser) => browser.cookie).join("; ");
+  await sessions.open({ headers: new Headers({ cookie }) });
+  assertEquals([sessions.counters.unknown, sessions.counters.found], [1, 0]);
+});
+
+Deno.test("counters: a request whose value another one took counts as gone", async () => {
+  const { sessions, request, visit } = site();
+  await visit((session) => session.set("n", 1));
+  const both = await Promise.all([1, 2].map(() => sessions.open(request())));
+  for (const session of both) session.take("n");
+  await sessions.save(both[0]!);
+  await assertRejects(() => sessions.save(both[1]!), SessionTakenError);
+  assertEquals([sessions.counters.gone, sessions.counters.failed], [1, 0]);
+});
+
+Deno.test("store: it is asked to sweep after each commit, and to close with the manager", async () => {
+  const asked: string[] = [];
+  const store = storeWith(() => ({
+    sweep: () => void asked.push("sweep"),
+    close: () => Promise.resolve(void asked.push("close")),
+  }));
+  const { sessions, visit } = site({ store });
+  await visit();
+  await visit(register);
+  await sessions.close();
+  assertEquals(asked, ["sweep", "sweep", "close"]);
+});
+
+Deno.test("store: its failure after a change that threw first and then did not is its own", async () => {
+  const tryTwice = async (_inner: MemoryStore, id: string, change: Change) => {
+    const record = (await _inner.read(id))!;
+    try {
+      change(record);
+    } catch {
+      change(record);
+    }
+    throw new Error("the disk is on fire");
+  };
+  const store = storeWith((inner) => ({ update: (id, change) => tryTwice(inner, id, change) }));
+  const { sessions, request, visit } = site({ store, now: Date.now });
+  await visit(register);
+  const session = await sessions.open(request());
+  let calls = 0;
+  const throwOnce: Act = (session) =>
+    session.update("n", (n = 0) => {
+      // The first call is the request's own.
+      if (++calls === 2) throw new RangeError("sold out");
+      return n + 1;
+    });
+  throwOnce(session);
+  const error = await assertRejects(() => sessions.save(session), SessionStoreError);
+  assert(error.message.includes("on fire"));
+  assertEquals(sessions.counters.failed, 1);
+});

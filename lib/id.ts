@@ -41,6 +41,10 @@ export function isId(text: string): boolean {
   return ID.test(text);
 }
 
+// A log-in asks twice: for the id, and in a store that checks it.
+let lastUser: string | undefined;
+let lastGroup = "";
+
 /**
  * The first digits of every id of a user's sessions. Other users may share them: the record says whose it is.
  *
@@ -48,7 +52,11 @@ export function isId(text: string): boolean {
  * @returns 8 lower-case hex digits.
  */
 export function groupOf(user: string): string {
-  return createHash("sha256").update(user).digest("hex").slice(0, GROUP_DIGITS);
+  if (user !== lastUser) {
+    lastGroup = createHash("sha256").update(user).digest("hex").slice(0, GROUP_DIGITS);
+    lastUser = user;
+  }
+  return lastGroup;
 }
 
 /**

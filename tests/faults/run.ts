@@ -92,5 +92,6 @@ async function play(scenario: Scenario): Promise<void> {
 const beside = Promise.all(chosen.filter(({ waits }) => waits).map(play));
 for (const scenario of chosen) if (!scenario.waits) await play(scenario);
 await beside;
-console.log(`${chosen.length - failed} passed, ${failed} failed`);
+// As the test runner says it.
+console.log(`${failed === 0 ? "ok" : "FAILED"} | ${chosen.length - failed} passed | ${failed} failed`);
 Deno.exit(failed === 0 ? 0 : 1);

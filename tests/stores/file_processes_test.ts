@@ -2,7 +2,7 @@
 import { assert } from "@std/assert";
 import { playRoster } from "./file_roster_play.ts";
 
-Deno.test("file store: of processes that come, stop, go on and die, none serves what is over", async () => {
+Deno.test("file store: of processes that come, stop and die, none serves what is over", async () => {
   const dir = await Deno.makeTempDir();
   try {
     const { ended, reads, stops } = await playRoster(dir, 25, Math.random);

@@ -205,6 +205,15 @@ export const corrupt: Scenario = {
         assert((await browser.get("/")).includes("Hi, Eve!"), kind);
         await Deno.lstat(`${path}.corrupt`);
       }
+      // What a later version of the program wrote is left for it.
+      const browser = new Browser(server.origin);
+      await browser.post("/add", { username: "Ada" });
+      const path = fileOf(data, browser.cookies.get("session")!);
+      const later = secret.replace('"version":1', '"version":99');
+      await Deno.writeTextFile(path, later);
+      assert((await browser.get("/")).includes(STRANGER));
+      assertEquals(await browser.post("/add", { username: "Eve" }), 303);
+      assertEquals(await Deno.readTextFile(path), later);
     } finally {
       await server.kill();
       log = server.stderr;
@@ -212,7 +221,9 @@ export const corrupt: Scenario = {
     assert(/warn A corrupt session record was put aside/.test(log), "the log says so");
     assert(!/[0-9a-f]{30}/.test(log), "the log holds no id");
     assertEquals(await Deno.readTextFile(target), secret);
-    return `${Object.keys(make).length} kinds: fresh visitor, 200, put aside; what a link names is untouched`;
+    return `${
+      Object.keys(make).length
+    } kinds: fresh visitor, 200, put aside; what a link names, and a later version's, is untouched`;
   },
 };
 

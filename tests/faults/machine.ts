@@ -14,8 +14,8 @@ const MEGABYTES = 96;
 
 /** What is needed for it and missing here, in words. */
 export async function missingForMachine(disks: readonly Disk[]): Promise<string | undefined> {
-  const makers = disks.map(({ system }) => `mkfs.${system}`);
-  for (const command of ["linux.uml", "setsid", ...makers]) {
+  const own = disks.flatMap(({ system }) => system === "vfat" ? ["mkfs.vfat", "insmod"] : [`mkfs.${system}`]);
+  for (const command of ["linux.uml", "setsid", ...own]) {
     try {
       await new Deno.Command(command, { args: ["--version"], stdin: "null", stdout: "null", stderr: "null" }).output();
     } catch {

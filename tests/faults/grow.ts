@@ -71,7 +71,7 @@ async function measure(sessions: number): Promise<Record<string, string>> {
     figures["touch, µs"] = await time(() => store.touch(pick(), Date.now() + DAY));
     figures["create, µs"] = await time(() => store.create(seededId(random), record()));
 
-    // The creates have paid for many steps; all that they look at is live.
+    // The creates have called for many steps; all that they look at is live.
     const turns = watchTurns();
     const sweeping = performance.now();
     store.sweep();

@@ -4,7 +4,7 @@ import { newId } from "../../lib/id.ts";
 import { replacing } from "../support/failing.ts";
 import { filesIn, MINUTE, pause, record, sweepRound, test } from "./file_place.ts";
 
-test("a deadline before the idle limit is found by a pass that looks into files", async (place) => {
+test("a deadline before the idle limit is found by a look into the file", async (place) => {
   const { clock, dir, store } = place;
   const { created, idle, expires } = record(clock, 0, 60 * MINUTE);
   await store.create(newId(), { data: {}, created, idle, expires, deadline: created + MINUTE });

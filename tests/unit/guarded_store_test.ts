@@ -101,3 +101,20 @@ Deno.test("store: its failure after a change that threw first and then did not i
   assert(error.message.includes("on fire"));
   assertEquals(sessions.counters.failed, 1);
 });
+
+Deno.test("store: a listing that is left early is told so", async () => {
+  let isLeft = false;
+  const store = storeWith((inner) => ({
+    async *sessionsOf(user) {
+      try {
+        yield* inner.sessionsOf(user);
+      } finally {
+        isLeft = true;
+      }
+    },
+  }));
+  const { sessions, visit, newBrowser } = site({ store, now: Date.now });
+  for (const browser of [newBrowser(), newBrowser()]) await visit((session) => session.logIn("ada"), browser);
+  for await (const _ of sessions.of("ada")) break;
+  assert(isLeft);
+});

@@ -30,3 +30,15 @@ Deno.test("memory store: sweepAll removes what is over, and counts it", async ()
   assertEquals([await store.sweepAll(), store.size], [10, 0]);
   assertEquals(await Array.fromAsync(store.sessionsOf("ada")), []);
 });
+
+Deno.test("memory store: a full one finds the one session that is over, wherever it is", async () => {
+  const { now, pass, time } = new Clock();
+  const MAX = 200;
+  const store = new MemoryStore({ now, max: MAX });
+  const make = (idle: number, at = time) =>
+    store.create(newId(), { data: {}, created: at, idle, expires: at + idle, deadline: at + 600_000 });
+  for (let n = 0; n < MAX; n++) await make(n === 120 ? 1000 : 300_000);
+  pass(1);
+  await make(300_000, now());
+  assertEquals(store.size, MAX);
+});

@@ -151,3 +151,16 @@ Deno.test("cookie: of very many that are signed, the store is asked about four",
   await sessions.open({ headers: new Headers({ cookie: browsers.map(({ cookie }) => cookie).join("; ") }) });
   assertEquals(calls, Array(4).fill("read"));
 });
+
+Deno.test("cookie: of strays 24 are deleted at most, and one of a __Host- name", async () => {
+  const url = "http://a.b.c.d.e.example.com/one/two/three/four/five/six";
+  const strays = async (cookie?: { name: string; secure: boolean }) => {
+    const { newBrowser, sessions, visit } = site({ cookie });
+    const browsers = [newBrowser(), newBrowser()];
+    for (const browser of browsers) await visit(register, browser);
+    const headers = new Headers({ cookie: browsers.map((browser) => browser.cookie).join("; ") });
+    return (await sessions.save(await sessions.open({ headers, url }))).length;
+  };
+  assertEquals(await strays(), 24);
+  assertEquals(await strays({ name: "__Host-session", secure: true }), 1);
+});

@@ -215,3 +215,14 @@ Deno.test("session: its handle is that of sessions.of, and no part of its id", a
   assertEquals(handles[0], handles[1]);
   assert(!browser.cookie.includes(handles[0]!));
 });
+
+Deno.test("session: one that was ended for good does not start anew by a log-out", async () => {
+  const { browser, memory, visit } = site();
+  await visit((session) => session.set("n", 1));
+  await visit((session) => {
+    session.end();
+    session.logOut();
+    session.set("n", 2);
+  });
+  assertEquals([memory.size, browser.cookies.size], [0, 0]);
+});

@@ -130,3 +130,29 @@ Deno.test("users: one that is over under a shortened lifetime is not shown", asy
   clock.pass(1);
   assertEquals(await Array.fromAsync(sessions.of("ada")), []);
 });
+
+Deno.test("users: a longer lifetime is shown from the next use on", async () => {
+  const clock = new Clock();
+  const store = new MemoryStore(clock);
+  await site({ store, now: clock.now, idle: 30 }).visit(logIn("ada"));
+  const [shown] = await Array.fromAsync(site({ store, now: clock.now, idle: 60 }).sessions.of("ada"));
+  assertEquals([shown!.used, shown!.expires], [clock.time, clock.time + 30_000]);
+});
+
+Deno.test("users: an endless chase after sessions that move ends with an error", async () => {
+  const clock = new Clock();
+  const inner = new MemoryStore(clock);
+  let looks = 0;
+  const store: SessionStore = new Proxy(inner, {
+    get(target, verb) {
+      if (verb === "sessionsOf" && ++looks > 1000) throw new RangeError("it looks for ever");
+      // Each is gone under the id that was found, and there under another.
+      if (verb === "delete") return () => Promise.resolve(false);
+      const value = Reflect.get(target, verb);
+      return typeof value === "function" ? value.bind(target) : value;
+    },
+  });
+  const { sessions, visit } = site({ store, now: clock.now });
+  await visit(logIn("ada"));
+  await assertRejects(() => sessions.endAll("ada"), SessionStoreError);
+});

@@ -110,13 +110,7 @@ export function readConfig(env: Environment): Config {
       /^[\w.:/-]{1,100}$/,
       "1 to 100 letters, digits or characters of _ . : / -",
     ),
-    table: text(
-      env,
-      "SESSION_TABLE",
-      "sessions",
-      /^(?!sqlite_)[a-z_]\w{0,47}$/i,
-      'a name of 1 to 48 letters, digits and "_" that begins with no digit and not with "sqlite_"',
-    ),
+    table: readTable(env, type),
     sync: oneOf(env, "SESSION_SYNC", ["normal", "full"], "normal"),
     permanent: flag(env, "SESSION_PERMANENT", true),
     ...readLifetimes(env),
@@ -129,7 +123,8 @@ export function readConfig(env: Environment): Config {
 
 function readHost(env: Environment): string {
   const needed = "a host name or an IP address";
-  const value = text(env, "HOST", "127.0.0.1", /^([A-Za-z0-9_.:%-]+|\[[A-Za-z0-9_.:%-]+\])$/, needed);
+  // Whatever has two colons is for the system to judge; one colon would be a port's.
+  const value = text(env, "HOST", "127.0.0.1", /^([\w.-]+|[\w.]*:[\w.]*:[\w.:%-]*|\[[\w.:%-]+\])$/, needed);
   // An IPv6 address, as it stands in an address of the web.
   return value.replace(/^\[|\]$/g, "");
 }
@@ -162,23 +157,38 @@ function readTls(env: Environment): Config["tls"] {
 
 function readUrl(env: Environment, type: SessionType): string | undefined {
   const schemes: Partial<Record<SessionType, string[]>> = {
-    redis: ["redis:", "rediss:"],
+    redis: ["redis:", "rediss:", "redis+unix:", "valkey:", "valkeys:"],
     sqlite: ["sqlite:"],
     postgres: ["postgres:", "postgresql:"],
-    memcached: ["memcached:"],
+    memcached: ["memcached:", "memcached+unix:"],
     mongodb: ["mongodb:", "mongodb+srv:"],
     denokv: ["denokv:", "https:"],
   };
   const needed = schemes[type];
-  const value = env.SESSION_URL;
+  // The scheme of an address may stand in capitals (RFC 3986, section 3.1).
+  const value = env.SESSION_URL?.replace(/^[A-Za-z+]+:/, (scheme) => scheme.toLowerCase());
   // No more than that is checked here: not every address is one that URL can parse, as with a list of hosts.
-  if (needed === undefined || needed.some((scheme) => value?.toLowerCase().startsWith(scheme))) return value;
+  if (needed === undefined || needed.some((scheme) => value?.startsWith(scheme))) return value;
   // What was given may hold a password.
   const given = value === undefined ? "nothing" : "something else";
   throw new ConfigError(
     `"SESSION_URL" must be an address that starts with ${
       needed.join(" or ")
     } when "SESSION_TYPE" is ${type}: received ${given}`,
+  );
+}
+
+function readTable(env: Environment, type: SessionType): string {
+  const name = "(?!sqlite_)[a-z_]\\w{0,47}";
+  const needed = 'a name of 1 to 48 letters, digits and "_" that begins with no digit and not with "sqlite_"';
+  const hasSchemas = type === "postgres";
+  const pattern = new RegExp(`^${hasSchemas ? `(?:${name}\\.)?` : ""}${name}$`, "i");
+  return text(
+    env,
+    "SESSION_TABLE",
+    "sessions",
+    pattern,
+    hasSchemas ? `${needed}, with a schema and "." before it or not` : needed,
   );
 }
 

@@ -118,6 +118,7 @@ Deno.test("config: an unusable value is refused: the name, what it must be, what
   const unusable: [Setting, string, Environment?][] = [
     ["HOST", "a b"],
     ["HOST", "[::1"],
+    ["HOST", "127.0.0.1:8000"],
     ["PORT", "abc"],
     ["PORT", "65536"],
     ["PORT", "-1"],
@@ -133,6 +134,7 @@ Deno.test("config: an unusable value is refused: the name, what it must be, what
     ["SESSION_KEY_PREFIX", "x".repeat(101)],
     ["SESSION_TABLE", "my-table"],
     ["SESSION_TABLE", "1"],
+    ["SESSION_TABLE", "app.sessions"],
     ["SESSION_SYNC", "always"],
     ["SESSION_PERMANENT", "yes"],
     ["PERMANENT_SESSION_LIFETIME", "0"],
@@ -240,6 +242,33 @@ Deno.test("config: a shared store needs its address, which is not shown", () => 
   }
   const hosts = "mongodb://a:27017,b:27017/db";
   assertEquals(readConfig({ SESSION_TYPE: "mongodb", SESSION_URL: hosts }).url, hosts);
+});
+
+Deno.test("config: a store's address may begin as its documentation says, in capitals too", () => {
+  const addresses: Record<string, string[]> = {
+    redis: ["redis://a", "rediss://a", "valkey://a", "valkeys://a", "redis+unix:///run/a.sock"],
+    memcached: ["memcached://a", "memcached+unix:///run/a.sock"],
+    postgres: ["postgres://u@a/d", "postgresql://u@a/d"],
+    mongodb: ["mongodb://a", "mongodb+srv://a"],
+    sqlite: ["sqlite:A.db"],
+    denokv: ["denokv:A.db", "https://a"],
+  };
+  for (const [type, urls] of Object.entries(addresses)) {
+    for (const url of urls) {
+      const capitals = url.replace(/^[^:]+/, (scheme) => scheme.toUpperCase());
+      for (const given of [url, capitals]) {
+        assertEquals(readConfig({ SESSION_TYPE: type, SESSION_URL: given }).url, url);
+      }
+    }
+  }
+});
+
+Deno.test("config: a table in PostgreSQL may have its schema before it", () => {
+  const env = { SESSION_TYPE: "postgres", SESSION_URL: "postgres://u@a/d" };
+  assertEquals(readConfig({ ...env, SESSION_TABLE: "app.sessions" }).table, "app.sessions");
+  for (const table of ["a.b.c", ".b", "a.", "a.1"]) {
+    assert(refusal({ ...env, SESSION_TABLE: table }).startsWith('"SESSION_TABLE" must be'), table);
+  }
 });
 
 Deno.test("config: a setting that is set to nothing is not set, and others are trimmed", () => {

@@ -129,7 +129,8 @@ function problemWith(username: string): string | undefined {
   if (/[\p{Cc}\p{Cs}\p{Zl}\p{Zp}\u202A-\u202E\u2066-\u2069]/u.test(username)) {
     return "Use letters, digits and other visible characters only.";
   }
-  if (!/[\p{L}\p{N}\p{P}\p{S}]/u.test(username)) return "Use at least one visible character.";
+  // Some letters and symbols leave no mark either, such as the fillers of Hangul and the blank of Braille.
+  if (!/(?![\p{DI}\u2800])[\p{L}\p{N}\p{P}\p{S}]/u.test(username)) return "Use at least one visible character.";
   return undefined;
 }
 

@@ -81,7 +81,7 @@ export function isCrossSite(request: Request, origin: string | undefined): boole
  */
 export function isPrefetch({ headers }: Request): boolean {
   const purpose = headers.get("sec-purpose") ?? headers.get("purpose") ?? headers.get("x-moz") ?? "";
-  return purpose.includes("prefetch");
+  return /prefetch/i.test(purpose);
 }
 
 /**

@@ -90,6 +90,8 @@ Deno.test("POST /add: an unusable name gets the form again, the reason beside th
     "\u2028x\u2029y",
     "a\u202Eb",
     "\u200B\u200D",
+    "\u3164\u115F", // the fillers of Hangul, which are letters
+    "\u2800", // the blank of Braille, which is a symbol
   ];
   for (const username of unusable) {
     const response = await browser.request("/add", { method: "POST", body: new URLSearchParams({ username }) });

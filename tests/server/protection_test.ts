@@ -106,7 +106,7 @@ Deno.test("protection: a request with neither header comes from a program, not a
 
 Deno.test("protection: a prefetch is known by each of the headers browsers send", () => {
   const headers = [{ "sec-purpose": "prefetch" }, { "sec-purpose": "prefetch;prerender" }, { purpose: "prefetch" }];
-  for (const header of [...headers, { "x-moz": "prefetch" }] as Record<string, string>[]) {
+  for (const header of [...headers, { "x-moz": "prefetch" }, { purpose: "Prefetch" }] as Record<string, string>[]) {
     assertEquals(isPrefetch(received("http://example.com/remove", header, "GET")), true, JSON.stringify(header));
   }
   assertEquals(isPrefetch(received("http://example.com/remove", {}, "GET")), false);

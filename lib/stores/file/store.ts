@@ -136,6 +136,7 @@ export class FileStore implements SessionStore {
       // In a folder of a million this takes seconds, which the first new session need not wait for if it comes later.
       this.#census.ready()?.catch(() => {});
     } catch (error) {
+      if (error instanceof Deno.errors.AlreadyExists) throw new Error(`"${this.#dir}" is no folder`);
       throw this.#failure(error);
     }
   }

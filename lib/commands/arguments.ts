@@ -40,8 +40,9 @@ export function parseArguments(args: readonly string[]): Command | undefined {
 function parseSessions(args: string[]): SessionsCommand | undefined {
   const parsed = parseStrictly(args);
   if (parsed === undefined) return undefined;
-  const { positionals: [verb, id, ...more], values: { user, json } } = parsed;
-  if (more.length > 0 || user === "") return undefined;
+  const { positionals: [verb, id, ...more], values: { user: users = [], json } } = parsed;
+  const [user] = users;
+  if (more.length > 0 || users.length > 1 || user?.trim() === "") return undefined;
   if (verb === "list" && id === undefined) return { name: "list", user, asJson: json === true };
   if (json !== undefined) return undefined;
   if (verb === "sweep" && id === undefined && user === undefined) return { name: "sweep" };
@@ -53,7 +54,7 @@ function parseSessions(args: string[]): SessionsCommand | undefined {
 
 function parseStrictly(args: string[]) {
   try {
-    const options = { user: { type: "string" }, json: { type: "boolean" } } as const;
+    const options = { user: { type: "string", multiple: true }, json: { type: "boolean" } } as const;
     return parseArgs({ args, options, allowPositionals: true });
   } catch {
     return undefined;

@@ -4,6 +4,8 @@ import { type Config, loadConfig } from "../server/config.ts";
 import { openStore } from "../server/open_store.ts";
 import { handleOf, isId } from "../id.ts";
 import { endOf, type SessionRecord } from "../record.ts";
+import { isShard } from "../stores/file/names.ts";
+import { PROCESSES } from "../stores/file/roster.ts";
 import { SessionManager } from "../session_manager.ts";
 import type { SessionStore } from "../store.ts";
 import { header, row } from "./session_table.ts";
@@ -37,15 +39,38 @@ export async function runSessions(command: SessionsCommand): Promise<void> {
 
 /** Opening a store makes what is missing; a command that was given the wrong place should not. */
 function checkThatThereIsSomething({ type, dir, url = "" }: Config): void {
-  if (type === "memory" || type === "null") {
-    throw new Error(`with "SESSION_TYPE" ${type} there is nothing that this command could reach`);
+  const isInMemory = type === "memory" || type === "null" || type === "denokv" && url === "denokv::memory:";
+  if (isInMemory) throw new Error(`with "SESSION_TYPE" ${type} there is nothing that this command could reach`);
+  if (type === "filesystem" && !isUsed(dir)) {
+    const problem = exists(dir) ? "which no server has used" : "which is not there";
+    throw new Error(`"SESSION_FILE_DIR" must be the folder of a server: received "${dir}", ${problem}`);
   }
-  if (type === "filesystem" && !exists(dir)) {
-    throw new Error(`"SESSION_FILE_DIR" must be the folder of a server: received "${dir}", which is not there`);
+  const [, path] = /^(?:sqlite|denokv):(.+)$/.exec(url) ?? [];
+  if ((type === "sqlite" || type === "denokv") && path !== undefined && !isDatabase(path)) {
+    const problem = exists(path) ? "which is no database" : "which is not there";
+    throw new Error(`"SESSION_URL" must be the database of a server: received "${url}", ${problem}`);
   }
-  const [, path] = /^(?:sqlite|denokv):(?!:memory:)(.+)$/.exec(url) ?? [];
-  if ((type === "sqlite" || type === "denokv") && path !== undefined && !exists(path)) {
-    throw new Error(`"SESSION_URL" must be the database of a server: received "${url}", which is not there`);
+}
+
+/** Whether something in a folder shows that sessions were kept there. */
+function isUsed(dir: string): boolean {
+  try {
+    return Array.from(Deno.readDirSync(dir)).some(({ name }) => name === PROCESSES || isShard(name));
+  } catch (error) {
+    // Whatever else is wrong with it, opening it says.
+    return !(error instanceof Deno.errors.NotFound);
+  }
+}
+
+/** Whether a file begins as those of SQLite do, which Deno KV uses, too. */
+function isDatabase(path: string): boolean {
+  try {
+    using file = Deno.openSync(path);
+    const start = new Uint8Array(16);
+    file.readSync(start);
+    return new TextDecoder().decode(start) === "SQLite format 3\0";
+  } catch (error) {
+    return !(error instanceof Deno.errors.NotFound);
   }
 }
 

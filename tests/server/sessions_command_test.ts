@@ -136,11 +136,37 @@ Deno.test("sessions: a store that is not there is not made", async () => {
   });
 });
 
+Deno.test("sessions: what is somebody else's is left as it is", async () => {
+  await withFolder(async (dir) => {
+    const file = `${dir}/notes.txt`;
+    Deno.writeTextFileSync(file, "x");
+    const places: [Record<string, string>, RegExp][] = [
+      [{ SESSION_FILE_DIR: dir }, /"SESSION_FILE_DIR" must be .* which no server has used/],
+      [{ SESSION_FILE_DIR: file }, /"SESSION_FILE_DIR" must be .* is no folder/],
+      [{ SESSION_TYPE: "sqlite", SESSION_URL: `sqlite:${file}` }, /"SESSION_URL" must be .* which is no database/],
+      [{ SESSION_TYPE: "denokv", SESSION_URL: `denokv:${file}` }, /"SESSION_URL" must be .* which is no database/],
+    ];
+    for (const [env, message] of places) assertRefused(await sessions(env, "list"), 1, message);
+    assertEquals([...Deno.readDirSync(dir)].map(({ name }) => name), ["notes.txt"]);
+    assertEquals(Deno.readTextFileSync(file), "x");
+  });
+});
+
+Deno.test("sessions: a user that is named twice or by nothing ends nobody's sessions", async () => {
+  for (const names of [["--user", " "], ["--user=Ada", "--user=Bob"]]) {
+    const { code, stdout, stderr } = await sessions({}, "revoke", ...names);
+    assertEquals([code, stdout], [2, ""]);
+    assertMatch(stderr, /^Usage: /);
+  }
+});
+
 Deno.test("sessions: what cannot be done is said in one line, and exit code 1", async () => {
   await withFolder(async (dir) => {
+    await keep(new FileStore({ dir }), undefined);
     const memcached = { SESSION_TYPE: "memcached", SESSION_URL: "memcached://127.0.0.1:9" };
     const cases: [Record<string, string>, string[], RegExp][] = [
       [{ SESSION_TYPE: "memory" }, ["list"], /nothing that this command could reach/],
+      [{ SESSION_TYPE: "denokv", SESSION_URL: "denokv::memory:" }, ["list"], /nothing that this command could reach/],
       [{}, ["revoke", "../../etc"], /a session is named by the digits that `list` shows/],
       [{}, ["revoke", "ab"], /3 of them or more/],
       [{}, ["revoke", "abc"], /there is no such session \(any more\)/],

@@ -33,7 +33,8 @@ import { isMissing, lstat, makeDir, namesIn, pause, removeIfThere } from "./call
 const PERIOD = 250;
 /** How long, in milliseconds, a newcomer waits: until everybody's period is over, and as much again to be sure. */
 const WAIT = 500;
-const FOLDER = ".processes";
+/** The folder, in that of the store, where the stores that use it are known by their files. */
+export const PROCESSES = ".processes";
 
 /** One store's place among those that have the folder open. */
 export class Roster {
@@ -63,7 +64,7 @@ export class Roster {
   /** Joins, unless that fails; whoever is not there looks at every file. */
   join(): void {
     try {
-      makeDir(`${this.#dir}/${FOLDER}`);
+      makeDir(`${this.#dir}/${PROCESSES}`);
       for (let attempts = 0; this.#file === undefined && attempts < 5; attempts++) {
         this.#file = this.#enter();
         if (this.#file === undefined) continue;
@@ -103,7 +104,7 @@ export class Roster {
 
   /** Makes a file of its own and locks it; nothing if another process looks at it just now. */
   #enter(): Deno.FsFile | undefined {
-    this.#path = `${this.#dir}/${FOLDER}/${crypto.randomUUID()}`;
+    this.#path = `${this.#dir}/${PROCESSES}/${crypto.randomUUID()}`;
     Deno.openSync(this.#path, { write: true, createNew: true, mode: 0o600 }).close();
     // Held for reading: a disk with a file open for writing cannot be made read-only.
     const file = Deno.openSync(this.#path, { read: true });
@@ -117,7 +118,7 @@ export class Roster {
     this.#lookedAt = performance.now();
     this.#period++;
     this.#isAlone = false;
-    const folder = `${this.#dir}/${FOLDER}`;
+    const folder = `${this.#dir}/${PROCESSES}`;
     try {
       if (lstat(this.#path)?.ino !== this.#file!.statSync().ino) return this.leave();
       const others = namesIn(folder).map((name) => `${folder}/${name}`).filter((path) => path !== this.#path);

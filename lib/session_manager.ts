@@ -308,7 +308,8 @@ export class SessionManager<Data extends object = Record<string, Json>> {
       if (updated === undefined) throw this.#gone();
       return this.#issue(id, updated, state.isStale);
     }
-    if (this.#refresh && this.#lifetimes.isDue(record)) {
+    // A record of longer lifetimes is written under these ones as soon as it is used.
+    if (this.#refresh && (this.#lifetimes.isDue(record) || this.#clamped.has(record))) {
       const extended = this.#lifetimes.extend(record);
       // A page that only reads is right even if its session could not be extended.
       if (!await this.#touch(id, record, extended).catch(() => false)) return undefined;

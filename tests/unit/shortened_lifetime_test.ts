@@ -48,3 +48,12 @@ Deno.test("lifetimes: a lifetime that is lengthened again counts from the next u
   pass(59);
   assertEquals(await visit(long!, cookie), true);
 });
+
+Deno.test("lifetimes: after one was shortened, the next use counts at once", async () => {
+  const { made: [long, short], pass, visit } = managers(1800, 600);
+  const cookie = await cookieFor(long!, { name: "Ada" });
+  pass(5);
+  assertEquals(await visit(short!, cookie), true);
+  pass(599);
+  assertEquals(await visit(short!, cookie), true);
+});

@@ -245,8 +245,7 @@ export class SessionManager<Data extends object = Record<string, Json>> {
   expires(session: Session<Data>): number {
     const record = continued(stateOf(session));
     if (record === undefined) return endOf(this.#begin(stateOf(session)));
-    const isUse = session.changed || (this.#refresh && this.#lifetimes.isDue(record));
-    return endOf(isUse ? this.#lifetimes.extend(record) : record);
+    return endOf(session.changed || this.#isNoted(record) ? this.#lifetimes.extend(record) : record);
   }
 
   /**
@@ -308,8 +307,7 @@ export class SessionManager<Data extends object = Record<string, Json>> {
       if (updated === undefined) throw this.#gone();
       return this.#issue(id, updated, state.isStale);
     }
-    // A record of longer lifetimes is written under these ones as soon as it is used.
-    if (this.#refresh && (this.#lifetimes.isDue(record) || this.#clamped.has(record))) {
+    if (this.#isNoted(record)) {
       const extended = this.#lifetimes.extend(record);
       // A page that only reads is right even if its session could not be extended.
       if (!await this.#touch(id, record, extended).catch(() => false)) return undefined;
@@ -317,6 +315,11 @@ export class SessionManager<Data extends object = Record<string, Json>> {
       return this.#issue(id, extended, state.isStale);
     }
     return state.isStale ? this.#issue(id, record, true) : undefined;
+  }
+
+  /** Whether a mere use is stored: seldom, but at once if the record was written under longer lifetimes. */
+  #isNoted(record: SessionRecord): boolean {
+    return this.#refresh && (this.#lifetimes.isDue(record) || this.#clamped.has(record));
   }
 
   /** Changes a session, which counts as a use. */

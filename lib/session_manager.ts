@@ -13,7 +13,7 @@ import { endOf, isLive, type Json, type SessionRecord } from "./record.ts";
 import { Session, stateOf } from "./session.ts";
 import { SessionCookie, type SignedId } from "./session_cookie.ts";
 import { checkOptions, type RequestLike, type SessionOptions } from "./session_options.ts";
-import { applyChanges, newState, type SessionState } from "./session_state.ts";
+import { applyChanges, continued, newState, type SessionState } from "./session_state.ts";
 import type { Change } from "./store.ts";
 import { endSession, endSessions, showSessions, type UserSession } from "./user_sessions.ts";
 import { addSessionHeaders, type Open, wrapHandler, type WrapOptions } from "./wrap.ts";
@@ -394,9 +394,4 @@ export class SessionManager<Data extends object = Record<string, Json>> {
     this.#log("info", "A session was ended while a request of it was under way; the request stored nothing");
     return new SessionGoneError("Cannot store a session: it was ended while the request was under way");
   }
-}
-
-/** What the request's session goes on from; `undefined` if it begins with this request, as at a log-in. */
-function continued({ record, logIn, isOver }: SessionState): SessionRecord | undefined {
-  return logIn === undefined && isOver === false ? record : undefined;
 }

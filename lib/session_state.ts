@@ -86,3 +86,8 @@ export function applyChanges(
   for (const change of changes) change(draft);
   return { data: draft.data, flashes: draft.flashes.length > 0 ? draft.flashes : undefined };
 }
+
+/** What the request's session goes on from; `undefined` if it begins with this request, as at a log-in. */
+export function continued({ record, logIn, isOver }: SessionState): SessionRecord | undefined {
+  return logIn === undefined && isOver === false ? record : undefined;
+}

@@ -260,7 +260,7 @@ export function testStore(subject: StoreSubject): void {
     }
   });
 
-  test("a session is there until its idle limit, and gone at it", async (store) => {
+  test("a session ends at its idle limit, and not before", async (store) => {
     const id = newId();
     const made = record({}, SECOND);
     await store.create(id, made);

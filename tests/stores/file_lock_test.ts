@@ -112,7 +112,7 @@ test("memory is never behind a file of the same number, size and time", async (p
   }
 });
 
-test("a file that is just made is not kept in memory: the next could look the same", async (place) => {
+test("a file just made is not kept in memory: the next may look the same", async (place) => {
   const { store, open, create } = place;
   const id = await create(1);
   const writer = open();

@@ -112,11 +112,11 @@ test("with sync full the disk has every change before it is acknowledged", async
   assertEquals([...await play(place, "full")], []);
 });
 
-test("without it, a power cut can lose any of them, as the test above would see", async (place) => {
+test("without sync full, a power cut can lose any of these changes", async (place) => {
   assertEquals([...await play(place, "normal")], steps.map(({ name }) => name));
 });
 
-test("with sync full a change that the disk does not take is not acknowledged", async (place) => {
+test("sync full: a change that the disk refuses is not acknowledged", async (place) => {
   const { dir, open, clock, create } = place;
   const store = open({ sync: "full" });
   const id = await create(1);
@@ -145,7 +145,7 @@ test("with sync full a folder that went with a sweep hinders no log-out", async 
   assertEquals(filesIn(dir), []);
 });
 
-test("with sync full a reader meanwhile has no old record in memory afterwards", async (place) => {
+test("sync full: who reads during a change keeps no old record in memory", async (place) => {
   const { open, create, store: maker } = place;
   const id = await create(1);
   await maker.close();

@@ -23,10 +23,15 @@ async function run(what: string, args: string[], env: Record<string, string> = {
 
 const test = ["test", "--quiet", "--sanitize-ops", "--sanitize-resources", "--allow-all"];
 
+/** The lock file of a store: its own if it needs a package. */
+function lockOf(type: EngineType): string {
+  return type === "memcached" ? "tests/deno.lock" : `lib/stores/${type}.lock`;
+}
+
 /** Runs the suite of a store on the server of an address. */
-async function suite(what: string, type: string, url: string): Promise<void> {
+async function suite(what: string, type: EngineType, url: string): Promise<void> {
   const file = `tests/stores/${type}_test.ts`;
-  await run(what, [...test, `--lock=lib/stores/${type}.lock`, file], { [`TEST_${type.toUpperCase()}_URL`]: url });
+  await run(what, [...test, `--lock=${lockOf(type)}`, file], { [`TEST_${type.toUpperCase()}_URL`]: url });
 }
 
 /** The other tests of a store, which start what they need. */
@@ -38,7 +43,7 @@ function othersOf(type: string): string[] {
 
 for (const type of types) {
   // What is loaded by a computed name is not checked with the tests.
-  const lock = `--lock=lib/stores/${type}.lock`;
+  const lock = `--lock=${lockOf(type)}`;
   await run(`types of the ${type} store`, ["check", "--quiet", lock, `lib/stores/${type}.ts`]);
   {
     await using engine = await Engine.start(type);

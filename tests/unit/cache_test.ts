@@ -56,7 +56,7 @@ Deno.test("cache: a value deleted or replaced after it became old does not come 
   assertEquals([cache.get("deleted"), cache.get("replaced")], [undefined, 2]);
 });
 
-Deno.test("cache: of a value that takes more than half its bytes, or of no bytes at all, it keeps nothing", () => {
+Deno.test("cache: it keeps no value over half its bytes, and with 0 bytes none at all", () => {
   const cache = new Cache<number>(100);
   cache.set("a", 1, 10);
   cache.set("a", 2, 60);

@@ -6,7 +6,7 @@ const SECOND = 1000;
 
 // Lifetimes.
 
-Deno.test("lifetimes: a session is there until its idle limit, and gone at it", async () => {
+Deno.test("lifetimes: a session ends at its idle limit, and not before", async () => {
   const { clock, visit } = site();
   await visit(register);
   clock.pass(59.999);

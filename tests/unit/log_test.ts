@@ -33,7 +33,7 @@ Deno.test("log: levels below the least one are left out", () => {
   }
 });
 
-Deno.test("log: an event is written once in ten seconds, and then says how often it came meanwhile", () => {
+Deno.test("log: an event is written once in ten seconds, then with how often it came", () => {
   const { lines, clock, log } = logging("info");
   for (let i = 0; i < 1000; i++) log("warn", "A flood", `wave ${i}`);
   log("warn", "Another event");

@@ -32,7 +32,7 @@ Deno.test("signer: of all last characters of a signature, the right one alone is
   }
 });
 
-Deno.test("signer: a changed character anywhere, a cut, a longer or a padded text is refused", () => {
+Deno.test("signer: a text that was changed, cut, made longer or padded is refused", () => {
   const signer = new Signer([KEY], "test");
   const signed = signer.sign("0123456789abcdef");
   for (let at = 0; at < signed.length; at++) {

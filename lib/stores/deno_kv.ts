@@ -3,18 +3,17 @@
  *
  * @module
  */
-import { createHash } from "node:crypto";
 import { type Log, silent } from "../log.ts";
 import { CLOCK_SKEW, decode, encode, endOf, isLive, type SessionRecord } from "../record.ts";
 import type { Change, SessionStore } from "../store.ts";
 import { type Kv, type KvAtomic, KvDatabase, type KvFound } from "./deno_kv_database.ts";
 import { Estimate } from "./estimate.ts";
 import { newMark, settle } from "./settle.ts";
-import { checkPrefix, logCorrupt } from "./shared.ts";
+import { checkPrefix, hashOf, logCorrupt } from "./shared.ts";
 
 export type { Kv, KvAtomic, KvFound };
 
-/** What a {@linkcode DenoKvStore} may be told. */
+/** The options of a {@linkcode DenoKvStore}. */
 export interface DenoKvStoreOptions {
   /**
    * Where the database is: `denokv:PATH` for a file, which is made if missing; `denokv::memory:` for none;
@@ -28,7 +27,7 @@ export interface DenoKvStoreOptions {
   readonly prefix?: string | undefined;
   /** Live sessions at most: 1,000,000 unless given. Counted now and then, so that a few more may get in. */
   readonly max?: number | undefined;
-  /** Told of corrupt records and of counts that failed. Nobody is unless given. */
+  /** Told of corrupt records and of counts that failed. Without it, nothing is logged. */
   readonly log?: Log | undefined;
   /** The clock, in milliseconds since 1970: `Date.now` unless given. */
   readonly now?: (() => number) | undefined;
@@ -38,8 +37,8 @@ export interface DenoKvStoreOptions {
 const MAX_VALUE_BYTES = 64 * 1024;
 /** The digits of a mark and the line's end after it. */
 const MARK_BYTES = 17;
-/** How long it is remembered who ended a session, in milliseconds: longer than anybody asks. */
-const ENDED_FOR = 60_000;
+/** How long the mark of an ended session is kept, in milliseconds: longer than anybody asks for it. */
+const MARK_AGE = 60_000;
 
 /** What stands under a session's key: the mark of the last write, and the record's text; none once it was ended. */
 interface Stored {
@@ -225,7 +224,7 @@ export class DenoKvStore implements SessionStore {
 
   /** Names can be longer than a key may be. */
   #user(user: string, ...id: string[]): string[] {
-    return [this.#prefix, "user", createHash("sha256").update(user).digest("hex"), ...id];
+    return [this.#prefix, "user", hashOf(user), ...id];
   }
 
   #at(id: string, { versionstamp }: Stored): { key: string[]; versionstamp: string | null } {
@@ -240,7 +239,7 @@ export class DenoKvStore implements SessionStore {
   }
 
   #end(atomic: KvAtomic, id: string, { user }: SessionRecord, mark: string): KvAtomic {
-    atomic.set(this.#session(id), new TextEncoder().encode(`${mark}\n`), { expireIn: ENDED_FOR });
+    atomic.set(this.#session(id), new TextEncoder().encode(`${mark}\n`), { expireIn: MARK_AGE });
     return user === undefined ? atomic : atomic.delete(this.#user(user, id));
   }
 

@@ -28,7 +28,7 @@ import {
 
 export type { MemcachedClient };
 
-/** What a {@linkcode MemcachedStore} needs to know: where memcached is, or a client of it. */
+/** The options of a {@linkcode MemcachedStore}: where memcached is, or a client of it. */
 export interface MemcachedStoreOptions {
   /**
    * Where memcached is: `memcached://host:port`, or `memcached+unix:///path` for a socket. One server only: over
@@ -39,7 +39,7 @@ export interface MemcachedStoreOptions {
   readonly client?: MemcachedClient | undefined;
   /** What the keys begin with: `session:` unless given. Another one for each application that shares this server. */
   readonly prefix?: string | undefined;
-  /** Told of corrupt records; without one, nobody is told. */
+  /** Told of corrupt records. Without it, nothing is logged. */
   readonly log?: Log | undefined;
   /** The clock, in milliseconds since 1970: `Date.now` unless given. */
   readonly now?: (() => number) | undefined;
@@ -49,13 +49,13 @@ export interface MemcachedStoreOptions {
 const MAX_BYTES = 1_000_000;
 /** Memcached takes a longer time to live for a date, in seconds since 1970. */
 const LONGEST_RELATIVE = 30 * 24 * 60 * 60;
-/** How long a witness is kept, in seconds: longer than any verb may take. */
-const WITNESS_AGE = 10;
+/** How long the mark of an ended session is kept, in seconds: longer than any verb may take. */
+const MARK_AGE = 10;
 
-/** What is stored under an id: a session, or the witness of whoever ended or moved it. */
+/** What is stored under an id: a session, or the mark of the verb that ended or moved it. */
 interface Found {
   readonly record?: SessionRecord;
-  readonly witness?: string;
+  readonly mark?: string;
   readonly casUniq: number | string;
 }
 
@@ -160,25 +160,25 @@ export class MemcachedStore implements SessionStore {
   }
 
   /**
-   * Ends a session by putting a witness in its place, so that an answer that was lost can be asked for.
+   * Ends a session by putting the mark of this verb in its place. After a lost answer, the mark tells whether it was done.
    *
    * @param prepare Called with the session before that; again, if it changed meanwhile.
    * @returns What `prepare` returned last, or `undefined` if somebody else ended the session.
    */
   async #release<T>(
     id: string,
-    witness: string,
+    mark: string,
     prepare: (record: SessionRecord) => Promise<T>,
   ): Promise<T | undefined> {
     let prepared: T | undefined;
     let lost: unknown;
     const attempt = async () => {
       const found = await this.#find(id);
-      if (found?.witness === witness) return prepared;
+      if (found?.mark === mark) return prepared;
       if (found?.record === undefined) return undefined;
       prepared = await prepare(found.record);
       try {
-        const outcome = await this.#store("cas", id, witness, WITNESS_AGE, found.casUniq);
+        const outcome = await this.#store("cas", id, mark, MARK_AGE, found.casUniq);
         return outcome === "STORED" ? prepared : "again";
       } catch (error) {
         // Whoever wants to end a session needs no space for it.
@@ -219,7 +219,7 @@ export class MemcachedStore implements SessionStore {
       | undefined;
     if (found === undefined) return undefined;
     const { value, casUniq } = found;
-    if (!value.startsWith("{")) return { witness: value, casUniq };
+    if (!value.startsWith("{")) return { mark: value, casUniq };
     const record = decode(value);
     if (record === "corrupt") logCorrupt(this.#log, this.#server);
     return typeof record === "object" && isLive(record, this.#now()) ? { record, casUniq } : undefined;

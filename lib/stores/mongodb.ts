@@ -3,7 +3,6 @@
  *
  * @module
  */
-import { createHash } from "node:crypto";
 // deno-lint-ignore no-import-prefix -- in deno.json, everybody would have to download it
 import type { Collection, Filter, UpdateFilter } from "npm:mongodb@7.9.0";
 import { type Log, silent } from "../log.ts";
@@ -12,11 +11,11 @@ import type { Change, SessionStore } from "../store.ts";
 import { Estimate } from "./estimate.ts";
 import { MongoCollection, type MongoConnection, type Stored } from "./mongodb_collection.ts";
 import { newMark, settle } from "./settle.ts";
-import { logCorrupt } from "./shared.ts";
+import { hashOf, logCorrupt } from "./shared.ts";
 
 export type { MongoConnection };
 
-/** What a {@linkcode MongoStore} may be told. */
+/** The options of a {@linkcode MongoStore}. */
 export interface MongoStoreOptions {
   /**
    * Where MongoDB is: `mongodb://user:password@host:port/database`, with more hosts after commas for a replica set, or
@@ -29,14 +28,14 @@ export interface MongoStoreOptions {
   readonly collection?: string | undefined;
   /** Live sessions at most: 1,000,000 unless given. Counted now and then, so that a few more may get in. */
   readonly max?: number | undefined;
-  /** Told of corrupt records, missing indexes and counts that failed. Nobody is unless given. */
+  /** Told of corrupt records, missing indexes and counts that failed. Without it, nothing is logged. */
   readonly log?: Log | undefined;
   /** The clock, in milliseconds since 1970: `Date.now` unless given. */
   readonly now?: (() => number) | undefined;
 }
 
-/** How long it is remembered who ended or moved a session, in milliseconds: longer than anybody asks. */
-const REMEMBERED = 60_000;
+/** How long the mark of an ended session is kept, in milliseconds: longer than anybody asks for it. */
+const MARK_AGE = 60_000;
 /** How long what goes through the whole collection may take, in milliseconds; no request waits for it. */
 const LONG_DEADLINE = 60_000;
 const DUPLICATE = 11000;
@@ -157,7 +156,7 @@ export class MongoStore implements SessionStore {
       if (record === undefined) return undefined;
       const fields = this.#fields(change(record), mark);
       // The new document is no session until the old one has this mark: that is the step in which the session moves.
-      const coming = { ...fields, from, attempt: ++attempt, sweepAt: toDate(this.#now() + REMEMBERED) };
+      const coming = { ...fields, from, attempt: ++attempt, sweepAt: toDate(this.#now() + MARK_AGE) };
       const isDone = await write(() => this.#put(to, coming)) &&
         await write(() => this.#replace(stored!, this.#ended(mark))) &&
         await write(() => this.#arrive({ _id: to, ...coming }));
@@ -166,7 +165,7 @@ export class MongoStore implements SessionStore {
   }
 
   async *sessionsOf(user: string): AsyncGenerator<readonly [string, SessionRecord]> {
-    for await (const entry of this.#find({ user: hash(user), ...live(this.#now()) })) {
+    for await (const entry of this.#find({ user: hashOf(user), ...live(this.#now()) })) {
       if (entry[1].user === user) yield entry;
     }
   }
@@ -196,7 +195,7 @@ export class MongoStore implements SessionStore {
   #fields(record: SessionRecord, mark: string) {
     const { created, idle, expires, deadline, user } = record;
     const times = { created, used: expires - idle, expires, deadline, sweepAt: toDate(endOf(record)) };
-    return { mark, text: encode(record), ...times, ...(user === undefined ? {} : { user: hash(user) }) };
+    return { mark, text: encode(record), ...times, ...(user === undefined ? {} : { user: hashOf(user) }) };
   }
 
   #record({ text, expires }: Stored): SessionRecord | undefined {
@@ -250,7 +249,7 @@ export class MongoStore implements SessionStore {
   }
 
   #ended(mark: string): UpdateFilter<Stored> {
-    const $set = { mark, sweepAt: toDate(this.#now() + REMEMBERED) };
+    const $set = { mark, sweepAt: toDate(this.#now() + MARK_AGE) };
     return { $set, $unset: { text: 1, created: 1, used: 1, expires: 1, deadline: 1, user: 1 } };
   }
 
@@ -298,11 +297,6 @@ async function unlessThere(writing: Promise<unknown>): Promise<boolean> {
     if ((error as { code?: number }).code === DUPLICATE) return false;
     throw error;
   }
-}
-
-/** Names may be as long as they like, and an index should not hold them. */
-function hash(user: string): string {
-  return createHash("sha256").update(user).digest("hex");
 }
 
 function toDate(time: number): Date {

@@ -3,7 +3,6 @@
  *
  * @module
  */
-import { createHash } from "node:crypto";
 import { type Log, silent } from "../log.ts";
 import { CLOCK_SKEW, decode, encode, freeze, isLive, type SessionRecord } from "../record.ts";
 import type { Change, SessionStore } from "../store.ts";
@@ -11,11 +10,11 @@ import { Estimate } from "./estimate.ts";
 import { Pacer, turn } from "./pacer.ts";
 import { type Ask, codeOf, type PostgresClient, PostgresConnection, type Row } from "./postgres_connection.ts";
 import { ENDS, makeTable, quoted, USED } from "./postgres_table.ts";
-import { applyChange, ChangeError, compareAndSet, logCorrupt } from "./shared.ts";
+import { applyChange, ChangeError, compareAndSet, hashOf, logCorrupt } from "./shared.ts";
 
 export type { PostgresClient, Row };
 
-/** What a {@linkcode PostgresStore} is told: where the database is, by `url` or `client`. */
+/** The options of a {@linkcode PostgresStore}: where the database is, by `url` or `client`. */
 export interface PostgresStoreOptions {
   /**
    * Where the database is: `postgres://user:password@host:port/database`, with the parameters that libpq, providers and
@@ -33,7 +32,7 @@ export interface PostgresStoreOptions {
    * more may get in.
    */
   readonly max?: number | undefined;
-  /** Told of sweeps and corrupt records; nobody is, unless given. */
+  /** Told of sweeps and corrupt records. Without it, nothing is logged. */
   readonly log?: Log | undefined;
   /** The clock, in milliseconds since 1970: `Date.now` unless given. */
   readonly now?: (() => number) | undefined;
@@ -43,8 +42,8 @@ export interface PostgresStoreOptions {
 const SWEEP_SIZE = 500;
 /** How many entries are looked at for each new session. */
 const LOOKS_PER_CREATE = 8;
-/** How long the row of an ended session may be left as a witness, in milliseconds: longer than a verb may take. */
-const WITNESS_AGE = 15_000;
+/** How long the mark of an ended session is kept, in milliseconds: longer than any verb may take. */
+const MARK_AGE = 15_000;
 /** What the row of an ended session holds: no record, and none that is corrupt. */
 const ENDED = "";
 /** What the texts begin with that this version can read: those of later ones are left alone. */
@@ -182,7 +181,7 @@ export class PostgresStore implements SessionStore {
 
   async delete(id: string): Promise<boolean> {
     // The row is given a name that nobody else knows: if the answer is lost, its being there tells who ended the session.
-    const witness = `ended ${crypto.randomUUID()}`;
+    const mark = `ended ${crypto.randomUUID()}`;
     let wasLive: boolean | undefined;
     const isMine = await this.#run(async (ask) => {
       const record = (await this.#find(ask, id))?.record;
@@ -190,13 +189,13 @@ export class PostgresStore implements SessionStore {
       wasLive ??= record === "newer" || (record !== undefined && isThere(record, this.#now()));
       const statement = `update ${this.#table} set id = $1, record = '${ENDED}', user_hash = null, expires = $2,
         deadline = $2 where id = $3 returning id`;
-      const rows = record && await ask(statement, [witness, this.#now() + WITNESS_AGE, id]);
-      return rows?.length === 1 || await this.#find(ask, witness) !== undefined;
+      const rows = record && await ask(statement, [mark, this.#now() + MARK_AGE, id]);
+      return rows?.length === 1 || await this.#find(ask, mark) !== undefined;
     }, { afterSilence: true });
     if (!isMine) return false;
     this.#estimate.add(-1);
     // It has ended; if this fails, the sweep does it.
-    await this.#run((ask) => ask(`delete from ${this.#table} where id = $1`, [witness])).catch(() => {});
+    await this.#run((ask) => ask(`delete from ${this.#table} where id = $1`, [mark])).catch(() => {});
     return wasLive!;
   }
 
@@ -339,9 +338,6 @@ function changed(change: Change, record: SessionRecord): { record: SessionRecord
 }
 
 function valuesOf(id: string, text: string, record: SessionRecord): (string | number | null)[] {
-  return [id, text, hashOf(record.user), record.created, record.idle, record.expires, record.deadline];
-}
-
-function hashOf(user: string | undefined): string | null {
-  return user === undefined ? null : createHash("sha256").update(user).digest("hex");
+  const { created, idle, expires, deadline, user } = record;
+  return [id, text, user === undefined ? null : hashOf(user), created, idle, expires, deadline];
 }

@@ -3,7 +3,6 @@
  *
  * @module
  */
-import { createHash } from "node:crypto";
 import { isId } from "../id.ts";
 import { type Log, silent } from "../log.ts";
 import { CLOCK_SKEW, decode, encode, endOf, isLive, type SessionRecord } from "../record.ts";
@@ -11,11 +10,11 @@ import { type Change, type SessionStore, StoreFullError } from "../store.ts";
 import { type RedisClient, RedisConnection } from "./redis_connection.ts";
 import { tryCommands } from "./redis_ready.ts";
 import { CREATE, EXPIRE, FORGET, KEEP, NOTE, RELEASE, REPLACE, TOUCH } from "./redis_scripts.ts";
-import { applyChange, checkPrefix, compareAndSet, DeadlineError, logCorrupt, within } from "./shared.ts";
+import { applyChange, checkPrefix, compareAndSet, DeadlineError, hashOf, logCorrupt, within } from "./shared.ts";
 
 export type { RedisClient };
 
-/** What a {@linkcode RedisStore} needs to know: where Redis is, or a client of it. */
+/** The options of a {@linkcode RedisStore}: where Redis is, or a client of it. */
 export interface RedisStoreOptions {
   /**
    * Where Redis is: `redis://user:password@host:port/database`, `rediss://` with TLS, `redis+unix:///path?db=0` for a
@@ -29,12 +28,12 @@ export interface RedisStoreOptions {
   readonly prefix?: string | undefined;
   /** Live sessions at most: 1,000,000 unless given; `Infinity` for no limit, and no counting. */
   readonly max?: number | undefined;
-  /** Told of lost connections and corrupt records; without one, nobody is told. */
+  /** Told of lost connections and corrupt records. Without it, nothing is logged. */
   readonly log?: Log | undefined;
 }
 
-/** How long a witness is kept, in milliseconds: longer than any verb may take, twice over. */
-const WITNESS_AGE = 10_000;
+/** How long the mark of an ended session is kept, in milliseconds: twice as long as any verb may take, or more. */
+const MARK_AGE = 10_000;
 /** How long to wait until an entry of a user's is removed, in milliseconds. */
 const FORGET_WAIT = 500;
 /** How many sessions are asked for at once. */
@@ -145,10 +144,10 @@ export class RedisStore implements SessionStore {
   }
 
   async delete(id: string): Promise<boolean> {
-    const witness = crypto.randomUUID();
+    const mark = crypto.randomUUID();
     return await within(
       this.#server,
-      this.#release(id, [witness, String(WITNESS_AGE)]).then(async ([outcome, text]) => {
+      this.#release(id, [mark, String(MARK_AGE)]).then(async ([outcome, text]) => {
         if (outcome !== "done") return false;
         this.#total--;
         await this.#forget(id, userOf(text));
@@ -190,7 +189,7 @@ export class RedisStore implements SessionStore {
   }
 
   async #move(from: string, to: string, change: Change): Promise<SessionRecord | undefined> {
-    const witness = crypto.randomUUID();
+    const mark = crypto.randomUUID();
     const { isCluster } = this.#connection;
     let record: SessionRecord | undefined;
     let isMade = false;
@@ -205,10 +204,10 @@ export class RedisStore implements SessionStore {
         // id: should this end half-way, it goes by itself.
         if (isCluster) {
           isMade = true;
-          const made = { keys: [this.#key(to)], arguments: [next.text, String(WITNESS_AGE)] };
+          const made = { keys: [this.#key(to)], arguments: [next.text, String(MARK_AGE)] };
           await this.#connection.untilAnswered((client) => client.eval(KEEP, made));
         }
-        const values = [witness, String(WITNESS_AGE), found.text, next.text, leftOf(record)];
+        const values = [mark, String(MARK_AGE), found.text, next.text, leftOf(record)];
         const [outcome] = await this.#release(from, values, isCluster ? [] : [this.#key(to)]);
         if (outcome === "changed") return "again";
         if (outcome !== "done") return undefined;
@@ -229,14 +228,14 @@ export class RedisStore implements SessionStore {
 
   /** Takes back what a move made, so that nothing is there that nobody knows; at worst it stays until it ends. */
   async #undo(to: string, record: SessionRecord | undefined): Promise<void> {
-    await this.#release(to, [crypto.randomUUID(), String(WITNESS_AGE)]).catch(() => {});
+    await this.#release(to, [crypto.randomUUID(), String(MARK_AGE)]).catch(() => {});
     await this.#forget(to, record?.user);
   }
 
   /** Ends a session, whoever it is asked by and however often: what it returns is what happened. */
   async #release(id: string, values: string[], more: string[] = []): Promise<["done" | "gone" | "changed", string?]> {
     const key = this.#key(id);
-    // The braces put the witness on the server that has the session.
+    // The braces put the mark on the server that has the session.
     const keys = [key, this.#key(`over:{${key}}`), ...more];
     const script = { keys, arguments: values };
     return await this.#connection.untilAnswered((client) => client.eval(RELEASE, script)) as ["done", string?];
@@ -345,7 +344,7 @@ export class RedisStore implements SessionStore {
     for await (const ids of this.#ids()) {
       for (const [id, { record, text }] of await this.#those(ids)) {
         if (isLive(record, Date.now())) continue;
-        const values = [crypto.randomUUID(), String(WITNESS_AGE), text];
+        const values = [crypto.randomUUID(), String(MARK_AGE), text];
         const [outcome] = await within(this.#server, this.#release(id, values));
         if (outcome === "done") swept++;
       }
@@ -374,7 +373,7 @@ export class RedisStore implements SessionStore {
   }
 
   #userKey(user: string): string {
-    return this.#key(`user:${createHash("sha256").update(user).digest("hex")}`);
+    return this.#key(`user:${hashOf(user)}`);
   }
 }
 

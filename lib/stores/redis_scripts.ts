@@ -25,7 +25,7 @@ export const TOUCH = `
   redis.call("SET", KEYS[1], text, "PX", string.format("%d", left))
   return 1`;
 /**
- * Ends a session, if it is as expected where that matters, and leaves a witness that tells who did it, for as long as
+ * Ends a session, if it is as expected where that matters, and leaves a mark that tells which verb did it, for as long as
  * somebody may ask again. What needs space comes after DEL, because a full Redis refuses only what comes first. A new
  * session takes its place in the same step where one step can use both keys.
  */

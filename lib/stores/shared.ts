@@ -1,4 +1,5 @@
-/** What the shared stores have in common: a deadline for every verb, changes by compare-and-set, addresses, words. */
+/** What the stores have in common: changes and their errors, a deadline for every verb, addresses, prefixes. */
+import { createHash } from "node:crypto";
 import type { Log } from "../log.ts";
 import { RecordTooLargeError, type SessionRecord } from "../record.ts";
 import { type Change, StoreFullError } from "../store.ts";
@@ -11,7 +12,7 @@ export class DeadlineError extends Error {
   override name = "DeadlineError";
 }
 
-/** Carries what a `change` threw past the code that makes an engine's failures readable. */
+/** Carries what a `change` threw past the code that rewords the failures of an engine or a file. */
 export class ChangeError extends Error {
   override name = "ChangeError";
 }
@@ -123,6 +124,15 @@ export function checkPrefix(prefix: string): string {
   if (/^[\w.:/-]{1,100}$/.test(prefix)) return prefix;
   const received = JSON.stringify(prefix);
   throw new TypeError(`"prefix" must be 1 to 100 letters, digits or characters of _ . : / -: received ${received}`);
+}
+
+/**
+ * What stands for a user in the index of a store: names can be longer than a key or an index may be.
+ *
+ * @returns 64 lower-case hex digits.
+ */
+export function hashOf(user: string): string {
+  return createHash("sha256").update(user).digest("hex");
 }
 
 /** Logs that a record was unreadable; it is left where it is, for somebody to look at, until it expires. */

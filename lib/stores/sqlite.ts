@@ -3,16 +3,15 @@
  *
  * @module
  */
-import { createHash } from "node:crypto";
 import { DatabaseSync, type SQLInputValue, type StatementSync } from "node:sqlite";
 import { type Log, silent } from "../log.ts";
 import { CLOCK_SKEW, decode, encode, freeze, isLive, RecordTooLargeError, type SessionRecord } from "../record.ts";
 import { type Change, type SessionStore, StoreFullError } from "../store.ts";
 import { Pacer, turn } from "./pacer.ts";
-import { applyChange, ChangeError, DEADLINE, logCorrupt, pause, reasonOf } from "./shared.ts";
+import { applyChange, ChangeError, DEADLINE, hashOf, logCorrupt, pause, reasonOf } from "./shared.ts";
 import { fileAt, freeReserve, makeFile, makeTable, pathOf, takeReserve, transact } from "./sqlite_database.ts";
 
-/** What a {@linkcode SqliteStore} is told: where the database is, by one of `url`, `path` and `client`. */
+/** The options of a {@linkcode SqliteStore}: where the database is, by one of `url`, `path` and `client`. */
 export interface SqliteStoreOptions {
   /** `sqlite:` and the database's path, such as `sqlite:session_data/sessions.db`. */
   readonly url?: string | undefined;
@@ -32,7 +31,7 @@ export interface SqliteStoreOptions {
    * acknowledged is on the disk.
    */
   readonly sync?: "normal" | "full" | undefined;
-  /** Told of sweeps and corrupt records; nobody is, unless given. */
+  /** Told of sweeps and corrupt records. Without it, nothing is logged. */
   readonly log?: Log | undefined;
   /** The clock, in milliseconds since 1970: `Date.now` unless given. */
   readonly now?: (() => number) | undefined;
@@ -179,7 +178,7 @@ export class SqliteStore implements SessionStore {
   async *sessionsOf(user: string): AsyncGenerator<readonly [string, SessionRecord]> {
     // All in one look: of one that gets a new id meanwhile, a second look might see neither.
     const sql = `SELECT id, record, expires FROM "${this.#table}" WHERE user_hash = ?`;
-    for (const row of await this.#all(sql, hashOf(user)!)) {
+    for (const row of await this.#all(sql, hashOf(user))) {
       const record = this.#record(row);
       // Two names may have one hash only where text cannot tell them apart, so the record decides.
       if (record?.user === user) yield [row.id, record];
@@ -227,7 +226,7 @@ export class SqliteStore implements SessionStore {
     const { created, idle, expires, deadline, user } = record;
     const sql = `INSERT INTO "${this.#table}" (id, record, user_hash, created, idle, expires, deadline)
       SELECT ?, ?, ?, ?, ?, ?, ? WHERE (SELECT n FROM "${this.#table}_total") < ?`;
-    return this.#run(sql, id, encode(record), hashOf(user), created, idle, expires, deadline, this.#max) > 0;
+    return this.#run(sql, id, encode(record), hashOrNull(user), created, idle, expires, deadline, this.#max) > 0;
   }
 
   #read(id: string): SessionRecord | undefined {
@@ -242,7 +241,7 @@ export class SqliteStore implements SessionStore {
     const { created, idle, expires, deadline, user } = changed;
     const sql = `UPDATE "${this.#table}" SET id = ?, record = ?, user_hash = ?,
       created = ?, idle = ?, expires = ?, deadline = ? WHERE id = ?`;
-    this.#run(sql, to, encode(changed), hashOf(user), created, idle, expires, deadline, from);
+    this.#run(sql, to, encode(changed), hashOrNull(user), created, idle, expires, deadline, from);
     return changed;
   }
 
@@ -383,6 +382,6 @@ export class SqliteStore implements SessionStore {
   }
 }
 
-function hashOf(user: string | undefined): string | null {
-  return user === undefined ? null : createHash("sha256").update(user).digest("hex");
+function hashOrNull(user: string | undefined): string | null {
+  return user === undefined ? null : hashOf(user);
 }

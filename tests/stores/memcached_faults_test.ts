@@ -83,7 +83,7 @@ test("on a server that has no space left people log out", async () => {
     }
   }, Error);
   assertMatch(message, /out of memory/);
-  // Memcached keeps space by size: what is as small as a witness must have none, too.
+  // Memcached keeps space by size: what is as small as a mark must have none, too.
   const client = await connectionTo(engine);
   const small = Array.from(
     { length: 30_000 },

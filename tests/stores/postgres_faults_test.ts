@@ -36,7 +36,7 @@ for (const what of ["request", "answer"] as const) {
       assertEquals((await other.read(to))?.data, { n: 1, m: 2 });
       assertEquals(proxy.lost, 6 * (round + 1));
     }
-    assertEquals(await say(database, "select count(*) from sessions"), ["6"], "no witness is left");
+    assertEquals(await say(database, "select count(*) from sessions"), ["6"], "no mark is left");
   });
 }
 

@@ -20,6 +20,7 @@
 import { type Log, silent } from "../../log.ts";
 import { endOf, freeze, isLive, RecordTooLargeError, type SessionRecord } from "../../record.ts";
 import { type Change, type SessionStore, StoreFullError } from "../../store.ts";
+import { applyChange, ChangeError } from "../shared.ts";
 import { flush, isMissing, lstat, pause, reasonOf, removeIfThere, setTime, tryLocked } from "./calls.ts";
 import { Census } from "./census.ts";
 import { listSessions } from "./list.ts";
@@ -30,7 +31,7 @@ import { flushNames, makeRecord, readRecord, replaceRecord, withEnd } from "./re
 import { Roster } from "./roster.ts";
 import { Sweep } from "./sweep.ts";
 
-/** What a {@linkcode FileStore} may be told. */
+/** The options of a {@linkcode FileStore}. */
 export interface FileStoreOptions {
   /** The folder; it and those in it are made with mode 0700 when missing. */
   readonly dir: string;
@@ -46,7 +47,7 @@ export interface FileStoreOptions {
   readonly sync?: "normal" | "full" | undefined;
   /** Bytes of memory, about, for records read lately: 16 MiB unless given; 0 keeps none. */
   readonly cacheBytes?: number | undefined;
-  /** Told of corrupt records, sweeps and the like. */
+  /** Told of corrupt records, sweeps and the like. Without it, nothing is logged. */
   readonly log?: Log | undefined;
   /** The clock, in milliseconds since 1970: `Date.now` unless given. */
   readonly now?: (() => number) | undefined;
@@ -57,11 +58,6 @@ const LOCK_DEADLINE = 5000;
 
 /** What is done to a session under the lock of its file. */
 type Work<T> = (path: string, record: SessionRecord) => T | Promise<T>;
-
-/** An error that the caller's own change threw, to be told from those of the file calls. */
-class ChangeError extends Error {
-  override name = "ChangeError";
-}
 
 /**
  * Sessions as JSON files in a folder.
@@ -170,7 +166,7 @@ export class FileStore implements SessionStore {
 
   async update(id: string, change: Change): Promise<SessionRecord | undefined> {
     return await this.#locked(id, (path, record) => {
-      const updated = changed(record, change);
+      const updated = freeze(applyChange(change, record));
       return then(this.#write(id, path, updated), () => updated);
     });
   }
@@ -199,7 +195,7 @@ export class FileStore implements SessionStore {
 
   async move(from: string, to: string, change: Change): Promise<SessionRecord | undefined> {
     return await this.#locked(from, (path, record) => {
-      const moved = changed(record, change);
+      const moved = freeze(applyChange(change, record));
       checkOwner(to, moved.user);
       return then(this.#make(to, moved), () => {
         try {
@@ -217,7 +213,7 @@ export class FileStore implements SessionStore {
     const { shard, prefix } = placeOf(user);
     try {
       const names = this.#census.list(shard);
-      // A session is not gone because its folder is.
+      // A missing folder is a failure, and no sign that the user has no session.
       if (names.length === 0) Deno.statSync(this.#dir);
       for (const name of names) {
         if (!name.startsWith(prefix) || !isSession(name)) continue;
@@ -290,7 +286,7 @@ export class FileStore implements SessionStore {
           await pause(1 + Math.random() * 4);
           continue;
         }
-        // A session is not gone because its folder is: that may come back, and the session with it.
+        // A missing folder is a failure: it may come back, and the session with it.
         if (outcome === "missing") Deno.statSync(this.#dir);
         if (outcome === "irregular" || isCorrupt) this.#setAside(id);
         if (typeof outcome === "string") return undefined;
@@ -369,15 +365,6 @@ export class FileStore implements SessionStore {
       return new Error("Cannot create a session: its id is already there");
     }
     return new Error(`${reasonOf(error)} in "${this.#dir}"`);
-  }
-}
-
-/** The record that a change makes; what the change throws is told from other failures. */
-function changed(record: SessionRecord, change: Change): SessionRecord {
-  try {
-    return freeze(change(record));
-  } catch (error) {
-    throw new ChangeError("A change threw", { cause: error });
   }
 }
 

@@ -1,5 +1,5 @@
 /**
- * What a commit can fail with, and what to answer then.
+ * The errors of `open` and `commit`, each with the answer to send.
  *
  * @module
  */
@@ -10,6 +10,21 @@ const RETRY_AFTER = "5";
 /**
  * Thrown by `commit` when the session was ended, or got a new id, by another request meanwhile: nothing was stored.
  * `wrap` answers it 409. A page should ask again: the browser has the new id by then, or none.
+ *
+ * @example
+ * ```ts
+ * import { MemoryStore, SessionGoneError, SessionManager } from "session-server";
+ * import { cookieFor } from "session-server/testing";
+ * import { assertRejects } from "@std/assert";
+ *
+ * const keys = ["a secret key of at least 32 bytes"];
+ * const sessions = new SessionManager<{ theme: string }>({ store: new MemoryStore(), keys });
+ * const cookie = await cookieFor(sessions, { theme: "dark" }, { user: "Ada" });
+ * const session = await sessions.open(new Request("http://localhost/", { headers: { cookie } }));
+ * session.set("theme", "light");
+ * await sessions.endAll("Ada"); // another request, meanwhile
+ * await assertRejects(() => sessions.commit(session, new Response()), SessionGoneError);
+ * ```
  */
 export class SessionGoneError extends Error {
   /** The error's name. */

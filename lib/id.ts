@@ -20,11 +20,11 @@ const GROUP_DIGITS = 8;
  *
  * @example
  * ```ts
- * import { groupOf, isId, newId } from "./id.ts";
- * import { assert } from "@std/assert";
+ * import { newId } from "session-server";
+ * import { assertEquals, assertMatch } from "@std/assert";
  *
- * assert(isId(newId()));
- * assert(newId("Ada").startsWith(groupOf("Ada")));
+ * assertMatch(newId(), /^[0-9a-f]{40}$/);
+ * assertEquals(newId("Ada").slice(0, 8), newId("Ada").slice(0, 8));
  * ```
  */
 export function newId(user?: string): string {
@@ -65,6 +65,14 @@ export function groupOf(user: string): string {
  *
  * @param id The session's id.
  * @returns 16 lower-case hex digits.
+ *
+ * @example
+ * ```ts
+ * import { handleOf, newId } from "session-server";
+ * import { assertMatch } from "@std/assert";
+ *
+ * assertMatch(handleOf(newId()), /^[0-9a-f]{16}$/);
+ * ```
  */
 export function handleOf(id: string): string {
   return createHash("sha256").update(`handle\0${id}`).digest("hex").slice(0, 16);

@@ -1,4 +1,4 @@
-/** The log: one line per event on standard error, none above `debug` repeated more than once in ten seconds. */
+/** The log: one line an event on standard error, with an event that repeats held back for ten seconds. */
 
 /** How much an event matters. */
 export type Level = "error" | "warn" | "info" | "debug";
@@ -15,18 +15,32 @@ export type Log = (level: Level, event: string, detail?: string) => void;
 /** The levels, the one that matters most first. */
 export const LEVELS: readonly Level[] = ["error", "warn", "info", "debug"];
 
-/** Milliseconds in which an event is written once; how often it came meanwhile is said the next time. */
+/** Milliseconds in which an event is written once. Its next line says how often it came meanwhile. */
 const QUIET = 10_000;
 
-/** Says nothing. */
+/** A log that writes nothing. */
 export const silent: Log = () => {};
 
 /**
- * Makes a log that writes lines.
+ * Makes a log that writes a line an event. An event that comes again within ten seconds is counted, and its next line has
+ * the count; those of level `debug` are all written.
  *
  * @param least The least level that is written.
  * @param write Takes a line; standard error unless given.
  * @param now The clock, in milliseconds since 1970.
+ * @returns The log, for the option `log` of a store or a manager.
+ *
+ * @example
+ * ```ts
+ * import { createLog } from "session-server";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const lines: string[] = [];
+ * const log = createLog("warn", (line) => lines.push(line), () => 0);
+ * log("warn", "The disk is slow", "2 s");
+ * log("info", "This is below the level");
+ * assertEquals(lines, ["1970-01-01T00:00:00.000Z warn The disk is slow: 2 s"]);
+ * ```
  */
 export function createLog(
   least: Level,
@@ -37,7 +51,7 @@ export function createLog(
   const seen = new Map<string, { at: number; heldBack: number }>();
   return (level, event, detail) => {
     if (LEVELS.indexOf(level) > limit) return;
-    // Whoever asks for these asks for all of them.
+    // Who turns on this level wants every line.
     const last = level === "debug" ? undefined : seen.get(event);
     const passed = now() - (last?.at ?? -Infinity);
     // A clock that was set back does not silence it.

@@ -1,9 +1,9 @@
-/** SessionOptions: what a SessionManager goes by, and what can be wrong with it. */
+/** SessionOptions: the options of a SessionManager, and the check that they can work. */
 import type { Log } from "./log.ts";
 import type { CookieOptions } from "./session_cookie.ts";
 import type { SessionStore } from "./store.ts";
 
-/** What a {@linkcode SessionManager} goes by. An option that is `undefined` is the same as one not given. */
+/** The options of a {@linkcode SessionManager}. An option that is `undefined` is the same as one not given. */
 export interface SessionOptions {
   /** Where sessions are kept. */
   readonly store: SessionStore;
@@ -19,7 +19,7 @@ export interface SessionOptions {
   readonly refresh?: boolean | undefined;
   /** Whether the cookie outlives the browser's run: `true` unless given. */
   readonly permanent?: boolean | undefined;
-  /** Told of what is refused or fails: nobody unless given. */
+  /** Told of what is refused or fails. Without it, nothing is logged. */
   readonly log?: Log | undefined;
   /** The clock, in milliseconds since 1970: `Date.now` unless given. */
   readonly now?: (() => number) | undefined;

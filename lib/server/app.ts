@@ -10,7 +10,7 @@ import type { SessionManager } from "../session_manager.ts";
 import type { SessionStore } from "../store.ts";
 import { renderError } from "./views.ts";
 
-/** What an app goes by. */
+/** The options of an app. */
 export interface AppOptions {
   /** The visitors' sessions. */
   readonly sessions: SessionManager<Visitor>;
@@ -20,7 +20,7 @@ export interface AppOptions {
   readonly origin?: string | undefined;
   /** Whether the site is served over https: as `origin` says unless given. */
   readonly https?: boolean | undefined;
-  /** Told of what fails: nobody unless given. */
+  /** Told of what fails. Without it, nothing is logged. */
   readonly log?: Log | undefined;
   /** Whether `log` is told of every request: `false` unless given. */
   readonly logRequests?: boolean | undefined;
@@ -47,7 +47,7 @@ interface Route {
 /**
  * Makes the app: a function from request to answer, for `Deno.serve`. It never throws.
  *
- * @param options What it goes by.
+ * @param options Its store, its sessions, and what differs from the defaults.
  */
 export function createApp(options: AppOptions): (request: Request) => Promise<Response> {
   const { sessions, store, origin, log = silent } = options;

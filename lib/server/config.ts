@@ -33,7 +33,7 @@ export const SESSION_TYPES = [
 /** A kind of store. */
 export type SessionType = typeof SESSION_TYPES[number];
 
-/** What the server goes by. */
+/** The settings of the server. */
 export interface Config {
   readonly hostname: string;
   readonly port: number;

@@ -23,7 +23,7 @@ export type Handler = (request: Request, open: Open<Visitor>) => Response | Prom
 /** Handlers by path and method. */
 export type Routes = Readonly<Record<string, Readonly<Record<string, Handler>>>>;
 
-/** What the pages go by. */
+/** What the pages need. */
 export interface PageOptions {
   /** The visitors' sessions. */
   readonly sessions: SessionManager<Visitor>;
@@ -47,7 +47,7 @@ const MAX_WAIT = 86_400;
 /**
  * What the site has for visitors.
  *
- * @param options What the pages go by.
+ * @param options What they need.
  */
 export function pageRoutes({ sessions, origin, answers, look }: PageOptions): Routes {
   /** Greets the visitor by name, or asks to register. */

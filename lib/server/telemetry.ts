@@ -31,7 +31,7 @@ const NAME = "session-server";
 /**
  * Makes a session manager: one that is watched, if telemetry is on.
  *
- * @param options What it goes by.
+ * @param options The options of the manager.
  */
 export function createSessions<Data extends object>(options: SessionOptions): SessionManager<Data> {
   const api = (globalThis as Record<symbol, unknown>)[Symbol.for("opentelemetry.js.api.1")] as Api | undefined;

@@ -6,7 +6,7 @@
 import { freeze, isLive, type SessionRecord } from "../record.ts";
 import { type Change, type SessionStore, StoreFullError } from "../store.ts";
 
-/** What a {@linkcode MemoryStore} may be told. */
+/** The options of a {@linkcode MemoryStore}. */
 export interface MemoryStoreOptions {
   /** Live sessions at most: 1,000,000 unless given. */
   readonly max?: number | undefined;

@@ -9,7 +9,7 @@ import { filesIn, MINUTE, pathOf, record, same, set, test } from "./file_place.t
 for (const sync of ["normal", "full"] as const) {
   let dir: string | undefined;
   testStore({
-    name: `file store, sync ${sync}`,
+    name: sync === "full" ? "file store, full" : "file store",
     open: async (options) => new FileStore({ dir: dir ??= await Deno.makeTempDir(), sync, ...options }),
     clear: async () => {
       await Deno.remove(dir!, { recursive: true });

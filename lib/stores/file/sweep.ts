@@ -38,7 +38,7 @@ export interface SweepOptions {
   readonly removed: (id: string) => void;
 }
 
-/** Goes round the folder, a step after requests, as fast as new sessions call for. */
+/** Goes round the folder in steps, which come after requests. The more sessions are made, the more steps it takes. */
 export class Sweep {
   #dir: string;
   #census: Census;

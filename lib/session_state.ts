@@ -1,8 +1,9 @@
 /** SessionState: what the manager knows of an opened session, and the changes that its request made. */
 import type { Json, SessionData, SessionRecord, StoredFlash, Terms } from "./record.ts";
 
-/** No data, no messages, no cookies: shared, so that a session without any costs nothing. */
+/** No data. It is shared, as are the two below, so that a session without any costs nothing. */
 export const NOTHING: SessionData = Object.freeze({});
+/** No messages. */
 export const NO_FLASHES: readonly StoredFlash[] = Object.freeze([]);
 const NO_STRAYS: readonly string[] = Object.freeze([]);
 

@@ -1,4 +1,4 @@
-/** How many sessions a store holds, where counting takes longer the more there are. */
+/** Estimate: about how many sessions a store holds, for stores in which counting takes longer the more there are. */
 import type { Log } from "../log.ts";
 import { StoreFullError } from "../store.ts";
 import { CALL_DEADLINE } from "./settle.ts";
@@ -8,7 +8,7 @@ import { reasonOf, within } from "./shared.ts";
 const COUNT_AGE = 5000;
 /** Counting may take a twentieth of the time. */
 const SHARE = 20;
-/** How long a count may take to be made anew for everyone who finds the store full, in milliseconds. */
+/** A count that takes no longer than this, in milliseconds, is made anew whenever the store seems full. */
 const CHEAP = 10;
 
 /** What an {@linkcode Estimate} needs to know. */
@@ -23,7 +23,7 @@ export interface EstimateOptions {
   readonly log: Log;
 }
 
-/** Counts now and then, in the background, and between counts goes by what this process has made and ended. */
+/** Counts now and then, in the background. Between counts it adds what this process makes, and takes off what it ends. */
 export class Estimate {
   #count: () => Promise<number>;
   #max: number;

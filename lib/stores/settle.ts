@@ -5,7 +5,7 @@ import { DEADLINE, pause } from "./shared.ts";
 /** How long an engine may take for one call, in milliseconds, so that there is time left to ask what became of it. */
 export const CALL_DEADLINE = 1000;
 
-/** How long others may come first, in milliseconds. It is no engine that is silent, so it may take longer than one. */
+/** How long other changes may come first, in milliseconds. The engine answers meanwhile, so this may take longer. */
 const CONTENTION = 2 * DEADLINE;
 
 /** How many times as long as a try takes the pause before the next one is at most, so that others get through. */
@@ -14,7 +14,7 @@ const MOST_PAUSE = 8;
 /** How often a write is tried that fails, rather than being too late because somebody else wrote. */
 const TRIES = 2;
 
-/** Does a write; whether it was done, as far as the engine said. A failure counts as no. */
+/** Does a write. Returns whether it was done, as far as the engine said; a failure counts as no. */
 export type Write = (work: () => Promise<boolean>) => Promise<boolean>;
 
 /**

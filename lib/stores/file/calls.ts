@@ -1,4 +1,4 @@
-/** The file calls that the file store is made of: looking at a name, locking a file, listing a folder. */
+/** The file calls of the file store: looking at a name, locking a file, listing a folder. */
 
 /**
  * What tells one state of a file from another. Every change of content makes a new file, and a file system soon gives
@@ -136,9 +136,4 @@ export function reasonOf(error: unknown): string {
   if (permission !== undefined) return `Deno was not allowed to ${permission} a file: needed --allow-${permission}`;
   const [reason = ""] = error.message.split(/: \w+ ['"]/);
   return reason.replace(/[0-9a-f]{20,}/g, "…");
-}
-
-/** Waits, so that others have their turn. */
-export function pause(milliseconds: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, milliseconds));
 }

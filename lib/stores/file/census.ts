@@ -1,11 +1,12 @@
 /** Census: how many sessions a folder holds, counted once and kept up to date since. */
 import type { Log } from "../../log.ts";
-import { namesIn, pause, reasonOf } from "./calls.ts";
+import { turn } from "../pacer.ts";
+import { namesIn, reasonOf } from "./calls.ts";
 import { isSession, isShard, shardOf } from "./names.ts";
 
 /**
- * How many files to have counted before the other folders are taken to hold as many each, their names being random, as
- * long as that leaves half the maximum free. When the other half begins to be used, all are counted.
+ * How many files are counted before the rest is estimated. Ids are random, so every folder holds about as many. The
+ * estimate is used while it is under half the maximum; above that, all files are counted.
  */
 const COUNTED_ENOUGH = 2000;
 /** How long to count files, in milliseconds, before requests get their turn. */
@@ -123,7 +124,7 @@ export class Census {
         break;
       }
       if (performance.now() - start < TURN) continue;
-      await pause(0);
+      await turn();
       start = performance.now();
     }
     this.#isCounted = true;

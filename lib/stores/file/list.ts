@@ -35,7 +35,7 @@ export async function* listSessions(
   }
 }
 
-/** The record in a file. One that is being made just now looks corrupt, so it is none of what `read` does with those. */
+/** The record in a file, if it is one. A file that is just being made looks corrupt, so none is put aside here. */
 function read(folder: string, name: string, log: Log): SessionRecord | undefined {
   try {
     const path = `${folder}/${name}`;

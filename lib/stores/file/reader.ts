@@ -59,7 +59,7 @@ export class Reader {
     }
   }
 
-  /** What a session's file holds, for who has its lock and so knows its state. */
+  /** What a session's file holds, for a caller that has its lock and so knows its state. */
   readLocked(id: string, path: string, stat: Stat): Content {
     return this.#known(id, stat) ?? readRecord(path, stat);
   }

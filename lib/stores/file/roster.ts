@@ -6,9 +6,9 @@
  *
  * 1. A look at the roster that finds nobody else begins a period of 250 ms, counted from before the look. Within it, a
  *    session's file that was looked at is not looked at again.
- * 2. Who joins and finds somebody else waits 500 ms, counted from after the joining, before it changes or ends a
+ * 2. A process that joins and finds somebody else waits 500 ms, counted from after the joining, before it changes or ends a
  *    session. Reading needs no wait, and neither does making one: nobody has it in memory.
- * 3. Who cannot join, as on a full disk, makes its change, and waits 500 ms before it says so. Each process finds out at
+ * 3. A process that cannot join, as on a full disk, makes its change, and waits 500 ms before it says so. Each process finds out at
  *    most 250 ms after a look at the roster if somebody removed its own file there, and joins anew.
  *
  * Why nothing stale is served. Let A answer from memory at time t, by a look at the roster at p and one at the session's
@@ -27,7 +27,8 @@
  *
  * The clock is the system's monotonic one, the same for all processes of a machine; the locks work between those only.
  */
-import { isMissing, lstat, makeDir, namesIn, pause, removeIfThere } from "./calls.ts";
+import { pause } from "../shared.ts";
+import { isMissing, lstat, makeDir, namesIn, removeIfThere } from "./calls.ts";
 
 /** How long, in milliseconds, the look that found nobody else counts. */
 const PERIOD = 250;
@@ -61,7 +62,7 @@ export class Roster {
     return this.#isAlone ? this.#period : 0;
   }
 
-  /** Joins, unless that fails; whoever is not there looks at every file. */
+  /** Joins, unless that fails. A process that is not in the roster looks at every file. */
   join(): void {
     try {
       makeDir(`${this.#dir}/${PROCESSES}`);
@@ -102,7 +103,7 @@ export class Roster {
     this.#file = undefined;
   }
 
-  /** Makes a file of its own and locks it; nothing if another process looks at it just now. */
+  /** Makes a file of its own and locks it. Returns nothing if another process is just trying its lock. */
   #enter(): Deno.FsFile | undefined {
     this.#path = `${this.#dir}/${PROCESSES}/${crypto.randomUUID()}`;
     Deno.openSync(this.#path, { write: true, createNew: true, mode: 0o600 }).close();

@@ -20,8 +20,8 @@
 import { type Log, silent } from "../../log.ts";
 import { endOf, freeze, isLive, RecordTooLargeError, type SessionRecord } from "../../record.ts";
 import { type Change, type SessionStore, StoreFullError } from "../../store.ts";
-import { applyChange, ChangeError } from "../shared.ts";
-import { flush, isMissing, lstat, pause, reasonOf, removeIfThere, setTime, tryLocked } from "./calls.ts";
+import { applyChange, ChangeError, pause } from "../shared.ts";
+import { flush, isMissing, lstat, reasonOf, removeIfThere, setTime, tryLocked } from "./calls.ts";
 import { Census } from "./census.ts";
 import { listSessions } from "./list.ts";
 import { checkOwner, CORRUPT, idOf, isSession, pathOf, placeOf } from "./names.ts";

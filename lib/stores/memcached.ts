@@ -275,7 +275,7 @@ function changed(change: Change, record: SessionRecord): { record: SessionRecord
   return { text, record: decode(text) as SessionRecord };
 }
 
-/** Whether an error is what memcached answered, or ours, so that asking again is no use. */
+/** Whether an error is an answer of memcached, or our own: asking again would give the same. */
 function isAnswer(error: unknown): boolean {
   return /^((SERVER_|CLIENT_)?ERROR)\b/.test(reasonOf(error)) || error instanceof RecordTooLargeError ||
     error instanceof ChangeError;

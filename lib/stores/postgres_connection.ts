@@ -1,4 +1,4 @@
-/** Connections to PostgreSQL that are made anew when they are of no use any more; the only user of its client. */
+/** Connections to PostgreSQL, which are replaced when they cannot be used any more; the only user of its client. */
 // deno-lint-ignore no-import-prefix -- in deno.json, everybody would have to download it
 import postgres from "npm:postgres@3.4.9";
 import type { Log } from "../log.ts";
@@ -27,7 +27,7 @@ export interface RunOptions {
   readonly afterSilence?: boolean;
 }
 
-/** How long connections that are of no use have been made anew for at least, in milliseconds, before it is done again. */
+/** How long, in milliseconds, connections that were just replaced are not replaced again. */
 const RENEW_AGE = 500;
 
 /**

@@ -40,10 +40,11 @@ const FORGET_WAIT = 500;
 const BATCH = 100;
 /** A count of the sessions is believed for this many times as long as it took. */
 const COUNT_SHARE = 20;
-/** How long to wait for it, in milliseconds. */
+/** How long a new session waits for a count, in milliseconds. */
 const COUNT_WAIT = 200;
-/** How often, in milliseconds, a store that is full looks for sessions that are no use, and how long one waits for it. */
+/** How often, in milliseconds, a full store looks for sessions that can go. */
 const SWEEP_AGE = 60_000;
+/** How long a new session waits for that, in milliseconds. */
 const SWEEP_WAIT = 500;
 
 interface Found {
@@ -201,7 +202,7 @@ export class RedisStore implements SessionStore {
         record = next.record;
         await this.#note(to, record);
         // In a Cluster the two lie on different servers, so the new one comes first, for a moment only. Nobody knows its
-        // id: should this end half-way, it goes by itself.
+        // id: if this ends half-way, Redis removes it soon.
         if (isCluster) {
           isMade = true;
           const made = { keys: [this.#key(to)], arguments: [next.text, String(MARK_AGE)] };
@@ -232,7 +233,7 @@ export class RedisStore implements SessionStore {
     await this.#forget(to, record?.user);
   }
 
-  /** Ends a session, whoever it is asked by and however often: what it returns is what happened. */
+  /** Ends a session. It may be asked again after a lost answer, and returns what happened all the same. */
   async #release(id: string, values: string[], more: string[] = []): Promise<["done" | "gone" | "changed", string?]> {
     const key = this.#key(id);
     // The braces put the mark on the server that has the session.
@@ -317,7 +318,7 @@ export class RedisStore implements SessionStore {
     }
   }
 
-  /** Others may have keys here, too, so that only when there are many the own sessions are counted. */
+  /** Other programs may have keys here, too. So the sessions are counted only when there are many keys in all. */
   async #hasRoom(): Promise<boolean> {
     const sizes = await this.#connection.once(async (client) => {
       const masters = await this.#connection.masters(client);

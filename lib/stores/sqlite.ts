@@ -106,7 +106,7 @@ export class SqliteStore implements SessionStore {
    * Makes a store; opens the database when it is used.
    *
    * @param options Where the database is, and what differs from the defaults.
-   * @throws {TypeError} if not exactly one of `url`, `path` and `client` is given, or one of the options is of no use.
+   * @throws {TypeError} if not exactly one of `url`, `path` and `client` is given, or one of the options cannot be used.
    * @throws {RangeError} if `max` is no number from 1.
    */
   constructor(options: SqliteStoreOptions) {

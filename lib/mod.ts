@@ -17,7 +17,15 @@ export {
   type Terms,
 } from "./record.ts";
 export { MAX_LIFETIME } from "./lifetimes.ts";
-export { type Flash, type LogInOptions, Session, type SessionKey, type Settable, type Stored } from "./session.ts";
+export {
+  type AnyJsonKey,
+  type Flash,
+  type LogInOptions,
+  Session,
+  type SessionKey,
+  type Settable,
+  type Stored,
+} from "./session.ts";
 export type { CookieOptions } from "./session_cookie.ts";
 export { SessionManager } from "./session_manager.ts";
 export type { RequestLike, SessionOptions } from "./session_options.ts";

@@ -24,6 +24,9 @@ export type Settable<T> = [Json] extends [T] ? T
   : T extends object ? { readonly [K in keyof T]: Settable<T[K]> }
   : never;
 
+/** The keys that take any JSON, as all do in a session without a type of its own. */
+export type AnyJsonKey<Data> = { [K in SessionKey<Data>]: [Json] extends [Data[K]] ? K : never }[SessionKey<Data>];
+
 /** A message for the next page. */
 export interface Flash {
   /** What kind of message it is: `message` unless it was given another. */
@@ -148,7 +151,10 @@ export class Session<Data extends object = Record<string, Json>> {
    * than 200 levels.
    * @throws {Error} if the session was committed already.
    */
-  set<K extends SessionKey<Data>>(key: K, value: Settable<Data[K]>): void {
+  set<K extends SessionKey<Data>>(key: K, value: Settable<Data[K]>): void;
+  /** The same for a key that takes any JSON: an interface, too, whose values JSON keeps. */
+  set<V>(key: AnyJsonKey<Data>, value: V & Settable<V>): void;
+  set(key: string, value: unknown): void {
     this.#change("set", replacing(key, value, "set"));
   }
 
@@ -165,7 +171,7 @@ export class Session<Data extends object = Record<string, Json>> {
    */
   update<K extends SessionKey<Data>>(
     key: K,
-    fn: (value: Stored<Data[K]> | undefined) => Settable<Data[K]> | Stored<Data[K]> | undefined,
+    fn: (value: Stored<Data[K]> | undefined) => Settable<Data[K]> | undefined,
   ): void {
     this.#change("update", (draft) => {
       const value = Object.hasOwn(draft.data, key) ? draft.data[key] as Stored<Data[K]> : undefined;

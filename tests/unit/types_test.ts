@@ -20,6 +20,12 @@ interface Wrong {
   nested: { list: { when: Date }[] };
 }
 
+/** An interface, which has no index signature. */
+interface CartItem {
+  id: number;
+  tags?: string[];
+}
+
 Deno.test("types: what JSON keeps can be set, and is read-only when read", () => {
   const use = (session: Session<Shop>) => {
     session.set("user", "Ada");
@@ -70,8 +76,11 @@ Deno.test("types: a manager without a type argument takes any JSON", () => {
     session.set("anything", [{ deep: true }]);
     session.update("n", (n) => typeof n === "number" ? n + 1 : 1);
     const value: Json | undefined = session.get("anything");
+    session.set("cart", [] as CartItem[]);
     // @ts-expect-error -- no JSON
     session.set("when", new Date());
+    // @ts-expect-error -- nor is this
+    session.set("carts", [] as { when: Date }[]);
     return value;
   };
   void use;

@@ -3,6 +3,9 @@ import type { OutgoingHttpHeader, OutgoingHttpHeaders, ServerResponse } from "no
 
 type Headers = OutgoingHttpHeaders | OutgoingHttpHeader[];
 
+/** How much is held back, in bytes, before whoever writes is told to wait. */
+const MAX_HELD_BYTES = 64 * 1024;
+
 /**
  * Holds an answer back from its first byte on, until `finish` is done. What is written meanwhile follows in its order.
  *
@@ -11,9 +14,13 @@ type Headers = OutgoingHttpHeaders | OutgoingHttpHeader[];
  * answer that takes its place.
  */
 export function holdBack(response: ServerResponse, finish: () => Promise<Response | undefined>): void {
-  const { writeHead, write, end, flushHeaders } = response;
+  const { writeHead, write, end, flushHeaders, on } = response;
   const calls: (() => void)[] = [];
+  // Who waits until more can be written. A program in between, as for compression, may have other ways to tell them.
+  const waiting: (() => void)[] = [];
+  let heldBytes = 0;
   let isEnded = false;
+  let isFull = false;
 
   const hold = (call: () => void) => {
     calls.push(call);
@@ -24,10 +31,15 @@ export function holdBack(response: ServerResponse, finish: () => Promise<Respons
   };
   const release = (other: Response | undefined) => {
     delete (response as { headersSent?: boolean }).headersSent;
-    Object.assign(response, { writeHead, write, end, flushHeaders });
+    Object.assign(response, { writeHead, write, end, flushHeaders, on });
     if (other !== undefined) return void replace(response, other);
     for (const call of calls) call();
-    if (!isEnded) response.emit("drain");
+    // Nobody else tells them if there is room.
+    if (!isEnded && !isFull) {
+      response.emit("drain");
+      for (const listener of waiting) listener.call(response);
+    }
+    for (const listener of waiting) on.call(response, "drain", listener);
   };
 
   response.writeHead = (status: number, reason?: string | Headers, headers?: Headers) => {
@@ -38,8 +50,9 @@ export function holdBack(response: ServerResponse, finish: () => Promise<Respons
     return response;
   };
   response.write = (...args: unknown[]) => {
-    hold(() => void Reflect.apply(write, response, args));
-    return false;
+    hold(() => void (isFull = Reflect.apply(write, response, args) === false));
+    heldBytes += (args[0] as string | Uint8Array).length;
+    return heldBytes < MAX_HELD_BYTES;
   };
   response.end = (...args: unknown[]) => {
     isEnded = true;
@@ -47,6 +60,11 @@ export function holdBack(response: ServerResponse, finish: () => Promise<Respons
     return response;
   };
   response.flushHeaders = () => hold(() => response.flushHeaders());
+  response.on = ((event: string, listener: () => void) => {
+    if (event !== "drain") return on.call(response, event, listener);
+    waiting.push(listener);
+    return response;
+  }) as typeof on;
 }
 
 /** Sets the headers that were given to `writeHead`, which takes an object, or a list of names and values in turn. */

@@ -4,6 +4,7 @@ import { assert, assertEquals } from "@std/assert";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import middie from "npm:@fastify/middie@9.3.6";
+import compression from "npm:compression@1.8.1";
 import express from "npm:express@5.3.0";
 import fastify from "npm:fastify@5.12.8";
 import { type NodeSessions, nodeSessions } from "../../lib/adapters/node.ts";
@@ -86,6 +87,30 @@ for (const how of ["send", "redirect", "write", "file"]) {
       assertEquals(browser.cookies.has("own"), how === "send" || how === "write");
       assertEquals(await browser.get("/who"), how);
     });
+  });
+}
+
+for (const order of ["before", "after"]) {
+  Deno.test(`express: with compression ${order} the sessions everything arrives`, async () => {
+    const { middleware, open } = sessionsOf();
+    const app = express();
+    const both = [compression({ threshold: 0 }), middleware];
+    for (const one of order === "before" ? both : both.reverse()) app.use(one);
+    const big = `${await Deno.makeTempDir()}/big.txt`;
+    await Deno.writeTextFile(big, "0123456789".repeat(100_000));
+    // deno-lint-ignore no-explicit-any -- Express's types need @types/express
+    app.get("/:how", async (req: any, res: any) => {
+      (await open(req)).logIn("ada");
+      if (req.params.how === "send") res.send("hello ".repeat(1000));
+      else res.sendFile(req.params.how === "small" ? FILE : big);
+    });
+    await serving(app, async (browser) => {
+      assertEquals((await browser.get("/send")).length, 6000);
+      assertEquals(await browser.get("/small"), await Deno.readTextFile(FILE));
+      assertEquals((await browser.get("/big")).length, 1_000_000);
+      assertEquals(browser.setCookies.length, 1);
+    });
+    await Deno.remove(big.replace("/big.txt", ""), { recursive: true });
   });
 }
 

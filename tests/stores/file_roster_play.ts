@@ -118,7 +118,7 @@ export async function playRoster(dir: string, rounds: number, random: () => numb
       if (dice < 0.4 && processes.length > 1) {
         const [process] = processes.splice(Math.floor(random() * processes.length), 1);
         await process!.kill();
-      } else if (dice < 0.55 && running.length > 1) {
+      } else if (running.length > 1 && (dice < 0.55 || (outcome.stops === 0 && round > rounds / 3))) {
         outcome.stops++;
         pick(running).stop();
       } else if (dice < 0.8 && stopped.length > 0) pick(stopped).goOn();

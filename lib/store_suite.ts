@@ -365,7 +365,16 @@ export function testStore(subject: StoreSubject): void {
     await store.delete(ids[1]!);
     await store.create(newId(), record());
     await assertRejects(() => store.create(newId(), record()), StoreFullError);
-    await pass(ownClock ? 0 : 60 * SECOND);
-    if (!ownClock) await store.create(newId(), record());
+    if (ownClock) return;
+    await pass(60 * SECOND);
+    // The room of those that are over is found at once, or by the next count.
+    for (let attempts = 1;; attempts++) {
+      try {
+        return await store.create(newId(), record());
+      } catch (error) {
+        if (!(error instanceof StoreFullError) || attempts === 50) throw error;
+        await new Promise((resolve) => setTimeout(resolve, 100));
+      }
+    }
   }, 5);
 }

@@ -289,7 +289,11 @@ testPacked("says in one line that there is nowhere to unpack to", async (place) 
 
 testPacked("ended while it unpacks, it leaves nothing half-done", async (place) => {
   const server = await place.spawn();
-  while (!exists(`${place.home}/.cache`) || !list(place.cache()).some((name) => name.startsWith("new."))) {
+  const cache = `${place.home}/.cache`;
+  // The folder in the cache is made a moment after the cache.
+  const isUnpacking = () =>
+    exists(cache) && list(cache).length > 0 && list(place.cache()).some((name) => name.startsWith("new."));
+  while (!isUnpacking()) {
     await new Promise((resolve) => setTimeout(resolve, 5));
   }
   assertEquals(await server.stop(), 143);

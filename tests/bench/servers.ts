@@ -67,6 +67,11 @@ export async function bare(
   return await deno("bare.ts", [pageFile, recordFile, ...more], ["--no-lock", ...flags]);
 }
 
+/** The least that a registration takes: a server that writes signed sessions below a folder. */
+export function least(folder: string, headers: Headers, flags: string[]): Promise<Subject> {
+  return deno("least.ts", [folder, JSON.stringify(Object.fromEntries(headers))], ["--no-lock", ...flags]);
+}
+
 /** The permissions with which the measured checkout starts its server: the flags of its `deno task start`. */
 export async function startFlags(): Promise<string[]> {
   const { tasks } = JSON.parse(await Deno.readTextFile(`${options.server}deno.json`));

@@ -3,7 +3,7 @@ import { anyRecord, fill } from "../folders.ts";
 import { load } from "../load.ts";
 import { type Contender, contender, inTurn, printMissing, printTable, type Sample, say } from "../measure.ts";
 import { type Peer, peers, type Place } from "../peers.ts";
-import { bare, Missing, ours, startFlags, type Subject } from "../servers.ts";
+import { bare, least, Missing, ours, startFlags, type Subject } from "../servers.ts";
 import { FILES_BEFORE, folder, FORM, pageOf, register, settle, stop, subfolder } from "./common.ts";
 
 /** `GET /` of a registered visitor. Returns what the bare server did, which tells how quiet the machine was. */
@@ -59,12 +59,18 @@ export async function measureAdd(): Promise<void> {
   const subject = await readyForMore(dir);
   const record = anyRecord(dir);
   // Deno checks each path that is opened, link by link, unless everything is allowed.
-  const limits = [await bare(folder, { record }), await bare(folder, { record, flags: await startFlags() })];
+  const flags = await startFlags();
+  const limits = [
+    await bare(folder, { record }),
+    await bare(folder, { record, flags }),
+    await least(await subfolder("least"), (await pageOf(subject)).headers, flags),
+  ];
   for (const { origin } of limits) await load({ url: `${origin}/add`, seconds: 3, form: FORM });
   const contenders = [
     contender("ours", subject, { form: FORM, path: "/add" }),
     contender("bare, one file", limits[0]!, { form: FORM, path: "/add", target: 0.6 }),
     contender("that with our permissions", limits[1]!, { form: FORM, path: "/add" }),
+    contender("the least, with them too", limits[2]!, { form: FORM, path: "/add" }),
   ];
   await inTurn(contenders);
   printTable("POST /add of a new visitor", contenders);

@@ -17,9 +17,11 @@ unpack() {
     pid=${old##*/new.}
     kill -0 "${pid%.*}" 2>/dev/null || rm -rf "$old"
   done
+  # Set before there is anything to remove, and by pattern, as a signal may come before the variable has its value.
+  into=$1
+  trap 'rm -rf "$into/new.$$".*; exit 143' TERM
+  trap 'rm -rf "$into/new.$$".*; exit 130' INT HUP
   new=$(mktemp -d "$1/new.$$.XXXXXX" 2>/dev/null) || return 1
-  trap 'rm -rf "$new"; exit 143' TERM
-  trap 'rm -rf "$new"; exit 130' INT HUP
   tail -n +@LINES@ "$self" | gzip -dc 2>/dev/null | tar -xof - -C "$new" 2>/dev/null
   # Some systems run nothing that lies in a temporary folder.
   whole "$new" && "$new/deno" --version >/dev/null 2>&1 && mv -f "$new"/* "$1"

@@ -1,4 +1,5 @@
 /** Engines: real Redis, PostgreSQL and memcached servers for tests, each on a free port and in a folder of its own. */
+import { freeze } from "../support/freeze.ts";
 
 /** The engines there are, by the `SESSION_TYPE` that uses them. */
 export type EngineType = "redis" | "postgres" | "memcached";
@@ -60,7 +61,7 @@ export class Engine {
 
   /** Makes it stand still, with its connections open. */
   async freeze(): Promise<void> {
-    for (const pid of await this.#pids()) Deno.kill(pid, "SIGSTOP");
+    for (const pid of await this.#pids()) await freeze(pid);
   }
 
   /** Lets it go on. */

@@ -1,4 +1,5 @@
 /** Starts a server that speaks MongoDB's protocol, for tests. `TEST_MONGODB_SERVER` says how: a command, given ports. */
+import { freeze } from "../support/freeze.ts";
 
 const command = Deno.env.get("TEST_MONGODB_SERVER")?.trim().split(/\s+/);
 
@@ -52,13 +53,7 @@ export class MongoServer {
 
   /** Makes it stand still, with its connections open; on a busy machine that takes a while. */
   async freeze(): Promise<void> {
-    const { pid } = this.#process!;
-    Deno.kill(pid, "SIGSTOP");
-    const isStopped = ({ name }: Deno.DirEntry) =>
-      / T /.test(Deno.readTextFileSync(`/proc/${pid}/task/${name}/stat`).replace(/\(.*\)/, ""));
-    while (![...Deno.readDirSync(`/proc/${pid}/task`)].every(isStopped)) {
-      await new Promise((resolve) => setTimeout(resolve, 5));
-    }
+    await freeze(this.#process!.pid);
   }
 
   /** Lets it go on. */

@@ -1,15 +1,16 @@
-/** The least that a registration takes: reads the form, signs an id, writes one file, answers. It checks and keeps nothing. */
+/** The least that a registration takes: form, id, signature, one file, and our headers. It checks nothing. */
+import { Buffer } from "node:buffer";
 import { createHmac } from "node:crypto";
 
 const [port, folder, headers] = Deno.args;
-const home = new Headers({ ...JSON.parse(headers!), location: "/" });
+const home = new Headers(JSON.parse(headers!));
 const key = new TextEncoder().encode("a secret key of at least 32 bytes");
-const hex = (byte: number) => byte.toString(16).padStart(2, "0");
+const random = Buffer.alloc(20);
 
 Deno.serve({ hostname: "127.0.0.1", port: Number(port), onListen() {} }, async (request) => {
   if (request.method === "GET") return new Response();
   const user = new URLSearchParams(await request.text()).get("username");
-  const id = Array.from(crypto.getRandomValues(new Uint8Array(20)), hex).join("");
+  const id = crypto.getRandomValues(random).toString("hex");
   const record = JSON.stringify({ user, greet: `Successfully registered username - ${user}.`, at: Date.now() });
   Deno.writeTextFileSync(`${folder}/${id}`, record, { createNew: true, mode: 0o600 });
   const response = new Response(null, { status: 303, headers: home });

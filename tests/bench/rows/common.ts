@@ -48,10 +48,17 @@ export async function pageOf(
   cookie = "",
 ): Promise<{ readonly page: string; readonly headers: Headers }> {
   const response = await fetch(origin, { headers: { cookie } });
+  return { page: await response.text(), headers: headersOf(response) };
+}
+
+/** The headers that a server of ours gave an answer, without those that Deno adds, and without the cookie. */
+export function headersOf(response: Response): Headers {
   const headers = new Headers(response.headers);
-  for (const name of ["date", "content-length", "content-encoding", "transfer-encoding"]) headers.delete(name);
+  for (const name of ["date", "content-length", "content-encoding", "transfer-encoding", "set-cookie"]) {
+    headers.delete(name);
+  }
   headers.set("vary", "Cookie");
-  return { page: await response.text(), headers };
+  return headers;
 }
 
 /** Has the system write what it has not yet, so that it does not while something is measured. */

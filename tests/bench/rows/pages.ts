@@ -4,7 +4,7 @@ import { load } from "../load.ts";
 import { type Contender, contender, inTurn, printMissing, printTable, type Sample, say } from "../measure.ts";
 import { type Peer, peers, type Place } from "../peers.ts";
 import { bare, least, Missing, ours, startFlags, type Subject } from "../servers.ts";
-import { FILES_BEFORE, folder, FORM, pageOf, register, settle, stop, subfolder } from "./common.ts";
+import { FILES_BEFORE, folder, FORM, headersOf, pageOf, post, register, settle, stop, subfolder } from "./common.ts";
 
 /** `GET /` of a registered visitor. Returns what the bare server did, which tells how quiet the machine was. */
 export async function measureUser(): Promise<Sample[]> {
@@ -63,7 +63,7 @@ export async function measureAdd(): Promise<void> {
   const limits = [
     await bare(folder, { record }),
     await bare(folder, { record, flags }),
-    await least(await subfolder("least"), (await pageOf(subject)).headers, flags),
+    await least(await subfolder("least"), headersOf(await post(`${subject.origin}/add`)), flags),
   ];
   for (const { origin } of limits) await load({ url: `${origin}/add`, seconds: 3, form: FORM });
   const contenders = [

@@ -152,7 +152,11 @@ Deno.test("server: what keeps it from starting is one line, with the setting's n
     const cases: [env: Record<string, string>, message: RegExp][] = [
       [{ ...good, PORT: "abc" }, /"PORT" must be an integer from 0 to 65535: received "abc"/],
       [{ ...good, PORT: String(port) }, /port \d+ of 127.0.0.1 is in use: .*"PORT"/],
-      [{ ...good, SESSION_TYPE: "redis", SESSION_URL: "redis://:MY_SECRET_KEY@127.0.0.1:9" }, /"SESSION_URL" must be/],
+      [{ ...good, SESSION_TYPE: "memcached", SESSION_URL: "memcached://127.0.0.1:9" }, /"SESSION_URL" must be/],
+      [
+        { ...good, SESSION_TYPE: "memcached", SESSION_URL: "memcached://:MY_SECRET_KEY@127.0.0.1:9" },
+        /"SESSION_URL" must be/,
+      ],
       [{ ...good, HOST: "203.0.113.1" }, /cannot listen on 203.0.113.1.*"HOST"/],
       [{ ...good, SESSION_FILE_DIR: `${dir}/file` }, /"SESSION_FILE_DIR" must be a folder .*\/file" is no folder/],
       [{ ...good, SESSION_FILE_DIR: `${dir}/file/data` }, /"SESSION_FILE_DIR" must be a folder .*\/file\/data"/],

@@ -8,7 +8,7 @@ import type { Visitor } from "./lib/server/pages.ts";
 import { reasonOf } from "./lib/server/reason.ts";
 import { keysOf } from "./lib/server/secret_key.ts";
 import { Port } from "./lib/server/serve.ts";
-import { createSessions } from "./lib/server/telemetry.ts";
+import { createSessions } from "./lib/telemetry.ts";
 import meta from "./deno.json" with { type: "json" };
 
 async function serve(): Promise<void> {

@@ -13,8 +13,8 @@ const RETRY_AFTER = "5";
  *
  * @example
  * ```ts
- * import { MemoryStore, SessionGoneError, SessionManager } from "session-server";
- * import { cookieFor } from "session-server/testing";
+ * import { MemoryStore, SessionGoneError, SessionManager } from "sessions";
+ * import { cookieFor } from "sessions/testing";
  * import { assertRejects } from "@std/assert";
  *
  * const keys = ["a secret key of at least 32 bytes"];

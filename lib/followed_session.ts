@@ -6,7 +6,7 @@
 import type { SessionGoneError } from "./errors.ts";
 import type { Json, SessionRecord } from "./record.ts";
 import { Session, stateOf } from "./session.ts";
-import { applyChanges, newState, type SessionState } from "./session_state.ts";
+import { applyChanges, newState, type SessionState } from "./_session_state.ts";
 import type { Change } from "./store.ts";
 
 /** What a followed session needs of its manager. */
@@ -21,7 +21,7 @@ interface Access {
  *
  * @example
  * ```ts
- * import { MemoryStore, SessionGoneError, SessionManager } from "session-server";
+ * import { MemoryStore, SessionGoneError, SessionManager } from "sessions";
  * import { assertEquals, assertRejects } from "@std/assert";
  *
  * const keys = ["a secret key of at least 32 bytes"];

@@ -24,7 +24,7 @@ const random = Buffer.alloc(20);
  *
  * @example
  * ```ts
- * import { newId } from "session-server";
+ * import { newId } from "sessions";
  * import { assertEquals, assertMatch } from "@std/assert";
  *
  * assertMatch(newId(), /^[0-9a-f]{40}$/);
@@ -72,7 +72,7 @@ export function groupOf(user: string): string {
  *
  * @example
  * ```ts
- * import { handleOf, newId } from "session-server";
+ * import { handleOf, newId } from "sessions";
  * import { assertMatch } from "@std/assert";
  *
  * assertMatch(handleOf(newId()), /^[0-9a-f]{16}$/);

@@ -32,7 +32,7 @@ export const silent: Log = () => {};
  *
  * @example
  * ```ts
- * import { createLog } from "session-server";
+ * import { createLog } from "sessions";
  * import { assertEquals } from "@std/assert";
  *
  * const lines: string[] = [];

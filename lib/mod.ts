@@ -5,7 +5,7 @@
  */
 export * from "./errors.ts";
 export { FollowedSession } from "./followed_session.ts";
-export type { SessionCounters } from "./guarded_store.ts";
+export type { SessionCounters } from "./_guarded_store.ts";
 export { handleOf, newId } from "./id.ts";
 export { createLog, type Level, type Log } from "./log.ts";
 export {
@@ -16,7 +16,7 @@ export {
   type StoredFlash,
   type Terms,
 } from "./record.ts";
-export { MAX_LIFETIME } from "./lifetimes.ts";
+export { MAX_LIFETIME } from "./_lifetimes.ts";
 export {
   type AnyJsonKey,
   type Flash,
@@ -34,5 +34,5 @@ export type { Change, SessionStore } from "./store.ts";
 export * from "./stores/file/store.ts";
 export * from "./stores/memory.ts";
 export * from "./stores/null.ts";
-export type { UserSession } from "./user_sessions.ts";
-export type { Open, WrapOptions } from "./wrap.ts";
+export type { UserSession } from "./_user_sessions.ts";
+export type { Open, WrapOptions } from "./_wrap.ts";

@@ -6,10 +6,10 @@
 import { randomBytes } from "node:crypto";
 import { SessionTakenError } from "./errors.ts";
 import { handleOf } from "./id.ts";
-import { put, toJson } from "./json.ts";
-import { lifetime } from "./lifetimes.ts";
+import { put, toJson } from "./_json.ts";
+import { lifetime } from "./_lifetimes.ts";
 import { endOf, type Json, type SessionData, type StoredFlash, type Terms } from "./record.ts";
-import { type Draft, draftOf, NO_FLASHES, NOTHING, type SessionState } from "./session_state.ts";
+import { type Draft, draftOf, NO_FLASHES, NOTHING, type SessionState } from "./_session_state.ts";
 
 /** The names that a session of this type has values for. */
 export type SessionKey<Data> = Extract<keyof Data, string>;
@@ -57,7 +57,7 @@ export let stateOf: (session: object) => SessionState;
  *
  * @example
  * ```ts
- * import { MemoryStore, SessionManager } from "session-server";
+ * import { MemoryStore, SessionManager } from "sessions";
  * import { assertEquals } from "@std/assert";
  *
  * const keys = ["a secret key of at least 32 bytes"];

@@ -5,18 +5,18 @@
  */
 import { SessionGoneError, SessionStoreError, StoreFullError } from "./errors.ts";
 import { FollowedSession } from "./followed_session.ts";
-import { GuardedStore, newCounters, type SessionCounters } from "./guarded_store.ts";
+import { GuardedStore, newCounters, type SessionCounters } from "./_guarded_store.ts";
 import { newId } from "./id.ts";
-import { Lifetimes } from "./lifetimes.ts";
+import { Lifetimes } from "./_lifetimes.ts";
 import { type Log, silent } from "./log.ts";
 import { endOf, isLive, type Json, type SessionRecord } from "./record.ts";
 import { Session, stateOf } from "./session.ts";
 import { SessionCookie, type SignedId } from "./session_cookie.ts";
 import { checkOptions, type RequestLike, type SessionOptions } from "./session_options.ts";
-import { applyChanges, continued, newState, type SessionState } from "./session_state.ts";
+import { applyChanges, continued, newState, type SessionState } from "./_session_state.ts";
 import type { Change } from "./store.ts";
-import { endSession, endSessions, showSessions, type UserSession } from "./user_sessions.ts";
-import { addSessionHeaders, type Open, wrapHandler, type WrapOptions } from "./wrap.ts";
+import { endSession, endSessions, showSessions, type UserSession } from "./_user_sessions.ts";
+import { addSessionHeaders, type Open, wrapHandler, type WrapOptions } from "./_wrap.ts";
 
 /**
  * Server-side sessions for anything that turns a `Request` into a `Response`. The browser gets a signed random id; the
@@ -27,7 +27,7 @@ import { addSessionHeaders, type Open, wrapHandler, type WrapOptions } from "./w
  *
  * @example A counter
  * ```ts
- * import { MemoryStore, SessionManager } from "session-server";
+ * import { MemoryStore, SessionManager } from "sessions";
  * import { assertEquals } from "@std/assert";
  *
  * const sessions = new SessionManager<{ visits: number }>({

@@ -5,7 +5,7 @@
  */
 import { createHmac } from "node:crypto";
 import { timingSafeEqual as stdTimingSafeEqual } from "@std/crypto/timing-safe-equal";
-import { Cache } from "./cache.ts";
+import { Cache } from "./_cache.ts";
 
 const timingSafeEqual: (a: Uint8Array, b: Uint8Array) => boolean = stdTimingSafeEqual;
 
@@ -34,7 +34,7 @@ interface Known extends Unsigned {
  *
  * @example
  * ```ts
- * import { Signer } from "session-server";
+ * import { Signer } from "sessions";
  * import { assertEquals } from "@std/assert";
  *
  * const old = new Signer(["an old key of at least 32 bytes, as it must be"], "coupon");

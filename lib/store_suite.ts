@@ -36,8 +36,8 @@ const TOLERANCE = 50;
  *
  * @example
  * ```ts ignore
- * import { MemoryStore } from "session-server";
- * import { testStore } from "session-server/testing";
+ * import { MemoryStore } from "sessions";
+ * import { testStore } from "sessions/testing";
  *
  * let store: MemoryStore | undefined;
  * testStore({

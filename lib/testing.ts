@@ -14,8 +14,8 @@ export { type StoreSubject, testStore } from "./store_suite.ts";
  *
  * @example
  * ```ts
- * import { MemoryStore, SessionManager } from "session-server";
- * import { Clock, cookieFor } from "session-server/testing";
+ * import { MemoryStore, SessionManager } from "sessions";
+ * import { Clock, cookieFor } from "sessions/testing";
  * import { assertEquals } from "@std/assert";
  *
  * const { now, pass } = new Clock();
@@ -64,8 +64,8 @@ export class Clock {
  *
  * @example
  * ```ts
- * import { MemoryStore, SessionManager } from "session-server";
- * import { cookieFor } from "session-server/testing";
+ * import { MemoryStore, SessionManager } from "sessions";
+ * import { cookieFor } from "sessions/testing";
  * import { assertEquals } from "@std/assert";
  *
  * const keys = ["a secret key of at least 32 bytes"];

@@ -5,7 +5,7 @@
  */
 import type { Session } from "../session.ts";
 import type { SessionManager } from "../session_manager.ts";
-import { noMiddleware, Opener } from "./opener.ts";
+import { noMiddleware, Opener } from "../_opener.ts";
 
 /** Of a Hono `Context`, what is used here. */
 export interface HonoContext {
@@ -35,8 +35,8 @@ export interface HonoSessions<Data extends object> {
  * @example
  * ```ts
  * import { Hono } from "npm:hono@4.13.19";
- * import { MemoryStore, SessionManager } from "session-server";
- * import { honoSessions } from "session-server/hono";
+ * import { MemoryStore, SessionManager } from "sessions";
+ * import { honoSessions } from "sessions/hono";
  * import { assertEquals } from "@std/assert";
  *
  * const keys = ["a secret key of at least 32 bytes"];

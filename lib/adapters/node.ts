@@ -8,9 +8,9 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import { SessionGoneError, SessionStoreError, StoreFullError } from "../errors.ts";
 import type { Session } from "../session.ts";
 import type { SessionManager } from "../session_manager.ts";
-import { addSessionHeaders } from "../wrap.ts";
-import { holdBack } from "./held_response.ts";
-import { noMiddleware, Opener } from "./opener.ts";
+import { addSessionHeaders } from "../_wrap.ts";
+import { holdBack } from "./_held_response.ts";
+import { noMiddleware, Opener } from "../_opener.ts";
 
 /** Sessions over `node:http`. */
 export interface NodeSessions<Data extends object> {
@@ -30,8 +30,8 @@ export interface NodeSessions<Data extends object> {
  * @example
  * ```ts ignore
  * import express from "npm:express@5";
- * import { MemoryStore, SessionManager } from "session-server";
- * import { nodeSessions } from "session-server/node";
+ * import { MemoryStore, SessionManager } from "sessions";
+ * import { nodeSessions } from "sessions/node";
  *
  * const keys = ["a secret key of at least 32 bytes"];
  * const manager = new SessionManager<{ visits: number }>({ store: new MemoryStore(), keys });

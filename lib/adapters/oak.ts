@@ -6,8 +6,8 @@
 import { SessionGoneError, SessionStoreError, StoreFullError } from "../errors.ts";
 import type { Session } from "../session.ts";
 import type { SessionManager } from "../session_manager.ts";
-import { addSessionHeaders } from "../wrap.ts";
-import { noMiddleware, Opener } from "./opener.ts";
+import { addSessionHeaders } from "../_wrap.ts";
+import { noMiddleware, Opener } from "../_opener.ts";
 
 /** Of an Oak `Context`, what is used here. */
 export interface OakContext {
@@ -34,8 +34,8 @@ export interface OakSessions<Data extends object> {
  * @example
  * ```ts ignore
  * import { Application } from "jsr:@oak/oak@17";
- * import { MemoryStore, SessionManager } from "session-server";
- * import { oakSessions } from "session-server/oak";
+ * import { MemoryStore, SessionManager } from "sessions";
+ * import { oakSessions } from "sessions/oak";
  *
  * const keys = ["a secret key of at least 32 bytes"];
  * const manager = new SessionManager<{ visits: number }>({ store: new MemoryStore(), keys });

@@ -54,8 +54,8 @@ async function bundle(folder: string): Promise<void> {
   const lock = readLock("deno.lock");
   const sources = ["main.ts"];
   for (const name of STORES) {
-    sources.push(`lib/stores/${name}.ts`);
-    const { specifiers, npm } = readLock(`lib/stores/${name}.lock`);
+    sources.push(`lib/stores/${name}/store.ts`);
+    const { specifiers, npm } = readLock(`lib/stores/${name}/client.lock`);
     lock.specifiers = { ...lock.specifiers, ...specifiers };
     lock.npm = { ...lock.npm, ...npm };
   }
@@ -69,7 +69,8 @@ async function bundle(folder: string): Promise<void> {
   );
   // All in one folder, as the names of the stores are relative to the program.
   const entries = sources.map((source) => {
-    const entry = `${folder}/${source.split("/").at(-1)}`;
+    const name = source === "main.ts" ? "main" : source.split("/").at(-2);
+    const entry = `${folder}/${name}.ts`;
     const first = source === "main.ts" ? "" : 'import "./require.ts";\n';
     Deno.writeTextFileSync(entry, `${first}export * from ${JSON.stringify(new URL(source, root).href)};\n`);
     return entry;

@@ -1,5 +1,5 @@
 /** Config: turns the environment into settings, and says of an unusable value what it must be. */
-import { MAX_LIFETIME } from "../lifetimes.ts";
+import { MAX_LIFETIME } from "../_lifetimes.ts";
 import { createLog, type Level, LEVELS, type Log } from "../log.ts";
 import { isHost } from "./protection.ts";
 import type { CookieOptions } from "../session_cookie.ts";

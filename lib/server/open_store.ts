@@ -68,7 +68,7 @@ async function loadShared(type: SharedType, config: Config, log: Log): Promise<(
   const [module, name] = SHARED_STORES[type];
   // A computed name keeps the clients out of the program's module graph. A bundle has all its modules in one folder.
   const isBundled = import.meta.url.endsWith(".js");
-  const path = isBundled ? `./${module}.js` : `../stores/${module}.ts`;
+  const path = isBundled ? `./${module}.js` : `../stores/${module}/store.ts`;
   let loaded: Record<string, SharedStore>;
   try {
     loaded = await import(new URL(path, import.meta.url).href);
@@ -77,7 +77,7 @@ async function loadShared(type: SharedType, config: Config, log: Log): Promise<(
     if (!/lockfile/.test(String(error))) throw error;
     throw new Error(
       `the client for "SESSION_TYPE" ${type} is not in the lock file: start with "deno task start", or ` +
-        `"--lock=lib/stores/${module}.lock"`,
+        `"--lock=lib/stores/${module}/client.lock"`,
     );
   }
   return () => new loaded[name]!({ url, max, prefix, table, collection: table, sync, log });

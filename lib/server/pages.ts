@@ -5,7 +5,7 @@ import { isCrossSite, isPrefetch } from "./protection.ts";
 import type { Session } from "../session.ts";
 import type { SessionManager } from "../session_manager.ts";
 import { type Alert, icon, renderAddUsername, renderHome, styleSheet } from "./views.ts";
-import type { Open } from "../wrap.ts";
+import type { Open } from "../_wrap.ts";
 
 /** What the pages keep of a visitor. */
 export interface Visitor {

@@ -22,7 +22,7 @@ const LOOKS_PER_CREATE = 8;
  *
  * @example
  * ```ts
- * import { MemoryStore, newId } from "session-server";
+ * import { MemoryStore, newId } from "sessions";
  * import { assertEquals } from "@std/assert";
  *
  * let now = 0;

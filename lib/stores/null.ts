@@ -11,7 +11,7 @@ import type { SessionStore } from "../store.ts";
  *
  * @example
  * ```ts
- * import { newId, NullStore } from "session-server";
+ * import { newId, NullStore } from "sessions";
  * import { assertEquals, assertRejects } from "@std/assert";
  *
  * const store = new NullStore();

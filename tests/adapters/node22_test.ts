@@ -41,7 +41,7 @@ Deno.test({
   fn: async () => {
     const dir = await Deno.makeTempDir();
     try {
-      const modules = ["lib/mod.ts", "lib/adapters/node.ts", "lib/stores/sqlite.ts"];
+      const modules = ["lib/mod.ts", "lib/adapters/node.ts", "lib/stores/sqlite/store.ts"];
       const exports = modules.map((path) => `export * from ${JSON.stringify(`file://${root}${path}`)};\n`);
       await Deno.writeTextFile(`${dir}/entry.ts`, exports.join(""));
       await Deno.writeTextFile(`${dir}/program.mjs`, PROGRAM);

@@ -99,7 +99,7 @@ export async function start(
 }
 
 async function ourCommand({ SESSION_TYPE: type }: Record<string, string>): Promise<(port: string) => string[]> {
-  const own = `${options.server}lib/stores/${type}.lock`;
+  const own = `${options.server}lib/stores/${type}/client.lock`;
   const lock = exists(own) ? own : `${options.server}deno.lock`;
   const flags = await startFlags();
   return () => [Deno.execPath(), "run", `--lock=${lock}`, ...flags, `${options.server}main.ts`];

@@ -2,7 +2,7 @@
 import type { Json } from "../../lib/record.ts";
 import type { SessionStore } from "../../lib/store.ts";
 import { FileStore } from "../../lib/stores/file/store.ts";
-import { SqliteStore } from "../../lib/stores/sqlite.ts";
+import { SqliteStore } from "../../lib/stores/sqlite/store.ts";
 import { life, seeded, seededId, wait } from "./tools.ts";
 
 const { seed, sync } = JSON.parse(Deno.args[0]!) as { seed: number; sync: "normal" | "full" };

@@ -1,6 +1,6 @@
 /** A server of the library's own: logs users in, says who asks, ends all sessions of a user. */
 import { FileStore, SessionManager } from "../../lib/mod.ts";
-import { SqliteStore } from "../../lib/stores/sqlite.ts";
+import { SqliteStore } from "../../lib/stores/sqlite/store.ts";
 
 const dir = Deno.env.get("SESSION_FILE_DIR")!;
 const store = Deno.env.get("SESSION_TYPE") === "sqlite"

@@ -49,7 +49,7 @@ Deno.test("README: the library works word for word in an empty project", async (
       const exports = Object.keys(JSON.parse(await Deno.readTextFile(`${root}deno.json`)).exports);
       // Those whose client comes from npm are checked with their lock files.
       const own = exports.filter((name) => !/redis|postgres|mongodb/.test(name));
-      const imports = own.map((name) => `import "session-server${name.slice(1)}";\n`).join("");
+      const imports = own.map((name) => `import "sessions${name.slice(1)}";\n`).join("");
       await Deno.writeTextFile(`${project}/all.ts`, imports);
       assertEquals(await deno(project, "check", "--config", "strict.json", "all.ts"), "");
     });

@@ -4,7 +4,7 @@ import { newId } from "../../lib/id.ts";
 import { RecordTooLargeError, type SessionRecord } from "../../lib/record.ts";
 import { StoreFullError } from "../../lib/store.ts";
 import { testStore } from "../../lib/store_suite.ts";
-import { DenoKvStore, type Kv } from "../../lib/stores/deno_kv.ts";
+import { DenoKvStore, type Kv } from "../../lib/stores/deno_kv/store.ts";
 import { Clock } from "../../lib/testing.ts";
 
 const { openKv } = Deno as unknown as { openKv: (path: string) => Promise<Kv> };
@@ -347,7 +347,7 @@ Deno.test("deno kv store: an address it could not use is refused", () => {
 });
 
 Deno.test("deno kv store: without --unstable-kv it says what is missing", async () => {
-  const module = new URL("../../lib/stores/deno_kv.ts", import.meta.url).href;
+  const module = new URL("../../lib/stores/deno_kv/store.ts", import.meta.url).href;
   const script = `import { DenoKvStore } from ${JSON.stringify(module)};
     await new DenoKvStore({ url: "denokv::memory:" }).ready();`;
   const { stderr } = await new Deno.Command(Deno.execPath(), {

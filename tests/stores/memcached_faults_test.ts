@@ -15,7 +15,7 @@ function test(behaviour: string, fn: () => Promise<void>): void {
 const open = (options: SharedOptions) => scoped("memcached", options);
 
 async function connectionTo(engine: Engine) {
-  const { MemcachedConnection } = await import("../../lib/stores/memcached_connection.ts");
+  const { MemcachedConnection } = await import("../../lib/stores/memcached/connection.ts");
   return new MemcachedConnection({ host: "127.0.0.1", port: engine.port });
 }
 

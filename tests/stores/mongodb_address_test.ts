@@ -1,6 +1,6 @@
 /** Addresses of MongoDB: those that providers hand out, and those that the store would contradict. */
 import { assert, assertEquals, assertThrows } from "@std/assert";
-import { checkAddress } from "../../lib/stores/mongodb_address.ts";
+import { checkAddress } from "../../lib/stores/mongodb/address.ts";
 
 Deno.test("mongodb address: those that providers hand out are used", () => {
   const hosts = {

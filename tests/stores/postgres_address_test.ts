@@ -1,6 +1,6 @@
 /** The addresses of PostgreSQL, as its own programs, providers and other clients write them. */
 import { assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
-import { parsePostgresAddress, type PostgresAddress } from "../../lib/stores/postgres_address.ts";
+import { parsePostgresAddress, type PostgresAddress } from "../../lib/stores/postgres/address.ts";
 
 /** What an address says, where it differs from `postgres://me@db/db`. */
 function differences(address: string): Partial<PostgresAddress> {

@@ -30,7 +30,7 @@ const CLASSES: Record<string, string> = {
 /** A shared store's class, loaded without its client coming into the module graph of the tests. */
 export async function storeClass(type: string): Promise<new (options: SharedOptions) => SessionStore> {
   const file = type === "denokv" ? "deno_kv" : type;
-  const module = await import(new URL(`../../lib/stores/${file}.ts`, import.meta.url).href);
+  const module = await import(new URL(`../../lib/stores/${file}/store.ts`, import.meta.url).href);
   return module[CLASSES[type]!];
 }
 
@@ -119,7 +119,9 @@ export function testSharedStore(type: string, { url, options, ...differences }: 
     await store.create(id, fresh({ n: 0 }));
     const script = new URL("increment.ts", import.meta.url).pathname;
     const root = new URL("../../", import.meta.url).pathname;
-    const lock = ["sqlite", "memcached", "denokv"].includes(type) ? "tests/deno.lock" : `lib/stores/${type}.lock`;
+    const lock = ["sqlite", "memcached", "denokv"].includes(type)
+      ? "tests/deno.lock"
+      : `lib/stores/${type}/client.lock`;
     const args = [script, type, id, JSON.stringify({ url, ...options })];
     const processes = [1, 2].map(() =>
       new Deno.Command(Deno.execPath(), {

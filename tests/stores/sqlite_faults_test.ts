@@ -2,7 +2,7 @@
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { DatabaseSync } from "node:sqlite";
 import { newId } from "../../lib/id.ts";
-import { SqliteStore } from "../../lib/stores/sqlite.ts";
+import { SqliteStore } from "../../lib/stores/sqlite/store.ts";
 import { fresh, set } from "./shared.ts";
 import { Failing, MINUTE, test, writes } from "./sqlite_place.ts";
 

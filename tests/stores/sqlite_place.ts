@@ -1,7 +1,7 @@
 /** Databases of their own for the tests of the SQLite store, and what makes them fail. */
 import { DatabaseSync, type SQLInputValue, type StatementResultingChanges, type StatementSync } from "node:sqlite";
 import { newId } from "../../lib/id.ts";
-import { SqliteStore, type SqliteStoreOptions } from "../../lib/stores/sqlite.ts";
+import { SqliteStore, type SqliteStoreOptions } from "../../lib/stores/sqlite/store.ts";
 import { fresh, set } from "./shared.ts";
 
 /** Where they are, until the tests end. */

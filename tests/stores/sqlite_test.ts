@@ -3,7 +3,7 @@ import { assert, assertEquals, assertRejects, assertStringIncludes, assertThrows
 import { DatabaseSync } from "node:sqlite";
 import { newId } from "../../lib/id.ts";
 import { StoreFullError } from "../../lib/store.ts";
-import { SqliteStore, type SqliteStoreOptions } from "../../lib/stores/sqlite.ts";
+import { SqliteStore, type SqliteStoreOptions } from "../../lib/stores/sqlite/store.ts";
 import { fresh, set, testSharedStore } from "./shared.ts";
 import { dir, MINUTE, test } from "./sqlite_place.ts";
 

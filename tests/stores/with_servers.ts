@@ -25,7 +25,7 @@ const test = ["test", "--quiet", "--sanitize-ops", "--sanitize-resources", "--al
 
 /** The lock file of a store: its own if it needs a package. */
 function lockOf(type: EngineType): string {
-  return type === "memcached" ? "tests/deno.lock" : `lib/stores/${type}.lock`;
+  return type === "memcached" ? "tests/deno.lock" : `lib/stores/${type}/client.lock`;
 }
 
 /** Runs the suite of a store on the server of an address. */
@@ -44,7 +44,7 @@ function othersOf(type: string): string[] {
 for (const type of types) {
   // What is loaded by a computed name is not checked with the tests.
   const lock = `--lock=${lockOf(type)}`;
-  await run(`types of the ${type} store`, ["check", "--quiet", lock, `lib/stores/${type}.ts`]);
+  await run(`types of the ${type} store`, ["check", "--quiet", lock, `lib/stores/${type}/store.ts`]);
   {
     await using engine = await Engine.start(type);
     await suite(`${type} store`, type, engine.url);

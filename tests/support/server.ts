@@ -68,7 +68,7 @@ async function commandOf(env: Record<string, string>): Promise<string[]> {
   const binary = Deno.env.get("TEST_BINARY");
   if (binary !== undefined) return [Deno.realPathSync(binary)];
   // The stores that need a package have a lock file of their own.
-  const lock = `${root}lib/stores/${env.SESSION_TYPE?.toLowerCase()}.lock`;
+  const lock = `${root}lib/stores/${env.SESSION_TYPE?.toLowerCase()}/client.lock`;
   const hasLock = await Deno.stat(lock).then(() => true, () => false);
   return [
     Deno.execPath(),

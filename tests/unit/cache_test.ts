@@ -1,6 +1,6 @@
 /** The cache: what it keeps, what it forgets, and that it never outgrows its bytes. */
 import { assert, assertEquals } from "@std/assert";
-import { Cache } from "../../lib/cache.ts";
+import { Cache } from "../../lib/_cache.ts";
 
 /** How many of the keys from 0 on it still has; looking is a use. */
 function kept(cache: Cache<number>, keys: number): number {

@@ -1,5 +1,5 @@
 /** Reader: what sessions' files hold, from memory where nobody can have changed them. */
-import { Cache } from "../../cache.ts";
+import { Cache } from "../../_cache.ts";
 import type { SessionRecord } from "../../record.ts";
 import { isSame, lstat, type Stat } from "./calls.ts";
 import { pathOf } from "./names.ts";

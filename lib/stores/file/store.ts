@@ -69,7 +69,7 @@ type Work<T> = (path: string, record: SessionRecord) => T | Promise<T>;
  *
  * @example
  * ```ts
- * import { FileStore, newId } from "session-server";
+ * import { FileStore, newId } from "sessions";
  * import { assertEquals } from "@std/assert";
  *
  * const dir = await Deno.makeTempDir();

@@ -1,8 +1,8 @@
 /** RedisConnection: where Redis is, how it is reached and found anew, and what its failures mean. */
 // deno-lint-ignore no-import-prefix -- in deno.json, everybody would have to download it
 import * as redis from "npm:@redis/client@6.3.1";
-import { type Log, silent } from "../log.ts";
-import { checkParameters, DEADLINE, parseAddress, pause, reasonOf } from "./shared.ts";
+import { type Log, silent } from "../../log.ts";
+import { checkParameters, DEADLINE, parseAddress, pause, reasonOf } from "../shared.ts";
 
 /** What is used of one server's client. */
 interface NodeClient {

@@ -1,5 +1,5 @@
 /** The table of sessions in PostgreSQL: how it is named, made and looked at before it is used. */
-import type { Ask } from "./postgres_connection.ts";
+import type { Ask } from "./connection.ts";
 
 /** What is stored: the record's text, and beside it what is asked for. */
 const COLUMNS: Readonly<Record<string, string>> = {

@@ -1,9 +1,9 @@
 /** Connections to PostgreSQL, which are replaced when they cannot be used any more; the only user of its client. */
 // deno-lint-ignore no-import-prefix -- in deno.json, everybody would have to download it
 import postgres from "npm:postgres@3.4.9";
-import type { Log } from "../log.ts";
-import { parsePostgresAddress, type PostgresAddress, tlsOf } from "./postgres_address.ts";
-import { ChangeError, DEADLINE, DeadlineError, pause, reasonOf } from "./shared.ts";
+import type { Log } from "../../log.ts";
+import { parsePostgresAddress, type PostgresAddress, tlsOf } from "./address.ts";
+import { ChangeError, DEADLINE, DeadlineError, pause, reasonOf } from "../shared.ts";
 
 /** One row of an answer. */
 export type Row = Readonly<Record<string, unknown>>;

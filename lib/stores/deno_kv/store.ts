@@ -3,13 +3,13 @@
  *
  * @module
  */
-import { type Log, silent } from "../log.ts";
-import { CLOCK_SKEW, decode, encode, endOf, isLive, type SessionRecord } from "../record.ts";
-import type { Change, SessionStore } from "../store.ts";
-import { type Kv, type KvAtomic, KvDatabase, type KvFound } from "./deno_kv_database.ts";
-import { Estimate } from "./estimate.ts";
-import { newMark, settle } from "./settle.ts";
-import { checkPrefix, hashOf, logCorrupt } from "./shared.ts";
+import { type Log, silent } from "../../log.ts";
+import { CLOCK_SKEW, decode, encode, endOf, isLive, type SessionRecord } from "../../record.ts";
+import type { Change, SessionStore } from "../../store.ts";
+import { type Kv, type KvAtomic, KvDatabase, type KvFound } from "./database.ts";
+import { Estimate } from "../estimate.ts";
+import { newMark, settle } from "../settle.ts";
+import { checkPrefix, hashOf, logCorrupt } from "../shared.ts";
 
 export type { Kv, KvAtomic, KvFound };
 
@@ -56,8 +56,8 @@ const NOTHING: Stored = { versionstamp: null };
  *
  * @example
  * ```ts
- * import { DenoKvStore } from "session-server/deno-kv";
- * import { newId } from "session-server";
+ * import { DenoKvStore } from "sessions/deno-kv";
+ * import { newId } from "sessions";
  * import { assertEquals } from "@std/assert";
  *
  * const store = new DenoKvStore({ url: "denokv::memory:" });

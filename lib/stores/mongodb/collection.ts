@@ -1,11 +1,11 @@
 /** The collection of a MongoDB store: connecting, indexes, and calls that end in time; the only user of the client. */
 // deno-lint-ignore no-import-prefix -- in deno.json, everybody would have to download it
 import { type Collection, type CreateIndexesOptions, MongoClient } from "npm:mongodb@7.9.0";
-import type { Log } from "../log.ts";
-import { CLOCK_SKEW } from "../record.ts";
-import { checkAddress } from "./mongodb_address.ts";
-import { CALL_DEADLINE } from "./settle.ts";
-import { DEADLINE, reasonOf, within } from "./shared.ts";
+import type { Log } from "../../log.ts";
+import { CLOCK_SKEW } from "../../record.ts";
+import { checkAddress } from "./address.ts";
+import { CALL_DEADLINE } from "../settle.ts";
+import { DEADLINE, reasonOf, within } from "../shared.ts";
 
 /** What is needed of a client: a `MongoClient` of the package `mongodb`, which may be another version of it. */
 export interface MongoConnection {

@@ -4,12 +4,12 @@
  * @module
  */
 import { DatabaseSync, type SQLInputValue, type StatementSync } from "node:sqlite";
-import { type Log, silent } from "../log.ts";
-import { CLOCK_SKEW, decode, encode, freeze, isLive, RecordTooLargeError, type SessionRecord } from "../record.ts";
-import { type Change, type SessionStore, StoreFullError } from "../store.ts";
-import { Pacer, turn } from "./pacer.ts";
-import { applyChange, ChangeError, DEADLINE, hashOf, logCorrupt, pause, reasonOf } from "./shared.ts";
-import { fileAt, freeReserve, makeFile, makeTable, pathOf, takeReserve, transact } from "./sqlite_database.ts";
+import { type Log, silent } from "../../log.ts";
+import { CLOCK_SKEW, decode, encode, freeze, isLive, RecordTooLargeError, type SessionRecord } from "../../record.ts";
+import { type Change, type SessionStore, StoreFullError } from "../../store.ts";
+import { Pacer, turn } from "../pacer.ts";
+import { applyChange, ChangeError, DEADLINE, hashOf, logCorrupt, pause, reasonOf } from "../shared.ts";
+import { fileAt, freeReserve, makeFile, makeTable, pathOf, takeReserve, transact } from "./database.ts";
 
 /** The options of a {@linkcode SqliteStore}: where the database is, by one of `url`, `path` and `client`. */
 export interface SqliteStoreOptions {
@@ -69,8 +69,8 @@ interface Row {
  *
  * @example
  * ```ts
- * import { SessionManager } from "session-server";
- * import { SqliteStore } from "session-server/sqlite";
+ * import { SessionManager } from "sessions";
+ * import { SqliteStore } from "sessions/sqlite";
  * import { assert } from "@std/assert";
  *
  * const path = `${Deno.makeTempDirSync()}/sessions.db`;

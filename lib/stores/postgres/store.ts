@@ -3,14 +3,14 @@
  *
  * @module
  */
-import { type Log, silent } from "../log.ts";
-import { CLOCK_SKEW, decode, encode, freeze, isLive, type SessionRecord } from "../record.ts";
-import type { Change, SessionStore } from "../store.ts";
-import { Estimate } from "./estimate.ts";
-import { Pacer, turn } from "./pacer.ts";
-import { type Ask, codeOf, type PostgresClient, PostgresConnection, type Row } from "./postgres_connection.ts";
-import { ENDS, makeTable, quoted, USED } from "./postgres_table.ts";
-import { applyChange, ChangeError, compareAndSet, hashOf, logCorrupt } from "./shared.ts";
+import { type Log, silent } from "../../log.ts";
+import { CLOCK_SKEW, decode, encode, freeze, isLive, type SessionRecord } from "../../record.ts";
+import type { Change, SessionStore } from "../../store.ts";
+import { Estimate } from "../estimate.ts";
+import { Pacer, turn } from "../pacer.ts";
+import { type Ask, codeOf, type PostgresClient, PostgresConnection, type Row } from "./connection.ts";
+import { ENDS, makeTable, quoted, USED } from "./table.ts";
+import { applyChange, ChangeError, compareAndSet, hashOf, logCorrupt } from "../shared.ts";
 
 export type { PostgresClient, Row };
 
@@ -69,7 +69,7 @@ const UNDEFINED_TABLE = "42P01";
  *
  * @example
  * ```ts ignore
- * import { PostgresStore } from "session-server/postgres";
+ * import { PostgresStore } from "sessions/postgres";
  *
  * const store = new PostgresStore({ url: "postgres://app:secret@localhost/app" });
  * await store.ready();

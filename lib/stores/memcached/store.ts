@@ -3,15 +3,10 @@
  *
  * @module
  */
-import { type Log, silent } from "../log.ts";
-import { decode, encode, endOf, isLive, RecordTooLargeError, type SessionRecord } from "../record.ts";
-import type { Change, SessionStore } from "../store.ts";
-import {
-  type MemcachedClient,
-  MemcachedConnection,
-  type MemcachedTarget,
-  NotConnectedError,
-} from "./memcached_connection.ts";
+import { type Log, silent } from "../../log.ts";
+import { decode, encode, endOf, isLive, RecordTooLargeError, type SessionRecord } from "../../record.ts";
+import type { Change, SessionStore } from "../../store.ts";
+import { type MemcachedClient, MemcachedConnection, type MemcachedTarget, NotConnectedError } from "./connection.ts";
 import {
   applyChange,
   ChangeError,
@@ -24,7 +19,7 @@ import {
   pause,
   reasonOf,
   within,
-} from "./shared.ts";
+} from "../shared.ts";
 
 export type { MemcachedClient };
 
@@ -66,7 +61,7 @@ interface Found {
  *
  * @example
  * ```ts ignore
- * import { MemcachedStore } from "session-server/memcached";
+ * import { MemcachedStore } from "sessions/memcached";
  *
  * const store = new MemcachedStore({ url: "memcached://localhost" });
  * ```

@@ -3,14 +3,14 @@
  *
  * @module
  */
-import { isId } from "../id.ts";
-import { type Log, silent } from "../log.ts";
-import { CLOCK_SKEW, decode, encode, endOf, isLive, type SessionRecord } from "../record.ts";
-import { type Change, type SessionStore, StoreFullError } from "../store.ts";
-import { type RedisClient, RedisConnection } from "./redis_connection.ts";
-import { tryCommands } from "./redis_ready.ts";
-import { CREATE, EXPIRE, FORGET, KEEP, NOTE, RELEASE, REPLACE, TOUCH } from "./redis_scripts.ts";
-import { applyChange, checkPrefix, compareAndSet, DeadlineError, hashOf, logCorrupt, within } from "./shared.ts";
+import { isId } from "../../id.ts";
+import { type Log, silent } from "../../log.ts";
+import { CLOCK_SKEW, decode, encode, endOf, isLive, type SessionRecord } from "../../record.ts";
+import { type Change, type SessionStore, StoreFullError } from "../../store.ts";
+import { type RedisClient, RedisConnection } from "./connection.ts";
+import { tryCommands } from "./ready.ts";
+import { CREATE, EXPIRE, FORGET, KEEP, NOTE, RELEASE, REPLACE, TOUCH } from "./scripts.ts";
+import { applyChange, checkPrefix, compareAndSet, DeadlineError, hashOf, logCorrupt, within } from "../shared.ts";
 
 export type { RedisClient };
 
@@ -61,7 +61,7 @@ interface Found {
  *
  * @example
  * ```ts ignore
- * import { RedisStore } from "session-server/redis";
+ * import { RedisStore } from "sessions/redis";
  *
  * const store = new RedisStore({ url: "redis://localhost" });
  * ```

@@ -1,8 +1,8 @@
 /** The sessions of a user: shown, and ended one or all. */
 import { SessionStoreError } from "./errors.ts";
-import type { GuardedStore } from "./guarded_store.ts";
+import type { GuardedStore } from "./_guarded_store.ts";
 import { handleOf } from "./id.ts";
-import type { Lifetimes } from "./lifetimes.ts";
+import type { Lifetimes } from "./_lifetimes.ts";
 import { endOf, isLive } from "./record.ts";
 import type { Stored } from "./session.ts";
 

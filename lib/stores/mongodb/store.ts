@@ -5,13 +5,13 @@
  */
 // deno-lint-ignore no-import-prefix -- in deno.json, everybody would have to download it
 import type { Collection, Filter, UpdateFilter } from "npm:mongodb@7.9.0";
-import { type Log, silent } from "../log.ts";
-import { CLOCK_SKEW, decode, encode, endOf, isLive, type SessionRecord } from "../record.ts";
-import type { Change, SessionStore } from "../store.ts";
-import { Estimate } from "./estimate.ts";
-import { MongoCollection, type MongoConnection, type Stored } from "./mongodb_collection.ts";
-import { newMark, settle } from "./settle.ts";
-import { hashOf, logCorrupt } from "./shared.ts";
+import { type Log, silent } from "../../log.ts";
+import { CLOCK_SKEW, decode, encode, endOf, isLive, type SessionRecord } from "../../record.ts";
+import type { Change, SessionStore } from "../../store.ts";
+import { Estimate } from "../estimate.ts";
+import { MongoCollection, type MongoConnection, type Stored } from "./collection.ts";
+import { newMark, settle } from "../settle.ts";
+import { hashOf, logCorrupt } from "../shared.ts";
 
 export type { MongoConnection };
 
@@ -48,7 +48,7 @@ const LAST_DATE = 8.64e15;
  *
  * @example
  * ```ts ignore
- * import { MongoStore } from "session-server/mongodb";
+ * import { MongoStore } from "sessions/mongodb";
  *
  * const store = new MongoStore({ url: "mongodb://127.0.0.1:27017/app" });
  * ```

@@ -1,8 +1,8 @@
 /** Telemetry: spans and metrics of sessions, through Deno's own OpenTelemetry, where `OTEL_DENO=true` switches it on. */
-import type { SessionCounters } from "../guarded_store.ts";
-import type { Session } from "../session.ts";
-import { SessionManager } from "../session_manager.ts";
-import type { SessionOptions } from "../session_options.ts";
+import type { SessionCounters } from "./_guarded_store.ts";
+import type { Session } from "./session.ts";
+import { SessionManager } from "./session_manager.ts";
+import type { SessionOptions } from "./session_options.ts";
 
 /** The part of a span that is used (OpenTelemetry API for JavaScript 1). */
 interface Span {

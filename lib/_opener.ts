@@ -1,5 +1,5 @@
 /** Opener: what the adapters have in common. Each request has one session, opened when it is first asked for. */
-import type { Session } from "../session.ts";
+import type { Session } from "./session.ts";
 
 /** The session of one request. */
 export class Opener<Data extends object> {

@@ -1,13 +1,14 @@
 /** `deno task compile [--target …]`: makes the program one executable file, dist/session-server. */
 import config from "../../deno.json" with { type: "json" };
-import { SHARED_STORES } from "../server/open_store.ts";
+import { STORES } from "../stores/table.ts";
 import launcher from "./launcher.sh" with { type: "text" };
 
 const root = new URL("../../", import.meta.url);
 const output = path(new URL("dist/session-server", root));
 
-/** The stores that the program loads by name, each with a lock of its own. */
-const STORES = Object.values(SHARED_STORES).map(([module]) => module);
+/** The folders of the stores that the program loads by name, each with a lock of its own. */
+const SHARED = Object.values(STORES).filter(({ schemes }) => schemes.length > 0)
+  .map(({ module }) => module.replace("/store.ts", ""));
 
 /** What the program may do, and the unstable parts of Deno that it uses: the same as under `deno task start`. */
 const flags = [
@@ -53,7 +54,7 @@ async function compile(args: string[]): Promise<void> {
 async function bundle(folder: string): Promise<void> {
   const lock = readLock("deno.lock");
   const sources = ["main.ts"];
-  for (const name of STORES) {
+  for (const name of SHARED) {
     sources.push(`lib/stores/${name}/store.ts`);
     const { specifiers, npm } = readLock(`lib/stores/${name}/client.lock`);
     lock.specifiers = { ...lock.specifiers, ...specifiers };

@@ -16,22 +16,7 @@ import {
   unusable,
 } from "./settings.ts";
 import { MIN_KEY_BYTES } from "../signer.ts";
-
-/** The kinds of store that `SESSION_TYPE` can name. */
-export const SESSION_TYPES = [
-  "filesystem",
-  "memory",
-  "null",
-  "redis",
-  "sqlite",
-  "postgres",
-  "memcached",
-  "mongodb",
-  "denokv",
-] as const;
-
-/** A kind of store. */
-export type SessionType = typeof SESSION_TYPES[number];
+import { type StoreName, STORES } from "../stores/table.ts";
 
 /** The settings of the server. */
 export interface Config {
@@ -47,7 +32,7 @@ export interface Config {
   /** The key that signs, or `undefined` if one is to be kept in `dir`. */
   readonly secretKey: string | undefined;
   readonly fallbackKeys: readonly string[];
-  readonly type: SessionType;
+  readonly type: StoreName;
   readonly dir: string;
   readonly url: string | undefined;
   /** What keys begin with. */
@@ -90,7 +75,7 @@ export function readConfig(env: Environment): Config {
   const tls = readTls(env);
   const { origin, protocol, hostname } = readOrigin(env, tls !== undefined);
   const https = (protocol ?? (tls === undefined ? "http:" : "https:")) === "https:";
-  const type = oneOf(env, "SESSION_TYPE", SESSION_TYPES, "filesystem");
+  const type = oneOf(env, "SESSION_TYPE", Object.keys(STORES) as StoreName[], "filesystem");
   return {
     hostname: readHost(env),
     port: integer(env, "PORT", 8000, 0, 65_535),
@@ -155,20 +140,12 @@ function readTls(env: Environment): Config["tls"] {
   return { certFile, keyFile };
 }
 
-function readUrl(env: Environment, type: SessionType): string | undefined {
-  const schemes: Partial<Record<SessionType, string[]>> = {
-    redis: ["redis:", "rediss:", "redis+unix:", "valkey:", "valkeys:"],
-    sqlite: ["sqlite:"],
-    postgres: ["postgres:", "postgresql:"],
-    memcached: ["memcached:", "memcached+unix:"],
-    mongodb: ["mongodb:", "mongodb+srv:"],
-    denokv: ["denokv:", "https:"],
-  };
-  const needed = schemes[type];
+function readUrl(env: Environment, type: StoreName): string | undefined {
+  const needed: readonly string[] = STORES[type].schemes;
   // The scheme of an address may stand in capitals (RFC 3986, section 3.1).
   const value = env.SESSION_URL?.replace(/^[A-Za-z+]+:/, (scheme) => scheme.toLowerCase());
   // No more than that is checked here: not every address is one that URL can parse, as with a list of hosts.
-  if (needed === undefined || needed.some((scheme) => value?.startsWith(scheme))) return value;
+  if (needed.length === 0 || needed.some((scheme) => value?.startsWith(scheme))) return value;
   // What was given may hold a password.
   const given = value === undefined ? "nothing" : "something else";
   throw new ConfigError(
@@ -178,7 +155,7 @@ function readUrl(env: Environment, type: SessionType): string | undefined {
   );
 }
 
-function readTable(env: Environment, type: SessionType): string {
+function readTable(env: Environment, type: StoreName): string {
   const name = "(?!sqlite_)[a-z_]\\w{0,47}";
   const needed = 'a name of 1 to 48 letters, digits and "_" that begins with no digit and not with "sqlite_"';
   const hasSchemas = type === "postgres";

@@ -1,84 +1,70 @@
 /** Opens the store that the settings name. The shared ones are loaded, client and all, only when one is asked for. */
 import { resolve } from "node:path";
-import type { Config, SessionType } from "./config.ts";
+import type { Config } from "./config.ts";
 import type { Log } from "../log.ts";
 import { reasonOf } from "./reason.ts";
 import type { SessionStore } from "../store.ts";
 import { FileStore } from "../stores/file/store.ts";
 import { MemoryStore } from "../stores/memory.ts";
 import { NullStore } from "../stores/null.ts";
+import { type StoreEntry, type StoreOption, STORES } from "../stores/table.ts";
+
+/** The options of all stores; each is given those that it takes. */
+interface Options extends Record<StoreOption, unknown> {
+  readonly dir: string;
+  readonly max: number;
+  readonly sync: Config["sync"];
+  readonly log: Log;
+}
+
+type StoreClass = new (options: Options) => SessionStore;
+
+/** The stores that need no client are part of the program. */
+const INCLUDED: Readonly<Record<string, StoreClass>> = { FileStore, MemoryStore, NullStore };
 
 /**
  * Opens the store that the settings name.
  *
  * @param config The settings.
- * @param log Told of what goes wrong in the background.
+ * @param log Called with what goes wrong in the background.
  * @throws {Error} naming the setting, if the store cannot be used.
  */
 export async function openStore(config: Config, log: Log): Promise<SessionStore> {
-  const { type, dir } = config;
-  const isShared = type in SHARED_STORES;
-  const make = isShared ? await loadShared(type as SharedType, config, log) : () => makeOwn(config, log);
+  const entry: StoreEntry = STORES[config.type];
+  const Store = INCLUDED[entry.className] ?? await load(config.type, entry);
   let store: SessionStore | undefined;
   try {
-    store = make();
+    store = new Store(optionsOf(entry, config, log));
     await store.ready?.();
     return store;
   } catch (error) {
     await store?.close?.().catch(() => {});
-    const needed = isShared
+    const needed = entry.schemes.length > 0
       ? '"SESSION_URL" must be the address of a store that can be used'
-      : `"SESSION_FILE_DIR" must be a folder that can be read and written: received "${dir}"`;
+      : `"SESSION_FILE_DIR" must be a folder that can be read and written: received "${config.dir}"`;
     throw new Error(`the session store does not work: ${needed}: ${reasonOf(error)}`);
   }
 }
 
-function makeOwn({ type, dir, max, sync }: Config, log: Log): SessionStore {
-  if (type === "memory") return new MemoryStore({ max });
-  if (type === "null") return new NullStore();
+function optionsOf(entry: StoreEntry, { dir, url, max, prefix, table, sync }: Config, log: Log): Options {
   // Deno makes a relative path absolute at every call, which costs as much as a quarter of looking at the file.
-  return new FileStore({ dir: resolve(dir), max, sync, log });
+  const all: Options = { dir: resolve(dir), url, max, prefix, table, collection: table, sync, log };
+  const taken = [...entry.options, "log"] as (keyof Options)[];
+  return Object.fromEntries(taken.map((option) => [option, all[option]])) as unknown as Options;
 }
 
-/** The modules of the shared stores in `lib/stores`, and what their stores are called. */
-export const SHARED_STORES = {
-  redis: ["redis", "RedisStore"],
-  sqlite: ["sqlite", "SqliteStore"],
-  postgres: ["postgres", "PostgresStore"],
-  memcached: ["memcached", "MemcachedStore"],
-  mongodb: ["mongodb", "MongoStore"],
-  denokv: ["deno_kv", "DenoKvStore"],
-} as const satisfies Partial<Record<SessionType, readonly [module: string, name: string]>>;
-
-type SharedType = keyof typeof SHARED_STORES;
-
-/** A store that is reached by an address. Each takes of the options what it has a use for. */
-type SharedStore = new (options: {
-  readonly url: string;
-  readonly max: number;
-  readonly prefix: string;
-  readonly table: string;
-  readonly collection: string;
-  readonly sync: Config["sync"];
-  readonly log: Log;
-}) => SessionStore;
-
-async function loadShared(type: SharedType, config: Config, log: Log): Promise<() => SessionStore> {
-  const { url = "", max, prefix, table, sync } = config;
-  const [module, name] = SHARED_STORES[type];
+async function load(type: string, { module, className }: StoreEntry): Promise<StoreClass> {
   // A computed name keeps the clients out of the program's module graph. A bundle has all its modules in one folder.
   const isBundled = import.meta.url.endsWith(".js");
-  const path = isBundled ? `./${module}.js` : `../stores/${module}/store.ts`;
-  let loaded: Record<string, SharedStore>;
+  const path = isBundled ? `./${module.replace("/store.ts", ".js")}` : `../stores/${module}`;
   try {
-    loaded = await import(new URL(path, import.meta.url).href);
+    return (await import(new URL(path, import.meta.url).href))[className];
   } catch (error) {
-    // What stands in the default lock file is downloaded by everybody, so the clients have lock files of their own.
+    // Everybody downloads what stands in the default lock file, so the clients have lock files of their own.
     if (!/lockfile/.test(String(error))) throw error;
     throw new Error(
       `the client for "SESSION_TYPE" ${type} is not in the lock file: start with "deno task start", or ` +
-        `"--lock=lib/stores/${module}/client.lock"`,
+        `"--lock=lib/stores/${module.replace("store.ts", "client.lock")}"`,
     );
   }
-  return () => new loaded[name]!({ url, max, prefix, table, collection: table, sync, log });
 }

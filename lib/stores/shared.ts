@@ -77,12 +77,11 @@ export async function compareAndSet<T>(attempt: () => Promise<T | "again">): Pro
  * Takes a server's address apart. No message repeats the address, which may hold a password.
  *
  * @param address The address.
- * @param example What it must look like, for the messages; its scheme is the first that is allowed.
- * @param schemes The other schemes that are allowed, as in `"rediss:"`.
+ * @param example What it must look like, for the messages.
+ * @param schemes The schemes that are allowed, as in `"rediss:"`.
  * @throws {TypeError} if it is no address, or has another scheme or a fragment.
  */
-export function parseAddress(address: string, example: string, schemes: readonly string[] = []): URL {
-  const allowed = [example.slice(0, example.indexOf(":") + 1), ...schemes];
+export function parseAddress(address: string, example: string, schemes: readonly string[]): URL {
   const must = `the address must be like ${example}`;
   let url: URL;
   try {
@@ -91,7 +90,7 @@ export function parseAddress(address: string, example: string, schemes: readonly
   } catch {
     throw new TypeError(`${must}: characters such as % / @ : # in a name or password must be percent-encoded`);
   }
-  if (!allowed.includes(url.protocol)) throw new TypeError(`${must}: received the scheme "${url.protocol}"`);
+  if (!schemes.includes(url.protocol)) throw new TypeError(`${must}: received the scheme "${url.protocol}"`);
   if (url.hash !== "") throw new TypeError(`${must}: a "#" in it must be written as %23`);
   return url;
 }

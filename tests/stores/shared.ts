@@ -5,6 +5,7 @@ import type { Log } from "../../lib/log.ts";
 import type { SessionRecord } from "../../lib/record.ts";
 import type { SessionStore } from "../../lib/store.ts";
 import { type StoreSubject, testStore } from "../../lib/store_suite.ts";
+import { type StoreName, STORES } from "../../lib/stores/table.ts";
 
 /** The options that shared stores have; not every store has each. */
 export interface SharedOptions {
@@ -18,20 +19,10 @@ export interface SharedOptions {
   readonly now?: (() => number) | undefined;
 }
 
-const CLASSES: Record<string, string> = {
-  redis: "RedisStore",
-  postgres: "PostgresStore",
-  memcached: "MemcachedStore",
-  mongodb: "MongoStore",
-  sqlite: "SqliteStore",
-  denokv: "DenoKvStore",
-};
-
 /** A shared store's class, loaded without its client coming into the module graph of the tests. */
 export async function storeClass(type: string): Promise<new (options: SharedOptions) => SessionStore> {
-  const file = type === "denokv" ? "deno_kv" : type;
-  const module = await import(new URL(`../../lib/stores/${file}/store.ts`, import.meta.url).href);
-  return module[CLASSES[type]!];
+  const { module, className } = STORES[type as StoreName];
+  return (await import(new URL(`../../lib/stores/${module}`, import.meta.url).href))[className];
 }
 
 /** Makes a shared store that is ready. */

@@ -20,6 +20,7 @@ import {
   reasonOf,
   within,
 } from "../shared.ts";
+import { STORES } from "../table.ts";
 
 export type { MemcachedClient };
 
@@ -278,7 +279,7 @@ function isAnswer(error: unknown): boolean {
 
 function parse(address: string): { name: string; target: MemcachedTarget } {
   const example = "memcached://host:11211";
-  const url = parseAddress(address, example, ["memcached+unix:"]);
+  const url = parseAddress(address, example, STORES.memcached.schemes);
   checkParameters(url, []);
   if (url.username !== "" || url.password !== "") {
     throw new TypeError("the address of memcached cannot have a user name or a password: its text protocol knows none");

@@ -1,6 +1,7 @@
 /** The address of a PostgreSQL database, as libpq, providers and other clients write it: what it asks this client for. */
 import { readFileSync } from "node:fs";
 import { parseAddress } from "../shared.ts";
+import { STORES } from "../table.ts";
 
 /** How a connection is protected: not at all, if the server can, without a look at its certificate, or with one. */
 export type Tls = "disable" | "prefer" | "require" | "verify";
@@ -146,12 +147,10 @@ function split(address: string): { url: URL; more: (readonly [host: string, port
   const url = parseAddress(
     hosts === "" || first !== hosts || first === "" ? `${start}${first || "localhost"}${rest}` : address,
     EXAMPLE,
-    [
-      "postgresql:",
-    ],
+    STORES.postgres.schemes,
   );
   const more = others.map((host) => {
-    const { hostname, port } = parseAddress(`postgres://${host}`, EXAMPLE);
+    const { hostname, port } = parseAddress(`postgres://${host}`, EXAMPLE, STORES.postgres.schemes);
     return [hostname, port] as const;
   });
   return { url, more };

@@ -3,6 +3,7 @@
 import * as redis from "npm:@redis/client@6.3.1";
 import { type Log, silent } from "../../log.ts";
 import { checkParameters, DEADLINE, parseAddress, pause, reasonOf } from "../shared.ts";
+import { STORES } from "../table.ts";
 
 /** What is used of one server's client. */
 interface NodeClient {
@@ -242,7 +243,7 @@ interface Target {
 
 function parse(address: string): Target {
   const example = "redis://user:password@host:6379/0";
-  const url = parseAddress(address, example, ["rediss:", "valkey:", "valkeys:", "redis+unix:"]);
+  const url = parseAddress(address, example, STORES.redis.schemes);
   checkParameters(url, ["db", "sentinel", "cluster"], ["node"]);
   const query = url.searchParams;
   const isSocket = url.protocol === "redis+unix:";

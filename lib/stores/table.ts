@@ -1,0 +1,62 @@
+/** The stores by name: where each is, what its class is called, which addresses and which settings it takes. */
+
+/** A store that can be named. */
+export interface StoreEntry {
+  /** Its module, relative to this folder. */
+  readonly module: string;
+  /** The name of its class. */
+  readonly className: string;
+  /** The schemes of the addresses it takes, the usual one first; none for a store that needs no address. */
+  readonly schemes: readonly string[];
+  /** The options it takes, beside `log`. */
+  readonly options: readonly StoreOption[];
+}
+
+/** An option that some store takes. */
+export type StoreOption = "dir" | "url" | "max" | "prefix" | "table" | "collection" | "sync";
+
+/** Every store that `SESSION_TYPE` can name. */
+export const STORES = {
+  filesystem: { module: "file/store.ts", className: "FileStore", schemes: [], options: ["dir", "max", "sync"] },
+  memory: { module: "memory.ts", className: "MemoryStore", schemes: [], options: ["max"] },
+  null: { module: "null.ts", className: "NullStore", schemes: [], options: [] },
+  redis: {
+    module: "redis/store.ts",
+    className: "RedisStore",
+    schemes: ["redis:", "rediss:", "redis+unix:", "valkey:", "valkeys:"],
+    options: ["url", "max", "prefix"],
+  },
+  sqlite: {
+    module: "sqlite/store.ts",
+    className: "SqliteStore",
+    schemes: ["sqlite:"],
+    options: ["url", "max", "table", "sync"],
+  },
+  postgres: {
+    module: "postgres/store.ts",
+    className: "PostgresStore",
+    schemes: ["postgres:", "postgresql:"],
+    options: ["url", "max", "table"],
+  },
+  memcached: {
+    module: "memcached/store.ts",
+    className: "MemcachedStore",
+    schemes: ["memcached:", "memcached+unix:"],
+    options: ["url", "prefix"],
+  },
+  mongodb: {
+    module: "mongodb/store.ts",
+    className: "MongoStore",
+    schemes: ["mongodb:", "mongodb+srv:"],
+    options: ["url", "max", "collection"],
+  },
+  denokv: {
+    module: "deno_kv/store.ts",
+    className: "DenoKvStore",
+    schemes: ["denokv:", "https:"],
+    options: ["url", "max", "prefix"],
+  },
+} as const satisfies Record<string, StoreEntry>;
+
+/** The name of a store. */
+export type StoreName = keyof typeof STORES;

@@ -1,10 +1,9 @@
 /** Reading a form: what is taken, what is refused with which status, and that no more is read than a form may take. */
-import { assert, assertEquals, assertRejects } from "@std/assert";
+import { assertEquals, assertRejects } from "@std/assert";
 import { MAX_FORM_BYTES, readForm } from "../../lib/server/form.ts";
 import { HttpError } from "../../lib/server/http_error.ts";
 
 const FORM = "application/x-www-form-urlencoded";
-const MULTIPART = "multipart/form-data; boundary=b";
 
 function post(body: BodyInit | null, type: string | undefined = FORM, headers: Record<string, string> = {}): Request {
   const request = new Request("http://localhost/add", { method: "POST", body, headers });
@@ -36,28 +35,39 @@ async function status(request: Request, deadline?: number): Promise<number> {
   return (await assertRejects(() => readForm(request, deadline), HttpError) as HttpError).status;
 }
 
-function part(disposition: string, value = "Ada"): string {
-  return `--b\r\nContent-Disposition: form-data; ${disposition}\r\n\r\n${value}\r\n`;
-}
-
-Deno.test("form: a form is read in either encoding, however its type is spelled", async () => {
-  assertEquals(await field(post("username=Ada+Lovelace%2C%20Zo%C3%AB")), "Ada Lovelace, Zoë");
-  assertEquals(await field(post("username=Ada", "Application/X-WWW-Form-Urlencoded ; charset=UTF-8")), "Ada");
-  assertEquals(await field(post(`${part('name="username"', "Zoë")}--b--\r\n`, MULTIPART)), "Zoë");
-  assertEquals(await field(post(`${part("name=username")}--b--`, "Multipart/Form-Data; BOUNDARY=b")), "Ada");
+Deno.test("form: a form is read, however its type is spelled", async () => {
+  const text = "username=Ada+Lovelace%2C%20Zo%C3%AB";
+  const types = [
+    FORM,
+    `Application/X-WWW-Form-Urlencoded ; charset=UTF-8`,
+    `${FORM};`,
+    `${FORM}\t;\t`,
+    `${FORM};;a="b;c"`,
+  ];
+  types.push(`\t ${FORM} \t`, `${FORM}; charset="`, `${FORM};${" ".repeat(100)}\xa0`);
+  for (const type of types) assertEquals(await field(post(text, type)), "Ada Lovelace, Zoë", type);
 });
 
-Deno.test("form: what is no form is answered 415", async () => {
+Deno.test("form: what is no urlencoded form is answered 415 before it is read", async () => {
   const types = ["", "text/plain", "application/json", "text/html", "form", "multipart/mixed; boundary=b", ";", ","];
-  types.push(`x-${FORM}`, `${FORM}, text/plain`, `text/plain; ${FORM}`, `${FORM}x`);
-  for (const type of types) assertEquals(await status(post("username=Ada", type)), 415, type);
+  types.push(`x-${FORM}`, `${FORM}, text/plain`, `text/plain; ${FORM}`, `${FORM}x`, `${FORM} x`, `"${FORM}"`);
+  // No multipart form, whatever its parameters hold: Deno's parser takes more than linear time for some.
+  types.push("multipart/form-data; boundary=b", "multipart/form-data", `multipart/form-data;${" ".repeat(55_000)}b=b`);
+  // White space in HTTP is the space and the tab alone.
+  types.push(`\xa0${FORM}`, `${FORM}\xa0`, `${FORM}\x0b; charset=utf-8`, `${FORM}\x85;`, `\xef\xbb\xbf${FORM}`);
+  // Of two fields, neither counts.
+  types.push(`${FORM}; charset=utf-8, text/plain`, `${FORM}, ${FORM}`, `${FORM};,`);
+  types.push(`${FORM};${" ".repeat(300)}x`, `${FORM.replaceAll("o", "\xba")}`, "application/ x-www-form-urlencoded");
+  for (const type of types) {
+    const { body, seen } = stream(1, new Uint8Array(1));
+    assertEquals([await status(post(body, type)), seen.pulled], [415, 0], type.slice(0, 80));
+  }
   assertEquals(await status(post(null, "")), 415);
 });
 
 Deno.test("form: an empty form is a form without fields", async () => {
   assertEquals([...await readForm(post(null))], []);
   assertEquals([...await readForm(post(""))], []);
-  assertEquals([...await readForm(post("--b--\r\n", MULTIPART))], []);
 });
 
 Deno.test("form: broken escapes and foreign charsets are taken for what they are", async () => {
@@ -70,20 +80,8 @@ Deno.test("form: broken escapes and foreign charsets are taken for what they are
   assertEquals((await readForm(post("__proto__=1&constructor=2"))).get("username"), null);
 });
 
-Deno.test("form: of two fields of a name the first one counts, and a file is a file", async () => {
+Deno.test("form: of two fields of a name the first one counts", async () => {
   assertEquals(await field(post("username=first&username=second")), "first");
-  const file = await field(post(`${part('name="username"; filename="x"')}--b--\r\n`, MULTIPART));
-  assert(file instanceof File);
-});
-
-Deno.test("form: a broken multipart form is answered 400, or has no fields", async () => {
-  assertEquals(await status(post("username=Ada", MULTIPART)), 400);
-  assertEquals(await status(post(null, MULTIPART)), 400);
-  assertEquals(await status(post(`${part('name="username"')}--b--`, "multipart/form-data")), 400);
-  assertEquals(await status(post(`${part('name="username"')}--b--`, "multipart/form-data; boundary=")), 400);
-  assertEquals(await status(post("--b\r\n\0: \x01\r\n\r\nx\r\n--b--", MULTIPART)), 400);
-  assertEquals([...await readForm(post(part('name="username"').slice(0, -2), MULTIPART))], [], "cut off");
-  assertEquals([...await readForm(post("--b\r\nContent-Disposition: form-data\r\n\r\nx\r\n--b--", MULTIPART))], []);
 });
 
 Deno.test("form: a form that fills its 16 KiB is taken, one byte more is answered 413", async () => {
@@ -147,20 +145,4 @@ Deno.test("form: a form whose sender goes away is answered 400", async () => {
     });
     assertEquals(await status(post(body, FORM, headers as Record<string, string>)), 400);
   }
-});
-
-Deno.test("form: a hostile multipart form is read or refused with a status", async () => {
-  const boundary = "a".repeat(70);
-  const bodies = [
-    "--b\r\n".repeat(3276),
-    "\r\n".repeat(8192),
-    "-".repeat(MAX_FORM_BYTES),
-    part("name=a", "").repeat(300),
-  ];
-  bodies.push(`--b\r\n${"a: b\r\n".repeat(2700)}\r\nx\r\n--b--`, `--b\r\na: ${"x".repeat(16_000)}`);
-  for (const body of bodies) await readForm(post(body, MULTIPART)).catch((error) => assert(error instanceof HttpError));
-  const near = `--${boundary}\r\n\r\n\r\n${`\r\n--${boundary.slice(1)}`.repeat(220)}`;
-  await readForm(post(near, `multipart/form-data; boundary=${boundary}`)).catch((error) =>
-    assert(error instanceof HttpError)
-  );
 });

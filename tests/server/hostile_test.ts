@@ -193,14 +193,12 @@ Deno.test(`hostile: of ${OTHERS} nonsense bodies only right names are stored`, a
   const statuses = new Set<number>();
   for (let i = 0; i < OTHERS; i++) {
     const field = random.pick(["username=", "username", "user=", "=", "&", "username=%", "username=a&username="]);
-    const name = 'Content-Disposition: form-data; name="username"\r\n\r\n';
     const value = random.pick([() => random.pick(NASTY), () => random.text(200, HEADER_CHARS), () => ""])();
     const [type, body] = random.pick<[string, string]>([
       ["application/x-www-form-urlencoded", field + value],
       ["application/x-www-form-urlencoded; charset=utf-16", field + encodeURIComponent(value)],
-      ["multipart/form-data; boundary=b", `--b\r\n${name}${value}\r\n--b--`],
-      ["multipart/form-data; boundary=b", `--b\r\n${value}\r\n\r\n${field}\r\n--b`],
-      ["multipart/form-data", value],
+      ["application/x-www-form-urlencoded", field + "\u0301\u0316".repeat(random.below(2000))],
+      ["multipart/form-data; boundary=b", value],
       ["application/x-www-form-urlencoded", "x".repeat(16_384 + random.below(2))],
     ]);
     const browser = new Browser(HOME, app);
@@ -215,7 +213,7 @@ Deno.test(`hostile: of ${OTHERS} nonsense bodies only right names are stored`, a
     }
   }
   assertEquals([...statuses].filter((status) => status >= 500), []);
-  assertEquals([...statuses].sort(), [303, 400, 413, 422]);
+  assertEquals([...statuses].sort(), [303, 413, 415, 422]);
 });
 
 Deno.test("hostile: 200 names made of markup are shown as text, wherever they stand", async () => {

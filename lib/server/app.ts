@@ -5,6 +5,7 @@ import { HttpError } from "./http_error.ts";
 import { type Log, silent } from "../log.ts";
 import { type Handler, pageRoutes, type Routes, type Visitor } from "./pages.ts";
 import { hostsOf, isCrossSite, isForHost, pathOf } from "./protection.ts";
+import { placeOf } from "./reason.ts";
 import type { Session } from "../session.ts";
 import type { SessionManager } from "../session_manager.ts";
 import type { SessionStore } from "../store.ts";
@@ -169,7 +170,7 @@ function toHttpError(error: unknown, log: Log): HttpError {
   if (error instanceof HttpError) return error;
   if (error instanceof SessionGoneError) return new HttpError(409, GONE);
   if (error instanceof StoreFullError || error instanceof SessionStoreError) return unavailable("stored");
-  log("error", "A request failed", error instanceof Error ? `${error.name}: ${error.message}` : String(error));
+  log("error", "A request failed", placeOf(error));
   return new HttpError(500, "Something went wrong here. It was not your fault.");
 }
 

@@ -1,4 +1,4 @@
-/** Why something failed, in words for an operator. */
+/** Reasons: why something failed, in words for an operator. */
 
 /**
  * Why something failed, in one line.
@@ -9,4 +9,18 @@ export function reasonOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   // Deno's advice is for its command line, and below /proc and the like it is to allow everything.
   return (error.message.replace(/, run again with the --[\w-]+ flag/g, "") || error.name).replace(/\s+/g, " ");
+}
+
+/**
+ * Where an error that was not expected came from: its name and a place in the code. Its message is left out, as a string
+ * that a visitor sent may be quoted in it.
+ *
+ * @param error What was thrown.
+ */
+export function placeOf(error: unknown): string {
+  if (!(error instanceof Error)) return typeof error;
+  const { name, message, stack = "" } = error;
+  // The name and the message come first, over as many lines as the message has.
+  const frame = stack.split("\n")[message.split("\n").length]?.trim() ?? "";
+  return frame.startsWith("at ") ? `${name} ${frame}` : name;
 }

@@ -2,7 +2,7 @@
 import type { Config } from "./config.ts";
 import type { Log } from "../log.ts";
 import { securityHeaders } from "./protection.ts";
-import { reasonOf } from "./reason.ts";
+import { placeOf, reasonOf } from "./reason.ts";
 
 /** How long requests under way may take when the server stops, in milliseconds; then it stops without them. */
 const STOP_DEADLINE = 4000;
@@ -68,7 +68,7 @@ export class Port {
     // The last net: what fails in the background must not end the process.
     globalThis.addEventListener("unhandledrejection", (event) => {
       event.preventDefault();
-      this.#log("error", "Something failed in the background", reasonOf(event.reason));
+      this.#log("error", "Something failed in the background", placeOf(event.reason));
     });
     let firstSignal = 0;
     for (const [signal, code] of SIGNALS) {

@@ -1,7 +1,7 @@
 /** Pages: what the three pages do, as handlers. */
 import type { Answers } from "./answers.ts";
 import { readForm } from "./form.ts";
-import { isCrossSite, isPrefetch } from "./protection.ts";
+import { hostOf, isCrossSite, isPrefetch, pathOf } from "./protection.ts";
 import type { Session } from "../session.ts";
 import type { SessionManager } from "../session_manager.ts";
 import { type Alert, icon, renderAddUsername, renderHome, styleSheet } from "./views.ts";
@@ -37,6 +37,12 @@ export interface PageOptions {
 
 /** The longest a name may be, in characters (code points). */
 const MAX_NAME_LENGTH = 64;
+
+/**
+ * The longest that is looked at, in UTF-16 units: 64 characters, each sent in up to four parts (Unicode, normalization
+ * form D), and spaces around them. Composing a string takes more than linear time, so its length is checked first.
+ */
+const MAX_TYPED_LENGTH = 1024;
 
 /** Where the home page sends the browser when the session has ended. */
 const ENDED = "/?ended";
@@ -82,8 +88,8 @@ export function pageRoutes({ sessions, origin, answers, look }: PageOptions): Ro
   const add: Handler = async (request) => {
     // Opened before the form has arrived, so that a log-out in between is noticed.
     const session = await look(request);
-    const typed = (await readForm(request)).get("username");
-    const username = typeof typed === "string" ? typed.trim().normalize("NFC") : "";
+    const typed = (await readForm(request)).get("username") ?? "";
+    const username = typed.length > MAX_TYPED_LENGTH ? typed : typed.trim().normalize("NFC");
     const problem = problemWith(username);
     if (problem !== undefined) {
       return answers.keptPage(renderAddUsername({ username: username.replace(/\p{Cc}/gu, ""), problem }), 422);
@@ -148,10 +154,10 @@ function hintFor({ url, headers }: Request): Alert | undefined {
   if (url.endsWith(ENDED)) return ended;
   const referer = headers.get("referer");
   if (referer === null) return undefined;
-  const from = URL.parse(referer);
-  if (from === null || from.host !== new URL(url).host) return undefined;
-  if (from.pathname === "/") return ended;
-  if (from.pathname !== "/add" || headers.has("cookie")) return undefined;
+  if (hostOf(referer) !== hostOf(url)) return undefined;
+  const from = pathOf(referer);
+  if (from === "/") return ended;
+  if (from !== "/add" || headers.has("cookie")) return undefined;
   const text = "If you have just registered, your browser did not keep this site’s cookie, " +
     "so your name was forgotten at once. Allow cookies for this site, then register again.";
   return { tone: "warning", text };

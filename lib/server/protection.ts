@@ -1,8 +1,9 @@
 /** Protection: the host check, the cross-site check, and the headers that every answer carries. */
 
 // A host name or address and an optional port (RFC 9110, section 7.2), as far as browsers send them: labels of letters,
-// digits, "-" and "_" with single dots between them, or an IPv6 address in brackets.
-const HOST = /^(?:(?!-)[\w-]{1,63}(?:\.(?!-)[\w-]{1,63})*\.?|\[[0-9a-f:.]{2,45}\])(?::(\d{1,5}))?$/i;
+// digits, "-" and "_" with single dots between them, or an IPv6 address in brackets. Some of these are no hosts, such as
+// 999.999.999.999: the URL parser refuses those.
+const HOST = /^(?:(?!-)[\w-]{1,63}(?:\.(?!-)[\w-]{1,63})*\.?|\[[0-9a-f:.]{2,45}\])(?::\d{1,5})?$/i;
 
 /** The longest a host may be with its port: a name of 253 characters (RFC 1035, section 2.3.4) and its last dot. */
 const MAX_HOST_LENGTH = 254 + ":65535".length;
@@ -18,14 +19,13 @@ export function hostsOf(origin: string): ReadonlySet<string> {
 }
 
 /**
- * Whether a text is a host that a browser could name in a request, with its port if it has one.
+ * Whether a string is a host that a browser could name in a request, with its port if it has one.
  *
- * @param host What a `Host` header or an address says.
+ * @param host The host of a `Host` header or of an address.
  */
 export function isHost(host: string): boolean {
   if (host.length > MAX_HOST_LENGTH) return false;
-  const match = HOST.exec(host);
-  return match !== null && Number(match[1] ?? 1) <= 65535;
+  return HOST.test(host) && URL.canParse(`http://${host}`);
 }
 
 /**
@@ -38,8 +38,9 @@ export function isForHost(request: Request, hosts: ReadonlySet<string> | undefin
   const host = hostOf(request.url);
   // HTTP/2, and a request made in this process, have an authority and no Host header. HTTP/1 without one cannot be told
   // from them (Deno puts "localhost" in its place); no browser sends that.
-  if (host === undefined || (request.headers.get("host") ?? host) !== host || !isHost(host)) return false;
-  return hosts === undefined || hosts.has(host.toLowerCase());
+  if (host === undefined || host.length > MAX_HOST_LENGTH) return false;
+  if ((request.headers.get("host") ?? host) !== host) return false;
+  return hosts === undefined ? isHost(host) : hosts.has(host.toLowerCase());
 }
 
 /**
@@ -104,8 +105,14 @@ export function securityHeaders(https: boolean): [name: string, value: string][]
   ];
 }
 
-function hostOf(url: string): string | undefined {
-  const start = url.indexOf("://") + 3;
-  const slash = url.indexOf("/", start);
-  return slash === -1 ? undefined : url.slice(start, slash);
+/**
+ * The host that an address names, with its port, as it stands there. No URL is built for it.
+ *
+ * @param url The address, which may hold anything.
+ * @returns The host, or `undefined` if no path follows it.
+ */
+export function hostOf(url: string): string | undefined {
+  const scheme = url.indexOf("://");
+  const slash = url.indexOf("/", scheme + 3);
+  return scheme === -1 || slash === -1 ? undefined : url.slice(scheme + 3, slash);
 }

@@ -31,6 +31,8 @@ export interface AppOptions {
 const RETRY_AFTER = "5";
 /** How long the store may take to say that it is ready, in milliseconds. */
 const READY_DEADLINE = 3000;
+/** How long that answer is kept, in milliseconds: anyone can send the request. */
+const READY_KEPT = 1000;
 /** The methods that some page takes. */
 const ALL_METHODS = "GET, HEAD, POST, OPTIONS";
 
@@ -56,7 +58,7 @@ export function createApp(options: AppOptions): (request: Request) => Promise<Re
   const answers = new Answers(options.https ?? origin?.startsWith("https:") ?? false);
   const probes: Routes = {
     "/healthz": { GET: () => answers.text("ok") },
-    "/readyz": { GET: whetherReady(store, answers) },
+    "/readyz": { GET: readiness(store, answers, () => sessions.now()) },
   };
   const look = (request: Request) => sessions.open(request).catch(sayUnreadable);
   const routes = new Map([...table(pageRoutes({ sessions, origin, answers, look })), ...table(probes, true)]);
@@ -135,27 +137,33 @@ function table(routes: Routes, isProbe: boolean = false): [path: string, route: 
   });
 }
 
-/** Asks the store whether it can be used; requests that come meanwhile share the answer. */
-function whetherReady(store: SessionStore, answers: Answers): Handler {
-  let asked: Promise<boolean> | undefined;
-  const ask = async () => {
-    const late = Promise.withResolvers<never>();
-    const timer = setTimeout(() => late.reject(new Error("late")), READY_DEADLINE);
-    try {
-      await Promise.race([store.ready?.(), late.promise]);
-      return true;
-    } catch {
-      return false;
-    } finally {
-      clearTimeout(timer);
-      asked = undefined;
-    }
-  };
+/** Says whether the store can be used. It is queried at most once a second, whatever the number of requests. */
+function readiness(store: SessionStore, answers: Answers, now: () => number): Handler {
+  let query: Promise<boolean> | undefined;
+  let answeredAt: number | undefined;
   return async () => {
-    asked ??= ask();
-    if (await asked) return answers.text("ok");
+    const age = answeredAt === undefined ? 0 : now() - answeredAt;
+    // A negative age: the clock was set back.
+    if (query === undefined || age < 0 || age >= READY_KEPT) {
+      answeredAt = undefined;
+      query = isReady(store).finally(() => answeredAt = now());
+    }
+    if (await query) return answers.text("ok");
     return answers.text("The session store does not answer.\n", 503, { "retry-after": RETRY_AFTER });
   };
+}
+
+async function isReady(store: SessionStore): Promise<boolean> {
+  const late = Promise.withResolvers<never>();
+  const timer = setTimeout(() => late.reject(new Error("late")), READY_DEADLINE);
+  try {
+    await Promise.race([store.ready?.(), late.promise]);
+    return true;
+  } catch {
+    return false;
+  } finally {
+    clearTimeout(timer);
+  }
 }
 
 /** The answer to HEAD, with the length that GET's has. With the body left in, Deno breaks off an HTTP/2 stream. */

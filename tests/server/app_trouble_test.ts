@@ -23,24 +23,43 @@ Deno.test("GET /readyz: ok if the store answers, else 503, without a session", a
     return [status, await response.text(), headers.get("retry-after")];
   };
   assertEquals(await ask(), [200, "ok", null]);
-  failure = Promise.reject(new Error("away"));
-  failure.catch(() => {});
-  assertEquals(await ask(), [503, "The session store does not answer.\n", "5"]);
-  failure = undefined;
-  assertEquals(await ask(), [200, "ok", null]);
-  failure = new Promise(() => {});
-  assertEquals((await ask())[0], 503, "a store that never answers");
+  const broken = Promise.reject(new Error("away"));
+  broken.catch(() => {});
+  for (const [state, status] of [[broken, 503], [undefined, 200], [new Promise<void>(() => {}), 503]] as const) {
+    failure = state;
+    clock.time += 1000;
+    const [kept, text, retryAfter] = await ask();
+    assertEquals(kept, status);
+    if (status === 503) assertEquals([text, retryAfter], ["The session store does not answer.\n", "5"]);
+  }
 });
 
-Deno.test("GET /readyz: probes that come at once ask the store once", async () => {
+Deno.test("GET /readyz: the store is asked once a second, by however many probes", async () => {
   let asked = 0;
-  const answer = Promise.withResolvers<void>();
+  let answer = Promise.withResolvers<void>();
   const store = Object.assign(new MemoryStore(), { ready: () => (asked++, answer.promise) });
-  const { browser } = serve({ store });
-  const probes = Promise.all(Array.from({ length: 20 }, () => browser.request("/readyz")));
+  const { browser, clock } = serve({ store });
+  const probe = async (count: number) => {
+    const responses = await Promise.all(Array.from({ length: count }, () => browser.request("/readyz")));
+    return [...new Set(responses.map(({ status }) => status)), asked];
+  };
+  const first = probe(20);
+  // However long the answer takes, there is one query.
+  clock.time += 5000;
+  const more = probe(20);
   answer.resolve();
-  assertEquals((await probes).map(({ status }) => status), Array.from({ length: 20 }, () => 200));
-  assertEquals(asked, 1);
+  assertEquals([await first, await more], [[200, 1], [200, 1]]);
+  clock.time += 999;
+  answer = Promise.withResolvers();
+  answer.reject(new Error("away"));
+  answer.promise.catch(() => {});
+  assertEquals(await probe(20), [200, 1]);
+  clock.time += 1;
+  assertEquals(await probe(20), [503, 2]);
+  clock.time += 999;
+  assertEquals(await probe(20), [503, 2], "a refusal is kept as long");
+  clock.time -= 86_400_000;
+  assertEquals(await probe(20), [503, 3], "a clock that was set back keeps no answer for ever");
 });
 
 Deno.test("probes are answered whatever host is named, and pages are not", async () => {

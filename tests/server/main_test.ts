@@ -294,12 +294,17 @@ Deno.test("server: /readyz is 503 while the folder is away, which it does not ma
         await response.body?.cancel();
         return response.status;
       };
+      // An answer is kept for a second.
+      const becomes = async (status: number) => {
+        for (let i = 0; i < 100 && await ready() !== status; i++) await new Promise((done) => setTimeout(done, 50));
+        assertEquals(await ready(), status);
+      };
       assertEquals(await ready(), 200);
       await Deno.rename(data, `${dir}/away`);
-      assertEquals([await ready(), await ready()], [503, 503]);
+      await becomes(503);
       assertEquals([...Deno.readDirSync(dir)].map(({ name }) => name), ["away"]);
       await Deno.rename(`${dir}/away`, data);
-      assertEquals(await ready(), 200);
+      await becomes(200);
     });
   });
 });

@@ -14,17 +14,23 @@ const NGINX = ["/usr/sbin/nginx", "/usr/local/sbin/nginx", "/usr/local/bin/nginx
 const ORIGIN = "https://example.com";
 const HOST = "Host: example.com\r\n";
 
-/** Starts the server and nginx before it, with the time limits of the configuration cut down to a second. */
-async function behindNginx(fn: (context: { server: Server; port: number; browser: Browser }) => Promise<void>) {
+/** Starts the server and nginx before it, with the configuration's time limits cut down to a second. */
+async function behindNginx(
+  fn: (context: { server: Server; port: number; browser: Browser }) => Promise<void>,
+  originAt: (port: number) => string = () => ORIGIN,
+) {
   const dir = await Deno.makeTempDir();
   await Deno.chmod(dir, 0o755); // For nginx's workers, if it is started as root.
-  const server = await Server.start({ ORIGIN, SESSION_FILE_DIR: `${dir}/sessions` });
   const port = freePort();
+  const origin = originAt(port);
+  const server = await Server.start({ ORIGIN: origin, SESSION_FILE_DIR: `${dir}/sessions` });
   const site = (await Deno.readTextFile(new URL("nginx.conf", import.meta.url)))
     .replace("server 127.0.0.1:8000;", `server ${new URL(server.origin).host};`)
-    .replace("listen 80;", `listen 127.0.0.1:${port};`)
+    // The client's address is what the test says.
+    .replace("listen 80;", `listen 127.0.0.1:${port}; set_real_ip_from 127.0.0.1; real_ip_header X-Test-Client;`)
     .replace(/(client_header_timeout|client_body_timeout) 10s;/g, "$1 1s;")
-    .replace("keepalive_timeout 30s;", "keepalive_timeout 1s;");
+    .replace("keepalive_timeout 30s;", "keepalive_timeout 1s;")
+    .replace("rate=5r/s", "rate=1r/s"); // So slow that a busy machine sends faster.
   await Deno.writeTextFile(`${dir}/site.conf`, site);
   const temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map((name) =>
     `${name}_temp_path ${dir}/${name};`
@@ -48,7 +54,7 @@ async function behindNginx(fn: (context: { server: Server; port: number; browser
       if (ended) throw new Error(`nginx did not start: ${await Deno.readTextFile(`${dir}/error.log`)}`);
       await new Promise((resolve) => setTimeout(resolve, 50));
     }
-    await fn({ server, port, browser: new Browser(ORIGIN, (request) => send(port, request)) });
+    await fn({ server, port, browser: new Browser(origin, (request) => send(port, request)) });
     assertEquals(await server.stop(), 0);
   } finally {
     if (!ended) nginx.kill("SIGTERM");
@@ -156,4 +162,38 @@ test("one client that posts too often is told so, and pages go on", async () => 
     assert(statuses.filter((status) => status === 429).length > 0, `${statuses}`);
     assertEquals((await browser.request("/")).status, 200);
   });
+});
+
+test("an IPv6 network of 64 bits is one client, and an IPv4 address is one", async () => {
+  await behindNginx(async ({ browser }) => {
+    const post = async (clientOf: (n: number) => string) => {
+      const clients = Array.from({ length: 40 }, (_, n) => clientOf(n));
+      const statuses = await Promise.all(
+        clients.map((client) => browser.post("/remove", {}, { "x-test-client": client })),
+      );
+      return statuses.filter((status) => status === 429).length;
+    };
+    assert(await post((n) => `2001:db8:0:1:${n}::1`) > 0, "one network");
+    assertEquals(await post((n) => `2001:db8:1:${n}::1`), 0, "many networks");
+    assertEquals(await post((n) => `192.0.2.${n}`), 0, "many addresses");
+    assertEquals(await post((n) => `::ffff:198.51.100.${n}`), 0, "many addresses, written as IPv6");
+    assert(await post(() => "::ffff:203.0.113.1") > 0, "one address");
+  });
+});
+
+test("readiness is told to the addresses that are named, and to no other", async () => {
+  await behindNginx(async ({ browser }) => {
+    const status = async (path: string, client: string) =>
+      (await browser.request(path, { headers: { "x-test-client": client } })).status;
+    assertEquals(await status("/readyz", "127.0.0.1"), 200);
+    for (const path of ["/readyz", "//readyz", "/%72eadyz"]) assertEquals(await status(path, "192.0.2.1"), 403, path);
+    assertEquals(await status("/healthz", "192.0.2.1"), 200);
+  });
+});
+
+test("on a port of its own the site works as well", async () => {
+  await behindNginx(async ({ browser }) => {
+    assertEquals(await browser.post("/add", { username: "Ada" }, { origin: browser.origin }), 303);
+    assertMatch(await browser.get("/"), /Hi, Ada!/);
+  }, (port) => `http://example.com:${port}`);
 });

@@ -1,8 +1,9 @@
 /** GuardedStore: a store's verbs for the manager. Their failures are counted, logged, and made into errors for programs. */
 import { SessionGoneError, SessionStoreError, StoreFullError } from "./errors.ts";
 import type { Log } from "./log.ts";
-import { RecordTooLargeError, type SessionRecord } from "./record.ts";
-import type { Change, SessionStore } from "./store.ts";
+import { RecordTooLargeError } from "./errors.ts";
+import type { SessionRecord } from "./record.ts";
+import type { Change, SessionStore, StoredSession } from "./store.ts";
 
 /** What a {@linkcode SessionManager} has done since it was made; only ever counted up. */
 export interface SessionCounters {
@@ -64,34 +65,40 @@ export class GuardedStore {
     this.#log = log;
   }
 
-  async create(id: string, record: SessionRecord): Promise<void> {
-    await this.#try("create", this.#store.create(id, record));
+  async create(key: string, record: SessionRecord): Promise<void> {
+    await this.#try("create", this.#store.create(key, record));
   }
 
-  async read(id: string): Promise<SessionRecord | undefined> {
-    return await this.#try("read", this.#store.read(id));
+  async read(key: string): Promise<SessionRecord | undefined> {
+    return await this.#try("read", this.#store.read(key));
   }
 
-  async update(id: string, change: Change): Promise<SessionRecord | undefined> {
-    return await this.#changing("update", change, (change) => this.#store.update(id, change));
+  async update(key: string, change: Change): Promise<SessionRecord | undefined> {
+    return await this.#changing("update", change, (change) => this.#store.update(key, change));
   }
 
   async move(from: string, to: string, change: Change): Promise<SessionRecord | undefined> {
     return await this.#changing("move", change, (change) => this.#store.move(from, to, change));
   }
 
-  async touch(id: string, expires: number): Promise<boolean> {
-    return await this.#try("touch", this.#store.touch(id, expires));
+  async touch(key: string, expires: number): Promise<boolean> {
+    return await this.#try("touch", this.#store.touch(key, expires));
   }
 
-  async delete(id: string): Promise<boolean> {
-    const isEnded = await this.#try("delete", this.#store.delete(id));
+  async delete(key: string): Promise<boolean> {
+    const isEnded = await this.#try("delete", this.#store.delete(key));
     if (isEnded) this.#counters.ended++;
     return isEnded;
   }
 
+  /** The group for a new id of a user's session, if the store wants one. */
+  async groupOf(user: string | undefined): Promise<string | undefined> {
+    if (user === undefined || this.#store.groupOf === undefined) return undefined;
+    return await this.#try("find a user's place", Promise.try(() => this.#store.groupOf!(user)));
+  }
+
   /** @throws {TypeError} at once if the store keeps no index of users. */
-  sessionsOf(user: string): AsyncIterable<readonly [id: string, record: SessionRecord]> {
+  sessionsOf(user: string): AsyncIterable<StoredSession> {
     if (this.#store.sessionsOf === undefined) {
       throw new TypeError("Cannot find the sessions of a user: this store keeps no index of users; use one that does");
     }

@@ -1,4 +1,5 @@
 /** SessionState: what the manager knows of an opened session, and the changes that its request made. */
+import { keyOf } from "./id.ts";
 import type { Json, SessionData, SessionRecord, StoredFlash, Terms } from "./record.ts";
 
 /** No data. It is shared, as are the two below, so that a session without any costs nothing. */
@@ -15,8 +16,10 @@ export interface Draft {
 
 /** What the manager knows of a session: where it came from, and what was done to it. For the manager alone. */
 export interface SessionState {
-  /** The id under which it is stored; `undefined` while it is not. */
+  /** The id that the browser has; `undefined` while nothing is stored. */
   id: string | undefined;
+  /** The key that the store has; `undefined` while nothing is stored. */
+  key: string | undefined;
   /** What was stored when it was opened. */
   readonly record: SessionRecord | undefined;
   /** Whether its cookie was signed with an older key. */
@@ -58,6 +61,7 @@ export function newState(
 ): SessionState {
   return {
     id,
+    key: id === undefined ? undefined : keyOf(id),
     record,
     isStale,
     strays,
@@ -69,6 +73,12 @@ export function newState(
     isOver: false,
     onCommit: undefined,
   };
+}
+
+/** Gives a session another id, or none. */
+export function assign(state: SessionState, id: string | undefined): void {
+  state.id = id;
+  state.key = id === undefined ? undefined : keyOf(id);
 }
 
 /**

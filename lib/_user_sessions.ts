@@ -37,12 +37,13 @@ export function showSessions<Data extends object>(
   // Asked here and not at the first step, so that a store without an index refuses at once.
   const found = store.sessionsOf(user);
   return (async function* () {
-    for await (const [id, stored] of found) {
+    for await (const [key, stored] of found) {
+      if (stored === undefined) continue;
       const record = lifetimes.clamp(stored);
       if (!isLive(record, now())) continue;
       const { created, idle, expires, deadline, data } = record;
       const times = { created, used: expires - idle, expires: endOf(record), deadline };
-      yield { handle: handleOf(id), ...times, data: data as Stored<Partial<Data>> };
+      yield { handle: handleOf(key), ...times, data: data as Stored<Partial<Data>> };
     }
   })();
 }
@@ -53,11 +54,11 @@ export async function endSessions(store: GuardedStore, user: string, kept: strin
   let empty = 0;
   for (let pass = 0; pass < MAX_PASSES; pass++) {
     let found = 0;
-    for await (const [id] of store.sessionsOf(user)) {
-      if (id === kept) continue;
+    for await (const [key] of store.sessionsOf(user)) {
+      if (key === kept) continue;
       found++;
       // One that is not there any more may have got a new id. The next look finds it.
-      if (await store.delete(id)) ended++;
+      if (await store.delete(key)) ended++;
     }
     empty = found === 0 ? empty + 1 : 0;
     if (empty === EMPTY_PASSES) return ended;
@@ -67,6 +68,6 @@ export async function endSessions(store: GuardedStore, user: string, kept: strin
 
 /** Ends the session of a user that has this handle. Returns whether there was one. */
 export async function endSession(store: GuardedStore, user: string, handle: string): Promise<boolean> {
-  for await (const [id] of store.sessionsOf(user)) if (handleOf(id) === handle) return await store.delete(id);
+  for await (const [key] of store.sessionsOf(user)) if (handleOf(key) === handle) return await store.delete(key);
   return false;
 }

@@ -1,15 +1,45 @@
 /**
- * The errors of `open` and `commit`, each with the answer to send.
+ * The errors of sessions. Each knows the response that tells a visitor about it.
  *
  * @module
  */
 
-/** Seconds after which to ask again. */
+/** Seconds after which a visitor should try again. */
 const RETRY_AFTER = "5";
 
 /**
- * Thrown by `commit` when the session was ended, or got a new id, by another request meanwhile: nothing was stored.
- * `wrap` answers it 409. A page should ask again: the browser has the new id by then, or none.
+ * The base of all errors that the library gives a response to. `wrap` and the adapters send that response in place of
+ * the handler's. Express and Fastify read `statusCode`, and Hono calls `getResponse`, where such an error reaches them.
+ *
+ * @example
+ * ```ts
+ * import { SessionError, SessionGoneError } from "sessions";
+ * import { assertEquals } from "@std/assert";
+ *
+ * function answer(error: unknown): Response {
+ *   if (error instanceof SessionError) return error.getResponse();
+ *   throw error;
+ * }
+ * assertEquals(answer(new SessionGoneError("It was ended")).status, 409);
+ * ```
+ */
+export abstract class SessionError extends Error {
+  /** The HTTP status of the response. */
+  abstract readonly statusCode: number;
+  /** What the response tells the visitor. */
+  protected abstract readonly explanation: string;
+
+  /** A new response in plain text; with `Retry-After` where the same request may succeed in some seconds. */
+  getResponse(): Response {
+    const headers = new Headers({ "content-type": "text/plain; charset=utf-8", "cache-control": "no-store" });
+    if (this.statusCode === 503) headers.set("retry-after", RETRY_AFTER);
+    return new Response(`${this.explanation}\n`, { status: this.statusCode, headers });
+  }
+}
+
+/**
+ * Thrown by `commit` when another request ended the session, or gave it a new id, in between: nothing was stored. The
+ * response is 409. The browser has the new id by then, or none, so the visitor can try again.
  *
  * @example
  * ```ts
@@ -22,20 +52,18 @@ const RETRY_AFTER = "5";
  * const cookie = await cookieFor(sessions, { theme: "dark" }, { user: "Ada" });
  * const session = await sessions.open(new Request("http://localhost/", { headers: { cookie } }));
  * session.set("theme", "light");
- * await sessions.endAll("Ada"); // another request, meanwhile
+ * await sessions.endAll("Ada"); // another request, in between
  * await assertRejects(() => sessions.commit(session, new Response()), SessionGoneError);
  * ```
  */
-export class SessionGoneError extends Error {
+export class SessionGoneError extends SessionError {
   /** The error's name. */
   override name = "SessionGoneError";
-  /** The HTTP status to answer it with; Express and Fastify do so by themselves. */
-  readonly statusCode: number = 409;
-
-  /** The answer that says so in plain text; Hono gives it by itself. */
-  getResponse(): Response {
-    return text(409, "Your session changed while this was under way. Nothing was stored. Please try again.");
-  }
+  /** 409 Conflict. */
+  readonly statusCode = 409;
+  /** What the response tells the visitor. */
+  protected readonly explanation =
+    "Your session changed while this was under way. Nothing was stored. Please try again.";
 }
 
 /** Thrown by `commit` when another request took a value or a message first: nothing was stored. */
@@ -45,41 +73,34 @@ export class SessionTakenError extends SessionGoneError {
 }
 
 /**
- * Thrown by `open` and `commit` when the store fails; `cause` says why. What was asked was done completely or not at all.
- * `wrap` answers it 503.
+ * Thrown when the store fails; `cause` says why. What was asked of the store was done completely or not at all. The
+ * response is 503.
  */
-export class SessionStoreError extends Error {
+export class SessionStoreError extends SessionError {
   /** The error's name. */
   override name = "SessionStoreError";
-  /** The HTTP status to answer it with; Express and Fastify do so by themselves. */
-  readonly statusCode: number = 503;
-
-  /** The answer that says so in plain text; Hono gives it by itself. */
-  getResponse(): Response {
-    return unavailable("Your session cannot be reached just now. Please try again in a moment.");
-  }
+  /** 503 Service Unavailable. */
+  readonly statusCode = 503;
+  /** What the response tells the visitor. */
+  protected readonly explanation = "Your session cannot be reached just now. Please try again in a moment.";
 }
 
-/** Thrown by `commit` when the store already holds as many live sessions as it may. `wrap` answers it 503. */
-export class StoreFullError extends Error {
+/** Thrown by `commit` when the store holds as many live sessions as it may. The response is 503. */
+export class StoreFullError extends SessionError {
   /** The error's name. */
   override name = "StoreFullError";
-  /** The HTTP status to answer it with; Express and Fastify do so by themselves. */
-  readonly statusCode: number = 503;
-
-  /** The answer that says so in plain text; Hono gives it by itself. */
-  getResponse(): Response {
-    return unavailable("There is no room for a new session just now. Please try again in a moment.");
-  }
+  /** 503 Service Unavailable. */
+  readonly statusCode = 503;
+  /** What the response tells the visitor. */
+  protected readonly explanation = "There is no room for a new session just now. Please try again in a moment.";
 }
 
-function unavailable(message: string): Response {
-  return text(503, message, { "retry-after": RETRY_AFTER });
-}
-
-function text(status: number, message: string, headers: Record<string, string> = {}): Response {
-  return new Response(`${message}\n`, {
-    status,
-    headers: { "content-type": "text/plain; charset=utf-8", "cache-control": "no-store", ...headers },
-  });
+/** Thrown by `commit` when a session is larger than the store can keep: nothing was stored. The response is 413. */
+export class RecordTooLargeError extends SessionError {
+  /** The error's name. */
+  override name = "RecordTooLargeError";
+  /** 413 Content Too Large. */
+  readonly statusCode = 413;
+  /** What the response tells the visitor. */
+  protected readonly explanation = "This is more than your session can keep. Nothing was stored.";
 }

@@ -11,8 +11,8 @@ import type { Change } from "./store.ts";
 
 /** What a followed session needs of its manager. */
 interface Access {
-  read(id: string): Promise<SessionRecord | undefined>;
-  update(id: string, change: Change): Promise<SessionRecord | undefined>;
+  read(key: string): Promise<SessionRecord | undefined>;
+  update(key: string, change: Change): Promise<SessionRecord | undefined>;
   gone(): SessionGoneError;
 }
 
@@ -72,10 +72,10 @@ export class FollowedSession<Data extends object = Record<string, Json>> {
    * @throws {SessionStoreError} if the store fails.
    */
   async read(): Promise<Session<Data>> {
-    const id = await this.#id();
-    const record = await this.#access.read(id);
+    const key = await this.#key();
+    const record = await this.#access.read(key);
     if (record === undefined) throw this.#access.gone();
-    const state = newState(id, record);
+    const state = newState(this.#state.id, record);
     state.isOpen = false;
     return new Session(state);
   }
@@ -91,10 +91,10 @@ export class FollowedSession<Data extends object = Record<string, Json>> {
    * @throws What `fn` throws; nothing is stored then.
    */
   async change<T>(fn: (session: Session<Data>) => T): Promise<T> {
-    const id = await this.#id();
+    const key = await this.#key();
     let result: T;
-    const updated = await this.#access.update(id, (record) => {
-      const session = new Session<Data>(newState(id, record));
+    const updated = await this.#access.update(key, (record) => {
+      const session = new Session<Data>(newState(this.#state.id, record));
       result = fn(session);
       const state = stateOf(session);
       state.isOpen = false;
@@ -111,10 +111,10 @@ export class FollowedSession<Data extends object = Record<string, Json>> {
     return result!;
   }
 
-  /** The id that the request ended with. */
-  async #id(): Promise<string> {
+  /** The key that the request ended with. */
+  async #key(): Promise<string> {
     await this.#committed;
-    if (this.#state.id === undefined) throw this.#access.gone();
-    return this.#state.id;
+    if (this.#state.key === undefined) throw this.#access.gone();
+    return this.#state.key;
   }
 }

@@ -1,83 +1,73 @@
 /**
- * Session ids: how they are made, and the name under which one can be shown.
+ * Ids and keys: the browser has a session's id; the store has its key, which is made from the id by a one-way hash.
  *
  * @module
  */
 import { Buffer } from "node:buffer";
-import { createHash } from "node:crypto";
+import { hash } from "node:crypto";
 
-/** 128 random bits and the 32 of the group, in lower-case hex: safe as a file name on systems that fold case. */
-const ID = /^[0-9a-f]{40}$/;
-
-/** How many of an id's digits name its group. */
+/** An id is 32 bits of a group and 128 random bits, in lower-case hex: safe as a file name where case is folded. */
+const FORM = /^[0-9a-f]{40}$/;
+/** How many digits name the group. */
 const GROUP_DIGITS = 8;
+const GROUP = /^[0-9a-f]{8}$/;
+/** How many digits of a key show a session. */
+const HANDLE_DIGITS = 16;
 
-// Filled anew for every id: 20 bytes of their own for each would cost more than the bits.
+// One buffer for every id: 20 new bytes for each would cost more than the random bits.
 const random = Buffer.alloc(20);
 
 /**
- * Makes an id: 128 random bits (ASVS 5, 7.2.3), and before them the digits of a group, so that a store can keep the
- * sessions of one user near each other.
+ * Makes a session id: 128 random bits (ASVS 5, 7.2.3) after the digits of a group.
  *
- * @param user The user whose session it is; without one the group is random, so that all ids look alike.
+ * @param group The group that a store asked for, 8 lower-case hex digits: it keeps the sessions of one user together.
+ * Random unless given.
  * @returns 40 lower-case hex digits.
+ * @throws {TypeError} if the group is not 8 lower-case hex digits.
  *
  * @example
  * ```ts
  * import { newId } from "sessions";
- * import { assertEquals, assertMatch } from "@std/assert";
- *
- * assertMatch(newId(), /^[0-9a-f]{40}$/);
- * assertEquals(newId("Ada").slice(0, 8), newId("Ada").slice(0, 8));
- * ```
- */
-export function newId(user?: string): string {
-  const digits = crypto.getRandomValues(random).toString("hex");
-  return user === undefined ? digits : groupOf(user) + digits.slice(GROUP_DIGITS);
-}
-
-/**
- * Whether a text has the form of an id.
- *
- * @param text Any text.
- */
-export function isId(text: string): boolean {
-  return ID.test(text);
-}
-
-// A log-in asks twice: for the id, and in a store that checks it.
-let lastUser: string | undefined;
-let lastGroup = "";
-
-/**
- * The first digits of every id of a user's sessions. Other users may share them: the record says whose it is.
- *
- * @param user The user's name: any text.
- * @returns 8 lower-case hex digits.
- */
-export function groupOf(user: string): string {
-  if (user !== lastUser) {
-    lastGroup = createHash("sha256").update(user).digest("hex").slice(0, GROUP_DIGITS);
-    lastUser = user;
-  }
-  return lastGroup;
-}
-
-/**
- * The name under which a session can be shown, as in a list of one's devices. It is made from the id by a one-way hash,
- * so that nobody who sees it can use the session.
- *
- * @param id The session's id.
- * @returns 16 lower-case hex digits.
- *
- * @example
- * ```ts
- * import { handleOf, newId } from "sessions";
  * import { assertMatch } from "@std/assert";
  *
- * assertMatch(handleOf(newId()), /^[0-9a-f]{16}$/);
+ * assertMatch(newId(), /^[0-9a-f]{40}$/);
+ * assertMatch(newId("00c0ffee"), /^00c0ffee[0-9a-f]{32}$/);
  * ```
  */
-export function handleOf(id: string): string {
-  return createHash("sha256").update(`handle\0${id}`).digest("hex").slice(0, 16);
+export function newId(group?: string): string {
+  const digits = crypto.getRandomValues(random).toString("hex");
+  if (group === undefined) return digits;
+  if (!GROUP.test(group)) throw new TypeError("Cannot make a session id: the group must be 8 lower-case hex digits");
+  return group + digits.slice(GROUP_DIGITS);
+}
+
+/**
+ * Whether a string has the form of an id. A key has the same form.
+ *
+ * @param value Any string.
+ */
+export function isId(value: string): boolean {
+  return FORM.test(value);
+}
+
+/**
+ * The key under which a store keeps a session: the group of the id, and 128 bits of the id's SHA-256. A copy of a store
+ * opens no session, because no id can be made from a key.
+ *
+ * @param id The session's id.
+ * @returns 40 lower-case hex digits.
+ */
+export function keyOf(id: string): string {
+  return id.slice(0, GROUP_DIGITS) + hash("sha256", `session key\0${id}`, "hex").slice(0, 40 - GROUP_DIGITS);
+}
+
+/**
+ * The name under which a session can be shown, such as in a list of a user's devices. It opens nothing, and it does not
+ * tell whose session it is.
+ *
+ * @param key The session's key in the store.
+ * @returns 16 lower-case hex digits.
+ */
+export function handleOf(key: string): string {
+  return key.slice(GROUP_DIGITS, GROUP_DIGITS + HANDLE_DIGITS);
 }

@@ -1,4 +1,4 @@
-/** The log: one line an event on standard error, with an event that repeats held back for ten seconds. */
+/** The log: one line per event on standard error. An event that repeats within ten seconds is held back and counted. */
 
 /** How much an event matters. */
 export type Level = "error" | "warn" | "info" | "debug";
@@ -70,3 +70,6 @@ export function createLog(
     }
   };
 }
+
+/** The log of managers and stores that were given none: standard error, from `warn` on. */
+export const standardErrorLog: Log = createLog("warn");

@@ -6,16 +6,9 @@
 export * from "./errors.ts";
 export { FollowedSession } from "./followed_session.ts";
 export type { SessionCounters } from "./_guarded_store.ts";
-export { handleOf, newId } from "./id.ts";
+export { handleOf, keyOf, newId } from "./id.ts";
 export { createLog, type Level, type Log } from "./log.ts";
-export {
-  type Json,
-  RecordTooLargeError,
-  type SessionData,
-  type SessionRecord,
-  type StoredFlash,
-  type Terms,
-} from "./record.ts";
+export { type Json, type SessionData, type SessionRecord, type StoredFlash, type Terms } from "./record.ts";
 export { MAX_LIFETIME } from "./_lifetimes.ts";
 export {
   type AnyJsonKey,

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { RecordTooLargeError } from "./errors.ts";
 
 /** A value a session can hold: whatever JSON can say. */
 export type Json =
@@ -67,12 +68,6 @@ export const CLOCK_SKEW: number = 60_000;
 
 /** The version of the text below. A program that knows a higher one may have written what this one cannot read. */
 const VERSION = 1;
-
-/** Thrown when a session's text is longer than a store can keep; nothing was stored. */
-export class RecordTooLargeError extends RangeError {
-  /** The error's name. */
-  override name = "RecordTooLargeError";
-}
 
 /**
  * When a session ends unless it is used: the one place where the deadline caps the idle limit.

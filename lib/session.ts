@@ -106,7 +106,7 @@ export class Session<Data extends object = Record<string, Json>> {
    * nothing is stored of it.
    */
   get handle(): string | undefined {
-    return this.#state.id === undefined ? undefined : handleOf(this.#state.id);
+    return this.#state.key === undefined ? undefined : handleOf(this.#state.key);
   }
 
   /**

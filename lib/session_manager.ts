@@ -6,14 +6,14 @@
 import { SessionGoneError, SessionStoreError, StoreFullError } from "./errors.ts";
 import { FollowedSession } from "./followed_session.ts";
 import { GuardedStore, newCounters, type SessionCounters } from "./_guarded_store.ts";
-import { newId } from "./id.ts";
+import { keyOf, newId } from "./id.ts";
 import { Lifetimes } from "./_lifetimes.ts";
 import { type Log, silent } from "./log.ts";
 import { endOf, isLive, type Json, type SessionRecord } from "./record.ts";
 import { Session, stateOf } from "./session.ts";
 import { SessionCookie, type SignedId } from "./session_cookie.ts";
 import { checkOptions, type RequestLike, type SessionOptions } from "./session_options.ts";
-import { applyChanges, continued, newState, type SessionState } from "./_session_state.ts";
+import { applyChanges, assign, continued, newState, type SessionState } from "./_session_state.ts";
 import type { Change } from "./store.ts";
 import { endSession, endSessions, showSessions, type UserSession } from "./_user_sessions.ts";
 import { addSessionHeaders, type Open, wrapHandler, type WrapOptions } from "./_wrap.ts";
@@ -103,7 +103,7 @@ export class SessionManager<Data extends object = Record<string, Json>> {
       return new Session(newState());
     }
     if (ids.length > 1) return await this.#openOneOf(ids, request.url);
-    const record = await this.#read(id.value);
+    const record = await this.#read(keyOf(id.value));
     if (record === undefined) {
       // Not adopted: the visitor gets a fresh id when something is stored (strict mode; CVE-2015-5143).
       this.counters.unknown++;
@@ -191,8 +191,8 @@ export class SessionManager<Data extends object = Record<string, Json>> {
    */
   follow(session: Session<Data>): FollowedSession<Data> {
     return new FollowedSession(stateOf(session), {
-      read: (id) => this.#read(id),
-      update: (id, change) => this.#update(id, change),
+      read: (key) => this.#read(key),
+      update: (key, change) => this.#update(key, change),
       gone: () => this.#gone(),
     });
   }
@@ -221,7 +221,7 @@ export class SessionManager<Data extends object = Record<string, Json>> {
    */
   async endAll(user: string, options: { readonly except?: Session<Data> | undefined } = {}): Promise<number> {
     const { except } = options;
-    return await endSessions(this.#store, user, except && stateOf(except).id);
+    return await endSessions(this.#store, user, except && stateOf(except).key);
   }
 
   /**
@@ -269,7 +269,7 @@ export class SessionManager<Data extends object = Record<string, Json>> {
   }
 
   async #openOneOf(ids: readonly SignedId[], url: string | undefined): Promise<Session<Data>> {
-    const found = await Promise.all(ids.map(async (id) => ({ ...id, record: await this.#read(id.value) })));
+    const found = await Promise.all(ids.map(async (id) => ({ ...id, record: await this.#read(keyOf(id.value)) })));
     const live = found.filter(({ record }) => record !== undefined);
     const [one] = live;
     if (one !== undefined && live.length === 1) {
@@ -282,9 +282,9 @@ export class SessionManager<Data extends object = Record<string, Json>> {
     return new Session(newState(undefined, undefined, false, this.#cookie.clearAll(url)));
   }
 
-  /** What is stored under an id, under the lifetimes of this manager; `undefined` if that is over. */
-  async #read(id: string): Promise<SessionRecord | undefined> {
-    const record = await this.#store.read(id);
+  /** What is stored under a key, under the lifetimes of this manager; `undefined` if that is over. */
+  async #read(key: string): Promise<SessionRecord | undefined> {
+    const record = await this.#store.read(key);
     if (record === undefined) return undefined;
     const clamped = this.#lifetimes.clamp(record);
     if (clamped === record) return record;
@@ -294,23 +294,23 @@ export class SessionManager<Data extends object = Record<string, Json>> {
 
   /** Brings the store in line with the session. Returns the `Set-Cookie` header that the answer must have, if any. */
   async #save(state: SessionState): Promise<string | undefined> {
-    const { id, record, changes } = state;
-    if (id === undefined || record === undefined) {
+    const { id, key, record, changes } = state;
+    if (id === undefined || key === undefined || record === undefined) {
       if (state.isOver === "for good" || (changes.length === 0 && !state.logIn)) return undefined;
       return await this.#create(state);
     }
-    if (state.isOver !== false) return await this.#end(state, id);
-    if (state.renews) return await this.#move(state, id);
+    if (state.isOver !== false) return await this.#end(state, key);
+    if (state.renews) return await this.#move(state, key);
 
     if (changes.length > 0) {
-      const updated = await this.#update(id, (now) => ({ ...now, ...applyChanges(state, now) }));
+      const updated = await this.#update(key, (now) => ({ ...now, ...applyChanges(state, now) }));
       if (updated === undefined) throw this.#gone();
       return this.#issue(id, updated, state.isStale);
     }
     if (this.#isNoted(record)) {
       const extended = this.#lifetimes.extend(record);
       // A page that only reads is right even if its session could not be extended.
-      if (!await this.#touch(id, record, extended).catch(() => false)) return undefined;
+      if (!await this.#touch(key, record, extended).catch(() => false)) return undefined;
       this.counters.touched++;
       return this.#issue(id, extended, state.isStale);
     }
@@ -323,35 +323,35 @@ export class SessionManager<Data extends object = Record<string, Json>> {
   }
 
   /** Changes a session, which counts as a use. */
-  async #update(id: string, change: Change): Promise<SessionRecord | undefined> {
-    const updated = await this.#store.update(id, (now) => this.#lifetimes.extend(change(now)));
+  async #update(key: string, change: Change): Promise<SessionRecord | undefined> {
+    const updated = await this.#store.update(key, (now) => this.#lifetimes.extend(change(now)));
     if (updated !== undefined) this.counters.updated++;
     return updated;
   }
 
   /** Moves the end of a session that is used. Under other lifetimes than it was written under, those are written. */
-  async #touch(id: string, record: SessionRecord, extended: SessionRecord): Promise<boolean> {
+  async #touch(key: string, record: SessionRecord, extended: SessionRecord): Promise<boolean> {
     const isSame = record.idle === extended.idle && record.deadline === extended.deadline;
     if (isSame && !this.#clamped.has(record)) {
-      return await this.#store.touch(id, extended.expires);
+      return await this.#store.touch(key, extended.expires);
     }
-    return await this.#store.update(id, (now) => this.#lifetimes.extend(now)) !== undefined;
+    return await this.#store.update(key, (now) => this.#lifetimes.extend(now)) !== undefined;
   }
 
   async #create(state: SessionState): Promise<string> {
-    const id = newId(state.user);
     const { user } = state;
+    const id = newId(await this.#store.groupOf(user));
     const record = { ...applyChanges(state), ...this.#begin(state), user };
-    await this.#store.create(id, record);
-    state.id = id;
+    await this.#store.create(keyOf(id), record);
+    assign(state, id);
     this.counters.created++;
     return this.#issue(id, record, true)!;
   }
 
   /** Ends what is stored first: that needs no space. What is kept after a log-out is a new session. */
-  async #end(state: SessionState, id: string): Promise<string> {
-    if (!await this.#store.delete(id)) throw this.#gone();
-    state.id = undefined;
+  async #end(state: SessionState, key: string): Promise<string> {
+    if (!await this.#store.delete(key)) throw this.#gone();
+    assign(state, undefined);
     if (state.isOver === "for good" || (state.changes.length === 0 && !state.logIn)) return this.#cookie.clear();
     try {
       return await this.#create(state);
@@ -365,15 +365,15 @@ export class SessionManager<Data extends object = Record<string, Json>> {
   }
 
   async #move(state: SessionState, from: string): Promise<string> {
-    const to = newId(state.user);
+    const to = newId(await this.#store.groupOf(state.user));
     const change: Change = (now) => {
       const changed = { ...now, ...applyChanges(state, now) };
       if (state.logIn === undefined) return this.#lifetimes.extend(changed);
       return { ...changed, ...this.#begin(state), user: state.user };
     };
-    const moved = await this.#store.move(from, to, change);
+    const moved = await this.#store.move(from, keyOf(to), change);
     if (moved === undefined) throw this.#gone();
-    state.id = to;
+    assign(state, to);
     this.counters.renewed++;
     return this.#issue(to, moved, true)!;
   }

@@ -1,106 +1,142 @@
 /**
- * The contract every session store keeps: six verbs, and the words that say what they promise.
+ * The contract every session store keeps: six verbs, and what each of them promises.
  *
  * @module
  */
 import type { SessionRecord } from "./record.ts";
 
-export { StoreFullError } from "./errors.ts";
+export { RecordTooLargeError, StoreFullError } from "./errors.ts";
 
 /**
- * Makes a new record from the one that is stored by then. It may run more than once, must leave its argument and the
- * record's `user` as they are, and may throw: then nothing is stored, and the store rejects with that same error.
+ * Makes a new record from the record that is stored at that moment. It may run more than once. It must leave its
+ * argument and the record's `user` as they are. It may throw: then nothing is stored, and the verb rejects with the same
+ * error.
  */
 export type Change = (record: SessionRecord) => SessionRecord;
+
+/** One session of a store: its key, and its record; `undefined` if a later version of this program wrote the record. */
+export type StoredSession = readonly [key: string, record: SessionRecord | undefined];
+
+/** Thrown by `create` when the key is already there. */
+export class KeyTakenError extends Error {
+  /** The error's name. */
+  override name = "KeyTakenError";
+
+  /** Makes the error. */
+  constructor() {
+    super("Cannot create a session: its key is already there");
+  }
+}
 
 /**
  * Where sessions are kept between requests.
  *
- * A session is live from `create` until `delete` or `move`, or until it ends by its record (`isLive` in record.ts): at
- * that millisecond it is gone. What is gone never comes back: only `create` and `move` make a session, and they are only
- * ever called with a new id that nobody knows yet.
+ * A session is stored under its key: 40 lower-case hex digits. The browser has an id, from which the key was made by a
+ * one-way hash, so nothing that is in a store can be sent as a cookie.
  *
- * A verb that resolves has done what it says, for every process that shares the store, and no reader ever sees half of
- * it. Any verb may fail (a full disk, a lost connection): it then rejects within some seconds, and what it was asked to
- * do was done completely or not at all. Where an engine did not answer, `delete` and `move` ask it again before they
- * reject: what they report is never a guess.
+ * A session is live from `create` until `delete` or `move`, or until it ends by its record (`isLive` in record.ts): at
+ * that millisecond it is gone. What is gone never comes back: only `create` and `move` make a session, and the manager
+ * calls them only with a new key.
+ *
+ * When a verb resolves, it has done its work for every process that shares the store. No reader ever sees half of a
+ * record. Any verb may fail (a full disk, a lost connection): it then rejects within some seconds, and its work was done
+ * completely or not at all. If the engine did not answer, `update`, `delete` and `move` query it again before they
+ * reject: what they report is never a guess, and a change is never made twice.
  */
 export interface SessionStore {
   /**
-   * Keeps a new session.
+   * Stores a new session.
    *
-   * @param id A new id.
-   * @param record What to keep.
-   * @throws {StoreFullError} if as many sessions are live as the store may hold. No live session is ever evicted.
-   * @throws {RecordTooLargeError} if the record's text is longer than the store can keep; `update` and `move` do too.
-   * @throws {Error} if the id is already there.
+   * @param key A new key.
+   * @param record The session's record.
+   * @throws {StoreFullError} if the store holds as many live sessions as it may. No live session is ever evicted.
+   * @throws {RecordTooLargeError} if the record is longer than the store can keep; `update` and `move` throw it too.
+   * @throws {KeyTakenError} if the key is already there.
    */
-  create(id: string, record: SessionRecord): Promise<void>;
+  create(key: string, record: SessionRecord): Promise<void>;
 
   /**
-   * The session as stored now; `undefined` if it is unknown, gone, unreadable (which is logged), or was written by a
-   * later version of this program (then it is left where it is).
+   * The record as it is stored now. `undefined` if the session is unknown, gone or unreadable (which is logged), or if a
+   * later version of this program wrote it; such a record is left in its place.
    */
-  read(id: string): Promise<SessionRecord | undefined>;
+  read(key: string): Promise<SessionRecord | undefined>;
 
   /**
-   * Makes a change to the record as stored now, as one step: of two updates at once, each sees the other's or is seen by
-   * it, so none is lost.
+   * Changes the record that is stored now, as one step: of two updates at the same time, one sees what the other stored,
+   * so no change is lost.
    *
-   * @returns The record as it is now, or `undefined` if the session is gone: an update never makes one.
+   * @returns The new record, or `undefined` if the session is gone: an update never makes a session.
    */
-  update(id: string, change: Change): Promise<SessionRecord | undefined>;
+  update(key: string, change: Change): Promise<SessionRecord | undefined>;
 
   /**
-   * Moves the idle limit and leaves everything else alone.
+   * Moves the idle limit and leaves everything else as it is.
    *
    * @param expires The new idle limit, in milliseconds since 1970: the record's `idle` from now.
-   * @returns Whether the session is still there; a touch never makes one.
+   * @returns Whether the session is still there; a touch never makes a session.
    */
-  touch(id: string, expires: number): Promise<boolean>;
+  touch(key: string, expires: number): Promise<boolean>;
 
   /**
-   * Ends a session everywhere. It needs no space: a full store lets people log out.
+   * Ends a session everywhere. It needs no space: a full store lets people log out. A record that a later version of
+   * this program wrote is ended like any other.
    *
-   * @returns Whether this call ended it; `false` if it was gone, or had moved to another id.
+   * @returns Whether this call ended it; `false` if it was gone, or had moved to another key.
    */
-  delete(id: string): Promise<boolean>;
+  delete(key: string): Promise<boolean>;
 
   /**
-   * Moves a session to a new id, changed on the way, as one step: the old id is gone when the new one is there. The
-   * maximum is not applied.
+   * Moves a session to a new key and changes it, as one step: the old key is gone when the new one is there. The maximum
+   * is not applied.
    *
-   * @param from The id it has.
-   * @param to A new id.
-   * @param change Makes the new record; here it may set the record's `user`.
-   * @returns The new record, or `undefined` if the session was gone: then there is no session under the new id either.
+   * @param from The key it has.
+   * @param to A new key.
+   * @param change Makes the new record. Unlike in `update`, it may set the record's `user`.
+   * @returns The new record, or `undefined` if the session was gone: then there is no session under the new key either.
    */
   move(from: string, to: string, change: Change): Promise<SessionRecord | undefined>;
 
   /**
-   * The live sessions of a user by id; stores that cannot know them leave this out. None is missing whose `create` or
-   * `move` had resolved when this was asked: one that gets a new id meanwhile is there under the old id or the new one.
-   * Those made or ended meanwhile may be there or not.
+   * The group for a new key of a user's session, for stores that keep the sessions of one user side by side. The key
+   * then begins with it. Stores that do not implement this get random groups.
+   *
+   * @param user The user's name: any string.
+   * @returns 8 lower-case hex digits, the same for every process that shares the store.
    */
-  sessionsOf?(user: string): AsyncIterable<readonly [id: string, record: SessionRecord]>;
+  groupOf?(user: string): string | Promise<string>;
 
-  /** All live sessions by id, for an operator. Those made or ended meanwhile may be there or not. */
-  list?(): AsyncIterable<readonly [id: string, record: SessionRecord]>;
+  /**
+   * The live sessions of a user. Stores that cannot find them do not implement this. No session is missing whose
+   * `create` or `move` had resolved before the call: a session that gets a new key in between is there under the old key
+   * or the new one. Sessions made or ended in between may be there or not.
+   */
+  sessionsOf?(user: string): AsyncIterable<StoredSession>;
 
-  /** Called after requests. May start one bounded piece of cleaning up; returns at once and never throws. */
+  /**
+   * Ends several sessions, as `delete` does for each. Stores whose engine can end many in one statement implement it.
+   *
+   * @param keys The keys of the sessions, 500 at most.
+   * @returns The keys of the sessions that this call ended.
+   */
+  deleteMany?(keys: readonly string[]): Promise<readonly string[]>;
+
+  /** All live sessions whose record this version can read, for an operator. Sessions made or ended in between may be there or not. */
+  list?(): AsyncIterable<readonly [key: string, record: SessionRecord]>;
+
+  /** Called after requests. May start one bounded piece of cleaning up; returns immediately and never throws. */
   sweep?(): void;
 
   /** Removes every session that is over, for an operator; lets requests have their turn. Returns how many there were. */
   sweepAll?(): Promise<number>;
 
   /**
-   * Tells whether the store can be used now: connects, makes what is missing, and asks the engine. Calling it is
-   * optional; the first verb does the same.
+   * Checks that the store can be used now: connects, makes what is missing, and tries what the verbs will need, a write
+   * included. Calling it is optional; the first verb connects as well.
    *
-   * @throws {Error} if it cannot be used, saying why and what to do.
+   * @throws {Error} if the store cannot be used, saying why and what to do.
    */
   ready?(): Promise<void>;
 
-  /** Finishes what runs in the background and lets go of connections. */
+  /** Finishes background work and closes connections. */
   close?(): Promise<void>;
 }

@@ -85,7 +85,7 @@ export function testStore(subject: StoreSubject): void {
     });
 
   test("a new session is read back as it was, elsewhere too", async (store, other) => {
-    const id = newId("Zoë 👋");
+    const id = await keyIn(store, "Zoë 👋");
     const made: SessionRecord = {
       ...record({ name: "Zoë 👋", cart: [1, { two: null }], flag: true }),
       user: "Zoë 👋",
@@ -227,7 +227,7 @@ export function testStore(subject: StoreSubject): void {
   });
 
   test("move gives a new id, with all that was stored by then", async (store, other) => {
-    const [id, to] = [newId(), newId("Ada")];
+    const [id, to] = [newId(), await keyIn(store, "Ada")];
     await store.create(id, record({ n: 1 }));
     await store.read(id);
     await other.update(id, set({ m: 1 }));
@@ -317,13 +317,13 @@ export function testStore(subject: StoreSubject): void {
     const names = ["Ada", "../Bob", "", "\0", "x".repeat(2000), "🧑‍🚀"];
     const ids = new Map<string, string>();
     for (const user of names) {
-      const id = newId(user);
+      const id = await keyIn(store, user);
       await store.create(id, { ...record({ user }), user });
       ids.set(user, id);
     }
     const guest = newId();
     await store.create(guest, record());
-    const moved = newId("Ada");
+    const moved = await keyIn(store, "Ada");
     await other.move(guest, moved, (record) => ({ ...record, user: "Ada" }));
     for (const one of [store, other]) {
       for (const user of names) {
@@ -377,4 +377,9 @@ export function testStore(subject: StoreSubject): void {
       }
     }
   }, 5);
+}
+
+/** A new key for a session of a user. */
+async function keyIn(store: SessionStore, user: string): Promise<string> {
+  return newId(await store.groupOf?.(user));
 }

@@ -2,20 +2,18 @@
 import type { SessionsCommand } from "./arguments.ts";
 import { type Config, loadConfig } from "../server/config.ts";
 import { openStore } from "../server/open_store.ts";
-import { handleOf, isId } from "../id.ts";
+import { handleOf, isId, keyOf } from "../id.ts";
 import { endOf, type SessionRecord } from "../record.ts";
 import { isShard } from "../stores/file/names.ts";
 import { PROCESSES } from "../stores/file/roster.ts";
 import { SessionManager } from "../session_manager.ts";
-import type { SessionStore } from "../store.ts";
+import type { SessionStore, StoredSession } from "../store.ts";
 import { header, row } from "./session_table.ts";
 
 /** How many digits of a session's handle are shown. */
 const SHOWN = 12;
 /** How many digits name a session at least. */
 const LEAST = 3;
-
-type Found = readonly [id: string, record: SessionRecord];
 
 /**
  * Does what was asked.
@@ -89,6 +87,7 @@ async function list(store: SessionStore, config: Config, user: string | undefine
   let count = 0;
   if (!asJson) console.log(header());
   for await (const [id, record] of found) {
+    if (record === undefined) continue;
     if (!asJson) console.log(row(handleOf(id).slice(0, SHOWN), record, Date.now()));
     else console.log(`${count === 0 ? "[" : ","}${JSON.stringify(shown(id, record))}`);
     count++;
@@ -114,9 +113,9 @@ function shown(id: string, record: SessionRecord) {
 }
 
 async function revoke(store: SessionStore, config: Config, given: string): Promise<void> {
-  const id = isId(given) ? given : await find(store, config, given);
-  if (!await store.delete(id)) throw new Error("there is no such session (any more)");
-  console.log(`Ended session ${handleOf(id).slice(0, SHOWN)}`);
+  const key = isId(given) ? keyOf(given) : await find(store, config, given);
+  if (!await store.delete(key)) throw new Error("there is no such session (any more)");
+  console.log(`Ended session ${handleOf(key).slice(0, SHOWN)}`);
 }
 
 /** The id of the session whose handle begins with what was given. */
@@ -148,14 +147,14 @@ async function sweep(store: SessionStore, { type }: Config): Promise<void> {
   console.log(`Removed ${count} expired session${count === 1 ? "" : "s"}`);
 }
 
-function listed(store: SessionStore, { type }: Config): AsyncIterable<Found> {
+function listed(store: SessionStore, { type }: Config): AsyncIterable<StoredSession> {
   if (store.list !== undefined) return store.list();
   throw new Error(
     `${type} cannot list what it holds: only \`sessions revoke\` with a whole id of 40 digits works there`,
   );
 }
 
-function sessionsOf(store: SessionStore, { type }: Config, user: string): AsyncIterable<Found> {
+function sessionsOf(store: SessionStore, { type }: Config, user: string): AsyncIterable<StoredSession> {
   if (store.sessionsOf !== undefined) return store.sessionsOf(user);
   throw new Error(`${type} cannot tell which sessions are a user's`);
 }

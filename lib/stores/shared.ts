@@ -1,7 +1,8 @@
 /** What the stores have in common: changes and their errors, a deadline for every verb, addresses, prefixes. */
 import { createHash } from "node:crypto";
 import type { Log } from "../log.ts";
-import { RecordTooLargeError, type SessionRecord } from "../record.ts";
+import { RecordTooLargeError } from "../errors.ts";
+import type { SessionRecord } from "../record.ts";
 import { type Change, StoreFullError } from "../store.ts";
 
 /** How long any verb may take, in milliseconds. */

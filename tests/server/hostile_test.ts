@@ -26,6 +26,7 @@ function serve(inner: SessionStore = new MemoryStore()) {
     touch: (...args) => (calls.push("touch"), inner.touch(...args)),
     delete: (...args) => (calls.push("delete"), inner.delete(...args)),
     move: (...args) => (calls.push("move"), inner.move(...args)),
+    ...(inner.groupOf && { groupOf: (user) => inner.groupOf!(user) }),
   };
   const lines: string[] = [];
   const log = (level: string, event: string, detail = "") => void lines.push(`${level} ${event}: ${detail}`);

@@ -1,6 +1,6 @@
 /** The operator's command, as a process beside a running server. */
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { newId } from "../../lib/id.ts";
+import { keyOf, newId } from "../../lib/id.ts";
 import { FileStore } from "../../lib/stores/file/store.ts";
 import { Browser, type Outcome, Server, withFolder } from "../support/server.ts";
 
@@ -9,8 +9,13 @@ const HEADER = "ID            USER              MADE   USED   LEFT   SIZE      D
 /** Runs `sessions …` with these settings. */
 const sessions = (env: Record<string, string>, ...args: string[]) => Server.run(env, "sessions", ...args);
 
+/** A new key for a session of a user. */
+function keyIn(store: FileStore, user: string | undefined): string {
+  return newId(user === undefined ? undefined : store.groupOf(user));
+}
+
 /** Keeps a session in a folder, of a user, with what it holds and how many seconds it has left. */
-async function keep(store: FileStore, user: string | undefined, data = {}, left = 60, id = newId(user)): Promise<void> {
+async function keep(store: FileStore, user: string | undefined, data = {}, left = 60, id = keyIn(store, user)) {
   const now = Date.now();
   const times = { created: now - 9000, idle: 60_000, expires: now + left * 1000, deadline: now + 3_600_000 };
   await store.create(id, { data, ...times, user });
@@ -53,8 +58,8 @@ for (const type of ["filesystem", "sqlite"]) {
 Deno.test("sessions: a whole id ends its session, in capitals too", async () => {
   await withFolder(async (dir) => {
     const store = new FileStore({ dir });
-    const id = newId("Ada");
-    await keep(store, "Ada", {}, 60, id);
+    const id = keyIn(store, "Ada");
+    await keep(store, "Ada", {}, 60, keyOf(id));
     assertEquals((await sessions({ SESSION_FILE_DIR: dir }, "revoke", id.toUpperCase())).code, 0);
     assertEquals(await Array.fromAsync(store.list()), []);
   });

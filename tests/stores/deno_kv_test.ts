@@ -1,7 +1,8 @@
 /** The Deno KV store, on files of its own. It needs no server, but Deno's `--unstable-kv`, which deno.json turns on. */
 import { assert, assertEquals, assertMatch, assertRejects, assertThrows } from "@std/assert";
 import { newId } from "../../lib/id.ts";
-import { RecordTooLargeError, type SessionRecord } from "../../lib/record.ts";
+import { RecordTooLargeError } from "../../lib/errors.ts";
+import type { SessionRecord } from "../../lib/record.ts";
 import { StoreFullError } from "../../lib/store.ts";
 import { testStore } from "../../lib/store_suite.ts";
 import { DenoKvStore, type Kv } from "../../lib/stores/deno_kv/store.ts";
@@ -83,7 +84,7 @@ async function keys(kv: Kv): Promise<string[]> {
 
 test("programs with different prefixes share no session", async ({ kv, store }) => {
   const other = new DenoKvStore({ client: kv, prefix: "session:b", now: clock.now, max: 2 });
-  const id = newId("Ada");
+  const id = newId();
   await store.create(id, record({ n: 1 }, "Ada"));
   await store.create(newId(), record());
   assertEquals(await other.read(id), undefined);
@@ -254,7 +255,7 @@ test("what cannot be stored fails with the reason, tried twice", async ({ kv, st
 });
 
 test("a session and its user's entry come and go as one", async ({ kv, store }) => {
-  const [id, to] = [newId("Ada"), newId("Ada")];
+  const [id, to] = [newId(), newId()];
   await store.create(id, record({}, "Ada"));
   assertEquals(await keys(kv), ["session: session", "session: user"]);
   await store.move(id, to, set({}));

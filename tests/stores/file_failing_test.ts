@@ -231,7 +231,7 @@ test("a folder that cannot be read harms only what is in it, and is named", asyn
     assertEquals((await Array.fromAsync(other.list())).length, 2);
     clock.time += MINUTE;
     assertEquals(await other.sweepAll(), 2);
-    await other.create(newId("Bob"), { ...record(clock), user: "Bob" });
+    await other.create(newId(other.groupOf("Bob")), { ...record(clock), user: "Bob" });
     await sweepRound(other, 2);
   });
   assertStringIncludes(logged.join(), `error A folder with sessions cannot be read Permission denied (os error 13)`);

@@ -1,6 +1,8 @@
 /** The file store: the suite, and what its folder and its files are. */
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
-import { groupOf, newId } from "../../lib/id.ts";
+import { RecordTooLargeError } from "../../lib/errors.ts";
+import { newId } from "../../lib/id.ts";
+import { groupOf } from "../../lib/stores/file/names.ts";
 import { FileStore } from "../../lib/stores/file/store.ts";
 import { testStore } from "../../lib/store_suite.ts";
 import { replacing } from "../support/failing.ts";
@@ -74,7 +76,7 @@ test("no id but 40 lower-case hex digits reaches a path", async ({ dir, store, c
 });
 
 test("a user's sessions lie in one folder, under names that begin alike", async ({ dir, store, clock }) => {
-  const ids = Array.from({ length: 3 }, () => newId("../Ada"));
+  const ids = Array.from({ length: 3 }, () => newId(groupOf("../Ada")));
   for (const id of ids) await store.create(id, { ...record(clock), user: "../Ada" });
   const group = groupOf("../Ada");
   const files = filesIn(dir);
@@ -87,19 +89,19 @@ test("a user's session under an id that is not made for them is refused", async 
   const user = "Ada";
   const refused = [
     () => store.create(newId(), { ...record(clock), user }),
-    () => store.create(newId("Bob"), { ...record(clock), user }),
+    () => store.create(newId(groupOf("Bob")), { ...record(clock), user }),
     () => store.move(id, newId(), (record) => ({ ...record, user })),
   ];
-  for (const verb of refused) await assertRejects(verb, TypeError, "newId(user)");
+  for (const verb of refused) await assertRejects(verb, TypeError, "groupOf()");
   assertEquals([filesIn(dir).length, (await store.read(id))?.data], [1, { n: 1 }]);
 });
 
 test("sessionsOf reads the files of the user's group, and no others", async ({ dir, store, clock, open }) => {
   const shard = groupOf("Ada").slice(0, 3);
-  const mine = newId("Ada");
+  const mine = newId(groupOf("Ada"));
   await store.create(mine, { ...record(clock), user: "Ada" });
   // In the same group without being the user's, as a name that hashes alike would be, and in the same folder only.
-  const [alike, beside] = [newId("Ada"), shard + newId().slice(3)];
+  const [alike, beside] = [newId(groupOf("Ada")), shard + newId().slice(3)];
   for (const id of [alike, beside]) await store.create(id, record(clock));
   const other = newId();
   await store.create(other, record(clock));
@@ -118,9 +120,13 @@ test("sessionsOf reads the files of the user's group, and no others", async ({ d
 test("a session of more than 1 MiB is refused, and the old value stays", async ({ dir, store, clock, create }) => {
   const id = await create(1);
   const big = "x".repeat(1024 * 1024);
-  await assertRejects(() => store.update(id, set({ big })), RangeError, "1048576 bytes");
-  await assertRejects(() => store.create(newId(), { ...record(clock), data: { big } }), RangeError, "1048576 bytes");
-  await assertRejects(() => store.move(id, newId(), set({ big })), RangeError, "1048576 bytes");
+  await assertRejects(() => store.update(id, set({ big })), RecordTooLargeError, "1048576 bytes");
+  await assertRejects(
+    () => store.create(newId(), { ...record(clock), data: { big } }),
+    RecordTooLargeError,
+    "1048576 bytes",
+  );
+  await assertRejects(() => store.move(id, newId(), set({ big })), RecordTooLargeError, "1048576 bytes");
   assertEquals((await store.read(id))?.data, { n: 1 });
   assertEquals(filesIn(dir).length, 1);
 });

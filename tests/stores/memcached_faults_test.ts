@@ -1,7 +1,7 @@
 /** MemcachedStore and what goes wrong: lost answers, a silent server, no space, records that are too large. */
 import { assert, assertEquals, assertMatch, assertRejects, assertThrows } from "@std/assert";
 import { newId } from "../../lib/id.ts";
-import { RecordTooLargeError } from "../../lib/record.ts";
+import { RecordTooLargeError } from "../../lib/errors.ts";
 import { LossyProxy } from "../support/lossy_proxy.ts";
 import { Engine } from "./engines.ts";
 import { fresh, scoped, set, type SharedOptions, storeClass } from "./shared.ts";

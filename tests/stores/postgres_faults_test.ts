@@ -187,7 +187,7 @@ test("a table that was dropped is made anew by the next use but one", async (dat
 test("corrupt records are logged, later ones left, both without an id", async (database) => {
   const lines: string[] = [];
   await using store = await open({ url: urlOf(database), log: (...line) => lines.push(line.join(" ")) });
-  const [id, future] = [newId("Ada"), newId()];
+  const [id, future] = [newId(), newId()];
   await store.create(id, { ...fresh(), user: "Ada" });
   const newer = '{"version":2,"what":"only a later program knows"}';
   for (const [text, logged] of [[newer, 0], ['{"n":', 5], ["null", 5]] as const) {

@@ -53,7 +53,7 @@ test("when its master is demoted, it finds the new one behind the name at once",
 test("on a full server people log out, and are told if they cannot log in", async () => {
   await using engine = await Engine.start("redis");
   await using store = await open({ url: engine.url });
-  const [ended, moved, used] = [newId("Ada"), newId("Ada"), newId()];
+  const [ended, moved, used] = [newId(), newId(), newId()];
   for (const id of [ended, moved]) await store.create(id, { ...fresh({ n: 1 }), user: "Ada" });
   await store.create(used, fresh());
   await say(engine, "CONFIG", "SET", "maxmemory", "1");
@@ -78,7 +78,7 @@ test("the documented commands are enough, and a missing one is named", async () 
   {
     await using store = await open({ url, prefix: "app:" });
     await store.ready!();
-    const [id, to] = [newId("Ada"), newId("Ada")];
+    const [id, to] = [newId(), newId()];
     await store.create(id, { ...fresh({}, 700_000), user: "Ada" });
     await store.update(id, (record) => ({ ...record, deadline: record.deadline + 60_000 }));
     for (const idle of [1000, 700_000]) assertEquals(await store.touch(id, Date.now() + idle), true);
@@ -108,7 +108,7 @@ for (const kind of ["a server", "a Cluster"]) {
     await using one = await open({ url, prefix: "shop:", max: 3 });
     await using two = await open({ url, prefix: "shop:admin:", max: 3 });
     const both = [one, two] as const;
-    const made = both.map(() => [newId("Ada"), newId("Ada"), newId()]);
+    const made = both.map(() => [newId(), newId(), newId()]);
     for (const [index, store] of both.entries()) {
       const [first, second, guest] = made[index]! as [string, string, string];
       for (const id of [first, second]) await store.create(id, { ...fresh(), user: "Ada" });
@@ -147,12 +147,12 @@ test("sessions from a clock that was set back leave room for others", async () =
 test("a user's entry without a session is no error, and goes in time", async () => {
   await using engine = await Engine.start("redis");
   await using store = await open({ url: engine.url });
-  const id = newId("Ada");
+  const id = newId();
   await store.create(id, { ...fresh(), user: "Ada" });
   const [key = ""] = (await say(engine, "KEYS", "session:user:*")).split("\n");
-  await say(engine, "ZADD", key, `${Date.now() + 60_000}`, newId("Ada"), `${Date.now() - 100_000}`, newId("Ada"));
+  await say(engine, "ZADD", key, `${Date.now() + 60_000}`, newId(), `${Date.now() - 100_000}`, newId());
   assertEquals(await idsOf(store.sessionsOf!("Ada")), [id]);
-  await store.move(id, newId("Ada"), (record) => record);
+  await store.move(id, newId(), (record) => record);
   assertEquals(await say(engine, "ZCARD", key), "2");
   const left = Number(await say(engine, "PTTL", key));
   assert(left > 590_000 && left < 700_000, `${left}`);
@@ -163,7 +163,7 @@ test("a record that is corrupt or of a later version is no session, and stays", 
   const logged: string[] = [];
   await using store = await open({ url: engine.url, log: (level, event) => logged.push(`${level} ${event}`) });
   for (const text of ["", '{"vers', '{"version":2}']) {
-    const id = newId("Ada");
+    const id = newId();
     await store.create(id, { ...fresh(), user: "Ada" });
     await say(engine, "SET", `session:${id}`, text, "KEEPTTL");
     logged.length = 0;
@@ -178,7 +178,7 @@ test("a record that is corrupt or of a later version is no session, and stays", 
 test("a session whose deadline moves on stays among its user's", async () => {
   await using engine = await Engine.start("redis");
   await using store = await open({ url: engine.url });
-  const id = newId("Ada");
+  const id = newId();
   const record = fresh();
   await store.create(id, { ...record, deadline: record.created + 1000, user: "Ada" });
   await store.update(id, (record) => ({ ...record, deadline: record.deadline + 600_000 }));
@@ -220,7 +220,7 @@ test("a user's session has its entry before it is there", async () => {
     return answer;
   };
   const store = await open({ client });
-  const [id, to] = [newId("Ada"), newId("Ada")];
+  const [id, to] = [newId(), newId()];
   await store.create(id, { ...fresh(), user: "Ada" });
   assertEquals(found, [["session:user:", "session:user:"], [`session:${id.slice(0, 5)}`, "session:user:"]]);
   found.length = 0;
@@ -236,7 +236,7 @@ test("a client that the program has is used, and left open", async () => {
     const client = await clientOf(engine, isConnected);
     const store = await open({ client, prefix: `${isConnected}:` });
     await store.ready!();
-    const id = newId("Ada");
+    const id = newId();
     await store.create(id, { ...fresh(), user: "Ada" });
     assertEquals([await idsOf(store.list!()), await idsOf(store.sessionsOf!("Ada"))], [[id], [id]]);
     await store.close!();
@@ -277,7 +277,7 @@ test("after a failover of its Sentinel it goes on with the new master", async ()
   await using sentinel = await Sentinel.start();
   await using store = await open({ url: sentinel.url });
   await store.ready!();
-  const id = newId("Ada");
+  const id = newId();
   await store.create(id, { ...fresh({ n: 0 }), user: "Ada" });
   const old = await sentinel.master();
   await sentinel.failover();

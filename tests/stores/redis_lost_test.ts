@@ -35,7 +35,7 @@ for (const what of ["request", "answer"] as const) {
     await using proxy = new LossyProxy(engine.port);
     await using store = await open({ url: through(engine, proxy) });
     await using other = await open({ url: engine.url });
-    const [from, to] = [newId(), newId("Ada")];
+    const [from, to] = [newId(), newId()];
     await store.create(from, fresh({ n: 1 }));
     await other.update(from, set({ m: 2 }));
     proxy.loseNext(what, `session:over:{session:${from}}`);
@@ -108,7 +108,7 @@ test("in a Cluster a move whose answers are lost is reported as it was", async (
   try {
     const store = await open({ client });
     for (let round = 0; round < 30; round++) {
-      const [from, to] = [newId("Bob"), newId("Bob")];
+      const [from, to] = [newId(), newId()];
       await store.create(from, { ...fresh({ n: 1 }), user: "Bob" });
       const moved = await store.move(from, to, set({ m: 2 }));
       assertEquals([moved?.data, await store.read(from)], [{ n: 1, m: 2 }, undefined]);
@@ -117,7 +117,7 @@ test("in a Cluster a move whose answers are lost is reported as it was", async (
       assertEquals(await store.delete(to), true);
     }
     for (let round = 0; round < 30; round++) {
-      const [from, to] = [newId("Bob"), newId("Bob")];
+      const [from, to] = [newId(), newId()];
       await store.create(from, { ...fresh(), user: "Bob" });
       const [moved, isEnded] = await Promise.all([store.move(from, to, (record) => record), store.delete(from)]);
       assertEquals([moved === undefined, await store.read(to) === undefined], [isEnded, isEnded]);

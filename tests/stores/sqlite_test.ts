@@ -43,7 +43,7 @@ test("a corrupt record is no session, and is logged without its id", async (path
 test("a later version's record is left as it is, and a log-out ends it", async (path, open) => {
   const lines: string[] = [];
   const store = open({ path, log: (...line) => lines.push(line.join(" ")) });
-  const id = newId("Ada");
+  const id = newId();
   await store.create(id, { ...fresh(), user: "Ada" });
   using database = new DatabaseSync(path);
   const newer = '{"version":2,"what":"only a later program knows"}';
@@ -100,7 +100,7 @@ test("two tables in one database are two applications", async (path, open) => {
   using client = new DatabaseSync(dir + "/two.db");
   const one = open({ client, max: 2 });
   const two = open({ client, table: "Other", max: 2 });
-  const id = newId("Ada");
+  const id = newId();
   await one.create(id, { ...fresh({ n: 1 }), user: "Ada" });
   await two.create(id, { ...fresh({ n: 2 }), user: "Ada" });
   await two.create(newId(), { ...fresh(), expires: 1, idle: 1, created: 0 });
@@ -121,7 +121,7 @@ test("two tables in one database are two applications", async (path, open) => {
 
 test("of a user's many sessions none is missed that gets new ids", async (_path, open) => {
   const store = open();
-  const start = Array.from({ length: 250 }, () => newId("Ada"));
+  const start = Array.from({ length: 250 }, () => newId());
   for (const id of start) await store.create(id, { ...fresh(), user: "Ada" });
   const seen: string[] = [];
   for await (const [id] of store.sessionsOf("Ada")) {
@@ -135,7 +135,7 @@ test("of a user's many sessions none is missed that gets new ids", async (_path,
 
 test("of users whose names are no text, each has their own sessions", async (_path, open) => {
   const store = open();
-  for (const user of ["\ud800", "\ud801", "\ufffd"]) await store.create(newId(user), { ...fresh({ user }), user });
+  for (const user of ["\ud800", "\ud801", "\ufffd"]) await store.create(newId(), { ...fresh({ user }), user });
   for (const user of ["\ud800", "\ud801", "\ufffd"]) {
     assertEquals((await Array.fromAsync(store.sessionsOf(user))).map(([, { data }]) => data["user"]), [user]);
   }
@@ -228,7 +228,7 @@ test("options of no use are refused when the store is made", () => {
 test("a table may have the name of a word of SQL, and the longest name", async (path, open) => {
   for (const table of ["order", "SELECT", "x".repeat(48)]) {
     const store = open({ path, table });
-    const id = newId("Ada");
+    const id = newId();
     await store.create(id, { ...fresh({ n: 1 }), user: "Ada" });
     assertEquals((await Array.fromAsync(store.sessionsOf("Ada"))).length, 1);
     assertEquals(await store.delete(id), true);

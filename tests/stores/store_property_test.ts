@@ -138,7 +138,8 @@ function* orders<T>(items: readonly T[]): Generator<T[]> {
 /** Plays events on a store and the model alike. */
 async function play(stores: readonly SessionStore[], clock: Clock, dir: string | undefined, events: readonly Event[]) {
   let model: Model = new Map();
-  const made = (): Ids => ({ id: newId(), next: newId(USER) });
+  const group = await stores[0]!.groupOf?.(USER);
+  const made = (): Ids => ({ id: newId(), next: newId(group) });
   const ids = Array.from({ length: SESSIONS }, made);
   const everything = (): Command[] =>
     ids.flatMap((_, session) =>
@@ -192,7 +193,7 @@ async function play(stores: readonly SessionStore[], clock: Clock, dir: string |
       }
       // A session that is over never comes back, and its id is not used again.
       if (known === undefined) ids[session] = made();
-      else if (known.id === next) ids[session] = { id: next, next: newId(USER) };
+      else if (known.id === next) ids[session] = { id: next, next: newId(group) };
     }
     const theirs = [...model.values()].filter(({ user }) => user === USER).map(({ id }) => id).sort();
     for (const store of stores) assertEquals(await ofUser(store, ids), theirs);

@@ -24,7 +24,7 @@ Deno.test("memory store: dead sessions stay under a seventh of the live ones", a
 Deno.test("memory store: sweepAll removes what is over, and counts it", async () => {
   const clock = new Clock();
   const store = new MemoryStore(clock);
-  for (let i = 0; i < 10; i++) await store.create(newId("ada"), record(clock.time, "ada"));
+  for (let i = 0; i < 10; i++) await store.create(newId(), record(clock.time, "ada"));
   assertEquals((await Array.fromAsync(store.sessionsOf("ada"))).length, 10);
   clock.pass(1);
   assertEquals([await store.sweepAll(), store.size], [10, 0]);

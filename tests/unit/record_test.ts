@@ -1,14 +1,7 @@
 /** Records: their text, their end, and what is no record. */
 import { assertEquals, assertThrows } from "@std/assert";
-import {
-  CLOCK_SKEW,
-  decode,
-  encode,
-  endOf,
-  isLive,
-  RecordTooLargeError,
-  type SessionRecord,
-} from "../../lib/record.ts";
+import { RecordTooLargeError } from "../../lib/errors.ts";
+import { CLOCK_SKEW, decode, encode, endOf, isLive, type SessionRecord } from "../../lib/record.ts";
 
 const TIMES = { created: 1000, idle: 60_000, expires: 61_000, deadline: 601_000 };
 const RECORD: SessionRecord = {

@@ -1,5 +1,6 @@
 /** The names in a store's folder: where a session's file is, and what its name says. */
-import { groupOf, isId } from "../../id.ts";
+import { createHash } from "node:crypto";
+import { isId } from "../../id.ts";
 
 /** What is written beside a session's file, to be renamed over it. */
 export const TEMPORARY = ".tmp";
@@ -18,13 +19,18 @@ const SESSION = /^[0-9a-f]{37}\.json$/;
  * @throws {TypeError} if it is no id: nothing else ever becomes part of a path.
  */
 export function pathOf(dir: string, id: string): string {
-  if (!isId(id)) throw new TypeError("Cannot use a session id: it must be 40 lower-case hex digits");
+  if (!isId(id)) throw new TypeError("Cannot use a session's key: it must be 40 lower-case hex digits");
   return `${dir}/${shardOf(id)}/${id.slice(SHARD_DIGITS)}${EXTENSION}`;
 }
 
 /** The folder that an id's file is in. */
 export function shardOf(id: string): string {
   return id.slice(0, SHARD_DIGITS);
+}
+
+/** What the keys of a user's sessions begin with: 8 lower-case hex digits. */
+export function groupOf(user: string): string {
+  return createHash("sha256").update(user).digest("hex").slice(0, 8);
 }
 
 /** The folder that all sessions of a user are in, and what the names of their files begin with. */
@@ -55,6 +61,6 @@ export function isSession(name: string): boolean {
  */
 export function checkOwner(id: string, user: string | undefined): void {
   if (user !== undefined && !id.startsWith(groupOf(user))) {
-    throw new TypeError("Cannot store a session of a user: its id must be made by newId(user)");
+    throw new TypeError("Cannot store a session of a user: its key must begin with what groupOf() gives for the user");
   }
 }

@@ -18,13 +18,14 @@
  * @module
  */
 import { type Log, silent } from "../../log.ts";
-import { endOf, freeze, isLive, RecordTooLargeError, type SessionRecord } from "../../record.ts";
+import { RecordTooLargeError } from "../../errors.ts";
+import { endOf, freeze, isLive, type SessionRecord } from "../../record.ts";
 import { type Change, type SessionStore, StoreFullError } from "../../store.ts";
 import { applyChange, ChangeError, pause } from "../shared.ts";
 import { flush, isMissing, lstat, reasonOf, removeIfThere, setTime, tryLocked } from "./calls.ts";
 import { Census } from "./census.ts";
 import { listSessions } from "./list.ts";
-import { checkOwner, CORRUPT, idOf, isSession, pathOf, placeOf } from "./names.ts";
+import { checkOwner, CORRUPT, groupOf, idOf, isSession, pathOf, placeOf } from "./names.ts";
 import { probe } from "./probe.ts";
 import { type Content, Reader } from "./reader.ts";
 import { flushNames, makeRecord, readRecord, replaceRecord, withEnd } from "./record.ts";
@@ -75,13 +76,13 @@ type Work<T> = (path: string, record: SessionRecord) => T | Promise<T>;
  * const dir = await Deno.makeTempDir();
  * const store = new FileStore({ dir });
  * const now = Date.now();
- * const id = newId("Ada");
+ * const key = newId(store.groupOf("Ada"));
  * const life = { created: now, idle: 60_000, expires: now + 60_000, deadline: now + 600_000 };
- * await store.create(id, { data: { cart: ["tea"] }, user: "Ada", ...life });
+ * await store.create(key, { data: { cart: ["tea"] }, user: "Ada", ...life });
  *
  * const again = new FileStore({ dir });
- * assertEquals((await again.read(id))?.data, { cart: ["tea"] });
- * for await (const [found] of again.sessionsOf("Ada")) assertEquals(found, id);
+ * assertEquals((await again.read(key))?.data, { cart: ["tea"] });
+ * for await (const [found] of again.sessionsOf("Ada")) assertEquals(found, key);
  * await Deno.remove(dir, { recursive: true });
  * ```
  */
@@ -135,6 +136,10 @@ export class FileStore implements SessionStore {
       if (error instanceof Deno.errors.AlreadyExists) throw new Error(`"${this.#dir}" is no folder`);
       throw this.#failure(error);
     }
+  }
+
+  groupOf(user: string): string {
+    return groupOf(user);
   }
 
   async create(id: string, record: SessionRecord): Promise<void> {

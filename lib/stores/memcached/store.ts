@@ -4,7 +4,8 @@
  * @module
  */
 import { type Log, silent } from "../../log.ts";
-import { decode, encode, endOf, isLive, RecordTooLargeError, type SessionRecord } from "../../record.ts";
+import { RecordTooLargeError } from "../../errors.ts";
+import { decode, encode, endOf, isLive, type SessionRecord } from "../../record.ts";
 import type { Change, SessionStore } from "../../store.ts";
 import { type MemcachedClient, MemcachedConnection, type MemcachedTarget, NotConnectedError } from "./connection.ts";
 import {

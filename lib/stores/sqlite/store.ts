@@ -5,7 +5,8 @@
  */
 import { DatabaseSync, type SQLInputValue, type StatementSync } from "node:sqlite";
 import { type Log, silent } from "../../log.ts";
-import { CLOCK_SKEW, decode, encode, freeze, isLive, RecordTooLargeError, type SessionRecord } from "../../record.ts";
+import { RecordTooLargeError } from "../../errors.ts";
+import { CLOCK_SKEW, decode, encode, freeze, isLive, type SessionRecord } from "../../record.ts";
 import { type Change, type SessionStore, StoreFullError } from "../../store.ts";
 import { Pacer, turn } from "../pacer.ts";
 import { applyChange, ChangeError, DEADLINE, hashOf, logCorrupt, pause, reasonOf } from "../shared.ts";

@@ -1,0 +1,69 @@
+/** Options: one check of option objects, for the manager and every store. It names what is unknown or cannot work. */
+
+/** What the value of an option must be. */
+export interface Rule {
+  /** What is needed, as in `a function`. */
+  readonly needed: string;
+  /** Whether a value can work. */
+  readonly accepts: (value: unknown) => boolean;
+  /** Whether the option must be given. */
+  readonly isRequired?: boolean;
+  /** Whether the value may be a secret, so that no message shows it. */
+  readonly isSecret?: boolean;
+}
+
+/** `true` or `false`. */
+export const BOOLEAN: Rule = { needed: "true or false", accepts: (value) => typeof value === "boolean" };
+/** A function. */
+export const FUNCTION: Rule = { needed: "a function", accepts: (value) => typeof value === "function" };
+/** An object whose members are checked where they are used. */
+export const OBJECT: Rule = { needed: "an object", accepts: (value) => typeof value === "object" && value !== null };
+/** An address, which may hold a password. */
+export const ADDRESS: Rule = {
+  needed: "an address",
+  accepts: (value) => typeof value === "string" && value !== "",
+  isSecret: true,
+};
+
+/** One of some strings. */
+export function oneOf(...choices: string[]): Rule {
+  const needed = choices.map((choice) => `"${choice}"`).join(" or ");
+  return { needed, accepts: (value) => choices.includes(value as string) };
+}
+
+/** A whole number that is not negative. */
+export const COUNT: Rule = {
+  needed: "a whole number, 0 or more",
+  accepts: (value) => Number.isSafeInteger(value) && (value as number) >= 0,
+};
+
+/**
+ * Refuses options that are unknown or cannot work. An option that is `undefined` is the same as one not given.
+ *
+ * @param failure What cannot be done if one is refused, as `Cannot make a MemoryStore`.
+ * @param options The options.
+ * @param rules The options there are.
+ * @throws {TypeError} naming the option; {@linkcode RangeError} for a number that is out of range.
+ */
+export function checkOptions(failure: string, options: object, rules: Readonly<Record<string, Rule>>): void {
+  if (typeof options !== "object" || options === null) {
+    throw new TypeError(`${failure}: needed an object with options: received ${shown(options, false)}`);
+  }
+  for (const [name, value] of Object.entries(options)) {
+    if (value === undefined || Object.hasOwn(rules, name)) continue;
+    const known = Object.keys(rules).map((rule) => `"${rule}"`).join(", ");
+    throw new TypeError(`${failure}: there is no option "${name}": the options are ${known}`);
+  }
+  for (const [name, { needed, accepts, isRequired = false, isSecret = false }] of Object.entries(rules)) {
+    const value = (options as Record<string, unknown>)[name];
+    if (value === undefined ? !isRequired : accepts(value)) continue;
+    const message = `${failure}: "${name}" must be ${needed}: received ${shown(value, isSecret)}`;
+    throw typeof value === "number" ? new RangeError(message) : new TypeError(message);
+  }
+}
+
+function shown(value: unknown, isSecret: boolean): string {
+  if (typeof value === "string") return isSecret ? "another string" : JSON.stringify(value.slice(0, 80));
+  if (value === null || typeof value === "number" || typeof value === "boolean") return String(value);
+  return Array.isArray(value) ? "a list" : typeof value;
+}

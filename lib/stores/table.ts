@@ -15,8 +15,20 @@ export interface StoreEntry {
 /** An option that some store takes. */
 export type StoreOption = "dir" | "url" | "max" | "prefix" | "table" | "collection" | "sync";
 
+/** The name of a store. */
+export type StoreName =
+  | "filesystem"
+  | "memory"
+  | "null"
+  | "redis"
+  | "sqlite"
+  | "postgres"
+  | "memcached"
+  | "mongodb"
+  | "denokv";
+
 /** Every store that `SESSION_TYPE` can name. */
-export const STORES = {
+export const STORES: Readonly<Record<StoreName, StoreEntry>> = {
   filesystem: { module: "file/store.ts", className: "FileStore", schemes: [], options: ["dir", "max", "sync"] },
   memory: { module: "memory.ts", className: "MemoryStore", schemes: [], options: ["max"] },
   null: { module: "null.ts", className: "NullStore", schemes: [], options: [] },
@@ -56,7 +68,4 @@ export const STORES = {
     schemes: ["denokv:", "https:"],
     options: ["url", "max", "prefix"],
   },
-} as const satisfies Record<string, StoreEntry>;
-
-/** The name of a store. */
-export type StoreName = keyof typeof STORES;
+};

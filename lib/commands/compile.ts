@@ -1,5 +1,6 @@
 /** `deno task compile [--target …]`: makes the program one executable file, dist/session-server. */
 import config from "../../deno.json" with { type: "json" };
+import { flagsOf } from "./permissions.ts";
 import { STORES } from "../stores/table.ts";
 import launcher from "./launcher.sh" with { type: "text" };
 
@@ -12,7 +13,8 @@ const SHARED = Object.values(STORES).filter(({ schemes }) => schemes.length > 0)
 
 /** What the program may do, and the unstable parts of Deno that it uses: the same as under `deno task start`. */
 const flags = [
-  ...config.tasks.start.replaceAll("'", "").match(/--(no-prompt|allow-\S+|deny-\S+|ignore-\S+)/g)!,
+  "--no-prompt",
+  ...flagsOf(config.permissions.default),
   ...config.unstable.map((part) => `--unstable-${part}`),
 ];
 

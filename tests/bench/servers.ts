@@ -1,4 +1,6 @@
 /** The servers that are measured, as processes: ours, and whatever else a command starts. */
+import { lockFor } from "../../lib/commands/lock.ts";
+import { flagsOf } from "../../lib/commands/permissions.ts";
 import { KEY } from "./folders.ts";
 import { options } from "./options.ts";
 
@@ -72,11 +74,10 @@ export function least(folder: string, headers: Headers, flags: string[]): Promis
   return deno("least.ts", [folder, JSON.stringify(Object.fromEntries(headers))], ["--no-lock", ...flags]);
 }
 
-/** The permissions with which the measured checkout starts its server: the flags of its `deno task start`. */
+/** The permissions with which the measured checkout starts its server: the default set of its `deno.json`. */
 export async function startFlags(): Promise<string[]> {
-  const { tasks } = JSON.parse(await Deno.readTextFile(`${options.server}deno.json`));
-  const flags = (tasks.start as string).replaceAll("'", "").match(/--[\w-]+(=[\w,./*]+)?/g)!;
-  return flags.filter((flag) => !flag.startsWith("--lock"));
+  const { permissions } = JSON.parse(await Deno.readTextFile(`${options.server}deno.json`));
+  return ["--quiet", "--no-prompt", ...flagsOf(permissions.default)];
 }
 
 /** Starts a server on a free port and waits for its first answer. */
@@ -98,11 +99,10 @@ export async function start(
   throw new Error(`Cannot measure: the server ${ended ? "ended" : "gave no answer"}: ${command(port).join(" ")}`);
 }
 
-async function ourCommand({ SESSION_TYPE: type }: Record<string, string>): Promise<(port: string) => string[]> {
-  const own = `${options.server}lib/stores/${type}/client.lock`;
-  const lock = exists(own) ? own : `${options.server}deno.lock`;
+async function ourCommand({ SESSION_URL: url }: Record<string, string>): Promise<(port: string) => string[]> {
+  const lock = `--lock=${options.server}${lockFor(url)}`;
   const flags = await startFlags();
-  return () => [Deno.execPath(), "run", `--lock=${lock}`, ...flags, `${options.server}main.ts`];
+  return () => [Deno.execPath(), "run", lock, ...flags, `${options.server}main.ts`];
 }
 
 function ourSettings(settings: Record<string, string>): Record<string, string> {
@@ -153,14 +153,6 @@ async function answers(origin: string): Promise<boolean> {
     const response = await fetch(origin);
     await response.body?.cancel();
     return true;
-  } catch {
-    return false;
-  }
-}
-
-function exists(path: string): boolean {
-  try {
-    return Deno.statSync(path).isFile;
   } catch {
     return false;
   }

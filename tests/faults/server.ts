@@ -29,7 +29,7 @@ export const handles: Scenario = {
       "sh",
       Deno.execPath(),
       "run",
-      ...await startFlags(),
+      ...startFlags(),
       program,
     ];
     const server = await Server.start({ ...HOUR, SESSION_FILE_DIR: dir }, command);

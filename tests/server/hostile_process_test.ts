@@ -70,8 +70,8 @@ Deno.test("hostile server: standard error names what failed, and nobody's id, ke
 });
 
 /** The flags of a production run, as the README gives them, for a server on `address` with `dir` for its sessions. */
-async function productionFlags(address: string, dir: string): Promise<string[]> {
-  const env = (await startFlags()).find((flag) => flag.startsWith("--allow-env="))!;
+function productionFlags(address: string, dir: string): string[] {
+  const env = startFlags().find((flag) => flag.startsWith("--allow-env="))!;
   return ["--no-prompt", `--allow-net=${address}`, `--allow-read=${dir}`, `--allow-write=${dir}`, env];
 }
 
@@ -82,8 +82,8 @@ async function freePort(): Promise<number> {
 
 const MAIN = new URL("../../main.ts", import.meta.url).pathname;
 
-Deno.test("hostile server: deno task start asks for no more permissions than it needs", async () => {
-  const flags = (await startFlags()).filter((flag) => flag.startsWith("--allow-"));
+Deno.test("hostile server: deno task start asks for no more permissions than it needs", () => {
+  const flags = startFlags().filter((flag) => flag.startsWith("--allow-"));
   assertEquals(flags.map((flag) => flag.split("=")[0]).sort(), [
     "--allow-env",
     "--allow-net",
@@ -98,7 +98,7 @@ Deno.test("hostile server: under the permissions of a production run it does its
   const elsewhere = await Deno.makeTempFile();
   await Deno.writeTextFile(elsewhere, "what nobody may read");
   const port = await freePort();
-  const flags = await productionFlags(`127.0.0.1:${port}`, `${dir}/sessions`);
+  const flags = productionFlags(`127.0.0.1:${port}`, `${dir}/sessions`);
   const command = [Deno.execPath(), "run", ...flags, MAIN];
   const env = { PORT: String(port), SESSION_FILE_DIR: `${dir}/sessions` };
   try {
@@ -161,7 +161,7 @@ Deno.test({
   name: "hostile server: with standard error on a full disk, refusals are the same",
   ignore: Deno.build.os !== "linux",
   async fn() {
-    const command = [Deno.execPath(), "run", ...await startFlags(), MAIN];
+    const command = [Deno.execPath(), "run", ...startFlags(), MAIN];
     const server = await Server.start({ SESSION_TYPE: "memory", SECRET_KEY: KEY }, [
       "sh",
       "-c",

@@ -1,4 +1,7 @@
 /** What several tests use: a folder, a browser's cookie jar, and the program as a real process. */
+import config from "../../deno.json" with { type: "json" };
+import { lockFor } from "../../lib/commands/lock.ts";
+import { flagsOf } from "../../lib/commands/permissions.ts";
 
 /** Runs a test with a folder of its own, which is removed afterwards. */
 export async function withFolder(test: (dir: string) => Promise<void>): Promise<void> {
@@ -53,30 +56,19 @@ export class Browser {
 
 const root = new URL("../..", import.meta.url).pathname;
 
-/** The flags of `deno task start`, without the program. */
-export async function startFlags(): Promise<string[]> {
-  const { tasks } = JSON.parse(await Deno.readTextFile(`${root}deno.json`));
-  const flags = (tasks.start as string).replaceAll("'", "").match(/--[\w-]+(=[\w,./*]+)?/g)!;
-  return flags.filter((flag) => !flag.startsWith("--lock"));
+/** The flags of `deno task start`, but for the lock file. */
+export function startFlags(): string[] {
+  return ["--quiet", "--no-prompt", ...flagsOf(config.permissions.default)];
 }
 
 /**
  * The command that runs the program: the executable that TEST_BINARY names, or else `main.ts` with the flags of
  * `deno task start`.
  */
-async function commandOf(env: Record<string, string>): Promise<string[]> {
+function commandOf(env: Record<string, string>): string[] {
   const binary = Deno.env.get("TEST_BINARY");
   if (binary !== undefined) return [Deno.realPathSync(binary)];
-  // The stores that need a package have a lock file of their own.
-  const lock = `${root}lib/stores/${env.SESSION_TYPE?.toLowerCase()}/client.lock`;
-  const hasLock = await Deno.stat(lock).then(() => true, () => false);
-  return [
-    Deno.execPath(),
-    "run",
-    `--lock=${hasLock ? lock : `${root}deno.lock`}`,
-    ...await startFlags(),
-    `${root}main.ts`,
-  ];
+  return [Deno.execPath(), "run", `--lock=${root}${lockFor(env.SESSION_URL)}`, ...startFlags(), `${root}main.ts`];
 }
 
 const LISTENING = /^Listening on (\S+)\/$/m;
@@ -109,8 +101,8 @@ export class Server {
    * @param command The command; the program unless given.
    * @param args What follows it.
    */
-  static async spawn(env: Record<string, string>, command?: string[], args: string[] = []): Promise<Server> {
-    const [program, ...first] = command ?? await commandOf(env);
+  static spawn(env: Record<string, string>, command?: string[], args: string[] = []): Server {
+    const [program, ...first] = command ?? commandOf(env);
     const keep = ["HOME", "PATH", "DENO_DIR"].flatMap((name) => {
       const value = Deno.env.get(name);
       return value === undefined ? [] : [[name, value]];
@@ -129,7 +121,7 @@ export class Server {
 
   /** Starts the server and waits until it listens. */
   static async start(env: Record<string, string>, command?: string[]): Promise<Server> {
-    const server = await Server.spawn(env, command);
+    const server = Server.spawn(env, command);
     for (let i = 0; i < 600 && !server.#listens; i++) {
       await new Promise((resolve) => setTimeout(resolve, 25));
       if (server.#ended) break;
@@ -160,7 +152,7 @@ export class Server {
 
   /** Runs the program to its end with arguments; returns its exit code and what it said. */
   static async run(env: Record<string, string>, ...args: string[]): Promise<Outcome> {
-    const server = await Server.spawn(env, undefined, args);
+    const server = Server.spawn(env, undefined, args);
     const code = await server.ended();
     return { code, stdout: server.stdout, stderr: server.stderr };
   }

@@ -16,7 +16,7 @@ async function serve(): Promise<void> {
   const store = await openStore(config, log);
   const port = new Port(config, log);
   // The key is made last, so that a start that fails leaves none behind.
-  const keys = keysOf(config);
+  const keys = keysOf(config, log);
   const { cookie, idle, absolute, refresh, permanent, origin, https } = config;
   const sessions = createSessions<Visitor>({ store, keys, cookie, idle, absolute, refresh, permanent, log });
   const app = createApp({ sessions, store, origin, https, log, logRequests: config.logLevel === "debug" });

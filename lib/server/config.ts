@@ -1,6 +1,7 @@
 /** Config: turns the environment into settings, and says of an unusable value what it must be. */
 import { MAX_LIFETIME } from "../_lifetimes.ts";
 import { createLog, type Level, LEVELS, type Log } from "../log.ts";
+import { problemWithKey } from "./key_check.ts";
 import { isHost } from "./protection.ts";
 import type { CookieOptions } from "../session_cookie.ts";
 import {
@@ -15,7 +16,6 @@ import {
   text,
   unusable,
 } from "./settings.ts";
-import { MIN_KEY_BYTES } from "../signer.ts";
 import { type StoreName, STORES } from "../stores/table.ts";
 
 /** The settings of the server. */
@@ -252,17 +252,4 @@ function key(name: Setting, value: string): string {
   const problem = problemWithKey(value);
   if (problem !== undefined) throw new ConfigError(`"${name}" ${problem}`);
   return value;
-}
-
-/**
- * What is wrong with a key, if anything; never the key itself.
- *
- * @param key The key, trimmed.
- */
-export function problemWithKey(key: string): string | undefined {
-  const { length } = new TextEncoder().encode(key);
-  if (length < MIN_KEY_BYTES) return `must be at least ${MIN_KEY_BYTES} bytes: received ${length}`;
-  // It will be among the "SECRET_KEY_FALLBACKS" one day.
-  if (key.includes(",")) return "must be a key without a comma: commas separate keys";
-  return undefined;
 }

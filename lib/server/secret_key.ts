@@ -1,20 +1,26 @@
 /** The keys: those that are set, or the one in a file that is made at the first start and read at every later one. */
-import { type Config, problemWithKey } from "./config.ts";
+import type { Log } from "../log.ts";
+import type { Config } from "./config.ts";
+import { problemWithKey, warnIfOpen } from "./key_check.ts";
 import { reasonOf } from "./reason.ts";
 
 /**
  * The keys that sign the cookie, the first of them new ones.
  *
  * @param config The settings. Without a key in them, one is kept in the folder of the sessions, which is made if missing.
+ * @param log Called when others may read the file with the key.
  * @throws {Error} naming the setting, if a key can neither be read nor made.
  */
-export function keysOf({ secretKey, fallbackKeys, dir }: Config): string[] {
+export function keysOf({ secretKey, fallbackKeys, dir, type }: Config, log: Log): string[] {
   if (secretKey !== undefined) return [secretKey, ...fallbackKeys];
   try {
     Deno.mkdirSync(dir, { recursive: true, mode: 0o700 });
     const { key, path, isNew } = readSecretKey(dir);
     const problem = problemWithKey(key);
     if (problem !== undefined) throw new Error(`"${path}" ${problem}: replace it, or remove it to have one made`);
+    warnIfOpen(path, log);
+    // The file store warns of its own folder.
+    if (type !== "filesystem") warnIfOpen(dir, log);
     if (isNew) console.error(`"SECRET_KEY" is not set: made a key, kept in ${path}`);
     return [key, ...fallbackKeys];
   } catch (error) {

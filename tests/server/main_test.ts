@@ -3,7 +3,7 @@ import { assert, assertEquals, assertMatch } from "@std/assert";
 import { SETTINGS } from "../../lib/server/settings.ts";
 import { Browser, Server, withFolder } from "../support/server.ts";
 
-const KEY = "a secret key of at least 32 bytes";
+const KEY = "a key for tests of at least 32 bytes";
 const OTHER_KEY = "another secret key of at least 32 bytes";
 
 async function withServer(env: Record<string, string>, test: (server: Server) => Promise<void>): Promise<void> {

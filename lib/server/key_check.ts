@@ -1,0 +1,47 @@
+/** Key check: refuses the keys that anyone could try, and warns of a key that others on the machine can read. */
+import type { Log } from "../log.ts";
+import { MIN_KEY_BYTES } from "../signer.ts";
+
+/** How many different bytes a key needs. A random one in hex or base64 has them. */
+const MIN_DISTINCT_BYTES = 8;
+
+/** The keys of the documents' examples. Everyone knows them. */
+const SAMPLES: ReadonlySet<string> = new Set([
+  "only for trying it out: a secret of 32 bytes or more",
+  "only for trying it out: 32 bytes or more",
+  "a secret key of at least 32 bytes",
+  "a new key of at least 32 bytes, as it must be",
+  "an old key of at least 32 bytes, as it must be",
+]);
+
+/**
+ * The reason why a key cannot be used, if there is one. It never repeats the key.
+ *
+ * @param key The key, trimmed.
+ */
+export function problemWithKey(key: string): string | undefined {
+  const bytes = new TextEncoder().encode(key);
+  if (bytes.length < MIN_KEY_BYTES) return `must be at least ${MIN_KEY_BYTES} bytes: received ${bytes.length}`;
+  const distinct = new Set(bytes).size;
+  if (distinct < MIN_DISTINCT_BYTES) {
+    return `must be a key of ${MIN_DISTINCT_BYTES} different bytes or more: received ${distinct}`;
+  }
+  if (SAMPLES.has(key)) return "must be a key of your own: received one that the documents show";
+  // The key will be among the "SECRET_KEY_FALLBACKS" one day.
+  if (key.includes(",")) return "must be a key without a comma: commas separate keys";
+  return undefined;
+}
+
+/**
+ * Warns in the log of a file or a folder with a key that other users can read or write.
+ *
+ * @param path The file or the folder.
+ * @param log Called with the warning.
+ */
+export function warnIfOpen(path: string, log: Log): void {
+  // Windows has no modes.
+  const { mode, isDirectory } = Deno.statSync(path);
+  if (((mode ?? 0) & 0o077) === 0) return;
+  const needed = isDirectory ? "mode 0700" : "mode 0600, and a new key in it";
+  log("warn", `Others on this machine can reach into "${path}": it should have ${needed}`);
+}

@@ -5,7 +5,7 @@ import { createApp } from "./lib/server/app.ts";
 import { loadConfig } from "./lib/server/config.ts";
 import { openStore } from "./lib/server/open_store.ts";
 import type { Visitor } from "./lib/server/pages.ts";
-import { reasonOf } from "./lib/server/reason.ts";
+import { reasonOf } from "./lib/_reason.ts";
 import { keysOf } from "./lib/server/secret_key.ts";
 import { Port } from "./lib/server/serve.ts";
 import { createSessions } from "./lib/telemetry.ts";

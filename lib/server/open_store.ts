@@ -2,7 +2,7 @@
 import { resolve } from "node:path";
 import type { Config } from "./config.ts";
 import type { Log } from "../log.ts";
-import { reasonOf } from "./reason.ts";
+import { reasonOf } from "../_reason.ts";
 import type { SessionStore } from "../store.ts";
 import { FileStore } from "../stores/file/store.ts";
 import { MemoryStore } from "../stores/memory.ts";

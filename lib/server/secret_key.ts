@@ -2,7 +2,7 @@
 import type { Log } from "../log.ts";
 import type { Config } from "./config.ts";
 import { problemWithKey, warnIfOpen } from "./key_check.ts";
-import { reasonOf } from "./reason.ts";
+import { reasonOf } from "../_reason.ts";
 
 /**
  * The keys that sign the cookie, the first of them new ones.

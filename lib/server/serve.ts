@@ -2,7 +2,7 @@
 import type { Config } from "./config.ts";
 import type { Log } from "../log.ts";
 import { securityHeaders } from "./protection.ts";
-import { placeOf, reasonOf } from "./reason.ts";
+import { placeOf, reasonOf } from "../_reason.ts";
 
 /** How long requests under way may take when the server stops, in milliseconds; then it stops without them. */
 const STOP_DEADLINE = 4000;

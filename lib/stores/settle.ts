@@ -1,9 +1,7 @@
 /** Changes by compare-and-set whose outcome is known: what an engine did not answer, it is asked. */
 import { randomBytes } from "node:crypto";
-import { DEADLINE, pause } from "./shared.ts";
-
-/** How long an engine may take for one call, in milliseconds, so that there is time left to ask what became of it. */
-export const CALL_DEADLINE = 1000;
+import { CALL_DEADLINE, DEADLINE } from "./_deadline.ts";
+import { pause } from "./_pause.ts";
 
 /** How long other changes may come first, in milliseconds. The engine answers meanwhile, so this may take longer. */
 const CONTENTION = 2 * DEADLINE;

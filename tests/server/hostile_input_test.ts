@@ -3,7 +3,7 @@ import { assert, assertEquals, assertMatch } from "@std/assert";
 import { createApp } from "../../lib/server/app.ts";
 import type { Visitor } from "../../lib/server/pages.ts";
 import { isHost } from "../../lib/server/protection.ts";
-import { placeOf } from "../../lib/server/reason.ts";
+import { placeOf } from "../../lib/_reason.ts";
 import { SessionManager } from "../../lib/session_manager.ts";
 import { MemoryStore } from "../../lib/stores/memory.ts";
 import { alerts, HOME, serve } from "./app_place.ts";

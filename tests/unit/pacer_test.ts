@@ -1,6 +1,6 @@
 /** Pacer: how many steps a sweep takes, and when. */
 import { assert, assertEquals } from "@std/assert";
-import { Pacer } from "../../lib/stores/pacer.ts";
+import { Pacer } from "../../lib/stores/_pacer.ts";
 import { replacing } from "../support/failing.ts";
 
 /** A pacer of steps of 64 looks, ten of them for each session, whose clock the test moves. */

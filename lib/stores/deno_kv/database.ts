@@ -1,6 +1,6 @@
 /** The database of a Deno KV store: its address, its opening, and calls that end in time; the only user of `Deno.openKv`. */
-import { CALL_DEADLINE } from "../settle.ts";
-import { DeadlineError, within } from "../shared.ts";
+import { CALL_DEADLINE } from "../_deadline.ts";
+import { DeadlineError, within } from "../_deadline.ts";
 
 /** What is needed of a `Deno.Kv`, whose own type is there only for programs checked with `--unstable-kv`. */
 export interface Kv {

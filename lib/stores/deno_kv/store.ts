@@ -7,9 +7,11 @@ import { type Log, silent } from "../../log.ts";
 import { CLOCK_SKEW, decode, encode, endOf, isLive, type SessionRecord } from "../../record.ts";
 import type { Change, SessionStore } from "../../store.ts";
 import { type Kv, type KvAtomic, KvDatabase, type KvFound } from "./database.ts";
-import { Estimate } from "../estimate.ts";
+import { Estimate } from "../_estimate.ts";
 import { newMark, settle } from "../settle.ts";
-import { checkPrefix, hashOf, logCorrupt } from "../shared.ts";
+import { logCorrupt } from "../_corrupt.ts";
+import { checkPrefix } from "../_prefix.ts";
+import { hashOf } from "../_user_hash.ts";
 
 export type { Kv, KvAtomic, KvFound };
 

@@ -1,6 +1,6 @@
 /** Census: how many sessions a folder holds, counted once and kept up to date since. */
 import type { Log } from "../../log.ts";
-import { turn } from "../pacer.ts";
+import { turn } from "../_pause.ts";
 import { namesIn, reasonOf } from "./calls.ts";
 import { isSession, isShard, shardOf } from "./names.ts";
 

@@ -1,7 +1,7 @@
 /** List: every live session in a folder, for an operator. */
 import type { Log } from "../../log.ts";
 import { isLive, type SessionRecord } from "../../record.ts";
-import { turn } from "../pacer.ts";
+import { turn } from "../_pause.ts";
 import { lstat, reasonOf } from "./calls.ts";
 import type { Census } from "./census.ts";
 import { idOf, isSession } from "./names.ts";

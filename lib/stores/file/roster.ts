@@ -27,7 +27,7 @@
  *
  * The clock is the system's monotonic one, the same for all processes of a machine; the locks work between those only.
  */
-import { pause } from "../shared.ts";
+import { pause } from "../_pause.ts";
 import { isMissing, lstat, makeDir, namesIn, removeIfThere } from "./calls.ts";
 
 /** How long, in milliseconds, the look that found nobody else counts. */

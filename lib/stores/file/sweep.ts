@@ -2,7 +2,8 @@
 import { newId } from "../../id.ts";
 import type { Log } from "../../log.ts";
 import { CLOCK_SKEW, endOf, isLive } from "../../record.ts";
-import { Pacer, turn } from "../pacer.ts";
+import { Pacer } from "../_pacer.ts";
+import { turn } from "../_pause.ts";
 import { lstat, namesIn, reasonOf, removeIfThere, type Stat, tryLocked } from "./calls.ts";
 import type { Census } from "./census.ts";
 import { idOf, isSession, TEMPORARY } from "./names.ts";

@@ -8,19 +8,14 @@ import { RecordTooLargeError } from "../../errors.ts";
 import { decode, encode, endOf, isLive, type SessionRecord } from "../../record.ts";
 import type { Change, SessionStore } from "../../store.ts";
 import { type MemcachedClient, MemcachedConnection, type MemcachedTarget, NotConnectedError } from "./connection.ts";
-import {
-  applyChange,
-  ChangeError,
-  checkParameters,
-  checkPrefix,
-  compareAndSet,
-  DEADLINE,
-  logCorrupt,
-  parseAddress,
-  pause,
-  reasonOf,
-  within,
-} from "../shared.ts";
+import { reasonOf } from "../../_reason.ts";
+import { checkParameters, parseAddress } from "../_address.ts";
+import { applyChange, ChangeError } from "../_change.ts";
+import { compareAndSet } from "../_compare_and_set.ts";
+import { logCorrupt } from "../_corrupt.ts";
+import { DEADLINE, within } from "../_deadline.ts";
+import { pause } from "../_pause.ts";
+import { checkPrefix } from "../_prefix.ts";
 import { STORES } from "../table.ts";
 
 export type { MemcachedClient };

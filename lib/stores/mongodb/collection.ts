@@ -4,8 +4,9 @@ import { type Collection, type CreateIndexesOptions, MongoClient } from "npm:mon
 import type { Log } from "../../log.ts";
 import { CLOCK_SKEW } from "../../record.ts";
 import { checkAddress } from "./address.ts";
-import { CALL_DEADLINE } from "../settle.ts";
-import { DEADLINE, reasonOf, within } from "../shared.ts";
+import { CALL_DEADLINE } from "../_deadline.ts";
+import { reasonOf } from "../../_reason.ts";
+import { DEADLINE, within } from "../_deadline.ts";
 
 /** What is needed of a client: a `MongoClient` of the package `mongodb`, which may be another version of it. */
 export interface MongoConnection {

@@ -8,10 +8,11 @@ import type { Collection, Filter, UpdateFilter } from "npm:mongodb@7.9.0";
 import { type Log, silent } from "../../log.ts";
 import { CLOCK_SKEW, decode, encode, endOf, isLive, type SessionRecord } from "../../record.ts";
 import type { Change, SessionStore } from "../../store.ts";
-import { Estimate } from "../estimate.ts";
+import { Estimate } from "../_estimate.ts";
 import { MongoCollection, type MongoConnection, type Stored } from "./collection.ts";
 import { newMark, settle } from "../settle.ts";
-import { hashOf, logCorrupt } from "../shared.ts";
+import { logCorrupt } from "../_corrupt.ts";
+import { hashOf } from "../_user_hash.ts";
 
 export type { MongoConnection };
 

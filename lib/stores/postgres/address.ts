@@ -1,6 +1,6 @@
 /** The address of a PostgreSQL database, as libpq, providers and other clients write it: what it asks this client for. */
 import { readFileSync } from "node:fs";
-import { parseAddress } from "../shared.ts";
+import { parseAddress } from "../_address.ts";
 import { STORES } from "../table.ts";
 
 /** How a connection is protected: not at all, if the server can, without a look at its certificate, or with one. */

@@ -3,7 +3,10 @@
 import postgres from "npm:postgres@3.4.9";
 import type { Log } from "../../log.ts";
 import { parsePostgresAddress, type PostgresAddress, tlsOf } from "./address.ts";
-import { ChangeError, DEADLINE, DeadlineError, pause, reasonOf } from "../shared.ts";
+import { reasonOf } from "../../_reason.ts";
+import { ChangeError } from "../_change.ts";
+import { DEADLINE, DeadlineError } from "../_deadline.ts";
+import { pause } from "../_pause.ts";
 
 /** One row of an answer. */
 export type Row = Readonly<Record<string, unknown>>;

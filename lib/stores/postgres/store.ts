@@ -6,11 +6,15 @@
 import { type Log, silent } from "../../log.ts";
 import { CLOCK_SKEW, decode, encode, freeze, isLive, type SessionRecord } from "../../record.ts";
 import type { Change, SessionStore } from "../../store.ts";
-import { Estimate } from "../estimate.ts";
-import { Pacer, turn } from "../pacer.ts";
+import { Estimate } from "../_estimate.ts";
+import { Pacer } from "../_pacer.ts";
+import { turn } from "../_pause.ts";
 import { type Ask, codeOf, type PostgresClient, PostgresConnection, type Row } from "./connection.ts";
 import { ENDS, makeTable, quoted, USED } from "./table.ts";
-import { applyChange, ChangeError, compareAndSet, hashOf, logCorrupt } from "../shared.ts";
+import { applyChange, ChangeError } from "../_change.ts";
+import { compareAndSet } from "../_compare_and_set.ts";
+import { logCorrupt } from "../_corrupt.ts";
+import { hashOf } from "../_user_hash.ts";
 
 export type { PostgresClient, Row };
 

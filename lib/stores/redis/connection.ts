@@ -2,7 +2,10 @@
 // deno-lint-ignore no-import-prefix -- in deno.json, everybody would have to download it
 import * as redis from "npm:@redis/client@6.3.1";
 import { type Log, silent } from "../../log.ts";
-import { checkParameters, DEADLINE, parseAddress, pause, reasonOf } from "../shared.ts";
+import { reasonOf } from "../../_reason.ts";
+import { checkParameters, parseAddress } from "../_address.ts";
+import { DEADLINE } from "../_deadline.ts";
+import { pause } from "../_pause.ts";
 import { STORES } from "../table.ts";
 
 /** What is used of one server's client. */

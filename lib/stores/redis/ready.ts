@@ -1,7 +1,7 @@
 /** Whether a Redis can be used by RedisStore: every command that it needs is tried. */
 import type { Log } from "../../log.ts";
 import type { RedisConnection } from "./connection.ts";
-import { reasonOf } from "../shared.ts";
+import { reasonOf } from "../../_reason.ts";
 
 /** Tries every command that the scripts use, and says which are refused. */
 const TRY = `

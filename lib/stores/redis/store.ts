@@ -10,7 +10,12 @@ import { type Change, type SessionStore, StoreFullError } from "../../store.ts";
 import { type RedisClient, RedisConnection } from "./connection.ts";
 import { tryCommands } from "./ready.ts";
 import { CREATE, EXPIRE, FORGET, KEEP, NOTE, RELEASE, REPLACE, TOUCH } from "./scripts.ts";
-import { applyChange, checkPrefix, compareAndSet, DeadlineError, hashOf, logCorrupt, within } from "../shared.ts";
+import { applyChange } from "../_change.ts";
+import { compareAndSet } from "../_compare_and_set.ts";
+import { logCorrupt } from "../_corrupt.ts";
+import { DeadlineError, within } from "../_deadline.ts";
+import { checkPrefix } from "../_prefix.ts";
+import { hashOf } from "../_user_hash.ts";
 
 export type { RedisClient };
 

@@ -8,8 +8,14 @@ import { type Log, silent } from "../../log.ts";
 import { RecordTooLargeError } from "../../errors.ts";
 import { CLOCK_SKEW, decode, encode, freeze, isLive, type SessionRecord } from "../../record.ts";
 import { type Change, type SessionStore, StoreFullError } from "../../store.ts";
-import { Pacer, turn } from "../pacer.ts";
-import { applyChange, ChangeError, DEADLINE, hashOf, logCorrupt, pause, reasonOf } from "../shared.ts";
+import { Pacer } from "../_pacer.ts";
+import { turn } from "../_pause.ts";
+import { reasonOf } from "../../_reason.ts";
+import { applyChange, ChangeError } from "../_change.ts";
+import { logCorrupt } from "../_corrupt.ts";
+import { DEADLINE } from "../_deadline.ts";
+import { pause } from "../_pause.ts";
+import { hashOf } from "../_user_hash.ts";
 import { fileAt, freeReserve, makeFile, makeTable, pathOf, takeReserve, transact } from "./database.ts";
 
 /** The options of a {@linkcode SqliteStore}: where the database is, by one of `url`, `path` and `client`. */

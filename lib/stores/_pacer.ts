@@ -1,5 +1,6 @@
 /** Pacer: when a store's sweep takes its next step, so that it keeps up with the sessions created and delays nobody. */
 import { type Log, silent } from "../log.ts";
+import { turn } from "./_pause.ts";
 
 /** Milliseconds between the steps that come while requests do, however few sessions are created. */
 const IDLE_STEP = 1000;
@@ -67,9 +68,4 @@ export class Pacer {
     } while (this.#due >= this.#size);
     if (swept > 0) this.#log("info", "Expired sessions were swept", String(swept));
   }
-}
-
-/** Lets waiting requests have their turn. */
-export function turn(): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, 0));
 }

@@ -6,9 +6,11 @@
  * @param error What was thrown.
  */
 export function reasonOf(error: unknown): string {
+  if (error instanceof AggregateError && error.errors.length > 0) return reasonOf(error.errors[0]);
   if (!(error instanceof Error)) return String(error);
   // Deno's advice is for its command line, and below /proc and the like it is to allow everything.
-  return (error.message.replace(/, run again with the --[\w-]+ flag/g, "") || error.name).replace(/\s+/g, " ");
+  const message = error.message.replace(/, run again with the --[\w-]+ flag/g, "").replace(/\s+/g, " ");
+  return message || (error as { code?: string }).code || error.name;
 }
 
 /**

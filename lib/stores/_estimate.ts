@@ -1,8 +1,8 @@
 /** Estimate: about how many sessions a store holds, for stores in which counting takes longer the more there are. */
+import { reasonOf } from "../_reason.ts";
 import type { Log } from "../log.ts";
 import { StoreFullError } from "../store.ts";
-import { CALL_DEADLINE } from "./settle.ts";
-import { reasonOf, within } from "./shared.ts";
+import { CALL_DEADLINE, within } from "./_deadline.ts";
 
 /** How long a count is believed, in milliseconds. */
 const COUNT_AGE = 5000;

@@ -1,0 +1,42 @@
+/** Addresses of engines: taken apart, and refused where a part of them could not be used. */
+
+/**
+ * Takes a server's address apart. No message repeats the address, which may hold a password.
+ *
+ * @param address The address.
+ * @param example What it must look like, for the messages.
+ * @param schemes The schemes that are allowed, as in `"rediss:"`.
+ * @throws {TypeError} if it is no address, or has another scheme or a fragment.
+ */
+export function parseAddress(address: string, example: string, schemes: readonly string[]): URL {
+  const must = `the address must be like ${example}`;
+  let url: URL;
+  try {
+    url = new URL(address);
+    decodeURIComponent(url.username + url.password);
+  } catch {
+    throw new TypeError(`${must}: characters such as % / @ : # in a name or password must be percent-encoded`);
+  }
+  if (!schemes.includes(url.protocol)) throw new TypeError(`${must}: received the scheme "${url.protocol}"`);
+  if (url.hash !== "") throw new TypeError(`${must}: a "#" in it must be written as %23`);
+  return url;
+}
+
+/**
+ * Refuses parameters of an address that nobody would use, because whoever wrote them relies on them.
+ *
+ * @param url The address.
+ * @param known The parameters that are used, or known to make no difference.
+ * @throws {TypeError} if there is another one, or one comes twice that is not in `repeatable`.
+ */
+export function checkParameters(url: URL, known: readonly string[], repeatable: readonly string[] = []): void {
+  for (const name of url.searchParams.keys()) {
+    if (![...known, ...repeatable].includes(name)) {
+      const usable = [...known, ...repeatable].map((name) => `"${name}"`).join(", ") || "none";
+      throw new TypeError(`the address has a parameter that cannot be used: "${name}" (usable: ${usable})`);
+    }
+    if (!repeatable.includes(name) && url.searchParams.getAll(name).length > 1) {
+      throw new TypeError(`the address has the parameter "${name}" more than once`);
+    }
+  }
+}

@@ -103,8 +103,12 @@ export class FileStore implements SessionStore {
    * Makes a store; touches nothing yet.
    *
    * @param options The folder, and what differs from the defaults.
+   * @throws {TypeError} where there are no file locks: on Node, on Bun, and on Deno before 2.7.
    */
   constructor(options: FileStoreOptions) {
+    if (!("Deno" in globalThis && "tryLockSync" in Deno.FsFile.prototype)) {
+      throw new TypeError("A FileStore needs the file locks of Deno 2.7 or later: use SqliteStore instead");
+    }
     this.#dir = options.dir;
     this.#max = options.max ?? 1_000_000;
     this.#sync = options.sync ?? "normal";

@@ -30,11 +30,16 @@ const OWN: readonly string[] = [
  */
 export function checkAddress(url: string): string {
   const { hosts, options = "" } = SHAPE.exec(url)?.groups ?? {};
-  if (hosts === undefined) {
+  if (hosts === undefined || !isEncoded(url)) {
     throw new TypeError(
       "The address of a MongoDB must be like mongodb://user:password@host:port/database or mongodb+srv://…: " +
         "characters such as % / @ : # in a name or password must be percent-encoded",
     );
+  }
+  for (const [, port] of hosts.matchAll(/:(\d+)(?=,|$)/g)) {
+    if (Number(port) < 1 || Number(port) > 65_535) {
+      throw new TypeError(`The port in the address of a MongoDB must be from 1 to 65535: received ${port}`);
+    }
   }
   const seen = new Set<string>();
   for (const [name, value] of new URLSearchParams(options)) {
@@ -48,4 +53,13 @@ export function checkAddress(url: string): string {
     }
   }
   return hosts;
+}
+
+function isEncoded(url: string): boolean {
+  try {
+    decodeURIComponent(url);
+    return true;
+  } catch {
+    return false;
+  }
 }

@@ -1,8 +1,9 @@
 /** The collection of a MongoDB store: connecting, indexes, and calls that end in time; the only user of the client. */
-// deno-lint-ignore no-import-prefix -- in deno.json, everybody would have to download it
-import { type Collection, type CreateIndexesOptions, MongoClient } from "npm:mongodb@7.9.0";
+// deno-lint-ignore no-import-prefix -- in deno.json, everyone would have to download it
+import type { Collection, CreateIndexesOptions } from "npm:mongodb@7.9.0";
 import type { Log } from "../../log.ts";
 import { CLOCK_SKEW } from "../../record.ts";
+import { loadClient } from "../_client.ts";
 import { checkAddress } from "./address.ts";
 import { CALL_DEADLINE } from "../_deadline.ts";
 import { reasonOf } from "../../_reason.ts";
@@ -55,8 +56,8 @@ export interface MongoCollectionOptions {
 export class MongoCollection {
   /** What to call the server. */
   readonly name: string;
-  #client: MongoConnection;
-  #isOwn: boolean;
+  #client: MongoConnection | undefined;
+  #url: string | undefined;
   #collection: string;
   #log: Log;
   #opened: Promise<Collection<Stored>> | undefined;
@@ -69,9 +70,9 @@ export class MongoCollection {
       const received = JSON.stringify(collection);
       throw new TypeError(`"collection" must be 1 to 100 letters, digits or _ . -: received ${received}`);
     }
-    this.#isOwn = client === undefined;
     this.name = client === undefined ? `MongoDB at ${checkAddress(url!)}` : "MongoDB";
-    this.#client = client ?? connect(url!);
+    this.#client = client;
+    this.#url = client === undefined ? url : undefined;
     this.#collection = collection;
     this.#log = log;
   }
@@ -97,12 +98,13 @@ export class MongoCollection {
 
   /** Lets go of the connections, unless they are the program's. */
   async close(): Promise<void> {
-    if (this.#isOwn) await this.#client.close();
+    if (this.#url !== undefined) await this.#client?.close();
   }
 
   async #open(): Promise<Collection<Stored>> {
-    await this.#client.connect();
-    const database = this.#client.db();
+    const client = this.#client ??= await makeClient(this.#url!);
+    await client.connect();
+    const database = client.db();
     if ("ferretdbVersion" in await database.command({ buildInfo: 1 })) {
       throw new Error("FerretDB 1 can bring ended sessions back, as it looks and writes in two steps: use version 2");
     }
@@ -135,7 +137,9 @@ export class MongoCollection {
   }
 }
 
-function connect(url: string): MongoClient {
+async function makeClient(url: string): Promise<MongoConnection> {
+  // deno-lint-ignore no-import-prefix -- as above
+  const { MongoClient } = await loadClient("MongoStore", "mongodb@7", () => import("npm:mongodb@7.9.0"));
   try {
     return new MongoClient(url, { serverSelectionTimeoutMS: DEADLINE, connectTimeoutMS: DEADLINE });
   } catch (error) {

@@ -1,12 +1,15 @@
 /** Connections to PostgreSQL, which are replaced when they cannot be used any more; the only user of its client. */
-// deno-lint-ignore no-import-prefix -- in deno.json, everybody would have to download it
-import postgres from "npm:postgres@3.4.9";
 import type { Log } from "../../log.ts";
+import { loadClient } from "../_client.ts";
 import { parsePostgresAddress, type PostgresAddress, tlsOf } from "./address.ts";
 import { reasonOf } from "../../_reason.ts";
 import { ChangeError } from "../_change.ts";
 import { DEADLINE, DeadlineError } from "../_deadline.ts";
 import { pause } from "../_pause.ts";
+
+/** The package; a program that brings its own client never loads it. */
+type Postgres = typeof import("npm:postgres@3.4.9");
+type PostgresOptions = Parameters<Postgres>[0];
 
 /** One row of an answer. */
 export type Row = Readonly<Record<string, unknown>>;
@@ -99,7 +102,7 @@ export class PostgresConnection {
   async #run<T>(work: (ask: Ask) => Promise<T>, { afterSilence = false }: RunOptions): Promise<T> {
     const start = performance.now();
     for (let attempts = 1;; attempts++) {
-      const client = this.#connected();
+      const client = await this.#connected();
       const outcome = await this.#once(client, work);
       if ("value" in outcome) return outcome.value;
       const { error } = outcome;
@@ -116,8 +119,12 @@ export class PostgresConnection {
     }
   }
 
-  #connected(): PostgresClient {
-    return this.#client ??= this.#given ?? connect(this.address!, this.#isPooled);
+  async #connected(): Promise<PostgresClient> {
+    const known = this.#given ?? this.#client;
+    if (known !== undefined) return known;
+    // deno-lint-ignore no-import-prefix -- in deno.json, everyone would have to download it
+    const postgres = await loadClient("PostgresStore", "postgres@3", () => import("npm:postgres@3.4.9"));
+    return this.#client ??= connect(postgres, this.address!, this.#isPooled);
   }
 
   /** Does the work once, within the deadline. */
@@ -183,7 +190,7 @@ function placeOf({ hosts, host = hosts, ports, port = ports, folder, path = fold
   return host!.map((name, index) => `${name.includes(":") ? `[${name}]` : name}:${port![index]}`).join(",");
 }
 
-function connect(address: PostgresAddress, isPooled: boolean): PostgresClient {
+function connect(postgres: Postgres, address: PostgresAddress, isPooled: boolean): PostgresClient {
   const { hosts, ports, folder, user, password, database, target, max, startup, isDirect } = address;
   return postgres({
     host: [...hosts],
@@ -207,5 +214,5 @@ function connect(address: PostgresAddress, isPooled: boolean): PostgresClient {
     // Said here, so that nothing is looked up in the environment that a server may be started with.
     ...{ idle_timeout: null, max_lifetime: 45 * 60, max_pipeline: 100, keep_alive: 60, prepare: true, debug: false },
     publications: "alltables",
-  } as unknown as postgres.Options<Record<string, never>>);
+  } as unknown as PostgresOptions);
 }

@@ -1,12 +1,21 @@
 /** RedisConnection: where Redis is, how it is reached and found anew, and what its failures mean. */
-// deno-lint-ignore no-import-prefix -- in deno.json, everybody would have to download it
-import * as redis from "npm:@redis/client@6.3.1";
 import { type Log, silent } from "../../log.ts";
 import { reasonOf } from "../../_reason.ts";
 import { checkParameters, parseAddress } from "../_address.ts";
 import { DEADLINE } from "../_deadline.ts";
 import { pause } from "../_pause.ts";
+import { loadClient } from "../_client.ts";
 import { STORES } from "../table.ts";
+
+/** The package; a program that brings its own client never loads it. */
+type Package = typeof import("npm:@redis/client@6.3.1");
+
+let redis: Package | undefined;
+
+async function load(): Promise<Package> {
+  // deno-lint-ignore no-import-prefix -- in deno.json, everyone would have to download it
+  return redis ??= await loadClient("RedisStore", "@redis/client@6", () => import("npm:@redis/client@6.3.1"));
+}
 
 /** What is used of one server's client. */
 interface NodeClient {
@@ -221,11 +230,13 @@ function destroy(client: OwnClient): void {
 
 /** Whether an error is Redis's answer. A client that was given may come from another copy of the package. */
 function isReply(error: unknown): boolean {
-  return error instanceof redis.ErrorReply || /^(ErrorReply|SimpleError|BlobError)$/.test(nameOf(error));
+  return redis !== undefined && error instanceof redis.ErrorReply ||
+    /^(ErrorReply|SimpleError|BlobError)$/.test(nameOf(error));
 }
 
 function wasNeverSent(error: unknown): boolean {
-  return [NotConnectedError, redis.ClientClosedError, redis.ClientOfflineError].some((type) => error instanceof type) ||
+  const own = redis === undefined ? [] : [redis.ClientClosedError, redis.ClientOfflineError];
+  return [NotConnectedError, ...own].some((type) => error instanceof type) ||
     /^Client(Closed|Offline)Error$/.test(nameOf(error));
 }
 
@@ -297,6 +308,7 @@ function nodeOf(text: string, port: number): { host: string; port: number } {
 }
 
 async function makeClient(target: Target): Promise<OwnClient> {
+  const redis = await load();
   const { kind, isTls, credentials, database, nodes } = target;
   const tls = isTls ? { tls: true as const } : {};
   const timeouts = { connectTimeout: SILENCE, socketTimeout: SILENCE };
@@ -331,6 +343,7 @@ async function makeClient(target: Target): Promise<OwnClient> {
 
 /** Asks one Sentinel after the other where the master is. */
 async function askSentinels(target: Target, socket: object): Promise<{ host: string; port: number }> {
+  const redis = await load();
   let failure: unknown;
   for (const node of target.nodes) {
     // Whoever waits has a deadline that all of them share.

@@ -91,22 +91,11 @@ export class SessionCookie {
    *
    * @param options What differs from the defaults; `undefined` is the same as not given.
    * @param keys The keys that sign the ids: the first signs, all of them verify.
-   * @throws {TypeError} if there is no key, or an attribute is none that browsers take.
+   * @throws {TypeError} if there is no key, or browsers refuse an attribute.
    * @throws {RangeError} if a key is under 32 bytes.
    */
   constructor(options: CookieOptions | undefined, keys: readonly string[]) {
-    const {
-      name = "session",
-      path = "/",
-      httpOnly = true,
-      secure = false,
-      sameSite = "Lax",
-      partitioned = false,
-      domain,
-    } = options ?? {};
-    const attributes = { name, path, httpOnly, secure, sameSite, partitioned };
-    this.#attributes = domain === undefined ? attributes : { ...attributes, domain };
-    check(this.#attributes);
+    this.#attributes = attributesOf(options);
     this.name = this.#attributes.name;
     this.#signer = new Signer(keys, `session id\0${this.name}`);
     this.#prefix = `${this.name}=`;
@@ -191,33 +180,46 @@ function deletion(attributes: Attributes): string {
   return `${attributes.name}=${suffixOf(attributes)}; Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT`;
 }
 
-function check(attributes: Attributes): void {
-  const { name, domain, path, httpOnly, secure, sameSite, partitioned } = attributes;
-  const wrong = (needed: string) => new TypeError(`Cannot use session cookie "${name}": ${needed}`);
+/**
+ * The attributes of a cookie, defaults included.
+ *
+ * @throws {TypeError} naming the option, if browsers refuse an attribute.
+ */
+export function attributesOf(options: CookieOptions = {}): Attributes {
+  const { name = "session", path = "/", httpOnly = true, secure = false, sameSite = "Lax" } = options;
+  const { partitioned = false, domain } = options;
+  const must = (option: string, needed: string, value: unknown) => {
+    const received = typeof value === "string" ? JSON.stringify(value) : String(value);
+    return new TypeError(`Cannot use the session cookie: "${option}" must be ${needed}: received ${received}`);
+  };
   // RFC 6265, section 4.1.1, by way of RFC 9110's token.
   if (typeof name !== "string" || !/^[A-Za-z0-9!#$%&'*+.^_`|~-]+$/.test(name) || name.length > MAX_NAME_LENGTH) {
-    throw wrong(`its name must be 1 to ${MAX_NAME_LENGTH} letters, digits or !#$%&'*+.^_\`|~-`);
+    throw must("name", `1 to ${MAX_NAME_LENGTH} letters, digits or !#$%&'*+.^_\`|~-`, name);
   }
   for (const [option, value] of Object.entries({ httpOnly, secure, partitioned })) {
-    if (typeof value !== "boolean") throw wrong(`"${option}" must be true or false: received ${typeof value}`);
+    if (typeof value !== "boolean") throw must(option, "true or false", value);
   }
-  if (!["Strict", "Lax", "None"].includes(sameSite)) {
-    throw wrong(`"sameSite" must be Strict, Lax or None: received "${sameSite}"`);
-  }
+  if (!["Strict", "Lax", "None"].includes(sameSite)) throw must("sameSite", "Strict, Lax or None", sameSite);
   if (!isCookiePath(path)) {
-    throw wrong(`its path must start with "/", without spaces or ";", and be at most 1024 bytes: received "${path}"`);
+    throw must("path", 'a path that starts with "/", without spaces or ";", of at most 1024 bytes', path);
   }
   if (domain !== undefined && !isCookieDomain(domain)) {
-    throw wrong(`its domain must be a name such as example.com: received "${domain}"`);
+    throw must("domain", "a domain name such as example.com", domain);
   }
   // RFC 6265bis, section 4.1.3. Browsers compare the prefixes without regard to case.
-  if (/^__(host|secure|http)-/i.test(name) && !secure) throw wrong('a name with this prefix needs "secure"');
-  if (/^__(http|host-http)-/i.test(name) && !httpOnly) throw wrong('a name with this prefix needs "httpOnly"');
-  if (/^__host-/i.test(name) && (domain !== undefined || path !== "/")) {
-    throw wrong('a name that starts with "__Host-" takes no "domain", and no "path" but "/"');
+  if (/^__(host|secure|http)-/i.test(name) && !secure) {
+    throw must("name", 'a name without this prefix unless "secure" is true', name);
   }
-  if (sameSite === "None" && !secure) throw wrong('"sameSite" None needs "secure"');
-  if (partitioned && !secure) throw wrong('"partitioned" needs "secure"');
+  if (/^__(http|host-http)-/i.test(name) && !httpOnly) {
+    throw must("name", 'a name without this prefix unless "httpOnly" is true', name);
+  }
+  if (/^__host-/i.test(name) && (domain !== undefined || path !== "/")) {
+    throw must("name", 'a name without this prefix unless "path" is / and "domain" is not given', name);
+  }
+  if (sameSite === "None" && !secure) throw must("sameSite", 'Strict or Lax unless "secure" is true', sameSite);
+  if (partitioned && !secure) throw must("partitioned", 'false unless "secure" is true', partitioned);
+  const attributes = { name, path, httpOnly, secure, sameSite, partitioned };
+  return domain === undefined ? attributes : { ...attributes, domain };
 }
 
 /** A path that browsers take (RFC 6265bis, section 5.6.4; an attribute of over 1024 bytes is ignored). */

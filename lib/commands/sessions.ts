@@ -6,6 +6,7 @@ import { handleOf, isId, keyOf } from "../id.ts";
 import { endOf, type SessionRecord } from "../record.ts";
 import { isShard } from "../stores/file/names.ts";
 import { PROCESSES } from "../stores/file/roster.ts";
+import { isDatabase } from "../stores/sqlite_file.ts";
 import { SessionManager } from "../session_manager.ts";
 import type { SessionStore, StoredSession } from "../store.ts";
 import { header, row } from "./session_table.ts";
@@ -56,18 +57,6 @@ function isUsed(dir: string): boolean {
     return Array.from(Deno.readDirSync(dir)).some(({ name }) => name === PROCESSES || isShard(name));
   } catch (error) {
     // Whatever else is wrong with it, opening it says.
-    return !(error instanceof Deno.errors.NotFound);
-  }
-}
-
-/** Whether a file begins as those of SQLite do, which Deno KV uses, too. */
-function isDatabase(path: string): boolean {
-  try {
-    using file = Deno.openSync(path);
-    const start = new Uint8Array(16);
-    file.readSync(start);
-    return new TextDecoder().decode(start) === "SQLite format 3\0";
-  } catch (error) {
     return !(error instanceof Deno.errors.NotFound);
   }
 }

@@ -10,7 +10,7 @@ import { type Kv, type KvAtomic, KvDatabase, type KvFound } from "./database.ts"
 import { Estimate } from "../_estimate.ts";
 import { newMark, settle } from "../settle.ts";
 import { logCorrupt } from "../_corrupt.ts";
-import { checkPrefix } from "../_prefix.ts";
+import { checkPrefix } from "../_names.ts";
 import { hashOf } from "../_user_hash.ts";
 
 export type { Kv, KvAtomic, KvFound };

@@ -15,7 +15,7 @@ import { compareAndSet } from "../_compare_and_set.ts";
 import { logCorrupt } from "../_corrupt.ts";
 import { DEADLINE, within } from "../_deadline.ts";
 import { pause } from "../_pause.ts";
-import { checkPrefix } from "../_prefix.ts";
+import { checkPrefix } from "../_names.ts";
 import { STORES } from "../table.ts";
 
 export type { MemcachedClient };

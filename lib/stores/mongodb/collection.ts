@@ -1,6 +1,7 @@
 /** The collection of a MongoDB store: connecting, indexes, and calls that end in time; the only user of the client. */
 // deno-lint-ignore no-import-prefix -- in deno.json, everyone would have to download it
 import type { Collection, CreateIndexesOptions } from "npm:mongodb@7.9.0";
+import { checkCollection } from "../_names.ts";
 import type { Log } from "../../log.ts";
 import { CLOCK_SKEW } from "../../record.ts";
 import { loadClient } from "../_client.ts";
@@ -66,10 +67,7 @@ export class MongoCollection {
   constructor(options: MongoCollectionOptions) {
     const { url, client, collection = "sessions", log } = options;
     if (url === undefined && client === undefined) throw new TypeError('A MongoStore needs a "url" or a "client"');
-    if (!/^(?!system\.)[A-Za-z_][\w.-]{0,99}$/.test(collection)) {
-      const received = JSON.stringify(collection);
-      throw new TypeError(`"collection" must be 1 to 100 letters, digits or _ . -: received ${received}`);
-    }
+    checkCollection(collection);
     this.name = client === undefined ? `MongoDB at ${checkAddress(url!)}` : "MongoDB";
     this.#client = client;
     this.#url = client === undefined ? url : undefined;

@@ -1,4 +1,5 @@
 /** The table of sessions in PostgreSQL: how it is named, made and looked at before it is used. */
+import { checkQualifiedTable } from "../_names.ts";
 import type { Ask } from "./connection.ts";
 
 /** What is stored: the record's text, and beside it what is asked for. */
@@ -30,13 +31,8 @@ export const USED = "greatest(created, expires - idle)";
 export function quoted(name: string, schema?: string): string {
   const parts = name.split(".");
   if (parts.length === 1 && schema !== undefined) parts.unshift(schema);
-  if (parts.length <= 2 && parts.every((part) => /^[A-Za-z_]\w{0,47}$/.test(part))) {
-    return parts.map((part) => `"${part}"`).join(".");
-  }
-  throw new TypeError(
-    '"table" must be 1 to 48 letters, digits and "_", beginning with no digit, with a schema and "." before it or not: ' +
-      `received ${JSON.stringify(parts.join("."))}`,
-  );
+  checkQualifiedTable(parts.join("."));
+  return parts.map((part) => `"${part}"`).join(".");
 }
 
 /**

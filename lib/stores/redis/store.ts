@@ -14,7 +14,7 @@ import { applyChange } from "../_change.ts";
 import { compareAndSet } from "../_compare_and_set.ts";
 import { logCorrupt } from "../_corrupt.ts";
 import { DeadlineError, within } from "../_deadline.ts";
-import { checkPrefix } from "../_prefix.ts";
+import { checkPrefix } from "../_names.ts";
 import { hashOf } from "../_user_hash.ts";
 
 export type { RedisClient };

@@ -4,6 +4,7 @@
  * @module
  */
 import { DatabaseSync, type SQLInputValue, type StatementSync } from "node:sqlite";
+import { checkTable } from "../_names.ts";
 import { type Log, silent } from "../../log.ts";
 import { RecordTooLargeError } from "../../errors.ts";
 import { CLOCK_SKEW, decode, encode, freeze, isLive, type SessionRecord } from "../../record.ts";
@@ -119,13 +120,7 @@ export class SqliteStore implements SessionStore {
   constructor(options: SqliteStoreOptions) {
     this.#given = options.client;
     this.#path = pathOf(options);
-    this.#table = options.table ?? "sessions";
-    if (!/^(?!sqlite_)[a-z_]\w{0,47}$/i.test(this.#table)) {
-      const received = JSON.stringify(this.#table);
-      throw new TypeError(
-        `"table" must be 1 to 48 letters, digits and "_", and begin with no digit: received ${received}`,
-      );
-    }
+    this.#table = checkTable(options.table ?? "sessions");
     this.#max = options.max ?? 1_000_000;
     if (!(this.#max >= 1)) {
       throw new RangeError(`"max" must be a number from 1: received ${options.max}`);

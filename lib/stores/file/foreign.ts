@@ -1,0 +1,27 @@
+/** Foreign: finds what does not belong into a folder of sessions, so that no other program's folder is used for one. */
+import { isDatabase } from "../sqlite_file.ts";
+import { CORRUPT, isShard, TEMPORARY } from "./names.ts";
+
+/** Files that SQLite and its store put beside a database. */
+const BESIDE_DATABASE = /-(wal|shm|journal|reserve)$/;
+
+/**
+ * The first name in a folder that is neither a session store's, nor a key's, nor a database's.
+ *
+ * @param dir The folder.
+ * @returns The name, or `undefined` if there is none, or no folder.
+ */
+export function foreignIn(dir: string): string | undefined {
+  try {
+    return Array.from(Deno.readDirSync(dir)).find((entry) => !isOwn(dir, entry))?.name;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return undefined;
+    throw error;
+  }
+}
+
+function isOwn(dir: string, { name, isDirectory, isFile }: Deno.DirEntry): boolean {
+  if (name.startsWith(".") || name.endsWith(TEMPORARY) || name.endsWith(CORRUPT)) return true;
+  if (isDirectory) return isShard(name) || name === "lost+found";
+  return isFile && (name === "secret.key" || isDatabase(`${dir}/${name.replace(BESIDE_DATABASE, "")}`));
+}

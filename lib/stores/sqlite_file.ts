@@ -1,0 +1,17 @@
+/** SQLite's files: how one is recognised. Deno KV keeps its data in one, too. */
+
+/**
+ * Whether a file begins as SQLite's do.
+ *
+ * @param path Its path. A file that cannot be read is said to be one, so that opening it gives the reason.
+ */
+export function isDatabase(path: string): boolean {
+  try {
+    using file = Deno.openSync(path);
+    const start = new Uint8Array(16);
+    file.readSync(start);
+    return new TextDecoder().decode(start) === "SQLite format 3\0";
+  } catch (error) {
+    return !(error instanceof Deno.errors.NotFound);
+  }
+}

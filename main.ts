@@ -3,24 +3,25 @@ import { parseArguments, USAGE } from "./lib/commands/arguments.ts";
 import { runSessions } from "./lib/commands/sessions.ts";
 import { createApp } from "./lib/server/app.ts";
 import { loadConfig } from "./lib/server/config.ts";
+import { placeFor } from "./lib/server/listen.ts";
 import { openStore } from "./lib/server/open_store.ts";
 import type { Visitor } from "./lib/server/pages.ts";
 import { reasonOf } from "./lib/_reason.ts";
 import { keysOf } from "./lib/server/secret_key.ts";
-import { Port } from "./lib/server/serve.ts";
+import { Server } from "./lib/server/serve.ts";
 import { createSessions } from "./lib/telemetry.ts";
 import meta from "./deno.json" with { type: "json" };
 
 async function serve(): Promise<void> {
   const { config, log } = loadConfig();
   const store = await openStore(config, log);
-  const port = new Port(config, log);
+  const server = new Server(await placeFor(config), log);
   // The key is made last, so that a start that fails leaves none behind.
   const keys = keysOf(config, log);
   const { cookie, idle, absolute, refresh, permanent, origin, https } = config;
   const sessions = createSessions<Visitor>({ store, keys, cookie, idle, absolute, refresh, permanent, log });
   const app = createApp({ sessions, store, origin, https, log, logRequests: config.logLevel === "debug" });
-  port.serve(app, () => sessions.close());
+  server.serve(app, () => sessions.close());
 }
 
 const command = parseArguments(Deno.args);

@@ -1,6 +1,6 @@
-/** Serves: takes the port, answers requests, listens again after a failure, and ends in good order on a signal. */
-import type { Config } from "./config.ts";
+/** Serves: answers requests, listens again after a failure, and ends in good order on a signal. */
 import type { Log } from "../log.ts";
+import { listen, type Listener, type Place } from "./listen.ts";
 import { securityHeaders } from "./protection.ts";
 import { placeOf, reasonOf } from "../_reason.ts";
 
@@ -16,22 +16,12 @@ const SIGNALS: readonly [Deno.Signal, number][] = Deno.build.os === "windows"
   ? [["SIGINT", 130]]
   : [["SIGINT", 130], ["SIGTERM", 143], ["SIGHUP", 129]];
 
-type Options = Deno.ServeTcpOptions & Partial<Deno.TlsCertifiedKeyPem>;
 type Handler = (request: Request) => Promise<Response>;
 
-/** A server that listens. */
-interface Listener {
-  readonly addr: Deno.NetAddr;
-  /** Rejects when connections cannot be accepted; what is open stays open. */
-  readonly finished: Promise<void>;
-  /** Answers what is under way and closes every connection. */
-  stop(): Promise<void>;
-}
-
-/** A port that is taken: what comes to it waits until it is served. */
-export class Port {
-  readonly #options: Options;
+/** A place that is taken. Requests that come before it is served wait. */
+export class Server {
   readonly #log: Log;
+  readonly #isTls: boolean;
   readonly #handler = Promise.withResolvers<Handler>();
   readonly #draining = new Set<Promise<void>>();
   #answer: Handler = (request) => this.#handler.promise.then((handler) => handler(request));
@@ -39,20 +29,16 @@ export class Port {
   #isStopping = false;
 
   /**
-   * Takes the port that the settings name.
+   * Takes a port or a socket.
    *
-   * @param config The settings.
-   * @param log Told when connections cannot be accepted.
-   * @throws {Error} naming the setting, if it cannot be taken.
+   * @param place Where.
+   * @param log Called when connections cannot be accepted.
+   * @throws {Error} naming the setting, if the place cannot be taken.
    */
-  constructor(config: Config, log: Log) {
-    const { hostname, port, reusePort } = config;
-    if (reusePort && Deno.build.os !== "linux") throw new Error('"REUSE_PORT" must be false except on Linux');
-    this.#options = { hostname, port, reusePort, ...readTls(config) };
+  constructor(place: Place, log: Log) {
     this.#log = log;
-    this.#listener = this.#listen();
-    // Every process takes the same one again, although it was free to choose.
-    this.#options = { ...this.#options, port: this.#listener.addr.port };
+    this.#isTls = "cert" in place;
+    this.#listener = this.#listen(place);
   }
 
   /**
@@ -79,14 +65,8 @@ export class Port {
         } else if (performance.now() - firstSignal >= SAME_SIGNAL) Deno.exit(code);
       });
     }
-    // Said last, so that whoever waits for this line can be sure that a signal now stops the server in good order.
-    const { hostname, port } = this.#listener.addr;
-    const host = hostname.includes(":") ? `[${hostname}]` : hostname;
-    console.log(`Listening on ${this.#isTls ? "https" : "http"}://${host}:${port}/`);
-  }
-
-  get #isTls(): boolean {
-    return this.#options.cert !== undefined;
+    // The last step: who has read this line can stop the server in good order by a signal.
+    console.log(`Listening on ${this.#listener.address}`);
   }
 
   async #stop(close: () => Promise<void>): Promise<void> {
@@ -114,7 +94,8 @@ export class Port {
   #again(): void {
     if (this.#isStopping) return;
     try {
-      this.#listener = this.#listen();
+      // Every process takes the same port again, although it was free to choose.
+      this.#listener = this.#listen(this.#listener.place);
     } catch {
       setTimeout(() => this.#again(), LISTEN_AGAIN);
       return;
@@ -122,78 +103,12 @@ export class Port {
     this.#watch();
   }
 
-  #listen(): Listener {
-    // Requests whose body may still be coming in. Deno 2.9 breaks those off as soon as the server shuts down
-    // (denoland/deno#36809), so it is told to only when there are none.
-    const arriving = new Set<Promise<Response>>();
-    try {
-      const server = Deno.serve({ ...this.#options, onListen: () => {} }, (request) => {
-        const response = this.#answer(request);
-        if (request.method !== "GET") {
-          arriving.add(response);
-          response.finally(() => arriving.delete(response));
-        }
-        return response;
-      });
-      const stop = async () => {
-        while (arriving.size > 0) await Promise.allSettled(arriving);
-        await server.shutdown().catch(() => {});
-      };
-      return { addr: server.addr, finished: server.finished, stop };
-    } catch (error) {
-      throw new Error(problemWith(this.#options, error));
-    }
+  #listen(place: Place): Listener {
+    return listen(place, (request) => this.#answer(request));
   }
 }
 
-/** What to say when a port cannot be taken. */
-function problemWith({ hostname, port, cert, reusePort }: Options, error: unknown): string {
-  if (error instanceof Deno.errors.AddrInUse) {
-    const shared = reusePort ? ' (with "REUSE_PORT", all that share it must set that, as the same user)' : "";
-    return `"PORT" must be one that is free: port ${port} of ${hostname} is in use${shared}: ` +
-      'stop what uses it, or set "PORT" to another';
-  }
-  if (error instanceof Deno.errors.PermissionDenied) {
-    return `"PORT" must be one that this user may listen on: received "${port}": ports below 1024 need a right of ` +
-      "their own (CAP_NET_BIND_SERVICE), or a proxy in front";
-  }
-  if (error instanceof Deno.errors.NotCapable) {
-    return `"HOST" and "PORT" must be what --allow-net allows: received "${hostname}" and "${port}": ${
-      reasonOf(error)
-    }`;
-  }
-  const isAddress = error instanceof Deno.errors.AddrNotAvailable || /lookup|address/i.test(reasonOf(error));
-  if (cert !== undefined && !isAddress) {
-    const reason = reasonOf(error);
-    if (/keys found/i.test(reason)) return `"TLS_KEY_FILE" must be a key that is not encrypted: ${reason}`;
-    if (/certificate/i.test(reason)) return `"TLS_CERT_FILE" must be a certificate: ${reason}`;
-    return `"TLS_CERT_FILE" and "TLS_KEY_FILE" must be a certificate and its key: ${reason}`;
-  }
-  const reason = reasonOf(error);
-  return `"HOST" must be an address of this machine: cannot listen on ${hostname}, port ${port}: ${reason}: check "HOST"`;
-}
-
-function readTls({ tls }: Config): Partial<Deno.TlsCertifiedKeyPem> {
-  if (tls === undefined) return {};
-  return {
-    cert: readPem("TLS_CERT_FILE", tls.certFile, "certificate"),
-    key: readPem("TLS_KEY_FILE", tls.keyFile, "private key"),
-  };
-}
-
-function readPem(name: string, path: string, label: string): string {
-  const needed = `"${name}" must be a file that can be read, with a PEM ${label} in it: received "${path}"`;
-  let text: string;
-  try {
-    text = Deno.readTextFileSync(path);
-  } catch (error) {
-    throw new Error(`${needed}: ${reasonOf(error)}`);
-  }
-  if (!new RegExp(`^-----BEGIN [A-Z ]*${label}-----`, "im").test(text)) throw new Error(`${needed}: it has none`);
-  return text;
-}
-
-/** What is answered to who still comes while the server waits for others' forms before it stops. */
+/** The response to requests that arrive while the server waits for the forms under way before it stops. */
 function refusal(https: boolean): Response {
   return new Response("The server is stopping. Please try again in a moment.\n", {
     status: 503,

@@ -1,117 +1,133 @@
-/** Settings: the names there are, and how a value of one is read; says of an unusable one what it must be. */
+/** The settings: one table of their names, defaults, meanings and checks, by which they are read and explained. */
+import { MAX_LIFETIME } from "../_lifetimes.ts";
+import { LEVELS } from "../log.ts";
+import { checkPrefix } from "../stores/_names.ts";
+import { type StoreName, STORES } from "../stores/table.ts";
+import { parseHost, parseOrigin } from "./addresses.ts";
+import { reasonOf } from "../_reason.ts";
+import { any, ConfigError, flag, integer, key, keys, matching, oneOf, type Parser } from "./setting_values.ts";
 
-/** Every setting that is read from the environment; the permission flags in `deno.json` name the same. */
-export const SETTINGS = [
-  "HOST",
-  "PORT",
-  "REUSE_PORT",
-  "ORIGIN",
-  "TLS_CERT_FILE",
-  "TLS_KEY_FILE",
-  "SECRET_KEY",
-  "SECRET_KEY_FALLBACKS",
-  "SESSION_TYPE",
-  "SESSION_FILE_DIR",
-  "SESSION_URL",
-  "SESSION_KEY_PREFIX",
-  "SESSION_TABLE",
-  "SESSION_SYNC",
-  "SESSION_PERMANENT",
-  "PERMANENT_SESSION_LIFETIME",
-  "SESSION_ABSOLUTE_LIFETIME",
-  "SESSION_REFRESH_EACH_REQUEST",
-  "SESSION_COOKIE_NAME",
-  "SESSION_COOKIE_DOMAIN",
-  "SESSION_COOKIE_PATH",
-  "SESSION_COOKIE_HTTPONLY",
-  "SESSION_COOKIE_SECURE",
-  "SESSION_COOKIE_SAMESITE",
-  "SESSION_COOKIE_PARTITIONED",
-  "SESSION_MAX",
-  "LOG_LEVEL",
-] as const;
+interface Setting {
+  /** The value of a setting that is unset. Without one, the setting is `undefined` then. */
+  readonly unset?: string;
+  /** The words of the help for a default that is no value. */
+  readonly otherwise?: string;
+  /** One line of help. */
+  readonly meaning: string;
+  readonly parse: Parser<unknown>;
+}
+
+const path = matching(/^[^\0]+$/, "the path of a file or folder");
+
+/** Every setting that is read from the environment. */
+export const SETTINGS = {
+  HOST: { unset: "127.0.0.1", meaning: "address to listen on, or unix:PATH for a Unix socket", parse: parseHost },
+  PORT: { unset: "8000", meaning: "port to listen on; 0 takes a free one", parse: integer(0, 65_535) },
+  REUSE_PORT: { unset: "false", meaning: "true: several processes share the port (Linux)", parse: flag },
+  ORIGIN: {
+    otherwise: "any host",
+    meaning: "public address, for use behind a proxy; with a path or not",
+    parse: parseOrigin,
+  },
+  TLS_CERT_FILE: { meaning: "PEM file with a certificate, to serve https", parse: path },
+  TLS_KEY_FILE: { meaning: "PEM file with the certificate's key", parse: path },
+  SECRET_KEY: { otherwise: "made at first start", meaning: "signs the cookie; at least 32 bytes", parse: key },
+  SECRET_KEY_FILE: { meaning: "file with keys, one per line, the first of which signs", parse: path },
+  SECRET_KEY_FALLBACKS: { meaning: "older keys, comma-separated, still accepted", parse: keys },
+  SESSION_TYPE: {
+    otherwise: "filesystem, or by SESSION_URL",
+    meaning: `${Object.keys(STORES).join(" ")}\nor sqlalchemy`,
+    parse: oneOf<StoreName | "sqlalchemy">(...Object.keys(STORES) as StoreName[], "sqlalchemy"),
+  },
+  SESSION_URL: { meaning: "address of the store, such as redis://127.0.0.1:6379", parse: any },
+  SESSION_FILE_DIR: { unset: "session_data", meaning: "folder of the files, and of the key that is made", parse: path },
+  SESSION_KEY_PREFIX: {
+    unset: "session:",
+    meaning: "beginning of the keys in Redis, memcached and Deno KV",
+    parse: checkPrefix,
+  },
+  SESSION_TABLE: { unset: "sessions", meaning: "table in PostgreSQL and SQLite, collection in MongoDB", parse: any },
+  SESSION_SYNC: {
+    unset: "normal",
+    meaning: "full: files and SQLite wait for the disk at every change",
+    parse: oneOf("normal", "full"),
+  },
+  SESSION_MAX: { unset: "1000000", meaning: "live sessions at most", parse: integer(1, 1_000_000_000) },
+  SESSION_PERMANENT: { unset: "true", meaning: "false: the cookie ends with the browser", parse: flag },
+  PERMANENT_SESSION_LIFETIME: {
+    unset: "60",
+    meaning: "seconds a session lives after its last use",
+    parse: integer(1, MAX_LIFETIME),
+  },
+  SESSION_ABSOLUTE_LIFETIME: {
+    unset: "43200",
+    meaning: "seconds a session lives at most",
+    parse: integer(1, MAX_LIFETIME),
+  },
+  SESSION_REFRESH_EACH_REQUEST: { unset: "true", meaning: "false: only a change extends the life", parse: flag },
+  SESSION_BOUND: { unset: "false", meaning: "true: sessions bound to the device where the browser can", parse: flag },
+  SESSION_COOKIE_NAME: { unset: "session", meaning: "name of the cookie, without __Host-", parse: any },
+  SESSION_COOKIE_DOMAIN: { otherwise: "the host alone", meaning: "domain that also gets the cookie", parse: any },
+  SESSION_COOKIE_PATH: { otherwise: "path of ORIGIN", meaning: "path below which the cookie is sent", parse: any },
+  SESSION_COOKIE_HTTPONLY: { unset: "true", meaning: "scripts cannot read the cookie", parse: flag },
+  SESSION_COOKIE_SECURE: { otherwise: "from ORIGIN", meaning: "the cookie is sent over https only", parse: flag },
+  SESSION_COOKIE_SAMESITE: {
+    unset: "Lax",
+    meaning: "Lax, Strict or None: which requests of other sites carry it",
+    parse: oneOf("Lax", "Strict", "None"),
+  },
+  SESSION_COOKIE_PARTITIONED: { unset: "false", meaning: "true: one cookie per embedding site", parse: flag },
+  LOG_LEVEL: { unset: "info", meaning: "error, warn, info or debug", parse: oneOf(...LEVELS) },
+} as const satisfies Record<string, Setting>;
 
 /** The name of a setting. */
-export type Setting = typeof SETTINGS[number];
+export type SettingName = keyof typeof SETTINGS;
 
-/** The values of the settings that are set. */
-export type Environment = Partial<Record<Setting, string>>;
+/** The settings of an environment that have a value, trimmed. */
+export type Environment = Partial<Record<SettingName, string>>;
 
-/** Set by desktops for their own use (X Session Management Protocol). */
-const FOREIGN = "SESSION_MANAGER";
+type Table = typeof SETTINGS;
 
-/** The environment, as far as the program may read it. */
-export function readEnvironment(): Record<string, string> {
-  try {
-    // With --ignore-env that is what --allow-env names.
-    return Deno.env.toObject();
-  } catch {
-    const allowed = SETTINGS.filter((variable) =>
-      Deno.permissions.querySync({ name: "env", variable }).state === "granted"
-    );
-    return Object.fromEntries(allowed.map((name) => [name, Deno.env.get(name) ?? ""]));
-  }
+/** The settings as they are meant. */
+export type Values = {
+  readonly [N in SettingName]:
+    | ReturnType<Table[N]["parse"]>
+    | (Table[N] extends { unset: string } ? never : undefined);
+};
+
+/**
+ * Reads every setting.
+ *
+ * @param env The settings that have a value.
+ * @throws {ConfigError} naming the setting, if a value cannot be used.
+ */
+export function readValues(env: Environment): Values {
+  const entries = Object.entries<Setting>(SETTINGS).map(([name, { unset, parse }]) => {
+    const value = env[name as SettingName] ?? unset;
+    return [name, value === undefined ? undefined : named(name, () => parse(value))];
+  });
+  return Object.fromEntries(entries) as Values;
 }
 
 /**
- * Picks the settings out of an environment, trimmed; one that is set to nothing is not set.
+ * Calls a check, of this program or of the library, and puts the setting's name before what it says. The library's
+ * checks name the option first: `"prefix" must be …`.
  *
- * @param variables The environment.
- * @returns The settings, and the names that look like one and are none.
+ * @param name The name of the setting.
+ * @param check The check.
  */
-export function settingsOf(variables: Readonly<Record<string, string>>): { env: Environment; unknown: string[] } {
-  const env: Environment = {};
-  const unknown: string[] = [];
-  for (const [name, value] of Object.entries(variables)) {
-    const setting = SETTINGS.find((setting) => setting === name);
-    if (setting === undefined) {
-      if (name.startsWith("SESSION_") && name !== FOREIGN) unknown.push(name);
-    } else if (value.trim() !== "") env[setting] = value.trim();
+export function named<T>(name: string, check: () => T): T {
+  try {
+    return check();
+  } catch (error) {
+    throw new ConfigError(`"${name}" ${reasonOf(error).replace(/^"\w+" (?=must )/, "")}`);
   }
-  return { env, unknown };
 }
 
-/** Thrown for a value that cannot be used; its message is for the operator. */
-export class ConfigError extends Error {
-  override name = "ConfigError";
-}
-
-/** A text of a certain form. */
-export function text(env: Environment, name: Setting, unset: string, pattern: RegExp, needed: string): string {
-  const value = env[name] ?? unset;
-  if (!pattern.test(value)) throw unusable(name, needed, value);
-  return value;
-}
-
-/** A number without a fraction. */
-export function integer(env: Environment, name: Setting, unset: number, least: number, most: number): number {
-  const value = env[name];
-  if (value === undefined) return unset;
-  const number = /^\d{1,12}$/.test(value) ? Number(value) : NaN;
-  if (!(number >= least && number <= most)) throw unusable(name, `an integer from ${least} to ${most}`, value);
-  return number;
-}
-
-/** Yes or no. */
-export function flag(env: Environment, name: Setting, unset: boolean): boolean {
-  const value = env[name];
-  if (value === undefined) return unset;
-  if (/^(true|1)$/i.test(value)) return true;
-  if (/^(false|0)$/i.test(value)) return false;
-  throw unusable(name, "true or false", value);
-}
-
-/** One of some words, in any case. */
-export function oneOf<T extends string>(env: Environment, name: Setting, choices: readonly T[], unset: T): T {
-  const value = env[name];
-  if (value === undefined) return unset;
-  const choice = choices.find((choice) => choice.toLowerCase() === value.toLowerCase());
-  if (choice === undefined) throw unusable(name, `one of ${choices.join(", ")}`, value);
-  return choice;
-}
-
-/** What is said of a value that cannot be used. Not for a secret. */
-export function unusable(name: Setting, needed: string, given: string | undefined): ConfigError {
-  const received = given === undefined ? "nothing" : `"${given}"`;
-  return new ConfigError(`"${name}" must be ${needed}: received ${received}`);
+/** The settings as lines of help. */
+export function explainSettings(): string {
+  const lines = Object.entries<Setting>(SETTINGS).map(([name, { unset, otherwise = "none", meaning }]) => {
+    return `  ${name.padEnd(29)}${meaning} (${unset ?? otherwise})`.replaceAll("\n", "\n".padEnd(32));
+  });
+  return lines.join("\n");
 }

@@ -1,7 +1,9 @@
 /** Config: what each setting means, and what is said of a value that cannot be used. */
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { readConfig } from "../../lib/server/config.ts";
-import { ConfigError, type Environment, type Setting, SETTINGS, settingsOf } from "../../lib/server/settings.ts";
+import { settingsOf } from "../../lib/server/environment.ts";
+import { ConfigError } from "../../lib/server/setting_values.ts";
+import { type Environment, explainSettings, type SettingName, SETTINGS } from "../../lib/server/settings.ts";
 import { startFlags } from "../support/server.ts";
 
 const KEY = "a key for tests of at least 32 bytes";
@@ -12,13 +14,15 @@ function refusal(env: Environment): string {
 
 Deno.test("config: no setting is required", () => {
   assertEquals(readConfig({}), {
-    hostname: "127.0.0.1",
+    host: { hostname: "127.0.0.1" },
     port: 8000,
     reusePort: false,
     origin: undefined,
+    basePath: "",
     https: false,
     tls: undefined,
     secretKey: undefined,
+    secretKeyFile: undefined,
     fallbackKeys: [],
     type: "filesystem",
     dir: "session_data",
@@ -30,6 +34,7 @@ Deno.test("config: no setting is required", () => {
     idle: 60,
     absolute: 43_200,
     refresh: true,
+    bound: false,
     cookie: { name: "session", path: "/", httpOnly: true, secure: false, sameSite: "Lax", partitioned: false },
     max: 1_000_000,
     logLevel: "info",
@@ -41,14 +46,14 @@ Deno.test("config: every setting is read", () => {
     HOST: "0.0.0.0",
     PORT: "0",
     REUSE_PORT: "true",
-    ORIGIN: "https://shop.example.com",
+    ORIGIN: "https://shop.example.com/app",
     TLS_CERT_FILE: "cert.pem",
     TLS_KEY_FILE: "key.pem",
     SECRET_KEY: KEY,
     SECRET_KEY_FALLBACKS: `${KEY}1, ${KEY}2`,
-    SESSION_TYPE: "memory",
+    SESSION_TYPE: "redis",
     SESSION_FILE_DIR: "/var/lib/sessions",
-    SESSION_URL: "anything",
+    SESSION_URL: "redis://host",
     SESSION_KEY_PREFIX: "shop:",
     SESSION_TABLE: "shop_sessions",
     SESSION_SYNC: "full",
@@ -58,7 +63,7 @@ Deno.test("config: every setting is read", () => {
     SESSION_REFRESH_EACH_REQUEST: "0",
     SESSION_COOKIE_NAME: "sid",
     SESSION_COOKIE_DOMAIN: "example.com",
-    SESSION_COOKIE_PATH: "/app",
+    SESSION_COOKIE_PATH: "/app/",
     SESSION_COOKIE_HTTPONLY: "False",
     SESSION_COOKIE_SECURE: "1",
     SESSION_COOKIE_SAMESITE: "none",
@@ -67,17 +72,19 @@ Deno.test("config: every setting is read", () => {
     LOG_LEVEL: "debug",
   });
   assertEquals(config, {
-    hostname: "0.0.0.0",
+    host: { hostname: "0.0.0.0" },
     port: 0,
     reusePort: true,
     origin: "https://shop.example.com",
+    basePath: "/app",
     https: true,
     tls: { certFile: "cert.pem", keyFile: "key.pem" },
     secretKey: KEY,
+    secretKeyFile: undefined,
     fallbackKeys: [`${KEY}1`, `${KEY}2`],
-    type: "memory",
+    type: "redis",
     dir: "/var/lib/sessions",
-    url: "anything",
+    url: "redis://host",
     prefix: "shop:",
     table: "shop_sessions",
     sync: "full",
@@ -85,10 +92,11 @@ Deno.test("config: every setting is read", () => {
     idle: 3600,
     absolute: 86_400,
     refresh: false,
+    bound: false,
     cookie: {
       name: "__Secure-sid",
       domain: "example.com",
-      path: "/app",
+      path: "/app/",
       httpOnly: false,
       secure: true,
       sameSite: "None",
@@ -109,13 +117,14 @@ Deno.test("config: https makes the cookie Secure and its name __Host-", () => {
   assertEquals(cookieOf(tls), ["__Host-session", true]);
   assertEquals(cookieOf({ ORIGIN: "http://example.com" }), ["session", false]);
   assertEquals(cookieOf({ ORIGIN: "https://example.com", SESSION_COOKIE_NAME: "__Secure-id" }), ["__Secure-id", true]);
-  assertEquals(cookieOf({ ORIGIN: "https://example.com", SESSION_COOKIE_PATH: "/a" }), ["__Secure-session", true]);
+  assertEquals(cookieOf({ ORIGIN: "https://example.com/a" }), ["__Secure-session", true]);
+  assertEquals(cookieOf({ ORIGIN: "https://example.com/a", SESSION_COOKIE_PATH: "/" }), ["__Host-session", true]);
   assertEquals(cookieOf({ ORIGIN: "https://example.com", SESSION_COOKIE_SECURE: "false" }), ["session", false]);
   assertEquals(cookieOf({ SESSION_COOKIE_SECURE: "true" }), ["session", true]);
 });
 
 Deno.test("config: an unusable value is refused: the name, what it must be, what it was", () => {
-  const unusable: [Setting, string, Environment?][] = [
+  const unusable: [SettingName, string, Environment?][] = [
     ["HOST", "a b"],
     ["HOST", "[::1"],
     ["HOST", "127.0.0.1:8000"],
@@ -125,7 +134,8 @@ Deno.test("config: an unusable value is refused: the name, what it must be, what
     ["PORT", "80.5"],
     ["ORIGIN", "example.com"],
     ["ORIGIN", "ftp://example.com"],
-    ["ORIGIN", "https://example.com/app"],
+    ["ORIGIN", "https://example.com/a//b"],
+    ["ORIGIN", "https://example.com/a;b"],
     ["ORIGIN", "https://user@example.com"],
     ["ORIGIN", "https://example.com?x"],
     ["REUSE_PORT", "always"],
@@ -144,7 +154,7 @@ Deno.test("config: an unusable value is refused: the name, what it must be, what
     ["SESSION_REFRESH_EACH_REQUEST", "no"],
     ["SESSION_COOKIE_NAME", "a b"],
     ["SESSION_COOKIE_NAME", "a=b"],
-    ["SESSION_COOKIE_NAME", "x".repeat(91)],
+    ["SESSION_COOKIE_NAME", "x".repeat(101)],
     ["SESSION_COOKIE_NAME", "__Host-x"],
     ["SESSION_COOKIE_NAME", "__Http-x", { SESSION_COOKIE_HTTPONLY: "false", ORIGIN: "https://example.com" }],
     ["SESSION_COOKIE_DOMAIN", "exa mple.com"],
@@ -154,6 +164,16 @@ Deno.test("config: an unusable value is refused: the name, what it must be, what
     ["SESSION_COOKIE_DOMAIN", "example.org", { ORIGIN: "https://example.com" }],
     ["SESSION_COOKIE_PATH", "app"],
     ["SESSION_COOKIE_PATH", "/a;b"],
+    ["SESSION_COOKIE_PATH", "/app"],
+    ["SESSION_COOKIE_PATH", "/app2", { ORIGIN: "https://example.com/app" }],
+    ["SESSION_COOKIE_PATH", "/app/x", { ORIGIN: "https://example.com/app" }],
+    ["SESSION_BOUND", "yes"],
+    ["SESSION_BOUND", "true"],
+    ["SESSION_BOUND", "true", { ORIGIN: "https://example.com", SESSION_COOKIE_DOMAIN: "example.com" }],
+    ["REUSE_PORT", "true", { SESSION_TYPE: "memory" }],
+    ["REUSE_PORT", "true", { SESSION_TYPE: "denokv", SESSION_URL: "denokv::memory:" }],
+    ["REUSE_PORT", "true", { HOST: "unix:/run/a.sock" }],
+    ["HOST", "unix:"],
     ["SESSION_COOKIE_HTTPONLY", "maybe"],
     ["SESSION_COOKIE_SECURE", "on"],
     ["SESSION_COOKIE_SAMESITE", "Loose"],
@@ -183,7 +203,11 @@ Deno.test("config: an ORIGIN that no request can match is refused", () => {
 });
 
 Deno.test("config: HOST may be an address in the brackets that it has in a URL", () => {
-  assertEquals(["[::1]", "::1", "[::]"].map((HOST) => readConfig({ HOST }).hostname), ["::1", "::1", "::"]);
+  assertEquals(["[::1]", "::1", "[::]"].map((HOST) => readConfig({ HOST }).host), [
+    { hostname: "::1" },
+    { hostname: "::1" },
+    { hostname: "::" },
+  ]);
 });
 
 Deno.test("config: SESSION_TYPE is understood in any case", () => {
@@ -272,7 +296,7 @@ Deno.test("config: a table in PostgreSQL may have its schema before it", () => {
 });
 
 Deno.test("config: a setting that is set to nothing is not set, and others are trimmed", () => {
-  const empty = Object.fromEntries(SETTINGS.map((name, index) => [name, index % 2 === 0 ? "" : " \n"]));
+  const empty = Object.fromEntries(Object.keys(SETTINGS).map((name, index) => [name, index % 2 === 0 ? "" : " \n"]));
   assertEquals(settingsOf(empty), { env: {}, unknown: [] });
   assertEquals(readConfig(settingsOf(empty).env), readConfig({}));
   const { env } = settingsOf({ SECRET_KEY: `${KEY}\n`, SECRET_KEY_FALLBACKS: `${KEY}1\n`, PORT: "80\r" });
@@ -280,10 +304,125 @@ Deno.test("config: a setting that is set to nothing is not set, and others are t
   assertEquals([secretKey, fallbackKeys, port], [KEY, [`${KEY}1`], 80]);
 });
 
-Deno.test("config: a name that looks like a setting and is none is found", () => {
-  const variables = { SESSION_KEYPREFIX: "x", SESSION_TYPE: "memory", SESSION_: "", HOME: "/", XDG_SESSION_ID: "1" };
-  assertEquals(settingsOf(variables).unknown, ["SESSION_KEYPREFIX", "SESSION_"]);
-  assertEquals(settingsOf({ SESSION_MANAGER: "local/host:@/tmp/.ICE-unix/1" }).unknown, [], "a desktop's own");
+Deno.test("config: a variable that looks like a setting is found, with the one meant", () => {
+  const near: [name: string, meant: string | undefined][] = [
+    ["SESSION_COOKEI_NAME", "SESSION_COOKIE_NAME"],
+    ["SECRET_KEY_FALLBACK", "SECRET_KEY_FALLBACKS"],
+    ["SECRET_KEYS", "SECRET_KEY"],
+    ["SECRET_KEYFILE", "SECRET_KEY_FILE"],
+    ["SECERT_KEY", "SECRET_KEY"],
+    ["TLS_CERT", "TLS_CERT_FILE"],
+    ["TLS_KEY", "TLS_KEY_FILE"],
+    ["TLS_CERTIFICATE", undefined],
+    ["REUSEPORT", "REUSE_PORT"],
+    ["REUSE_PORTS", "REUSE_PORT"],
+    ["PERMANENT_SESSION_LIFETIMES", "PERMANENT_SESSION_LIFETIME"],
+    ["PERMANENT_SESSION", "PERMANENT_SESSION_LIFETIME"],
+    ["LOGLEVEL", "LOG_LEVEL"],
+    ["ORIGINS", "ORIGIN"],
+    ["PROT", "PORT"],
+    ["session_type", "SESSION_TYPE"],
+    ["SESSION_KEYPREFIX", "SESSION_KEY_PREFIX"],
+    ["SESSION_USE_SIGNER", undefined],
+    ["SESSION_COOKIE", undefined],
+    ["SESSION_", undefined],
+  ];
+  for (const [name, meant] of near) assertEquals(settingsOf({ [name]: "x" }).unknown, [{ name, meant }]);
+});
+
+Deno.test("config: variables of other programs are not taken for settings", () => {
+  const others = [
+    "HOME",
+    "HOSTNAME",
+    "HOSTTYPE",
+    "LOGNAME",
+    "XDG_SESSION_ID",
+    "SESSION_MANAGER",
+    "DESKTOP_SESSION",
+    "A",
+  ];
+  const kubernetes = ["SERVICE_HOST", "SERVICE_PORT", "SERVICE_PORT_HTTP", "PORT", "PORT_80_TCP", "PORT_80_TCP_ADDR"];
+  const all = [...others, ...kubernetes.map((name) => `SESSION_SERVER_${name}`), "TLS_CA_FILE", ""];
+  assertEquals(settingsOf(Object.fromEntries(all.map((name) => [name, "x"]))), { env: {}, unknown: [] });
+});
+
+Deno.test("config: SESSION_TYPE follows the scheme of SESSION_URL when unset", () => {
+  const typeOf = (SESSION_URL: string) => readConfig({ SESSION_URL }).type;
+  const addresses = [
+    "rediss://a",
+    "POSTGRESQL://u@a/d",
+    "sqlite:a.db",
+    "memcached://a",
+    "mongodb+srv://a",
+    "https://a",
+  ];
+  assertEquals(addresses.map(typeOf), ["redis", "postgres", "sqlite", "memcached", "mongodb", "denokv"]);
+  assertEquals(readConfig({ SESSION_TYPE: "filesystem", SESSION_URL: "redis://a" }).type, "filesystem");
+  for (const SESSION_URL of ["mysql://user:password@a", "a.db", "password"]) {
+    const message = refusal({ SESSION_URL });
+    assert(message.startsWith('"SESSION_URL" must be an address') && !message.includes("password"), message);
+  }
+});
+
+Deno.test("config: sqlalchemy is PostgreSQL or SQLite, by the address as SQLAlchemy reads it", () => {
+  const read = (SESSION_URL: string) => {
+    const { type, url } = readConfig({ SESSION_TYPE: "sqlalchemy", SESSION_URL });
+    return [type, url];
+  };
+  assertEquals(read("postgresql://u:p@a/d?sslmode=require"), ["postgres", "postgresql://u:p@a/d?sslmode=require"]);
+  assertEquals(read("postgresql+psycopg2://u:p@a/d"), ["postgres", "postgresql://u:p@a/d"]);
+  assertEquals(read("POSTGRESQL+asyncpg://u@a/d"), ["postgres", "postgresql://u@a/d"]);
+  assertEquals(readConfig({ SESSION_URL: "postgresql+psycopg2://u@a/d" }).type, "postgres");
+  assertEquals(read("sqlite:///data/s.db"), ["sqlite", "sqlite:data/s.db"]);
+  assertEquals(read("sqlite:////var/lib/s.db"), ["sqlite", "sqlite:/var/lib/s.db"]);
+  assertEquals(read("sqlite+pysqlite:///s.db"), ["sqlite", "sqlite:s.db"]);
+  for (const memory of ["sqlite://", "sqlite:///", "sqlite:///:memory:"]) {
+    assert(
+      /"SESSION_URL" must name a file.* memory/.test(refusal({ SESSION_TYPE: "sqlalchemy", SESSION_URL: memory })),
+    );
+  }
+  for (const SESSION_URL of [undefined, "mysql://u:password@a/d", "sqlite:s.db", "sqlite://s.db"]) {
+    const message = refusal({ SESSION_TYPE: "sqlalchemy", ...(SESSION_URL && { SESSION_URL }) });
+    assert(message.startsWith('"SESSION_URL" must ') && !message.includes("password"), message);
+  }
+});
+
+Deno.test("config: HOST may be a Unix socket, without TLS", () => {
+  assertEquals(readConfig({ HOST: "unix:/run/a.sock" }).host, { path: "/run/a.sock" });
+  assertEquals(readConfig({ HOST: "unix:/run/a.sock" }).https, false);
+  const tls = { TLS_CERT_FILE: "c", TLS_KEY_FILE: "k" };
+  assert(refusal({ HOST: "unix:/run/a.sock", ...tls }).startsWith('"TLS_CERT_FILE" must be unset'));
+});
+
+Deno.test("config: ORIGIN may have a path, which the cookie follows", () => {
+  for (const ORIGIN of ["http://example.com/app", "http://example.com/app/"]) {
+    const { origin, basePath, cookie } = readConfig({ ORIGIN });
+    assertEquals([origin, basePath, cookie.path], ["http://example.com", "/app", "/app"]);
+  }
+  assertEquals(readConfig({ ORIGIN: "http://example.com/a/b%20c" }).basePath, "/a/b%20c");
+  for (const path of ["/", "/a", "/a/", "/a/b", "/a/b/"]) {
+    const { cookie } = readConfig({ ORIGIN: "http://example.com/a/b", SESSION_COOKIE_PATH: path });
+    assertEquals(cookie.path, path);
+  }
+});
+
+Deno.test("config: SECRET_KEY and SECRET_KEY_FILE exclude each other", () => {
+  const message = refusal({ SECRET_KEY: KEY, SECRET_KEY_FILE: "/run/secrets/key" });
+  assert(message.startsWith('"SECRET_KEY_FILE" must be unset') && !message.includes(KEY), message);
+});
+
+Deno.test("config: what the library says of the cookie has the settings' names in it", () => {
+  const env = { SESSION_COOKIE_SAMESITE: "None" };
+  const must =
+    '"SESSION_COOKIE_SAMESITE" must be Strict or Lax unless "SESSION_COOKIE_SECURE" is true: received "None"';
+  assertEquals(refusal(env), must);
+});
+
+Deno.test("config: the help names every setting, in lines of at most 100 characters", () => {
+  const lines = explainSettings().split("\n");
+  const names = lines.map((line) => /^ {2}(\w+) /.exec(line)?.[1]).filter((name) => name !== undefined);
+  assertEquals(names, Object.keys(SETTINGS));
+  for (const line of lines) assert(line.length <= 100, line);
 });
 
 Deno.test("config: the start task may read every setting, and no other variable", () => {
@@ -291,10 +430,13 @@ Deno.test("config: the start task may read every setting, and no other variable"
   const allowed = flag.slice("--allow-env=".length).split(",");
   const mayRead = (name: string) =>
     allowed.some((one) => one.endsWith("*") ? name.startsWith(one.slice(0, -1)) : name === one);
-  for (const name of SETTINGS) assert(mayRead(name), name);
+  for (const name of Object.keys(SETTINGS)) assert(mayRead(name), name);
   // Deno reads that one itself when it opens a KV database elsewhere.
   for (const one of allowed.filter((one) => one !== "DENO_KV_ACCESS_TOKEN")) {
-    assert(SETTINGS.some((name) => one.endsWith("*") ? name.startsWith(one.slice(0, -1)) : name === one), one);
+    assert(
+      Object.keys(SETTINGS).some((name) => one.endsWith("*") ? name.startsWith(one.slice(0, -1)) : name === one),
+      one,
+    );
   }
   for (const name of ["PATH", "HOME", "DENO_DIR", "AWS_SECRET_ACCESS_KEY"]) assert(!mayRead(name), name);
 });

@@ -220,7 +220,7 @@ Deno.test("server: a start that fails leaves no key behind", async () => {
 
 Deno.test("server: empty settings and an unknown one do not keep it from starting", async () => {
   await withFolder(async (dir) => {
-    const empty = Object.fromEntries(SETTINGS.map((name) => [name, ""]));
+    const empty = Object.fromEntries(Object.keys(SETTINGS).map((name) => [name, ""]));
     const env = { ...empty, PORT: "0", SECRET_KEY: `${KEY}\n`, SESSION_FILE_DIR: dir, SESSION_USE_SIGNER: "true" };
     await withServer(env, async (server) => {
       assertMatch(server.stderr, /^\S+ warn "SESSION_USE_SIGNER" is no setting of this program, so it is ignored\n$/);

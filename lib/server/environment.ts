@@ -1,0 +1,79 @@
+/** The environment: the variables that are settings, and the names that were probably meant as one. */
+import { type Environment, type SettingName, SETTINGS } from "./settings.ts";
+
+const NAMES = Object.keys(SETTINGS) as SettingName[];
+
+/** Names of variables that other programs set: desktops (X Session Management Protocol), and Kubernetes for services. */
+const FOREIGN = /^(SESSION_MANAGER|SESSION_\w+_SERVICE_(HOST|PORT)\w*|SESSION_\w+_PORT(_\d+_(TCP|UDP)\w*)?)$/;
+
+/** A variable that is no setting but looks like one. */
+export interface Unknown {
+  readonly name: string;
+  /** The setting that was probably meant. */
+  readonly meant: SettingName | undefined;
+}
+
+/** The environment, as far as the program may read it. */
+export function readEnvironment(): Record<string, string> {
+  try {
+    // With --ignore-env this returns the variables that --allow-env names.
+    return Deno.env.toObject();
+  } catch {
+    const allowed = NAMES.filter((variable) =>
+      Deno.permissions.querySync({ name: "env", variable }).state === "granted"
+    );
+    return Object.fromEntries(allowed.map((name) => [name, Deno.env.get(name) ?? ""]));
+  }
+}
+
+/**
+ * Picks the settings out of an environment. An empty value counts as unset.
+ *
+ * @param variables The environment.
+ * @returns The settings that have a value, trimmed, and the variables that look like a setting.
+ */
+export function settingsOf(
+  variables: Readonly<Record<string, string>>,
+): { readonly env: Environment; readonly unknown: readonly Unknown[] } {
+  const env: Environment = {};
+  const unknown: Unknown[] = [];
+  for (const [name, value] of Object.entries(variables)) {
+    const setting = NAMES.find((setting) => setting === name);
+    if (setting !== undefined) {
+      if (value.trim() !== "") env[setting] = value.trim();
+      continue;
+    }
+    const meant = nearest(name);
+    const isOurs = /^(SESSION_|SECRET_KEY|TLS_CERT|TLS_KEY)/.test(name) && !FOREIGN.test(name);
+    if (meant !== undefined || isOurs) unknown.push({ name, meant });
+  }
+  return { env, unknown };
+}
+
+/** The setting that a name was probably meant to be: one with a letter or two wrong, or with its end left out. */
+function nearest(name: string): SettingName | undefined {
+  const upper = name.toUpperCase();
+  // Too many words are near to a short name.
+  const isNear = (setting: string) => distance(upper, setting) <= (setting.length < 8 ? 1 : 2);
+  const near = NAMES.filter(isNear).sort((a, b) => distance(upper, a) - distance(upper, b));
+  const longer = NAMES.filter((setting) => upper.includes("_") && setting.startsWith(`${upper}_`));
+  return near[0] ?? (longer.length === 1 ? longer[0] : undefined);
+}
+
+/** How many letters must be put in, left out, exchanged or swapped with their neighbour (optimal string alignment). */
+function distance(a: string, b: string): number {
+  if (Math.abs(a.length - b.length) > 2) return Infinity;
+  let before: number[] = [];
+  let last = Array.from({ length: b.length + 1 }, (_, j) => j);
+  for (let i = 1; i <= a.length; i++) {
+    const row = [i];
+    for (let j = 1; j <= b.length; j++) {
+      const isSame = a[i - 1] === b[j - 1];
+      row[j] = Math.min(last[j]! + 1, row[j - 1]! + 1, last[j - 1]! + (isSame ? 0 : 1));
+      const isSwap = i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1];
+      if (isSwap) row[j] = Math.min(row[j]!, before[j - 2]! + 1);
+    }
+    [before, last] = [last, row];
+  }
+  return last[b.length]!;
+}

@@ -9,7 +9,8 @@ import type { Visitor } from "./lib/server/pages.ts";
 import { reasonOf } from "./lib/_reason.ts";
 import { keysOf } from "./lib/server/secret_key.ts";
 import { Server } from "./lib/server/serve.ts";
-import { createSessions } from "./lib/telemetry.ts";
+import { SessionManager } from "./lib/session_manager.ts";
+import { withTelemetry } from "./lib/telemetry.ts";
 import meta from "./deno.json" with { type: "json" };
 
 async function serve(): Promise<void> {
@@ -19,7 +20,8 @@ async function serve(): Promise<void> {
   // The key is made last, so that a start that fails leaves none behind.
   const keys = keysOf(config, log);
   const { cookie, idle, absolute, refresh, permanent, origin, https } = config;
-  const sessions = createSessions<Visitor>({ store, keys, cookie, idle, absolute, refresh, permanent, log });
+  const options = { store, keys, cookie, idle, absolute, refresh, permanent, log };
+  const sessions = new SessionManager<Visitor>(withTelemetry(options));
   const app = createApp({ sessions, store, origin, https, log, logRequests: config.logLevel === "debug" });
   server.serve(app, () => sessions.close());
 }

@@ -1,7 +1,8 @@
 /** Pages: what the three pages do, as handlers. */
 import type { Answers } from "./answers.ts";
 import { readForm } from "./form.ts";
-import { hostOf, isCrossSite, isPrefetch, pathOf } from "./protection.ts";
+import { isCrossSite } from "../cross_site.ts";
+import { hostOf, isPrefetch, pathOf } from "./protection.ts";
 import type { Session } from "../session.ts";
 import type { SessionManager } from "../session_manager.ts";
 import { type Alert, icon, renderAddUsername, renderHome, styleSheet } from "./views.ts";
@@ -67,13 +68,14 @@ export function pageRoutes({ sessions, origin, answers, look }: PageOptions): Ro
       return answers.page(renderHome({ alert: notify === undefined ? hintFor(request) : done(notify) }));
     }
     const now = sessions.now();
-    const idle = (isRenewal && session.expires || sessions.expires(session)) - now;
+    const { unused, used, deadline } = sessions.ends(session);
+    const idle = (isRenewal ? unused ?? used : used) - now;
     const greet = session.get("greet");
     const wait = Math.min(Math.max(0, Math.ceil(idle / 1000)) + 1, MAX_WAIT);
     const html = renderHome({
       user,
       alert: greet === undefined ? undefined : { tone: "success", text: greet },
-      remembered: remembered(idle, sessions.deadline(session) - now),
+      remembered: remembered(idle, deadline - now),
     });
     return answers.renewingPage(html, wait, ENDED);
   };
@@ -94,9 +96,10 @@ export function pageRoutes({ sessions, origin, answers, look }: PageOptions): Ro
     if (problem !== undefined) {
       return answers.keptPage(renderAddUsername({ username: username.replace(/\p{Cc}/gu, ""), problem }), 422);
     }
+    // First, since it takes away what is another user's.
+    session.logIn(username);
     session.set("user", username);
     session.set("greet", `Successfully registered username - ${username}.`);
-    session.logIn(username);
     return answers.withCookies(answers.home(), await sessions.save(session));
   };
 

@@ -1,5 +1,5 @@
 /** The SQLite store and what goes wrong: a busy database, commits that fail, full disks, files that are replaced. */
-import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals, assertRejects, assertStringIncludes, assertThrows } from "@std/assert";
 import { DatabaseSync } from "node:sqlite";
 import { newId } from "../../lib/id.ts";
 import { SqliteStore } from "../../lib/stores/sqlite/store.ts";
@@ -50,7 +50,7 @@ test("a change's error that looks like SQLite's own is the caller's", async (_pa
   const store = open();
   const id = newId();
   await store.create(id, fresh());
-  for (const errcode of [5, 13, 1555]) {
+  for (const errcode of [5, 13, 2067]) {
     const own = Object.assign(new Error("database is locked"), { errcode });
     let calls = 0;
     const fail = () => {
@@ -173,17 +173,74 @@ for (const what of ["removed", "replaced"]) {
       await another.close();
       Deno.renameSync(`${path}.other`, path);
     }
-    for (const write of Object.values(writes(store, id))) await assertRejects(write, Error, `its file was ${what}`);
+    for (const write of Object.values(writes(store, id))) await assertRejects(write, Error, `${path} was ${what}`);
     await new Promise((resolve) => setTimeout(resolve, 260));
-    await assertRejects(() => store.read(id), Error, `its file was ${what}`);
-    await assertRejects(() => store.ready(), Error, `its file was ${what}`);
-    await assertRejects(() => Array.fromAsync(store.list()), Error, `its file was ${what}`);
-    await assertRejects(() => Array.fromAsync(store.sessionsOf("Ada")), Error, `its file was ${what}`);
+    await assertRejects(() => store.read(id), Error, `${path} was ${what}`);
+    await assertRejects(() => store.ready(), Error, `${path} was ${what}`);
+    await assertRejects(() => Array.fromAsync(store.list()), Error, `${path} was ${what}`);
+    await assertRejects(() => Array.fromAsync(store.sessionsOf("Ada")), Error, `${path} was ${what}`);
     Deno.renameSync(`${path}.away`, path);
     assertEquals((await store.read(id))?.data, { n: 1 }, "put back, it goes on");
     assertEquals(await store.delete(other), true);
   });
 }
+
+test("without its journal nothing is answered, until it is back", async (path, open) => {
+  const [one, two] = [open(), open()];
+  const [old, late] = [newId(), newId()];
+  await one.create(old, fresh({ n: 1 }));
+  await two.read(old);
+  Deno.renameSync(`${path}-wal`, `${path}-lost`);
+  for (const store of [one, two]) {
+    for (const write of Object.values(writes(store, old))) {
+      await assertRejects(write, Error, `${path}-wal was removed while it was in use`);
+    }
+  }
+  // Who comes now makes no journal in the place of the one with the sessions.
+  await assertRejects(() => open().ready(), Error, `${path}-wal was removed while it was in use`);
+  assertThrows(() => Deno.statSync(`${path}-wal`), Deno.errors.NotFound);
+  Deno.renameSync(`${path}-lost`, `${path}-wal`);
+  await two.create(late, fresh({ n: 2 }));
+  const three = open();
+  for (const store of [one, two, three]) {
+    assertEquals([(await store.read(old))?.data, (await store.read(late))?.data], [{ n: 1 }, { n: 2 }]);
+  }
+});
+
+test("a journal that is lost costs nothing if the program ends in order", async (path, open) => {
+  const store = open();
+  const id = newId();
+  await store.create(id, fresh({ n: 1 }));
+  Deno.removeSync(`${path}-wal`);
+  await assertRejects(() => store.create(newId(), fresh()), Error, "put it back");
+  await store.close();
+  assertEquals((await open().read(id))?.data, { n: 1 });
+});
+
+test("a database whose file was moved is not made anew at a start", async (path, open) => {
+  const store = open();
+  const id = newId();
+  await store.create(id, fresh({ n: 1 }));
+  Deno.renameSync(path, `${path}.away`);
+  await assertRejects(() => open().ready(), Error, `${path} was removed while it was in use`);
+  assertThrows(() => Deno.statSync(path), Deno.errors.NotFound);
+  Deno.renameSync(`${path}.away`, path);
+  assertEquals((await open().read(id))?.data, { n: 1 });
+});
+
+test("a database that cannot be written is not ready", async (path, open) => {
+  const id = newId();
+  await open().create(id, fresh({ n: 1 }));
+  using client = new DatabaseSync(path, { readOnly: true });
+  const store = open({ client });
+  assertEquals((await store.read(id))?.data, { n: 1 });
+  await assertRejects(() => store.ready(), Error, "readonly database");
+  using writer = new DatabaseSync(path);
+  const another = open({ client: writer });
+  await another.ready();
+  writer.exec("PRAGMA query_only = 1");
+  await assertRejects(() => another.ready(), Error, "readonly database");
+});
 
 test("sync full waits for the disk at every commit, normal does not", async (path, open) => {
   for (const [sync, level] of [["full", 2], ["normal", 1], [undefined, 1]] as const) {

@@ -21,21 +21,20 @@ test("nothing is opened until it is used, and its user alone can read it", async
   assertEquals(Deno.statSync(folder).mode! & 0o777, 0o700);
 });
 
-test("a corrupt record is no session, and is logged without its id", async (path, open) => {
+test("a corrupt record is no session, and is logged", async (path, open) => {
   const lines: string[] = [];
   const store = open({ path, log: (...line) => lines.push(line.join(" ")) });
   const id = newId();
   await store.create(id, fresh());
   using database = new DatabaseSync(path);
   for (const text of ["", '{"n":', "[1]", "null", "7"]) {
-    database.prepare("UPDATE sessions SET record = ? WHERE id = ?").run(text, id);
+    database.prepare("UPDATE sessions SET record = ? WHERE key = ?").run(text, id);
     assertEquals(await store.read(id), undefined);
     assertEquals(await store.update(id, set({ n: 1 })), undefined);
     assertEquals(await store.touch(id, Date.now() + MINUTE), false);
     assertEquals(await store.move(id, newId(), set({ n: 1 })), undefined);
   }
   assertEquals(lines.length, 20);
-  assert(!lines.join().includes(id));
   assertEquals(await store.delete(id), false);
   assertEquals(database.prepare("SELECT count(*) AS n FROM sessions").get()!["n"], 0);
 });
@@ -47,17 +46,17 @@ test("a later version's record is left as it is, and a log-out ends it", async (
   await store.create(id, { ...fresh(), user: "Ada" });
   using database = new DatabaseSync(path);
   const newer = '{"version":2,"what":"only a later program knows"}';
-  database.prepare("UPDATE sessions SET record = ? WHERE id = ?").run(newer, id);
+  database.prepare("UPDATE sessions SET record = ? WHERE key = ?").run(newer, id);
   assertEquals(await store.read(id), undefined);
   assertEquals(await store.update(id, set({ n: 1 })), undefined);
   assertEquals(await store.touch(id, Date.now() + MINUTE), false);
   assertEquals(await store.move(id, newId(), set({ n: 1 })), undefined);
   assertEquals(await Array.fromAsync(store.list()), []);
-  assertEquals(await Array.fromAsync(store.sessionsOf("Ada")), []);
+  assertEquals(await Array.fromAsync(store.sessionsOf("Ada")), [[id, undefined]]);
   assertEquals(await store.sweepAll(), 0);
-  assertEquals(database.prepare("SELECT record FROM sessions WHERE id = ?").get(id)!["record"], newer);
+  assertEquals(database.prepare("SELECT record FROM sessions WHERE key = ?").get(id)!["record"], newer);
   assertEquals(lines, []);
-  assertEquals(await store.delete(id), true);
+  assertEquals([await store.delete(id), await Array.fromAsync(store.sessionsOf("Ada"))], [true, []]);
 });
 
 test("while another process writes, it waits and lets others go on", async (path, open) => {
@@ -107,7 +106,7 @@ test("two tables in one database are two applications", async (path, open) => {
   await assertRejects(() => one.create(id, fresh()), Error, "already there");
   for (const [store, n] of [[one, 1], [two, 2]] as const) {
     for (const sessions of [store.list(), store.sessionsOf("Ada")]) {
-      assertEquals((await Array.fromAsync(sessions)).map(([id, { data }]) => [id, data]), [[id, { n }]]);
+      assertEquals((await Array.fromAsync(sessions)).map(([key, record]) => [key, record?.data]), [[id, { n }]]);
     }
   }
   assertEquals(await one.sweepAll(), 0);
@@ -119,25 +118,60 @@ test("two tables in one database are two applications", async (path, open) => {
   assert(path);
 });
 
-test("of a user's many sessions none is missed that gets new ids", async (_path, open) => {
+test("of a user's many sessions none is missed that gets a new key", async (_path, open) => {
   const store = open();
-  const start = Array.from({ length: 250 }, () => newId());
-  for (const id of start) await store.create(id, { ...fresh(), user: "Ada" });
-  const seen: string[] = [];
-  for await (const [id] of store.sessionsOf("Ada")) {
-    seen.push(id);
-    // Another one gets the id that comes before all others.
-    const last = start.findLast((one) => !seen.includes(one));
-    if (seen.length === 50) await store.move(last!, `${id.slice(0, 8)}${"0".repeat(32)}`, (same) => same);
+  for (let n = 0; n < 450; n++) await store.create(newId(), { ...fresh({ n }), user: "Ada" });
+  const all = await Array.fromAsync(store.sessionsOf("Ada"));
+  const seen: unknown[] = [];
+  for await (const [, record] of store.sessionsOf("Ada")) {
+    seen.push(record?.data["n"]);
+    // Sessions that were seen and sessions that were not get new keys, the first of all and the last of all.
+    const [key] = all[(seen.length * 7) % 450]!;
+    const to = `${seen.length % 2 ? "00000000" : "ffffffff"}${newId().slice(8)}`;
+    if (seen.length % 20 === 0) assert(await store.move(key, to, (same) => same));
   }
-  assertEquals(seen.sort(), start.sort());
+  assertEquals(seen.sort((a, b) => Number(a) - Number(b)), Array.from({ length: 450 }, (_, n) => n));
+});
+
+test("long lists and many log-outs give others their turn", async (path, open) => {
+  const store = open();
+  await store.ready();
+  using database = new DatabaseSync(path);
+  const record = { ...fresh({ text: "x".repeat(300_000) }), user: "Ada" };
+  const keys = Array.from({ length: 30 }, () => newId());
+  for (const key of keys) await store.create(key, record);
+  const turns = async (work: () => Promise<unknown>) => {
+    let [count, isDone] = [0, false];
+    const done = work().finally(() => isDone = true);
+    for (; !isDone; count++) await new Promise((resolve) => setTimeout(resolve, 0));
+    await done;
+    return count;
+  };
+  assert(await turns(() => Array.fromAsync(store.sessionsOf("Ada"))) >= 30, "each of these records is much work");
+  assert(await turns(() => Array.fromAsync(store.list())) >= 30);
+  database.exec(`WITH RECURSIVE c (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < 20000)
+    INSERT INTO sessions (key, record, user_hash, created, idle, expires, deadline)
+    SELECT 'many' || n, record, user_hash, created, idle, expires, deadline
+    FROM c, (SELECT '{"version":9}' AS record, user_hash, created, idle, expires, deadline FROM sessions LIMIT 1)`);
+  const many = Array.from({ length: 20_000 }, (_, n) => `many${n + 1}`);
+  assert(await turns(() => store.deleteMany([...keys, ...many])) >= 3);
+  assertEquals(database.prepare("SELECT n FROM sessions_total").get()!["n"], 0);
+});
+
+test("of many sessions it ends, it names those that were there", async (_path, open) => {
+  const store = open();
+  const keys = Array.from({ length: 500 }, () => newId());
+  for (const key of keys) await store.create(key, fresh());
+  assert(await store.delete(keys[7]!));
+  assertEquals(await store.deleteMany([...keys, newId(), keys[9]!]), keys.filter((key) => key !== keys[7]));
+  assertEquals([await store.deleteMany(keys), await Array.fromAsync(store.list())], [[], []]);
 });
 
 test("of users whose names are no text, each has their own sessions", async (_path, open) => {
   const store = open();
   for (const user of ["\ud800", "\ud801", "\ufffd"]) await store.create(newId(), { ...fresh({ user }), user });
   for (const user of ["\ud800", "\ud801", "\ufffd"]) {
-    assertEquals((await Array.fromAsync(store.sessionsOf(user))).map(([, { data }]) => data["user"]), [user]);
+    assertEquals((await Array.fromAsync(store.sessionsOf(user))).map(([, record]) => record?.data["user"]), [user]);
   }
 });
 
@@ -201,7 +235,7 @@ test("options of no use are refused when the store is made", () => {
     "sqlite:file:a.db",
     "redis://h",
   ];
-  for (const url of addresses) assertThrows(make({ url }), TypeError, "The address must be");
+  for (const url of addresses) assertThrows(make({ url }), TypeError, '"url" must be "sqlite:" and a path');
   for (const path of ["", ":memory:", "file:a.db"]) assertThrows(make({ path }), TypeError, '"path" must be');
   const tables = [
     "",
@@ -218,7 +252,14 @@ test("options of no use are refused when the store is made", () => {
     "x".repeat(49),
   ];
   for (const table of tables) assertThrows(make({ path, table }), TypeError, '"table" must be');
-  for (const max of [-1, 0, NaN, "five"]) assertThrows(make({ path, max }), RangeError, '"max" must be');
+  for (const max of [-1, NaN, 1.5, Infinity]) assertThrows(make({ path, max }), RangeError, '"max" must be');
+  assertThrows(make({ path, max: "5" }), TypeError, '"max" must be');
+  // A client of another package, such as better-sqlite3, and a path in its place.
+  const other = { prepare() {}, exec() {}, transaction() {}, pragma() {} };
+  for (const client of [other, path, {}, null]) {
+    assertThrows(make({ client }), TypeError, '"client" must be a DatabaseSync of node:sqlite');
+  }
+  assertThrows(make({ path, tabel: "x" }), TypeError, 'no option "tabel"');
   for (const sync of ["FULL", "off", "", true]) assertThrows(make({ path, sync }), TypeError, '"sync" must be');
   make({ path, table: undefined, max: undefined, sync: undefined, log: undefined, now: undefined, url: undefined })();
   for (const table of ["a", "_", "Order", "x".repeat(48)]) make({ path, table })();
@@ -292,8 +333,8 @@ test("a full sweep finds what it needs by the indexes", async (path, open) => {
   await open().ready();
   using database = new DatabaseSync(path);
   const plan = (sql: string) => database.prepare(`EXPLAIN QUERY PLAN ${sql}`).all().map((row) => row["detail"]).join();
-  assertStringIncludes(plan("SELECT rowid FROM sessions WHERE ends <= 1"), "sessions_ends");
-  assertStringIncludes(plan("SELECT rowid FROM sessions WHERE used > 1"), "sessions_used");
-  const ofUser = "SELECT id, record, expires FROM sessions WHERE user_hash = 'x'";
+  assertStringIncludes(plan("SELECT number FROM sessions WHERE ends <= 1"), "sessions_ends");
+  assertStringIncludes(plan("SELECT number FROM sessions WHERE used > 1"), "sessions_used");
+  const ofUser = "SELECT key, record, expires FROM sessions WHERE user_hash = 'x'";
   assertStringIncludes(plan(ofUser), "sessions_users");
 });

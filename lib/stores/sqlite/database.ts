@@ -1,12 +1,24 @@
-/** A database of sessions in SQLite: its file, its table, and transactions. */
+/** A database of sessions in SQLite: its file, its table, and transactions; the only user of `node:sqlite`. */
 import { closeSync, fsyncSync, mkdirSync, openSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { dirname, resolve } from "node:path";
+import process from "node:process";
 import type { DatabaseSync } from "node:sqlite";
+import type { Rule } from "../../_options.ts";
 
+/** What the option `url` must be. With slashes before it, programs disagree whether a path is relative. */
+export const URL: Rule = {
+  needed: '"sqlite:" and a path without "?" and "#", such as sqlite:session_data/sessions.db',
+  accepts: (value) => typeof value === "string" && /^sqlite:(?!\/\/|file:|:memory:)[^?#]+$/.test(value),
+};
+/** What the option `path` must be. */
+export const PATH: Rule = {
+  needed: "the path of a file",
+  accepts: (value) => typeof value === "string" && /^(?!file:|:memory:)[^]/.test(value),
+};
 /**
- * The path of a database, by an address, a path or a database that is open.
+ * The path of a database.
  *
- * @throws {TypeError} if there is not exactly one of them, or it names no file.
+ * @throws {TypeError} if there is not exactly one of an address, a path and a client.
  */
 export function pathOf({ url, path, client }: {
   readonly url?: string | undefined;
@@ -14,34 +26,53 @@ export function pathOf({ url, path, client }: {
   readonly client?: DatabaseSync | undefined;
 }): string {
   if ([url, path, client].filter((one) => one !== undefined).length !== 1) {
-    throw new TypeError('A store in SQLite needs one of "url", "path" and "client"');
+    throw new TypeError('Cannot make a SqliteStore: it needs one of "url", "path" and "client"');
   }
-  if (client !== undefined) return client.location() ?? ":memory:";
-  if (path !== undefined) {
-    if (path !== "" && !/^(file:|:memory:)/.test(path)) return resolve(path);
-    throw new TypeError(`"path" must be the path of a file: received ${JSON.stringify(path)}`);
+  if (client !== undefined) return client.location?.() ?? ":memory:";
+  return resolve(path ?? url!.slice("sqlite:".length));
+}
+
+/** The codes of SQLite's errors that are not only shown, https://sqlite.org/rescode.html. */
+export const BUSY = 5;
+/** A disk or a database that may not grow has no space left. */
+export const FULL = 13;
+/** A key is already there. */
+export const DUPLICATE = 2067;
+
+/**
+ * Opens a database in a file, which is made when it is missing.
+ *
+ * @param timeout How long SQLite waits for other processes, in milliseconds.
+ * @throws {Error} if the file or its journal was removed while it was in use: what is in the other would be lost.
+ */
+export function openFile(path: string, timeout: number): DatabaseSync {
+  // SQLite makes the file first, then the journal, then its index, and removes them in the opposite order.
+  const [file, journal, index] = ["", "-wal", "-shm"].map((end) => fileAt(path + end) !== "");
+  const lost = !file && (journal || index) ? path : !journal && index ? `${path}-wal` : undefined;
+  if (lost !== undefined) {
+    const message = `${lost} was removed while it was in use: put it back, or, if it is lost, remove ${path}-* too`;
+    // Another process may make or remove the files at this moment, so the store looks again.
+    throw Object.assign(new Error(message), { errcode: BUSY });
   }
-  // With slashes before it, some programs take a path for a relative one, and others for an absolute one.
-  const [, named] = /^sqlite:(?!\/\/|file:|:memory:)([^?#]+)$/.exec(url!) ?? [];
-  if (named !== undefined) return resolve(named);
-  throw new TypeError(
-    'The address must be "sqlite:" and a path without "?" and "#", such as sqlite:session_data/sessions.db: ' +
-      `received ${JSON.stringify(url)}`,
-  );
+  makeFile(path);
+  const { DatabaseSync } = process.getBuiltinModule("node:sqlite");
+  const database = new DatabaseSync(path, { timeout });
+  database.prepare("PRAGMA journal_mode = WAL").get();
+  return database;
 }
 
 /** Makes an empty file, for its mode, which the files that SQLite puts beside it take over; and the folder. */
-export function makeFile(path: string): void {
+function makeFile(path: string): void {
   const folder = dirname(path);
   const made = mkdirSync(folder, { recursive: true, mode: 0o700 });
   try {
-    // Never opens one that is there: to close it would let go of the locks this process has on it.
+    // Never opens a file that is there: closing it would release the locks that this process has on it.
     closeSync(openSync(path, "wx", 0o600));
   } catch (error) {
     if ((error as { code?: string }).code === "EEXIST") return;
     throw error;
   }
-  // SQLite waits for what it writes into files, not for the names of those that were made for it.
+  // SQLite waits for the disk for what it writes into files, not for the names of new files.
   for (let at = folder;; at = dirname(at)) {
     const handle = openSync(at, "r");
     fsyncSync(handle);
@@ -50,7 +81,7 @@ export function makeFile(path: string): void {
   }
 }
 
-/** Which file a path names: the same text for the same file, an empty one for none. */
+/** Which file a path names: the same string for the same file, an empty one for none. */
 export function fileAt(path: string): string {
   const stat = statSync(path, { bigint: true, throwIfNoEntry: false });
   return stat === undefined ? "" : `${stat.dev}:${stat.ino}`;
@@ -59,14 +90,14 @@ export function fileAt(path: string): string {
 /** How much of a disk is kept free for log-outs, in bytes. */
 const RESERVE = 512 * 1024;
 
-/** Takes some space of the disk beforehand, unless that is done or there is none. */
+/** Takes some space of the disk for log-outs, unless that is done or there is none. */
 export function takeReserve(path: string): void {
   const reserve = `${path}-reserve`;
   try {
     if (statSync(reserve, { throwIfNoEntry: false })?.size === RESERVE) return;
     writeFileSync(reserve, new Uint8Array(RESERVE), { mode: 0o600 });
   } catch {
-    // Part of it would only be in the way.
+    // A part of it would only take space from others.
     freeReserve(path);
   }
 }
@@ -76,13 +107,13 @@ export function freeReserve(path: string): void {
   try {
     rmSync(`${path}-reserve`, { force: true });
   } catch {
-    // Then what needs the space fails, and says so.
+    // The verb that needs the space fails and says why.
   }
 }
 
 /** Does some work as one transaction. */
 export function transact<T>(database: DatabaseSync, work: () => T): T {
-  // Prepared, because the failure of what is not has no code.
+  // A failure of `exec` has no code, so this is prepared.
   database.prepare("BEGIN IMMEDIATE").run();
   try {
     const result = work();
@@ -90,16 +121,15 @@ export function transact<T>(database: DatabaseSync, work: () => T): T {
     return result;
   } catch (error) {
     try {
-      // After some failures SQLite has done so by itself.
       database.exec("ROLLBACK");
     } catch {
-      // What matters is why it failed.
+      // After some failures SQLite has rolled back already.
     }
     throw error;
   }
 }
 
-/** Makes the table and what belongs to it, unless they are there; refuses what somebody else made. */
+/** Makes the table and what belongs to it, unless they are there; refuses what another program made. */
 export function makeTable(database: DatabaseSync, table: string): void {
   let isMade = false;
   for (const [kind, name, definition] of schemaOf(table)) {
@@ -116,21 +146,21 @@ export function makeTable(database: DatabaseSync, table: string): void {
   database.exec(`DELETE FROM "${table}_total"; INSERT INTO "${table}_total" SELECT count(*) FROM "${table}"`);
 }
 
-/** What a table of sessions consists of: what it is, its name, and how it is defined. */
+/** What a table of sessions consists of: each part's kind, name and definition. */
 function schemaOf(table: string): (readonly [kind: string, name: string, definition: string])[] {
   return [
-    // Beside the record stands what is asked for; "expires" counts instead of the one in the record.
+    // Columns beside the record are those that statements ask for; "expires" counts instead of the one in the record.
     [
       "TABLE",
       table,
-      "(id TEXT PRIMARY KEY, record TEXT NOT NULL, user_hash TEXT, created REAL NOT NULL, idle REAL NOT NULL, " +
-      "expires REAL NOT NULL, deadline REAL NOT NULL, ends REAL AS (min(expires, deadline)), " +
-      "used REAL AS (max(created, expires - idle))) STRICT",
+      "(number INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, record TEXT NOT NULL, user_hash TEXT, " +
+      "created REAL NOT NULL, idle REAL NOT NULL, expires REAL NOT NULL, deadline REAL NOT NULL, " +
+      "ends REAL AS (min(expires, deadline)), used REAL AS (max(created, expires - idle))) STRICT",
     ],
     ["INDEX", `${table}_ends`, `ON "${table}" (ends)`],
     ["INDEX", `${table}_used`, `ON "${table}" (used)`],
-    ["INDEX", `${table}_users`, `ON "${table}" (user_hash, id) WHERE user_hash IS NOT NULL`],
-    // Triggers keep the count, because counting the rows would take longer the more there are.
+    ["INDEX", `${table}_users`, `ON "${table}" (user_hash) WHERE user_hash IS NOT NULL`],
+    // Triggers keep the count, because counting takes longer the more rows there are.
     ["TABLE", `${table}_total`, "(n INTEGER NOT NULL) STRICT"],
     ["TRIGGER", `${table}_made`, `AFTER INSERT ON "${table}" BEGIN UPDATE "${table}_total" SET n = n + 1; END`],
     ["TRIGGER", `${table}_gone`, `AFTER DELETE ON "${table}" BEGIN UPDATE "${table}_total" SET n = n - 1; END`],

@@ -1,66 +1,56 @@
 /**
- * SqliteStore: sessions in an SQLite database, for the processes of one machine; the only user of `node:sqlite`.
+ * SqliteStore: sessions in an SQLite database, for the processes of one machine.
  *
  * @module
  */
-import { DatabaseSync, type SQLInputValue, type StatementSync } from "node:sqlite";
-import { checkTable } from "../_names.ts";
-import { type Log, silent } from "../../log.ts";
-import { RecordTooLargeError } from "../../errors.ts";
+import type { DatabaseSync, SQLInputValue } from "node:sqlite";
+import { clientOf, oneOf, STRING } from "../../_options.ts";
+import type { Log } from "../../log.ts";
 import { CLOCK_SKEW, decode, encode, freeze, isLive, type SessionRecord } from "../../record.ts";
-import { type Change, type SessionStore, StoreFullError } from "../../store.ts";
+import { type Change, type SessionStore, type StoredSession, StoreFullError } from "../../store.ts";
+import { checkStoreOptions, type StoreOptions } from "../_options.ts";
+import { applyChange } from "../_change.ts";
+import { logCorrupt } from "../_corrupt.ts";
+import { checkTable } from "../_names.ts";
 import { Pacer } from "../_pacer.ts";
 import { turn } from "../_pause.ts";
-import { reasonOf } from "../../_reason.ts";
-import { applyChange, ChangeError } from "../_change.ts";
-import { logCorrupt } from "../_corrupt.ts";
-import { DEADLINE } from "../_deadline.ts";
-import { pause } from "../_pause.ts";
+import { Together } from "../_together.ts";
 import { hashOf } from "../_user_hash.ts";
-import { fileAt, freeReserve, makeFile, makeTable, pathOf, takeReserve, transact } from "./database.ts";
+import { SqliteConnection } from "./connection.ts";
+import { PATH, pathOf, URL } from "./database.ts";
 
 /** The options of a {@linkcode SqliteStore}: where the database is, by one of `url`, `path` and `client`. */
-export interface SqliteStoreOptions {
+export interface SqliteStoreOptions extends StoreOptions {
   /** `sqlite:` and the database's path, such as `sqlite:session_data/sessions.db`. */
   readonly url?: string | undefined;
-  /** The database's path; file and folder are made when missing, for this user only. */
+  /** The database's path. The file and its folder are made when missing, for this user only. */
   readonly path?: string | undefined;
   /**
-   * A database that the program has open already. It stays open when the store is closed, and keeps its settings; no
+   * An open database of the program's own. It stays open when the store is closed, and keeps its settings. No
    * transaction of the program may be open while a verb runs.
    */
   readonly client?: DatabaseSync | undefined;
   /** The table the sessions are kept in: `sessions` unless given. Others with names that begin with it go with it. */
   readonly table?: string | undefined;
-  /** Live sessions at most: 1,000,000 unless given; `Infinity` for no limit. */
-  readonly max?: number | undefined;
   /**
    * `"normal"`, unless given: changes of the last seconds before a power cut may be lost. `"full"`: a change that was
    * acknowledged is on the disk.
    */
   readonly sync?: "normal" | "full" | undefined;
-  /** Told of sweeps and corrupt records. Without it, nothing is logged. */
-  readonly log?: Log | undefined;
-  /** The clock, in milliseconds since 1970: `Date.now` unless given. */
-  readonly now?: (() => number) | undefined;
 }
 
-/** How many dead sessions one step of the sweep removes at most: few, since other requests wait meanwhile. */
+/** How many dead sessions one step of the sweep removes at most: few, since other requests wait in between. */
 const SWEEP_SIZE = 64;
 /** How many entries are looked at for each new session. */
 const LOOKS_PER_CREATE = 8;
-/** How long to wait for another process without giving other requests their turn, in milliseconds. */
-const BUSY_TIMEOUT = 5;
-/** How long a look at the file is believed by those who only read, in milliseconds. */
-const LOOK_AGE = 250;
-/** What SQLite's error codes say in their low byte. */
-const BUSY = 5;
-const FULL = 13;
-/** The code of an id that is there already. */
-const DUPLICATE = 1555;
-
+/** How many sessions are read at once, and about how many characters of them. */
+const BATCH = 100;
+const BATCH_LENGTH = 200_000;
+/** How long one transaction goes on ending sessions before other requests have their turn, in milliseconds. */
+const SLICE = 5;
 interface Row {
-  readonly id: string;
+  readonly number: number;
+  readonly key: string;
   readonly record: string;
   readonly expires: number;
 }
@@ -69,8 +59,9 @@ interface Row {
  * Sessions in an SQLite database on a local disk. Any number of processes on one machine may share it.
  *
  * It survives the death of any process at any moment. Unless `sync` is `"full"` it does not wait for the disk: what was
- * stored in the last seconds before a power cut may be gone; the database itself stays whole. A database file that is
- * removed or replaced while it is in use is noticed within a second; from then on every verb rejects.
+ * stored in the last seconds before a power cut may be gone; the database itself stays whole. If the database's file or
+ * its journal (`-wal`) is removed or replaced while it is in use, every verb rejects within a second, until the same
+ * file is back.
  *
  * It needs leave to read and write the folder the database is in: SQLite puts two files beside it, and this store one
  * of half a megabyte, whose space a log-out takes when the disk is full.
@@ -94,109 +85,108 @@ interface Row {
  * ```
  */
 export class SqliteStore implements SessionStore {
-  #given: DatabaseSync | undefined;
-  #database: DatabaseSync | undefined;
-  #statements = new Map<string, StatementSync>();
-  #path: string;
+  #connection: SqliteConnection;
+  #name: string;
   #table: string;
   #max: number;
-  #sync: "normal" | "full" | undefined;
   #log: Log;
   #now: () => number;
   #pacer: Pacer;
-  #isReady = false;
-  #running = new Set<Promise<unknown>>();
-  #isClosed = false;
-  #file: string | undefined;
-  #lookedAt = -Infinity;
+  #together = new Together((key, change) => this.#connection.write(() => this.#replace(key, key, change)));
 
   /**
-   * Makes a store; opens the database when it is used.
+   * Makes a store. It opens the database at its first use.
    *
    * @param options Where the database is, and what differs from the defaults.
-   * @throws {TypeError} if not exactly one of `url`, `path` and `client` is given, or one of the options cannot be used.
-   * @throws {RangeError} if `max` is no number from 1.
+   * @throws {TypeError} naming an option that cannot be used; {@linkcode RangeError} for a number that is out of range.
    */
   constructor(options: SqliteStoreOptions) {
-    this.#given = options.client;
-    this.#path = pathOf(options);
-    this.#table = checkTable(options.table ?? "sessions");
-    this.#max = options.max ?? 1_000_000;
-    if (!(this.#max >= 1)) {
-      throw new RangeError(`"max" must be a number from 1: received ${options.max}`);
-    }
-    this.#sync = options.sync ?? (this.#given ? undefined : "normal");
-    if (![undefined, "normal", "full"].includes(this.#sync)) {
-      throw new TypeError(`"sync" must be "normal" or "full": received ${JSON.stringify(options.sync)}`);
-    }
-    this.#log = options.log ?? silent;
-    this.#now = options.now ?? Date.now;
+    const { max, log, now } = checkStoreOptions("SqliteStore", options, {
+      url: URL,
+      path: PATH,
+      client: clientOf("a DatabaseSync of node:sqlite", "prepare", "exec", "createSession"),
+      table: STRING,
+      sync: oneOf("normal", "full"),
+    });
+    const { client, table = "sessions", sync = client ? undefined : "normal" } = options;
+    const path = pathOf(options);
+    this.#connection = new SqliteConnection({ path, client, table, sync });
+    this.#name = `SQLite "${path}"`;
+    [this.#table, this.#max, this.#log, this.#now] = [checkTable(table), max, log, now];
     const step = () => {
-      if (this.#given === undefined) takeReserve(this.#path);
+      this.#connection.keepReserve();
       return this.#sweep();
     };
-    this.#pacer = new Pacer({ step, size: SWEEP_SIZE, perCreate: LOOKS_PER_CREATE, log: this.#log });
+    this.#pacer = new Pacer({ step, size: SWEEP_SIZE, perCreate: LOOKS_PER_CREATE, log });
   }
 
-  async create(id: string, record: SessionRecord): Promise<void> {
-    const insert = () => this.#write(() => this.#insert(id, record));
-    // Some of those it holds may be over.
+  async create(key: string, record: SessionRecord): Promise<void> {
+    const insert = () => this.#connection.write(() => this.#insert(key, record));
+    // Some of the sessions it holds may be over.
     const isKept = await insert() || (await this.#sweep() > 0 && await insert());
-    if (!isKept) throw new StoreFullError(`SQLite "${this.#path}" may hold ${this.#max} live sessions`);
+    if (!isKept) throw new StoreFullError(`${this.#name} may hold ${this.#max} live sessions`);
     this.#pacer.created();
   }
 
-  async read(id: string): Promise<SessionRecord | undefined> {
-    return await this.#try(() => this.#read(id), { age: LOOK_AGE });
+  async read(key: string): Promise<SessionRecord | undefined> {
+    return await this.#connection.read(() => this.#read(key));
   }
 
-  async update(id: string, change: Change): Promise<SessionRecord | undefined> {
-    return await this.#write(() => this.#replace(id, id, change));
+  async update(key: string, change: Change): Promise<SessionRecord | undefined> {
+    return await this.#together.update(key, change);
   }
 
-  async touch(id: string, expires: number): Promise<boolean> {
-    return await this.#write(() => {
-      if (this.#read(id) === undefined) return false;
-      this.#run(`UPDATE "${this.#table}" SET expires = ? WHERE id = ?`, expires, id);
+  async touch(key: string, expires: number): Promise<boolean> {
+    return await this.#connection.write(() => {
+      if (this.#read(key) === undefined) return false;
+      this.#connection.run(`UPDATE "${this.#table}" SET expires = ? WHERE key = ?`, expires, key);
       return true;
     });
   }
 
-  async delete(id: string): Promise<boolean> {
-    return await this.#end(() => {
-      const row = this.#row(id);
-      if (row === undefined) return false;
-      this.#run(`DELETE FROM "${this.#table}" WHERE id = ?`, id);
-      const record = decode(row.record, row.expires);
-      // A later version's record has ended just the same; whether it was live is not for this one to say.
-      return record === "newer" || (record !== "corrupt" && isLive(record, this.#now()));
-    });
+  async delete(key: string): Promise<boolean> {
+    return (await this.deleteMany([key])).length > 0;
+  }
+
+  async deleteMany(keys: readonly string[]): Promise<readonly string[]> {
+    const ended: string[] = [];
+    for (let next = 0; next < keys.length;) {
+      if (next > 0) await turn();
+      const slice = () => {
+        const start = performance.now();
+        const some: string[] = [];
+        let at = next;
+        do {
+          if (this.#remove(keys[at]!)) some.push(keys[at]!);
+          at++;
+        } while (at < keys.length && performance.now() - start < SLICE);
+        return [at, some] as const;
+      };
+      const [at, some] = await this.#connection.end(slice);
+      next = at;
+      ended.push(...some);
+    }
+    return ended;
   }
 
   async move(from: string, to: string, change: Change): Promise<SessionRecord | undefined> {
-    return await this.#end(() => this.#replace(from, to, change));
+    return await this.#connection.end(() => this.#replace(from, to, change));
   }
 
-  async *sessionsOf(user: string): AsyncGenerator<readonly [string, SessionRecord]> {
-    // All in one look: of one that gets a new id meanwhile, a second look might see neither.
-    const sql = `SELECT id, record, expires FROM "${this.#table}" WHERE user_hash = ?`;
-    for (const row of await this.#all(sql, hashOf(user))) {
-      const record = this.#record(row);
-      // Two names may have one hash only where text cannot tell them apart, so the record decides.
-      if (record?.user === user) yield [row.id, record];
+  async *sessionsOf(user: string): AsyncGenerator<StoredSession> {
+    for await (const row of this.#rows("user_hash = ?", hashOf(user))) {
+      const record = this.#decode(row);
+      if (record === "newer") yield [row.key, undefined];
+      // Strings that are not well-formed share a hash, so the record decides.
+      else if (this.#isLive(record) && record.user === user) yield [row.key, record];
     }
   }
 
   async *list(): AsyncGenerator<readonly [string, SessionRecord]> {
-    const sql = `SELECT id, record, expires FROM "${this.#table}" WHERE id > ? ORDER BY id LIMIT 100`;
-    let rows: Row[] = [];
-    do {
-      rows = await this.#all(sql, rows.at(-1)?.id ?? "");
-      for (const row of rows) {
-        const record = this.#record(row);
-        if (record !== undefined) yield [row.id, record];
-      }
-    } while (rows.length > 0);
+    for await (const row of this.#rows("TRUE")) {
+      const record = this.#decode(row);
+      if (this.#isLive(record)) yield [row.key, record];
+    }
   }
 
   sweep(): void {
@@ -214,176 +204,95 @@ export class SqliteStore implements SessionStore {
   }
 
   async ready(): Promise<void> {
-    await this.#try(() => this.#row(""), {});
+    await this.#connection.write(() => this.#connection.run(`UPDATE "${this.#table}_total" SET n = n`));
   }
 
   async close(): Promise<void> {
     await this.#pacer.close();
-    this.#isClosed = true;
-    await Promise.allSettled(this.#running);
-    this.#letGo();
+    await this.#connection.close();
   }
 
-  #insert(id: string, record: SessionRecord): boolean {
-    const { created, idle, expires, deadline, user } = record;
-    const sql = `INSERT INTO "${this.#table}" (id, record, user_hash, created, idle, expires, deadline)
+  #insert(key: string, record: SessionRecord): boolean {
+    const sql = `INSERT INTO "${this.#table}" (key, record, user_hash, created, idle, expires, deadline)
       SELECT ?, ?, ?, ?, ?, ?, ? WHERE (SELECT n FROM "${this.#table}_total") < ?`;
-    return this.#run(sql, id, encode(record), hashOrNull(user), created, idle, expires, deadline, this.#max) > 0;
+    return this.#connection.run(sql, ...valuesOf(key, record), this.#max) > 0;
   }
 
-  #read(id: string): SessionRecord | undefined {
-    const row = this.#row(id);
-    return row && this.#record(row);
+  #read(key: string): SessionRecord | undefined {
+    const row = this.#row(key);
+    const record = row && this.#decode(row);
+    return this.#isLive(record) ? record : undefined;
   }
 
   #replace(from: string, to: string, change: Change): SessionRecord | undefined {
     const record = this.#read(from);
     if (record === undefined) return undefined;
     const changed = freeze(applyChange(change, record));
-    const { created, idle, expires, deadline, user } = changed;
-    const sql = `UPDATE "${this.#table}" SET id = ?, record = ?, user_hash = ?,
-      created = ?, idle = ?, expires = ?, deadline = ? WHERE id = ?`;
-    this.#run(sql, to, encode(changed), hashOrNull(user), created, idle, expires, deadline, from);
+    const sql = `UPDATE "${this.#table}" SET key = ?, record = ?, user_hash = ?,
+      created = ?, idle = ?, expires = ?, deadline = ? WHERE key = ?`;
+    this.#connection.run(sql, ...valuesOf(to, changed), from);
     return changed;
   }
 
-  #all(sql: string, ...values: SQLInputValue[]): Promise<Row[]> {
-    return this.#try(() => this.#prepare(sql).all(...values) as unknown as Row[], { age: LOOK_AGE });
+  /** Removes a row. Returns whether that ended a session. */
+  #remove(key: string): boolean {
+    const row = this.#row(key);
+    if (row === undefined) return false;
+    this.#connection.run(`DELETE FROM "${this.#table}" WHERE key = ?`, key);
+    const record = this.#decode(row);
+    // Whether a record of a later version was live is not for this version to say.
+    return record === "newer" || this.#isLive(record);
   }
 
   #sweep(): Promise<number> {
-    // What isLive refuses: over, or from a time that has not come yet.
-    const sql = `DELETE FROM "${this.#table}" WHERE rowid IN (SELECT rowid FROM "${this.#table}" WHERE ends <= ?
-      UNION ALL SELECT rowid FROM "${this.#table}" WHERE used > ? LIMIT ${SWEEP_SIZE})`;
-    return this.#write(() => this.#run(sql, this.#now(), this.#now() + CLOCK_SKEW));
+    // What isLive refuses: sessions that are over, and those from a time that has not come yet.
+    const sql = `DELETE FROM "${this.#table}" WHERE number IN (SELECT number FROM "${this.#table}" WHERE ends <= ?
+      UNION ALL SELECT number FROM "${this.#table}" WHERE used > ? LIMIT ${SWEEP_SIZE})`;
+    return this.#connection.write(() => this.#connection.run(sql, this.#now(), this.#now() + CLOCK_SKEW));
   }
 
-  #row(id: string): Row | undefined {
-    return this.#prepare(`SELECT id, record, expires FROM "${this.#table}" WHERE id = ?`).get(id) as Row | undefined;
-  }
-
-  /** The session of a row, if it is one and is live. */
-  #record(row: Row): SessionRecord | undefined {
-    const record = decode(row.record, row.expires);
-    if (record === "corrupt") logCorrupt(this.#log, `SQLite "${this.#path}"`);
-    return typeof record === "object" && isLive(record, this.#now()) ? record : undefined;
-  }
-
-  #run(sql: string, ...values: SQLInputValue[]): number {
-    return Number(this.#prepare(sql).run(...values).changes);
-  }
-
-  #prepare(sql: string): StatementSync {
-    let statement = this.#statements.get(sql);
-    if (statement === undefined) this.#statements.set(sql, statement = this.#database!.prepare(sql));
-    return statement;
-  }
-
-  /** Makes a change in a transaction of its own, so that a commit that fails is a failure. */
-  #write<T>(work: () => T): Promise<T> {
-    return this.#try(() => transact(this.#database!, work), {});
-  }
-
-  /** The same for what ends a session: it may take what space there is left. */
-  #end<T>(work: () => T): Promise<T> {
-    return this.#try(() => transact(this.#database!, work), { reserve: this.#given ? "none" : "use" });
+  #row(key: string): Row | undefined {
+    const sql = `SELECT number, key, record, expires FROM "${this.#table}" WHERE key = ?`;
+    return this.#connection.prepare(sql).get(key) as Row | undefined;
   }
 
   /**
-   * Does some work in one go; again, while another process is writing.
-   *
-   * @param options How old the last look at the database's file may be, in milliseconds, and whether the reserve may be
-   * used when the disk is full.
+   * The rows for which a condition holds, some at a time. A session that gets a new key keeps its number, so none is
+   * missed.
    */
-  async #try<T>(work: () => T, options: { age?: number; reserve?: "none" | "use" }): Promise<T> {
-    if (this.#isClosed) throw this.#failure(new Error("the store is closed"));
-    const running = this.#again(work, options);
-    this.#running.add(running);
-    try {
-      return await running;
-    } finally {
-      this.#running.delete(running);
+  async *#rows(condition: string, ...values: SQLInputValue[]): AsyncGenerator<Row> {
+    const sql = `SELECT number, key, record, expires FROM "${this.#table}"
+      WHERE ${condition} AND number > ? ORDER BY number LIMIT ${BATCH}`;
+    for (let last = 0;;) {
+      const rows = await this.#connection.read(() => {
+        const some: Row[] = [];
+        let length = 0;
+        for (const row of this.#connection.prepare(sql).iterate(...values, last) as IterableIterator<unknown>) {
+          some.push(row as Row);
+          length += (row as Row).record.length;
+          if (length > BATCH_LENGTH) break;
+        }
+        return some;
+      });
+      if (rows.length === 0) return;
+      yield* rows;
+      last = rows.at(-1)!.number;
+      await turn();
     }
   }
 
-  async #again<T>(
-    work: () => T,
-    { age = 0, reserve = "none" }: { age?: number; reserve?: "none" | "use" },
-  ): Promise<T> {
-    const start = performance.now();
-    let isRoomMade = false;
-    while (true) {
-      try {
-        this.#open();
-        this.#look(age);
-        return work();
-      } catch (error) {
-        // The low byte is the kind of the failure; the others say more of it.
-        const kind = error instanceof ChangeError ? 0 : (error as { errcode?: number }).errcode! & 0xff;
-        if (kind === FULL && !isRoomMade) {
-          isRoomMade = true;
-          if (reserve === "use") freeReserve(this.#path);
-          this.#startJournal();
-        } else if (kind !== BUSY || performance.now() - start > DEADLINE) throw this.#failure(error);
-        else await pause(1 + Math.random() * 4);
-      }
-    }
+  #decode(row: Row): SessionRecord | "corrupt" | "newer" {
+    const record = decode(row.record, row.expires);
+    if (record === "corrupt") logCorrupt(this.#log, this.#name);
+    return record;
   }
 
-  #open(): void {
-    if (this.#isReady) return;
-    try {
-      if (this.#given === undefined) makeFile(this.#path);
-      this.#database = this.#given ?? new DatabaseSync(this.#path, { timeout: DEADLINE });
-      if (this.#given === undefined) this.#database.prepare("PRAGMA journal_mode = WAL").get();
-      if (this.#sync !== undefined) this.#database.exec(`PRAGMA synchronous = ${this.#sync}`);
-      transact(this.#database, () => makeTable(this.#database!, this.#table));
-      if (this.#given === undefined) this.#database.exec(`PRAGMA busy_timeout = ${BUSY_TIMEOUT}`);
-      if (this.#path !== ":memory:") this.#file = fileAt(this.#path);
-      if (this.#given === undefined) takeReserve(this.#path);
-      this.#isReady = true;
-    } catch (error) {
-      this.#letGo();
-      throw error;
-    }
-  }
-
-  /** Looks whether the path still names the file that is open: others would use another one. */
-  #look(age: number): void {
-    if (this.#file === undefined || performance.now() - this.#lookedAt < age) return;
-    const file = fileAt(this.#path);
-    if (file !== this.#file) {
-      const what = file === "" ? "removed" : "replaced";
-      throw new Error(`its file was ${what} while it was in use: put it back, or start the program anew`);
-    }
-    this.#lookedAt = performance.now();
-  }
-
-  /** Lets the journal start anew in the space it has. */
-  #startJournal(): void {
-    try {
-      this.#database!.exec("PRAGMA wal_checkpoint(RESTART)");
-    } catch {
-      // The next attempt says so.
-    }
-  }
-
-  #letGo(): void {
-    this.#statements.clear();
-    this.#isReady = false;
-    if (this.#given === undefined && this.#database?.isOpen) this.#database.close();
-    this.#database = undefined;
-  }
-
-  #failure(error: unknown): unknown {
-    if (error instanceof ChangeError) return error.cause;
-    if (error instanceof RecordTooLargeError) return error;
-    const { errcode } = error as { errcode?: number };
-    if (errcode === DUPLICATE) return new Error("Cannot create a session: its id is already there");
-    return new Error(`SQLite "${this.#path}": ${reasonOf(error)}`);
+  #isLive(record: SessionRecord | "corrupt" | "newer" | undefined): record is SessionRecord {
+    return typeof record === "object" && isLive(record, this.#now());
   }
 }
 
-function hashOrNull(user: string | undefined): string | null {
-  return user === undefined ? null : hashOf(user);
+function valuesOf(key: string, record: SessionRecord): SQLInputValue[] {
+  const { created, idle, expires, deadline, user } = record;
+  return [key, encode(record), user === undefined ? null : hashOf(user), created, idle, expires, deadline];
 }

@@ -4,6 +4,7 @@
  * @module
  */
 import { assert, assertEquals, assertRejects } from "@std/assert";
+import { test as nodeTest } from "node:test";
 import { newId } from "./id.ts";
 import type { Json, SessionData, SessionRecord } from "./record.ts";
 import { type SessionStore, StoreFullError } from "./store.ts";
@@ -29,8 +30,8 @@ const SECOND = 1000;
 const TOLERANCE = 50;
 
 /**
- * Declares the tests that every store passes, with `Deno.test`, for one store. What a store leaves out (`list`,
- * `sessionsOf`) is not tested.
+ * Declares the tests that every store passes, for one store: with `Deno.test`, or with `node:test` where there is no
+ * Deno. What a store leaves out (`list`, `sessionsOf`) is not tested.
  *
  * @param subject The store's name, and how stores on the same sessions are opened.
  *
@@ -67,21 +68,17 @@ export function testStore(subject: StoreSubject): void {
   const isNear = (a: number, b: number) => assert(Math.abs(a - b) < TOLERANCE, `off by ${a - b} ms`);
 
   const test = (behaviour: string, fn: (store: SessionStore, other: SessionStore) => Promise<void>, max?: number) =>
-    Deno.test({
-      name: `${subject.name}: ${behaviour}`,
-      ignore: subject.ignore ?? false,
-      async fn() {
-        time = Date.now();
-        const store = await subject.open({ now, max });
-        const other = await subject.open({ now, max });
-        try {
-          await fn(store, other);
-        } finally {
-          await store.close?.();
-          await other.close?.();
-          await subject.clear();
-        }
-      },
+    declare(`${subject.name}: ${behaviour}`, subject.ignore ?? false, async () => {
+      time = Date.now();
+      const store = await subject.open({ now, max });
+      const other = await subject.open({ now, max });
+      try {
+        await fn(store, other);
+      } finally {
+        await store.close?.();
+        await other.close?.();
+        await subject.clear();
+      }
     });
 
   test("a new session is read back as it was, elsewhere too", async (store, other) => {
@@ -382,4 +379,10 @@ export function testStore(subject: StoreSubject): void {
 /** A new key for a session of a user. */
 async function keyIn(store: SessionStore, user: string): Promise<string> {
   return newId(await store.groupOf?.(user));
+}
+
+/** Deno's own runner looks for leaks; Node and Bun have theirs. */
+function declare(name: string, ignore: boolean, fn: () => Promise<void>): void {
+  if ("Deno" in globalThis) Deno.test({ name, ignore, fn });
+  else nodeTest(name, { skip: ignore }, fn);
 }

@@ -18,13 +18,18 @@ export class Answers {
   // as soon as anybody looks at the headers or the body of the answer, that is lost.
   readonly #page: Headers;
   readonly #home: Headers;
+  readonly #homePath: string;
   readonly #renewing = new Map<number, Headers>();
 
-  /** @param https Whether the site is served over https, so that browsers should never use anything else. */
-  constructor(https: boolean) {
+  /**
+   * @param https Whether the site is served over https, so that browsers should never use anything else.
+   * @param basePath The path that the site lies below, such as `/app`, or the empty string.
+   */
+  constructor(https: boolean, basePath: string) {
+    this.#homePath = `${basePath}/`;
     this.#security = securityHeaders(https);
     this.#page = new Headers([...Object.entries(PAGE), ...this.#security]);
-    this.#home = new Headers([...Object.entries({ location: "/", ...PERSONAL }), ...this.#security]);
+    this.#home = new Headers([...Object.entries({ location: this.#homePath, ...PERSONAL }), ...this.#security]);
   }
 
   /**
@@ -62,9 +67,10 @@ export class Answers {
    *
    * @param html The page.
    * @param status The HTTP status.
+   * @param headers Headers that the status calls for.
    */
-  keptPage(html: string, status: number): Response {
-    return this.other(html, status, { ...HTML, "cache-control": "private, no-cache" });
+  keptPage(html: string, status: number, headers?: Readonly<Record<string, string>>): Response {
+    return this.other(html, status, { ...HTML, "cache-control": "private, no-cache", ...headers });
   }
 
   /**
@@ -82,6 +88,9 @@ export class Answers {
   home(): Response {
     return new Response(null, { status: 303, headers: this.#home });
   }
+
+  /** Sends the browser from the base path without a slash to the home page, by the same method. */
+  readonly base = (): Response => this.other(null, 308, { location: this.#homePath, "cache-control": "no-store" });
 
   /**
    * What is the same for everybody, such as a style sheet.

@@ -4,13 +4,12 @@ import { SessionGoneError, SessionStoreError, StoreFullError } from "../errors.t
 import { HttpError } from "./http_error.ts";
 import { type Log, silent } from "../log.ts";
 import { type Handler, pageRoutes, type Routes, type Visitor } from "./pages.ts";
-import { isCrossSite } from "../cross_site.ts";
-import { hostsOf, isForHost, pathOf } from "./protection.ts";
+import { hostsOf, isCrossSite, isForHost, pathOf } from "./protection.ts";
 import { placeOf } from "../_reason.ts";
-import type { Session } from "../session.ts";
 import type { SessionManager } from "../session_manager.ts";
 import type { SessionStore } from "../store.ts";
-import { renderError } from "./views.ts";
+import { NullStore } from "../stores/null.ts";
+import { Views } from "./views.ts";
 
 /** The options of an app. */
 export interface AppOptions {
@@ -20,6 +19,8 @@ export interface AppOptions {
   readonly store: SessionStore;
   /** The site's public address, or `undefined` if it goes by whatever valid host a request names. */
   readonly origin?: string | undefined;
+  /** The path that the site lies below, such as `/app`; the empty string, the default, if it has a host of its own. */
+  readonly basePath?: string | undefined;
   /** Whether the site is served over https: as `origin` says unless given. */
   readonly https?: boolean | undefined;
   /** Told of what fails. Without it, nothing is logged. */
@@ -38,6 +39,9 @@ const READY_KEPT = 1000;
 const ALL_METHODS = "GET, HEAD, POST, OPTIONS";
 
 const GONE = "Your session changed while this was under way. Nothing was stored. Please try again.";
+const UNREACHABLE = "Your session cannot be reached just now. Please try again in a moment.";
+const FULL = "There is no room for another name just now. Please try again in a moment.";
+const KEEPS_NOTHING = "No one can register here: this server's settings keep no names (SESSION_TYPE is null).";
 
 /** What stands under one path. */
 interface Route {
@@ -54,40 +58,35 @@ interface Route {
  * @param options Its store, its sessions, and what differs from the defaults.
  */
 export function createApp(options: AppOptions): (request: Request) => Promise<Response> {
-  const { sessions, store, origin, log = silent } = options;
+  const { sessions, store, origin, basePath = "", log = silent } = options;
   const hosts = origin === undefined ? undefined : hostsOf(origin);
-  const answers = new Answers(options.https ?? origin?.startsWith("https:") ?? false);
+  const answers = new Answers(options.https ?? origin?.startsWith("https:") ?? false, basePath);
+  const views = new Views(basePath);
+  const keepsNames = !(store instanceof NullStore);
+  const pages = pageRoutes({ sessions, origin, basePath, answers, views, keepsNames, explain });
   const probes: Routes = {
     "/healthz": { GET: () => answers.text("ok") },
     "/readyz": { GET: readiness(store, answers, () => sessions.now()) },
   };
-  const look = (request: Request) => sessions.open(request).catch(sayUnreadable);
-  const routes = new Map([...table(pageRoutes({ sessions, origin, answers, look })), ...table(probes, true)]);
+  const routes = new Map([...table(pages), ...table(probes, true)]);
 
-  /**
-   * What `sessions.wrap` does, without the copy of the answer. By the front door a visitor's page takes 31 µs of the
-   * processor instead of 22, and a stranger's 20 instead of 14: a copy is not sent on Deno's fastest way.
-   */
-  async function respond(request: Request, handler: Handler): Promise<Response> {
-    let opened: Promise<Session<Visitor>> | undefined;
-    const answer = await handler(request, () => opened ??= look(request));
-    return opened === undefined ? answer : answers.withCookies(answer, await sessions.save(await opened));
-  }
-
-  async function handle(request: Request): Promise<Response> {
+  /** Finds the handler of a request, or throws the reason why it has none. */
+  function handlerOf(request: Request): Handler {
     const { method, url } = request;
     // CONNECT names a host and no path.
     if (method === "CONNECT") throw new HttpError(405, "This is no proxy.", { allow: ALL_METHODS });
-    const path = pathOf(url);
+    const asked = pathOf(url);
+    const path = withoutBase(asked, basePath);
     const route = path === undefined ? undefined : routes.get(path);
     if (route?.isProbe !== true && !isForHost(request, hosts)) {
       if (origin === undefined) log("warn", "A request was refused: it named no valid host");
       else log("warn", 'A request was refused: it named another host than "ORIGIN" does', origin);
       throw new HttpError(400, "The request names a host that this site does not go by.");
     }
-    if (method === "OPTIONS" && path === "/*") return optionsAnswer(ALL_METHODS);
+    if (asked === basePath) return answers.base;
+    if (method === "OPTIONS" && path === "/*") return () => optionsAnswer(ALL_METHODS);
     if (route === undefined) throw new HttpError(404, "There is no such page.");
-    if (method === "OPTIONS") return optionsAnswer(route.allow);
+    if (method === "OPTIONS") return () => optionsAnswer(route.allow);
     const handler = route.handlers.get(method === "HEAD" ? "GET" : method);
     if (handler === undefined) {
       throw new HttpError(405, "This page does not take such a request.", { allow: route.allow });
@@ -96,23 +95,34 @@ export function createApp(options: AppOptions): (request: Request) => Promise<Re
       log("warn", "A cross-site request was refused");
       throw new HttpError(403, "This request came from another site, so it was refused.");
     }
-    return await respond(request, handler);
+    return handler;
   }
 
   function optionsAnswer(allow: string): Response {
     return answers.other(null, 204, { allow });
   }
 
-  function errorPage({ status, message, headers }: HttpError): Response {
-    return answers.page(renderError({ status, message }), status, headers);
+  /** Turns an error into a status and words for the visitor; logs one that no code here expects. */
+  function explain(error: unknown): HttpError {
+    if (error instanceof HttpError) return error;
+    if (error instanceof SessionGoneError) return new HttpError(409, GONE);
+    if (error instanceof StoreFullError) return new HttpError(503, FULL, { "retry-after": RETRY_AFTER });
+    if (error instanceof SessionStoreError) {
+      if (!keepsNames) return new HttpError(503, KEEPS_NOTHING);
+      return new HttpError(503, UNREACHABLE, { "retry-after": RETRY_AFTER });
+    }
+    log("error", "A request failed", placeOf(error));
+    return new HttpError(500, "Something went wrong here. It was not your fault.");
   }
 
+  // Each layer of promises costs a page about a microsecond, so the handlers open and save the session themselves.
   async function answer(request: Request): Promise<Response> {
     let response: Response;
     try {
-      response = await handle(request);
+      response = await handlerOf(request)(request);
     } catch (error) {
-      response = errorPage(toHttpError(error, log));
+      const { status, message, headers } = explain(error);
+      response = answers.page(views.error({ status, message }), status, headers);
     }
     return request.method === "HEAD" ? await withoutBody(response) : response;
   }
@@ -122,13 +132,18 @@ export function createApp(options: AppOptions): (request: Request) => Promise<Re
     const started = performance.now();
     const response = await answer(request);
     // Nothing that a visitor made up: neither another path nor another method than those there are.
-    const path = pathOf(request.url) ?? "";
+    const path = withoutBase(pathOf(request.url), basePath) ?? "";
     const method = ALL_METHODS.split(", ").includes(request.method) ? request.method : "another method";
     const took = (performance.now() - started).toFixed(1);
     const where = routes.has(path) ? path : "another path";
     log("debug", "Answered", `${method} ${where} ${response.status} in ${took} ms`);
     return response;
   };
+}
+
+/** The path below the base path. One that does not begin with the base path is taken as it is: a proxy removed it. */
+function withoutBase(path: string | undefined, basePath: string): string | undefined {
+  return path?.startsWith(`${basePath}/`) ? path.slice(basePath.length) : path;
 }
 
 function table(routes: Routes, isProbe: boolean = false): [path: string, route: Route][] {
@@ -173,21 +188,4 @@ async function withoutBody(response: Response): Promise<Response> {
   const bare = new Response(null, response);
   bare.headers.set("content-length", String(byteLength));
   return bare;
-}
-
-function toHttpError(error: unknown, log: Log): HttpError {
-  if (error instanceof HttpError) return error;
-  if (error instanceof SessionGoneError) return new HttpError(409, GONE);
-  if (error instanceof StoreFullError || error instanceof SessionStoreError) return unavailable("stored");
-  log("error", "A request failed", placeOf(error));
-  return new HttpError(500, "Something went wrong here. It was not your fault.");
-}
-
-function unavailable(done: "read" | "stored"): HttpError {
-  const message = `Your session could not be ${done} just now. Please try again in a moment.`;
-  return new HttpError(503, message, { "retry-after": RETRY_AFTER });
-}
-
-function sayUnreadable(error: unknown): never {
-  throw error instanceof SessionStoreError ? unavailable("read") : error;
 }

@@ -94,7 +94,7 @@ async function readStream(
 }
 
 function tooLong(): HttpError {
-  return new HttpError(413, `The form that was sent is too long: it may take ${MAX_FORM_BYTES} bytes.`);
+  return new HttpError(413, "You typed more than this form takes. Please go back and shorten it.");
 }
 
 function concat(a: Uint8Array<ArrayBuffer>, b: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {

@@ -1,12 +1,10 @@
 /** Pages: what the three pages do, as handlers. */
 import type { Answers } from "./answers.ts";
 import { readForm } from "./form.ts";
-import { isCrossSite } from "../cross_site.ts";
-import { hostOf, isPrefetch, pathOf } from "./protection.ts";
-import type { Session } from "../session.ts";
+import type { HttpError } from "./http_error.ts";
+import { hostOf, isCrossSite, isPrefetch, pathOf } from "./protection.ts";
 import type { SessionManager } from "../session_manager.ts";
-import { type Alert, icon, renderAddUsername, renderHome, styleSheet } from "./views.ts";
-import type { Open } from "../_wrap.ts";
+import { type Alert, icon, styleSheet, type Views } from "./views.ts";
 
 /** What the pages keep of a visitor. */
 export interface Visitor {
@@ -18,8 +16,8 @@ export interface Visitor {
   notify: string;
 }
 
-/** Answers a request whose host was checked; `open` opens its session. */
-export type Handler = (request: Request, open: Open<Visitor>) => Response | Promise<Response>;
+/** Answers a request whose host was checked. */
+export type Handler = (request: Request) => Response | Promise<Response>;
 
 /** Handlers by path and method. */
 export type Routes = Readonly<Record<string, Readonly<Record<string, Handler>>>>;
@@ -30,10 +28,16 @@ export interface PageOptions {
   readonly sessions: SessionManager<Visitor>;
   /** The site's public address, if it is known. */
   readonly origin: string | undefined;
+  /** The path that the site lies below, such as `/app`, or the empty string. */
+  readonly basePath: string;
   /** Makes the answers. */
   readonly answers: Answers;
-  /** Opens the session of a request, to look at: it is stored, and counts as used, only if the handler commits it. */
-  readonly look: (request: Request) => Promise<Session<Visitor>>;
+  /** Renders the pages. */
+  readonly views: Views;
+  /** Whether the store keeps anything: the null store does not. */
+  readonly keepsNames: boolean;
+  /** Turns an error into a status and words for the visitor. */
+  readonly explain: (error: unknown) => HttpError;
 }
 
 /** The longest a name may be, in characters (code points). */
@@ -45,77 +49,105 @@ const MAX_NAME_LENGTH = 64;
  */
 const MAX_TYPED_LENGTH = 1024;
 
-/** Where the home page sends the browser when the session has ended. */
+/** What a name must be, for the visitor. */
+const HINT = `Up to ${MAX_NAME_LENGTH} characters.`;
+
+/** What the address of the home page ends with after its renewal, and after a visitor asked to keep the name. */
 const ENDED = "/?ended";
+const KEEP = "/?keep";
 
 /** The longest that a page waits until it looks again, in seconds: browsers' timers end at 24 days. */
 const MAX_WAIT = 86_400;
 
 /**
- * What the site has for visitors.
+ * The routes for visitors.
  *
  * @param options What they need.
  */
-export function pageRoutes({ sessions, origin, answers, look }: PageOptions): Routes {
+export function pageRoutes(options: PageOptions): Routes {
+  const { sessions, origin, basePath, answers, views, keepsNames, explain } = options;
+  const invitation = keepsNames
+    ? "This page would like to know what to call you."
+    : "But this server's settings keep no names (SESSION_TYPE is null), so no one can register.";
+
+  /** Whether the visitor asked for this. A GET may come from another site, or before the visitor wants the page. */
+  const isAsked = (request: Request) =>
+    request.method === "GET" && !isPrefetch(request) && !isCrossSite(request, origin);
+
   /** Greets the visitor by name, or asks to register. */
-  const home: Handler = async (request, open) => {
-    // A page that renews itself is not used by anybody: two of them would keep a session alive for ever.
-    const isRenewal = request.url.endsWith(ENDED);
-    const session = isRenewal ? await look(request) : await open();
+  const home: Handler = async (request) => {
+    const session = await sessions.open(request);
+    const { url } = request;
+    // A page that renews itself is no use of the session: two of them would keep it alive forever. A reload by the
+    // visitor looks the same (Firefox sends "Sec-Fetch-User" with both), so the page has a link to keep the name.
+    const isRenewal = url.endsWith(ENDED);
     const user = session.get("user");
+    let page: Response;
     if (user === undefined) {
       const notify = session.get("notify");
-      return answers.page(renderHome({ alert: notify === undefined ? hintFor(request) : done(notify) }));
+      const alert = notify === undefined ? hintFor(request, basePath) : done(notify);
+      page = answers.page(views.home({ alert, invitation }));
+    } else {
+      // A change extends the session even where a mere use does not.
+      if (url.endsWith(KEEP) && isAsked(request)) session.set("user", user);
+      const now = sessions.now();
+      const idle = (isRenewal && session.expires || sessions.expires(session)) - now;
+      const atMost = sessions.deadline(session) - now;
+      const greet = session.get("greet");
+      const html = views.home({
+        user,
+        alert: greet === undefined ? undefined : { tone: "success", text: greet, name: user },
+        remembered: remembered(idle, atMost),
+        isKeepable: idle < atMost,
+      });
+      const wait = Math.min(Math.max(0, Math.ceil(idle / 1000)) + 1, MAX_WAIT);
+      page = answers.renewingPage(html, wait, basePath + ENDED);
     }
-    const now = sessions.now();
-    const { unused, used, deadline } = sessions.ends(session);
-    const idle = (isRenewal ? unused ?? used : used) - now;
-    const greet = session.get("greet");
-    const wait = Math.min(Math.max(0, Math.ceil(idle / 1000)) + 1, MAX_WAIT);
-    const html = renderHome({
-      user,
-      alert: greet === undefined ? undefined : { tone: "success", text: greet },
-      remembered: remembered(idle, deadline - now),
-    });
-    return answers.renewingPage(html, wait, ENDED);
+    return isRenewal ? page : answers.withCookies(page, await sessions.save(session));
   };
 
   /** The form. */
-  const addForm: Handler = async (_request, open) => {
-    await open(); // Reading the form is a use, too: it keeps the session alive.
-    return answers.page(renderAddUsername({ username: "" }));
+  const addForm: Handler = async (request) => {
+    const session = await sessions.open(request);
+    const html = views.addUsername({ username: "", hint: HINT });
+    // Reading the form is a use of the session.
+    return answers.withCookies(answers.page(html), await sessions.save(session));
   };
 
   /** Registers a name. */
   const add: Handler = async (request) => {
     // Opened before the form has arrived, so that a log-out in between is noticed.
-    const session = await look(request);
+    const opening = sessions.open(request);
+    opening.catch(() => {}); // It is awaited below, where the form is at hand to be shown again.
     const typed = (await readForm(request)).get("username") ?? "";
     const username = typed.length > MAX_TYPED_LENGTH ? typed : typed.trim().normalize("NFC");
     const problem = problemWith(username);
     if (problem !== undefined) {
-      return answers.keptPage(renderAddUsername({ username: username.replace(/\p{Cc}/gu, ""), problem }), 422);
+      const shown = username.replace(/\p{Cc}/gu, "");
+      return answers.keptPage(views.addUsername({ username: shown, hint: HINT, problem }), 422);
     }
-    // First, since it takes away what is another user's.
-    session.logIn(username);
-    session.set("user", username);
-    session.set("greet", `Successfully registered username - ${username}.`);
-    return answers.withCookies(answers.home(), await sessions.save(session));
+    try {
+      const session = await opening;
+      session.set("user", username);
+      session.set("greet", `Successfully registered username - ${username}.`);
+      session.logIn(username);
+      return answers.withCookies(answers.home(), await sessions.save(session));
+    } catch (error) {
+      const { status, message, headers } = explain(error);
+      return answers.keptPage(views.addUsername({ username, hint: HINT, trouble: message }), status, headers);
+    }
   };
 
   /** Forgets the name. */
-  const remove: Handler = async (request, open) => {
-    // A GET that the visitor did not ask for has no effect; that of a POST was refused before it came here.
-    const isAsked = request.method === "POST" ||
-      (request.method === "GET" && !isPrefetch(request) && !isCrossSite(request, origin));
-    if (isAsked) {
-      const session = await open();
-      if (session.has("user")) {
-        session.logOut();
-        session.set("notify", "Username Removed from Session Storage.");
-      }
+  const remove: Handler = async (request) => {
+    // A POST from another site was refused before it came here.
+    if (request.method !== "POST" && !isAsked(request)) return answers.home();
+    const session = await sessions.open(request);
+    if (session.has("user")) {
+      session.logOut();
+      session.set("notify", "Username Removed from Session Storage.");
     }
-    return answers.home();
+    return answers.withCookies(answers.home(), await sessions.save(session));
   };
 
   /** A file that pages link by what it holds, so that it can be cached for good. */
@@ -148,25 +180,26 @@ function done(text: string): Alert {
 }
 
 /**
- * What a visitor without a name should know who was sent here by the renewal of a page, or by a form: by the one to log
- * out (`/`), whose session had ended before, or by the one to register (`/add`), and came without a cookie. No other way
- * from these pages names them. As a reload names them again, the sentences hold then, too.
+ * The message for a visitor without a name whose session has ended, or whose browser keeps no cookie. The address of
+ * the request says so after a renewal and after "Keep my name"; the `Referer` says so after the forms to log out (`/`)
+ * and to register (`/add`), because no link from these pages sends one. A reload repeats both, so each sentence must
+ * hold then, too.
  */
-function hintFor({ url, headers }: Request): Alert | undefined {
+function hintFor({ url, headers }: Request, basePath: string): Alert | undefined {
   const ended = done("Your session has ended, and your name was forgotten.");
-  if (url.endsWith(ENDED)) return ended;
+  if (url.endsWith(ENDED) || url.endsWith(KEEP)) return ended;
   const referer = headers.get("referer");
   if (referer === null) return undefined;
   if (hostOf(referer) !== hostOf(url)) return undefined;
   const from = pathOf(referer);
-  if (from === "/") return ended;
-  if (from !== "/add" || headers.has("cookie")) return undefined;
-  const text = "If you have just registered, your browser did not keep this site’s cookie, " +
-    "so your name was forgotten at once. Allow cookies for this site, then register again.";
+  if (from === `${basePath}/`) return ended;
+  if (from !== `${basePath}/add` || headers.has("cookie")) return undefined;
+  const text = "If you have just registered, your browser did not keep the cookie of this site, " +
+    "so your name was forgotten. Allow cookies for this site, then register again.";
   return { tone: "warning", text };
 }
 
-/** How long a name is remembered, for its owner. Both times are milliseconds from now. */
+/** How long a name is remembered, for its owner, as HTML. Both times are milliseconds from now. */
 function remembered(idle: number, atMost: number): string {
   if (idle >= atMost) return `Your name is forgotten in ${inWords(atMost)}.`;
   const latest = `Otherwise, in ${inWords(atMost)} at the latest.`;
@@ -184,7 +217,10 @@ function inWords(milliseconds: number): string {
   return count(seconds, "second");
 }
 
-/** A number and its unit, which no line break parts. */
+/**
+ * A number and its unit, which no line break parts. Without characters beyond ASCII V8 keeps a page as one byte per
+ * character, which Deno sends several microseconds faster.
+ */
 function count(number: number, unit: string): string {
-  return `${number}\u00A0${unit}${number === 1 ? "" : "s"}`;
+  return `${number}&nbsp;${unit}${number === 1 ? "" : "s"}`;
 }

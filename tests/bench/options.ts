@@ -2,20 +2,7 @@
 
 /** The rows there are, in their order. */
 export const ROWS = [
-  ...[
-    "user",
-    "anonymous",
-    "add",
-    "login",
-    "cores",
-    "sync",
-    "stores",
-    "million",
-    "sweep",
-    "neighbours",
-    "start",
-    "hostile",
-  ],
+  ...["user", "anonymous", "add", "login", "cores", "sync", "stores", "million", "sweep", "neighbours", "start"],
 ] as const;
 
 export const options: {

@@ -6,7 +6,7 @@ import type { Visitor } from "../../lib/server/pages.ts";
 import { Signer } from "../../lib/signer.ts";
 import { FileStore } from "../../lib/stores/file/store.ts";
 import { MemoryStore } from "../../lib/stores/memory.ts";
-import { renderHome } from "../../lib/server/views.ts";
+import { Views } from "../../lib/server/views.ts";
 import { KEY } from "./folders.ts";
 
 const dir = await Deno.makeTempDir({ prefix: "session-parts-" });
@@ -48,7 +48,9 @@ for (const [name, store] of [["memory", new MemoryStore()], ["file", new FileSto
   Deno.bench(`${name} store: the home page`, { group }, async () => void await app(request));
 }
 
+const views = new Views("");
+
 Deno.bench("render the home page", { group: "render" }, () => {
   const alert = { tone: "success", text: "Successfully registered username - alice." } as const;
-  renderHome({ user: "alice", alert, remembered: "If you do nothing, your name is forgotten in 1 hour." });
+  views.home({ user: "alice", alert, remembered: "If you do nothing, your name is forgotten in 1&nbsp;hour." });
 });

@@ -88,7 +88,10 @@ for (const browser of ["Chromium", "Firefox"] satisfies BrowserName[]) {
     const page = await open("/");
     assertEquals(await page.isVisible("[role=alert]"), false);
     await register(page, "Ada");
-    await until(page, `document.querySelector("[role=alert]")?.innerText.includes("did not keep this site’s cookie")`);
+    await until(
+      page,
+      `document.querySelector("[role=alert]")?.innerText.includes("did not keep the cookie of this site")`,
+    );
     assertEquals(await page.innerText("h1"), "You Need to Register First!");
     // The way home without registering is another.
     await follow(page, "a.button");

@@ -1,5 +1,5 @@
 /** How the pages look in a real browser: to axe, in small and large windows, light, dark, enlarged and in system colours. */
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertMatch } from "@std/assert";
 import { pictures, sourcesOfPictures } from "./pictures.ts";
 import { type BrowserName, test, visitAll } from "./scene.ts";
 
@@ -23,11 +23,11 @@ for (const browser of ["Chromium", "Firefox"] satisfies BrowserName[]) {
         const at = `${state} at ${width}`;
         assertEquals(await page.evaluate(OVERHANG), 0, at);
         const boxes = await page.evaluate<{ left: number; right: number; width: number; height: number }[]>(
-          `[...document.querySelectorAll("a, button, input, h1, p")].map((element) => element.getBoundingClientRect().toJSON())`,
+          `[...document.querySelectorAll("a, button, input, summary, h1, p")].map((element) => element.getBoundingClientRect().toJSON())`,
         );
         for (const box of boxes) assert(box.left >= 0 && box.right <= width, `${at}: ${JSON.stringify(box)}`);
         const targets = await page.evaluate<number[]>(
-          `[...document.querySelectorAll("a, button, input")].map((element) => element.getBoundingClientRect().height)`,
+          `[...document.querySelectorAll("a, button, input, summary")].map((element) => element.getBoundingClientRect().height)`,
         );
         assert(targets.every((height) => height >= 44 && height < 60), `${at}: ${targets}`);
       });
@@ -45,15 +45,46 @@ test("the pages are light or dark as the visitor's system is", async ({ open }) 
   assert(await brightness("dark") < 60);
 });
 
-test("text of twice the size fits the window", async (scene) => {
-  for (const width of [320, 640]) {
-    const page = await scene.open("/", { viewport: { width, height: 640 } });
+for (const browser of ["Chromium", "Firefox"] satisfies BrowserName[]) {
+  test("text of twice and four times the size fits the window, in lines that can be read", async (scene) => {
+    for (const [width, size, letters] of [[320, 200, 6], [640, 200, 12], [640, 400, 6], [320, 400, 3]] as const) {
+      const page = await scene.open("/", { viewport: { width, height: 640 } });
+      await visitAll(page, scene, async (state) => {
+        const at = `${state} at ${width}, ${size} %`;
+        await page.evaluate(`document.documentElement.style.fontSize = "${size}%"`);
+        assertEquals(await page.evaluate(OVERHANG), 0, at);
+        // An em is as wide as two letters, more or less.
+        const widths = await page.evaluate<number[]>(
+          `[...document.querySelectorAll("main p, main h1")].map((element) => {
+            const { width, fontSize, paddingLeft, paddingRight } = getComputedStyle(element);
+            return 2 * (parseFloat(width) - parseFloat(paddingLeft) - parseFloat(paddingRight)) / parseFloat(fontSize);
+          })`,
+        );
+        assert(Math.min(...widths) >= letters, `${at}: ${widths}`);
+      });
+    }
+  }, { browser });
+
+  test("without the style sheet nothing covers anything, and an error is set apart", async (scene) => {
+    const page = await scene.open("/", { viewport: { width: 320, height: 640 }, bypassCSP: true });
     await visitAll(page, scene, async (state) => {
-      await page.evaluate(`document.documentElement.style.fontSize = "200%"`);
-      assertEquals(await page.evaluate(OVERHANG), 0, `${state} at ${width}`);
+      await page.evaluate(`document.querySelector("link[rel=stylesheet]").remove()`);
+      // Each block begins where the one before it has ended.
+      const blocks = await page.evaluate<{ top: number; bottom: number; html: string }[]>(
+        `[...document.querySelectorAll("h1, p, input, button, a.button, summary")].map((element) => {
+          const { top, bottom } = element.getBoundingClientRect();
+          return { top, bottom, html: element.outerHTML };
+        })`,
+      );
+      for (const [i, { top, html }] of blocks.entries()) {
+        assert(i === 0 || top >= blocks[i - 1]!.bottom - 1 || !/^<(p|h1)/.test(html), `${state}: ${html}`);
+      }
+      if (state !== "error") return;
+      const weight = `getComputedStyle(document.getElementById("username-problem")).fontWeight`;
+      assertEquals(await page.evaluate(weight), "700");
     });
-  }
-});
+  }, { browser });
+}
 
 test("in the system's own colours everything with a ground has a border", async (scene) => {
   for (const colorScheme of ["light", "dark"]) {
@@ -66,6 +97,9 @@ test("in the system's own colours everything with a ground has a border", async 
         })`,
       );
       assertEquals(borders.filter((element) => element !== ""), [], `${state}, ${colorScheme}`);
+      if (state !== "error") return;
+      const sign = `getComputedStyle(document.querySelector(".problem"), "::before").content`;
+      assertMatch(await page.evaluate<string>(sign), /^"!"/);
     });
   }
 });

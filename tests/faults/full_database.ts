@@ -58,7 +58,8 @@ async function fullRound(server: Server, disk: string, count: number, free: numb
     browser.cookies.set("session", cookie);
     return browser;
   };
-  const knows = async (cookie: string, name: string) => (await withCookie(cookie).get("/")).includes(`Hi, ${name}!`);
+  const knows = async (cookie: string, name: string) =>
+    (await withCookie(cookie).get("/")).includes(`Hi, <bdi>${name}</bdi>!`);
   const cookies: string[] = [];
   for (let i = 0; i < count; i++) {
     const browser = new Browser(server.origin);

@@ -69,7 +69,7 @@ export const handles: Scenario = {
         await wait(20);
       }
       const took = Math.round(performance.now() - start);
-      assert((await known.get("/")).includes("Hi, Ada!"));
+      assert((await known.get("/")).includes("Hi, <bdi>Ada</bdi>!"));
       // It is stored, or refused if there was no handle for its file.
       assert(status === 303 || status === 503, `the request under way is answered ${status}`);
       assertEquals(await server.stop(), 0);
@@ -183,7 +183,7 @@ export const stop: Scenario = {
       for (const cookie of cookies) {
         const browser = new Browser(server.origin);
         browser.cookies.set("session", cookie);
-        assert((await browser.get("/")).includes("Hi, Ada!"));
+        assert((await browser.get("/")).includes("Hi, <bdi>Ada</bdi>!"));
       }
     } finally {
       await server.kill();
@@ -234,7 +234,7 @@ export const flood: Scenario = {
       assertEquals(statuses.get(303), MAX - OLD);
       assertEquals(statuses.get(503), half - (MAX - OLD));
       for (const browser of old) {
-        assert((await browser.get("/")).includes("Hi, Ada!"));
+        assert((await browser.get("/")).includes("Hi, <bdi>Ada</bdi>!"));
         assertEquals(await browser.post("/remove"), 303, "who is known can log out");
       }
       await until(() => filesIn(dir).length === MAX, "no file more");
@@ -258,7 +258,7 @@ export const background: Scenario = {
       const browser = new Browser(server.origin);
       assertEquals(await browser.post("/add", { username: "Ada" }), 303);
       await until(() => server.stderr.includes("Something failed in the background: on purpose"), "the log says so");
-      assert((await browser.get("/")).includes("Hi, Ada!"));
+      assert((await browser.get("/")).includes("Hi, <bdi>Ada</bdi>!"));
       assertEquals(await server.stop(), 0);
       return "said in the log, the server goes on";
     } finally {

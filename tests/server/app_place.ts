@@ -17,22 +17,25 @@ export interface Site {
   store?: SessionStore;
   max?: number;
   logRequests?: boolean;
+  basePath?: string;
+  /** Whether a mere use extends a session: `true` unless given. */
+  refresh?: boolean;
 }
 
 /** Makes the app and what is around it. */
-export function serve({ origin, store, max, logRequests }: Site = {}) {
+export function serve({ origin, store, max, logRequests, basePath, refresh = true }: Site = {}) {
   const clock = new Clock();
   const memory = new MemoryStore({ now: clock.now, max });
   const lines: string[] = [];
   const log = (level: string, event: string, detail = "") => void lines.push(`${level} ${event}: ${detail}`);
   const { now } = clock;
-  const sessions = new SessionManager<Visitor>({ store: store ?? memory, keys: [KEY], idle: 60, now, log });
-  const app = createApp({ sessions, store: store ?? memory, origin, log, logRequests });
+  const sessions = new SessionManager<Visitor>({ store: store ?? memory, keys: [KEY], idle: 60, refresh, now, log });
+  const app = createApp({ sessions, store: store ?? memory, origin, basePath, log, logRequests });
   const newBrowser = () => new Browser(HOME, app);
   return { app, browser: newBrowser(), clock, lines, memory, newBrowser };
 }
 
 /** The text of every alert on a page. */
 export function alerts(html: string): string[] {
-  return [...html.matchAll(/role="alert"[^>]*>([^<]*)</g)].map((match) => match[1]!.trim());
+  return [...html.matchAll(/<p role="alert"[^>]*>(.*?)<\/p>/g)].map((match) => match[1]!.replace(/<\/?bdi>/g, ""));
 }

@@ -29,7 +29,7 @@ Deno.test("POST /add: registers the name, greets and offers to log out", async (
   const response = await browser.request("/add", { method: "POST", body: new URLSearchParams({ username: "Ada" }) });
   assertEquals([response.status, response.headers.get("location")], [303, "/"]);
   const html = await browser.get("/");
-  assertMatch(html, /<h1[^>]*>Hi, Ada!<\/h1>/);
+  assertMatch(html, /<h1[^>]*>Hi, <bdi>Ada<\/bdi>!<\/h1>/);
   assertMatch(html, /<form[^>]* action="\/remove"[^>]*>\s*<button[^>]*>Log out<\/button>/);
   assertEquals(alerts(html), [GREET]);
   assert(!html.includes("Register First"));
@@ -63,14 +63,14 @@ Deno.test("POST /add: gives a new id, and the old one is dead", async () => {
   await browser.post("/add", { username: "Bob" });
   assert(browser.cookie !== old.cookie);
   assert((await old.get("/")).includes("Register First"));
-  assert((await browser.get("/")).includes("Hi, Bob!"));
+  assert((await browser.get("/")).includes("Hi, <bdi>Bob</bdi>!"));
   assertEquals(memory.size, 1);
 });
 
 Deno.test("POST /add: a name is trimmed and composed", async () => {
   const { browser } = serve();
   await browser.post("/add", { username: " \t Zoe\u0308 \u00a0" });
-  assert((await browser.get("/")).includes("Hi, Zo\u00eb!"));
+  assert((await browser.get("/")).includes("Hi, <bdi>Zo\u00eb</bdi>!"));
 });
 
 Deno.test("POST /add: 64 characters are a name, whatever they take in bytes", async () => {
@@ -122,7 +122,7 @@ Deno.test("POST /add: an unusable name leaves the registered one alone", async (
   const { browser } = serve();
   await browser.post("/add", { username: "Ada" });
   await browser.post("/add", { username: "" });
-  assert((await browser.get("/")).includes("Hi, Ada!"));
+  assert((await browser.get("/")).includes("Hi, <bdi>Ada</bdi>!"));
 });
 
 for (const method of ["POST", "GET"]) {
@@ -163,10 +163,10 @@ Deno.test("GET /remove: does nothing for a prefetch, for another site, or for it
     ]
   ) {
     assertEquals((await browser.request("/remove", { headers: headers as HeadersInit })).status, 303);
-    assert((await browser.get("/")).includes("Hi, Ada!"), JSON.stringify(headers));
+    assert((await browser.get("/")).includes("Hi, <bdi>Ada</bdi>!"), JSON.stringify(headers));
   }
   await browser.request("/remove", { method: "HEAD" });
-  assert((await browser.get("/")).includes("Hi, Ada!"));
+  assert((await browser.get("/")).includes("Hi, <bdi>Ada</bdi>!"));
   await browser.request("/remove", { headers: { "sec-fetch-site": "same-origin" } });
   assert((await browser.get("/")).includes("Register First"));
 });
@@ -179,7 +179,7 @@ Deno.test("a visitor is forgotten after a minute of silence, kept by use, of the
     await browser.get(path);
   }
   clock.time += 50_000;
-  assert((await browser.get("/")).includes("Hi, Ada!"));
+  assert((await browser.get("/")).includes("Hi, <bdi>Ada</bdi>!"));
   clock.time += 60_000;
   assert((await browser.get("/")).includes("Register First"));
 });

@@ -75,8 +75,8 @@ test("does its whole work alone in an empty folder, in an empty environment", as
   assertEquals(await browser.post("/add", { username: " " }), 422);
   assertEquals(await browser.post("/add", { username: "Ada" }), 303);
   const home = await browser.get("/");
-  assertStringIncludes(home, "Hi, Ada!");
-  assertStringIncludes(home, "Successfully registered username - Ada.");
+  assertStringIncludes(home, "Hi, <bdi>Ada</bdi>!");
+  assertStringIncludes(home, "Successfully registered username - <bdi>Ada</bdi>.");
   const [, style = ""] = /<link rel="stylesheet" href="([^"]+)">/.exec(home)!;
   assertStringIncludes(await browser.get(style), "body {");
   assertEquals(await browser.post("/remove"), 303);
@@ -98,7 +98,7 @@ test("keeps its sessions over a restart, in files and in SQLite", async (place) 
     const second = await place.start(env);
     const later = new Browser(second.origin);
     for (const [name, value] of browser.cookies) later.cookies.set(name, value);
-    assertStringIncludes(await later.get("/"), "Hi, Ada!");
+    assertStringIncludes(await later.get("/"), "Hi, <bdi>Ada</bdi>!");
     assertEquals(await second.stop(), 0);
   }
 });

@@ -253,8 +253,7 @@ Deno.test("hostile server: cookies that only a raw socket can send are no sessio
     const { text } = await exchange(port, requests, 20_000);
     assertEquals(text.match(/^HTTP\/1\.1 200 OK\r$/gm)?.length, count);
     assertEquals(text.match(/You Need to Register First!/g)?.length, count);
-    // Where there are too many of the name, all are deleted.
-    assertEquals(/^set-cookie: (?!session=;)/im.test(text), false);
+    assertEquals(/^set-cookie:/im.test(text), false);
     assertEquals(filesIn(dir), []);
   });
 });
@@ -349,7 +348,7 @@ Deno.test("hostile server: a body at one byte a second is answered 408, others s
     while (!done) {
       const browser = new Browser(server.origin);
       assertEquals(await browser.post("/add", { username: "Ada" }), 303);
-      assertMatch(await browser.get("/"), /Hi, Ada!/);
+      assertMatch(await browser.get("/"), /Hi, <bdi>Ada<\/bdi>!/);
       served++;
       const gone = await Deno.connect({ hostname: "127.0.0.1", port });
       await gone.write(bytes(`${POST}Content-Length: 1000\r\n\r\nusername=`));

@@ -76,7 +76,10 @@ Deno.test(`hostile: of ${COOKIES} mutated cookies none is accepted or reaches th
     const victim = await register(app, "Victim-of-forgery");
     const other = await register(app, "Other-victim");
     // Used once, so that their signatures are among those already known.
-    assertMatch(await victim.get("/") + await other.get("/"), /Hi, Victim-of-forgery![^]*Hi, Other-victim!/);
+    assertMatch(
+      await victim.get("/") + await other.get("/"),
+      /Hi, <bdi>Victim-of-forgery<\/bdi>![^]*Hi, <bdi>Other-victim<\/bdi>!/,
+    );
     const random = new Random(1);
 
     calls.length = 0;
@@ -86,17 +89,19 @@ Deno.test(`hostile: of ${COOKIES} mutated cookies none is accepted or reaches th
         const cookie = mutateCookie(random, victim.cookie, other.cookie);
         const response = await app(new Request(`${HOME}/`, { headers: { cookie } }));
         if (response.status !== 200) seen.errors++;
-        if (response.headers.getSetCookie().some((line) => !line.startsWith("session=;"))) seen.cookies++;
+        if (response.headers.has("set-cookie")) seen.cookies++;
         if (!(await response.text()).includes("You Need to Register First!")) seen.accepted++;
       }
     });
     assertEquals([seen, calls, files], [{ accepted: 0, errors: 0, cookies: 0 }, [], []]);
     // Some of them are not even cookies of the name.
-    assert(sessions.counters.refused > COOKIES / 2, `${sessions.counters.refused} were looked at`);
+    assert(sessions.counters.badSignature > COOKIES / 2, `${sessions.counters.badSignature} were looked at`);
     assert(lines.includes("warn A session cookie was refused: its signature is not one of ours: "));
 
     // And all of that is counted: the right cookie is accepted, by way of the store and a file.
-    const touched = await watchFiles(async () => assertMatch(await victim.get("/"), /Hi, Victim-of-forgery!/));
+    const touched = await watchFiles(async () =>
+      assertMatch(await victim.get("/"), /Hi, <bdi>Victim-of-forgery<\/bdi>!/)
+    );
     assertEquals(calls, ["read"]);
     assert(touched.length > 0);
     for (const call of touched) assertMatch(call, new RegExp(`^\\w+ ${dir}/[0-9a-f]{3}/[0-9a-f]{37}\\.json$`));
@@ -115,7 +120,7 @@ Deno.test("hostile: what is signed with the right key but is no id never reaches
   }
   assertEquals(calls, []);
   await app(new Request(`${HOME}/`, { headers: { cookie: `session=${signer.sign(newId())}` } }));
-  assertEquals([calls, sessions.counters.refused], [["read"], values.length + 1], "a signed id does reach it");
+  assertEquals([calls, sessions.counters.unknown], [["read"], 1], "a signed id does reach it");
 });
 
 Deno.test(`hostile: ${OTHERS} requests with nonsense in every header change nothing`, async () => {
@@ -208,7 +213,7 @@ Deno.test(`hostile: of ${OTHERS} nonsense bodies only right names are stored`, a
     statuses.add(response.status);
     assertEquals(browser.setCookies.length, response.status === 303 ? 1 : 0);
     if (response.status === 303) {
-      const greeted = /<h1>Hi, ([^<]*)!<\/h1>/.exec(await browser.get("/"))![1]!;
+      const greeted = /<h1>Hi, <bdi>([^<]*)<\/bdi>!<\/h1>/.exec(await browser.get("/"))![1]!;
       const length = [...greeted.replace(/&[\w#]+;/g, "x")].length;
       assert(length >= 1 && length <= 64 && !/\p{Cc}/u.test(greeted), `a name of ${length} characters`);
     }
@@ -284,7 +289,7 @@ Deno.test("hostile: another site can neither register nor remove anybody", async
   }
   await browser.request("/remove", { method: "HEAD" });
   assertEquals(calls, [], "the session is not even opened");
-  assertMatch(await browser.get("/"), /Hi, Ada!/);
+  assertMatch(await browser.get("/"), /Hi, <bdi>Ada<\/bdi>!/);
   assert(lines.includes("warn A cross-site request was refused: "));
 });
 
@@ -299,7 +304,7 @@ Deno.test("hostile: the own forms work from any browser, and so do programs", as
     const { app } = serve();
     const browser = new Browser(HOME, app);
     assertEquals(await browser.post("/add", { username: "Ada" }, headers), 303);
-    assertMatch(await browser.get("/"), /Hi, Ada!/);
+    assertMatch(await browser.get("/"), /Hi, <bdi>Ada<\/bdi>!/);
     assertEquals(await browser.post("/remove", {}, headers), 303);
     assertMatch(await browser.get("/"), /Username Removed from Session Storage\./);
   }

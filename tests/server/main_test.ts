@@ -37,21 +37,18 @@ Deno.test("server: does its whole job, keeps sessions over a restart, stops on S
     assert((await browser.get("/")).includes("Register First"));
     assertEquals(first.stdout, `Listening on ${first.origin}/\n`);
     assertEquals(await browser.post("/add", { username: "Ada" }), 303);
-    assert((await browser.get("/")).includes("Hi, Ada!"));
+    assert((await browser.get("/")).includes("Hi, <bdi>Ada</bdi>!"));
     assertEquals((await sessionFiles(env.SESSION_FILE_DIR)).length, 1);
-    assertMatch(
-      first.stderr,
-      /^"SECRET_KEY" is not set: made a key, kept in \S+secret\.key\n\S+ info A user logged in: session [0-9a-f]{16}\n$/,
-    );
+    assertMatch(first.stderr, /^"SECRET_KEY" is not set: made a key, kept in \S+secret\.key\n$/);
     assertEquals(await first.stop("SIGTERM"), 0);
 
     await withServer(env, async (second) => {
       const again = new Browser(second.origin);
       again.cookies.set("session", browser.cookies.get("session")!);
-      assert((await again.get("/")).includes("Hi, Ada!"));
+      assert((await again.get("/")).includes("Hi, <bdi>Ada</bdi>!"));
       assertEquals(await again.post("/remove"), 303);
       assert((await again.get("/")).includes("Username Removed from Session Storage."));
-      assertMatch(second.stderr, /^\S+ info A user logged out: session [0-9a-f]{16}\n$/);
+      assertEquals(second.stderr, "");
     });
   });
 });
@@ -63,7 +60,7 @@ Deno.test("server: a visitor is forgotten after the lifetime, kept by use; the f
       await browser.post("/add", { username: "Ada" });
       for (let i = 0; i < 3; i++) {
         await wait(1200);
-        assert((await browser.get("/")).includes("Hi, Ada!"), `use ${i}`);
+        assert((await browser.get("/")).includes("Hi, <bdi>Ada</bdi>!"), `use ${i}`);
       }
       await wait(3100);
       assert((await browser.get("/")).includes("Register First"));
@@ -91,12 +88,12 @@ Deno.test("server: a new key takes over from the old one without logging anybody
     const env = { SESSION_FILE_DIR: dir, SECRET_KEY: OTHER_KEY, SECRET_KEY_FALLBACKS: KEY };
     await withServer(env, async (server) => {
       const response = await fetch(server.origin, { headers: { cookie: old } });
-      assert((await response.text()).includes("Hi, Ada!"));
+      assert((await response.text()).includes("Hi, <bdi>Ada</bdi>!"));
       browser.cookies.set("session", /session=([^;]+)/.exec(response.headers.get("set-cookie")!)![1]!);
     });
     await withServer({ SESSION_FILE_DIR: dir, SECRET_KEY: OTHER_KEY }, async (server) => {
       const ask = async (cookie: string) => await (await fetch(server.origin, { headers: { cookie } })).text();
-      assert((await ask(browser.cookie)).includes("Hi, Ada!"));
+      assert((await ask(browser.cookie)).includes("Hi, <bdi>Ada</bdi>!"));
       assert((await ask(old)).includes("Register First"));
     });
   });
@@ -123,7 +120,7 @@ Deno.test("server: two that start at once agree on the key they make", async () 
       await browser.post("/add", { username: "Ada" });
       for (const { origin } of servers) {
         const html = await (await fetch(origin, { headers: { cookie: browser.cookie } })).text();
-        assert(html.includes("Hi, Ada!"));
+        assert(html.includes("Hi, <bdi>Ada</bdi>!"));
       }
       const { mode } = await Deno.stat(`${dir}/secret.key`);
       assertEquals(mode! & 0o777, 0o600);
@@ -276,7 +273,7 @@ Deno.test({
         // Each connection goes to one of them.
         for (let i = 0; i < 50; i++) {
           const headers = { cookie: browser.cookie, connection: "close" };
-          assert((await (await fetch(browser.origin, { headers })).text()).includes("Hi, Ada!"));
+          assert((await (await fetch(browser.origin, { headers })).text()).includes("Hi, <bdi>Ada</bdi>!"));
         }
         for (const { stderr } of servers) assert(stderr.includes("Answered: GET /"), "both of them answered");
         const alone = await Server.spawn({ SESSION_FILE_DIR: dir, PORT: port });

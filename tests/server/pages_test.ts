@@ -6,6 +6,7 @@ import { SessionManager } from "../../lib/session_manager.ts";
 import { MemoryStore } from "../../lib/stores/memory.ts";
 import { Clock } from "../../lib/testing.ts";
 import { Browser } from "../support/server.ts";
+import { alerts } from "./app_place.ts";
 
 const MINUTE = 60;
 const HOUR = 60 * MINUTE;
@@ -29,9 +30,9 @@ function site(limits: Limits = { idle: MINUTE, absolute: 12 * HOUR }) {
   return { clock, browser: new Browser("http://localhost", createApp({ sessions, store })) };
 }
 
-/** What the alert of a page says, if it has one. */
+/** The text of a page's alert, if it has one. */
 function alertOf(html: string): string | undefined {
-  return /<p role="alert">([^<]*)</.exec(html)?.[1];
+  return alerts(html)[0];
 }
 
 /** What the home page says of the time that is left, some seconds after registering. */
@@ -39,7 +40,7 @@ async function sentence(limits: Limits, after = 0): Promise<string> {
   const { clock, browser } = site(limits);
   await browser.post("/add", { username: "Ada" });
   clock.time += after * 1000;
-  return />([^<>]*your name is forgotten[^<]*)</i.exec(await browser.get("/"))![1]!.replaceAll("\u00A0", " ");
+  return />([^<>]*your name is forgotten[^<]*)</i.exec(await browser.get("/"))![1]!.replaceAll("&nbsp;", " ");
 }
 
 Deno.test("pages: the home page says when the name is forgotten, unused and in any case", async () => {
@@ -107,7 +108,7 @@ Deno.test("pages: a page that renews itself is no use of the session", async () 
     clock.time += after;
     const renewed = await look(browser, "/?ended");
     assertEquals([renewed.renewal, renewed.setCookies], [[wait, "/?ended"], []]);
-    assertMatch(renewed.html, /Hi, Ada!/);
+    assertMatch(renewed.html, /Hi, <bdi>Ada<\/bdi>!/);
   }
   clock.time += 2000;
   assertEquals((await look(browser, "/?ended")).alert, ENDED);
@@ -165,7 +166,7 @@ Deno.test("pages: a visitor from elsewhere is told nothing, whatever the address
   for (const referer of [...elsewhere, "http://localhost/nowhere", "http://localhost/remove"]) {
     const html = await browser.get("/", { referer });
     assertEquals(alertOf(html), undefined, referer);
-    assert(!html.includes("<dialog"), referer);
+    assert(!html.includes("<details"), referer);
   }
 });
 
@@ -202,9 +203,9 @@ Deno.test("pages: the files that pages link are cached for good and know no sess
 Deno.test("pages: every title names the page and the site", async () => {
   const { browser } = site();
   const titleOf = async (path: string) => /<title>(.*)<\/title>/.exec(await browser.get(path))![1];
-  assertEquals(await titleOf("/"), "Not registered – Session Server");
-  assertEquals(await titleOf("/add"), "Register – Session Server");
-  assertEquals(await titleOf("/nowhere"), "Error 404 – Session Server");
+  assertEquals(await titleOf("/"), "Not registered &ndash; Session Server");
+  assertEquals(await titleOf("/add"), "Register &ndash; Session Server");
+  assertEquals(await titleOf("/nowhere"), "Error 404 &ndash; Session Server");
   await browser.post("/add", { username: "Ada" });
-  assertEquals(await titleOf("/"), "Welcome – Session Server");
+  assertEquals(await titleOf("/"), "Welcome &ndash; Session Server");
 });

@@ -117,7 +117,7 @@ test("a visitor has the whole site, with a cookie that is secure", async () => {
       /^__Host-session=\S+; (?=.*Secure)(?=.*HttpOnly)(?=.*SameSite=Lax)(?=.*Path=\/)/,
     );
     const page = await browser.request("/");
-    assertMatch(await page.text(), /Hi, Ada!/);
+    assertMatch(await page.text(), /Hi, <bdi>Ada<\/bdi>!/);
     assertMatch(page.headers.get("strict-transport-security")!, /max-age=31536000/);
     assertEquals((await browser.request("/style.css")).status, 200);
     assertEquals(await browser.post("/remove", {}, { origin: "https://evil.example" }), 403);

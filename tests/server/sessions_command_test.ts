@@ -41,7 +41,7 @@ for (const type of ["filesystem", "sqlite"]) {
 
         assertEquals((await sessions(env, "revoke", name.slice(0, 6).toUpperCase())).stdout, `Ended session ${name}\n`);
         assertMatch(await bob.get("/"), /You Need to Register First!/);
-        assertMatch(await ada.get("/"), /Hi, Ada!/);
+        assertMatch(await ada.get("/"), /Hi, <bdi>Ada<\/bdi>!/);
         assertEquals((await sessions(env, "revoke", "--user", "Ada")).stdout, "Ended 2 sessions\n");
         for (const browser of [ada, ada2]) assertMatch(await browser.get("/"), /You Need to Register First!/);
 

@@ -58,7 +58,7 @@ class Visitor extends Browser {
     const response = await this.request("/");
     const text = await response.text();
     assertEquals(response.status, 200, text);
-    return /Hi, ([^!<]+)/.exec(text)?.[1];
+    return /Hi, <bdi>([^<]+)/.exec(text)?.[1];
   }
 }
 
@@ -96,7 +96,7 @@ for (const type of [...ENGINES, "sqlite"] as const) {
       const [atOne, atTwo] = [new Browser(one.origin), new Browser(two.origin)];
       assertEquals(await atOne.post("/add", { username: "Ada" }), 303);
       atTwo.cookies.set("session", atOne.cookies.get("session")!);
-      assertMatch(await atTwo.get("/"), /Hi, Ada!/);
+      assertMatch(await atTwo.get("/"), /Hi, <bdi>Ada<\/bdi>!/);
       const old = new Map(atTwo.cookies);
       assertEquals(await atTwo.post("/remove"), 303);
       assertMatch(await atTwo.get("/"), /Username Removed/);
@@ -121,7 +121,7 @@ for (const type of [...ENGINES, "sqlite"] as const) {
       assertEquals(await atOne.post("/add", { username: "Ada" }), 303);
       atTwo.cookies.set("session", atOne.cookies.get("session")!);
       assertMatch(await atTwo.get("/"), /You Need to Register First!/);
-      assertMatch(await atOne.get("/"), /Hi, Ada!/);
+      assertMatch(await atOne.get("/"), /Hi, <bdi>Ada<\/bdi>!/);
     } finally {
       assertEquals([await one.stop(), await two.stop()], [0, 0]);
     }

@@ -92,7 +92,7 @@ export async function readyForMore(dir: string, settings: Record<string, string>
 /** Writes our two pages to files, with places for the name and the message. */
 async function writePages(user: string, stranger: string): Promise<Omit<Place, "dir">> {
   const paths = { userPage: `${folder}/user.html`, strangerPage: `${folder}/stranger.html` };
-  const template = user.replaceAll("Successfully registered username - alice.", "{{.Greet}}")
+  const template = user.replaceAll("Successfully registered username - <bdi>alice</bdi>.", "{{.Greet}}")
     .replaceAll("alice", "{{.User}}");
   await Deno.writeTextFile(paths.userPage, template);
   await Deno.writeTextFile(paths.strangerPage, stranger);

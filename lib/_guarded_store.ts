@@ -1,106 +1,68 @@
-/** GuardedStore: a store's verbs for the manager. Their failures are counted, logged, and made into errors for programs. */
-import { SessionGoneError, SessionStoreError, StoreFullError } from "./errors.ts";
-import type { Log } from "./log.ts";
-import { RecordTooLargeError } from "./errors.ts";
+/** GuardedStore: a store's verbs for the manager. Their failures become errors for programs, and events. */
+import { RecordTooLargeError, SessionGoneError, SessionStoreError, StoreFullError } from "./errors.ts";
+import { type Listener, refusalOf } from "./events.ts";
+import { handleOf } from "./id.ts";
 import type { SessionRecord } from "./record.ts";
 import type { Change, SessionStore, StoredSession } from "./store.ts";
 
-/** What a {@linkcode SessionManager} has done since it was made; only ever counted up. */
-export interface SessionCounters {
-  /** Sessions opened with a valid cookie and found in the store. */
-  found: number;
-  /** Sessions made. */
-  created: number;
-  /** Sessions whose data were changed. */
-  updated: number;
-  /** Sessions whose life was extended without a change. */
-  touched: number;
-  /** Sessions that got a new id. */
-  renewed: number;
-  /** Sessions ended. */
-  ended: number;
-  /** Cookies refused for their signature or form. */
-  badSignature: number;
-  /** Cookies with a right signature whose session is not stored. */
-  unknown: number;
-  /** Requests refused because their session was ended while they were under way. */
-  gone: number;
-  /** Sessions refused because the store was full. */
-  full: number;
-  /** Failures of the store. */
-  failed: number;
-}
-
-/** Counters at zero. */
-export function newCounters(): SessionCounters {
-  return {
-    found: 0,
-    created: 0,
-    updated: 0,
-    touched: 0,
-    renewed: 0,
-    ended: 0,
-    badSignature: 0,
-    unknown: 0,
-    gone: 0,
-    full: 0,
-    failed: 0,
-  };
-}
-
-/** A store that throws what programs can be told: {@linkcode SessionStoreError} and the store's own two. */
+/** A store that throws nothing but errors of this library, and what a change itself throws. */
 export class GuardedStore {
   #store: SessionStore;
-  #counters: SessionCounters;
-  #log: Log;
+  #tell: Listener;
 
   /**
    * @param store The store.
-   * @param counters Where failures are counted.
-   * @param log Told of failures.
+   * @param tell Called when the store fails or refuses.
    */
-  constructor(store: SessionStore, counters: SessionCounters, log: Log) {
+  constructor(store: SessionStore, tell: Listener) {
     this.#store = store;
-    this.#counters = counters;
-    this.#log = log;
-  }
-
-  async create(key: string, record: SessionRecord): Promise<void> {
-    await this.#try("create", this.#store.create(key, record));
-  }
-
-  async read(key: string): Promise<SessionRecord | undefined> {
-    return await this.#try("read", this.#store.read(key));
-  }
-
-  async update(key: string, change: Change): Promise<SessionRecord | undefined> {
-    return await this.#changing("update", change, (change) => this.#store.update(key, change));
-  }
-
-  async move(from: string, to: string, change: Change): Promise<SessionRecord | undefined> {
-    return await this.#changing("move", change, (change) => this.#store.move(from, to, change));
-  }
-
-  async touch(key: string, expires: number): Promise<boolean> {
-    return await this.#try("touch", this.#store.touch(key, expires));
-  }
-
-  async delete(key: string): Promise<boolean> {
-    const isEnded = await this.#try("delete", this.#store.delete(key));
-    if (isEnded) this.#counters.ended++;
-    return isEnded;
+    this.#tell = tell;
   }
 
   /** The group for a new id of a user's session, if the store wants one. */
   async groupOf(user: string | undefined): Promise<string | undefined> {
     if (user === undefined || this.#store.groupOf === undefined) return undefined;
-    return await this.#try("find a user's place", Promise.try(() => this.#store.groupOf!(user)));
+    return await this.#try("find the place of a user", async () => await this.#store.groupOf!(user));
   }
 
-  /** @throws {TypeError} at once if the store keeps no index of users. */
+  async create(key: string, record: SessionRecord): Promise<void> {
+    await this.#try("create", () => this.#store.create(key, record), key, record.user);
+  }
+
+  async read(key: string): Promise<SessionRecord | undefined> {
+    return await this.#try("read", () => this.#store.read(key), key);
+  }
+
+  async update(key: string, change: Change): Promise<SessionRecord | undefined> {
+    return await this.#changing("update", key, change, (change) => this.#store.update(key, change));
+  }
+
+  async move(from: string, to: string, change: Change): Promise<SessionRecord | undefined> {
+    return await this.#changing("move", from, change, (change) => this.#store.move(from, to, change));
+  }
+
+  async touch(key: string, expires: number): Promise<boolean> {
+    return await this.#try("touch", () => this.#store.touch(key, expires), key);
+  }
+
+  async delete(key: string): Promise<boolean> {
+    return await this.#try("delete", () => this.#store.delete(key), key);
+  }
+
+  /** Ends several sessions. Returns the keys of those that this call ended. */
+  async deleteMany(keys: readonly string[]): Promise<readonly string[]> {
+    if (this.#store.deleteMany !== undefined) {
+      return await this.#try("delete", () => this.#store.deleteMany!(keys));
+    }
+    const ended: string[] = [];
+    for (const key of keys) if (await this.delete(key)) ended.push(key);
+    return ended;
+  }
+
+  /** @throws {TypeError} immediately if the store cannot find the sessions of a user. */
   sessionsOf(user: string): AsyncIterable<StoredSession> {
     if (this.#store.sessionsOf === undefined) {
-      throw new TypeError("Cannot find the sessions of a user: this store keeps no index of users; use one that does");
+      throw new TypeError("Cannot find the sessions of a user: this store has no index of users; use one that has");
     }
     return this.#listing(this.#store.sessionsOf(user));
   }
@@ -117,7 +79,7 @@ export class GuardedStore {
     const iterator = listed[Symbol.asyncIterator]();
     try {
       while (true) {
-        const { value, done } = await this.#try("list", iterator.next());
+        const { value, done } = await this.#try("list", () => iterator.next());
         if (done) return;
         yield value;
       }
@@ -127,7 +89,7 @@ export class GuardedStore {
   }
 
   /** Has the store make a change. An error of the change itself comes out as it is, whatever the store makes of it. */
-  async #changing<T>(verb: string, change: Change, work: (change: Change) => Promise<T>): Promise<T> {
+  async #changing<T>(verb: string, key: string, change: Change, work: (change: Change) => Promise<T>): Promise<T> {
     let own: { readonly error: unknown } | undefined;
     const guarded: Change = (record) => {
       own = undefined;
@@ -141,31 +103,32 @@ export class GuardedStore {
     try {
       return await work(guarded);
     } catch (cause) {
-      if (own === undefined) throw this.#failure(verb, cause);
-      if (own.error instanceof SessionGoneError) this.#counters.gone++;
+      if (own === undefined) throw this.#failure(verb, cause, key);
+      if (own.error instanceof SessionGoneError) this.#refuse(own.error, key);
       throw own.error;
     }
   }
 
-  async #try<T>(verb: string, answer: Promise<T>): Promise<T> {
+  async #try<T>(verb: string, work: () => Promise<T>, key?: string, user?: string): Promise<T> {
     try {
-      return await answer;
+      return await work();
     } catch (cause) {
-      throw this.#failure(verb, cause);
+      throw this.#failure(verb, cause, key, user);
     }
   }
 
   /** What to throw for an error of the store. */
-  #failure(verb: string, cause: unknown): unknown {
-    if (cause instanceof RecordTooLargeError) return cause;
-    if (cause instanceof StoreFullError) {
-      this.#counters.full++;
-      this.#log("warn", "A new session was refused: the store is full", cause.message);
+  #failure(verb: string, cause: unknown, key?: string, user?: string): unknown {
+    if (cause instanceof RecordTooLargeError || cause instanceof StoreFullError) {
+      this.#refuse(cause, key, user);
       return cause;
     }
-    this.#counters.failed++;
-    const reason = cause instanceof Error ? cause.message : String(cause);
-    this.#log("error", `The session store failed to ${verb}`, reason);
-    return new SessionStoreError(`The session store failed to ${verb}: ${reason}`, { cause });
+    const message = cause instanceof Error ? cause.message : String(cause);
+    this.#tell({ type: "failed", handle: key && handleOf(key), user, verb, reason: message });
+    return new SessionStoreError(`The session store failed to ${verb}: ${message}`, { cause });
+  }
+
+  #refuse(error: unknown, key?: string, user?: string): void {
+    this.#tell({ type: "refused", handle: key && handleOf(key), user, reason: refusalOf(error) });
   }
 }

@@ -1,42 +1,54 @@
-/** JSON: copies a value that JSON can keep as it is, and refuses every other, naming where it differs. */
+/** JSON: copies values that JSON keeps as they are, and refuses every other, naming the place of the fault. */
 import type { Json } from "./record.ts";
 
 /** How many lists and objects may lie within each other. */
 const MAX_DEPTH = 200;
 
 /**
- * A frozen copy of a value. JSON would drop, turn into text or into `null` what is refused here.
+ * A frozen copy of a value. What is refused here, JSON would drop, or turn into a string or `null`.
  *
  * @param value Any value.
  * @param failure What cannot be done if the value is refused, as `Cannot set "cart"`.
  * @throws {TypeError} if JSON cannot keep the value as it is.
  */
 export function toJson(value: unknown, failure: string): Json {
-  return copy(value, "", []);
+  const parents = new Set<object>();
+  return copy(value, "");
 
-  function copy(value: unknown, place: string, parents: object[]): Json {
+  function copy(value: unknown, place: string): Json {
     if (value === null || typeof value === "string" || typeof value === "boolean") return value;
-    if (typeof value === "number" && Number.isFinite(value)) return value;
-    if (typeof value !== "object") throw refused(place, typeof value === "number" ? String(value) : typeof value);
-    if (parents.includes(value)) throw refused(place, "a value that holds itself");
-    if (parents.length === MAX_DEPTH) throw refused(place, `more than ${MAX_DEPTH} values within each other`);
-    const within = [...parents, value];
-    if (Array.isArray(value)) {
-      // Not `map`, which passes over holes.
-      const items = Array.from(value, (item, index) => copy(item, `${place}[${index}]`, within));
-      return Object.freeze(items);
-    }
+    if (typeof value === "number" && Number.isFinite(value) && !Object.is(value, -0)) return value;
+    if (typeof value !== "object") throw refused(place, describe(value));
+    if (parents.has(value)) throw refused(place, "a value that holds itself");
+    if (parents.size === MAX_DEPTH) throw refused(place, `more than ${MAX_DEPTH} values within each other`);
+    parents.add(value);
+    const copied = Array.isArray(value) ? copyList(value, place) : copyObject(value, place);
+    parents.delete(value);
+    return Object.freeze(copied);
+  }
+
+  function copyList(value: readonly unknown[], place: string): Json[] {
+    // Not `map`, which passes over holes.
+    return Array.from(value, (item, index) => copy(item, `${place}[${index}]`));
+  }
+
+  function copyObject(value: object, place: string): Record<string, Json> {
     if (!isPlain(value)) throw refused(place, `a ${value.constructor?.name || "value with a prototype"}`);
     if (Object.getOwnPropertySymbols(value).length > 0) throw refused(place, "an object with a symbol for a key");
     const object: Record<string, Json> = {};
-    for (const [key, item] of Object.entries(value)) put(object, key, copy(item, `${place}.${key}`, within));
-    return Object.freeze(object);
+    for (const [key, item] of Object.entries(value)) put(object, key, copy(item, `${place}.${key}`));
+    return object;
   }
 
   function refused(place: string, received: string): TypeError {
     const where = place === "" ? "its value" : `its value at ${place.slice(0, 80)}`;
     return new TypeError(`${failure}: ${where} must be what JSON keeps as it is: received ${received}`);
   }
+}
+
+function describe(value: unknown): string {
+  if (typeof value !== "number") return typeof value;
+  return Object.is(value, -0) ? "-0" : String(value);
 }
 
 /** Puts a value under a key, whatever that is called: `__proto__` is a key like any other. */

@@ -3,25 +3,21 @@
  *
  * @module
  */
+import type { Rule } from "./_options.ts";
 import { endOf, type SessionRecord, type Terms } from "./record.ts";
 
 /** The longest that browsers keep a cookie, in seconds: 400 days (RFC 6265bis, section 5.5). */
 export const MAX_LIFETIME: number = 400 * 24 * 60 * 60;
 
-/**
- * A lifetime in milliseconds.
- *
- * @param failure What cannot be done if it is refused.
- * @param option Its name.
- * @param seconds The lifetime, in seconds.
- * @throws {RangeError} if it is not from 1 second to 400 days.
- */
-export function lifetime(failure: string, option: string, seconds: number): number {
-  if (typeof seconds !== "number" || !(seconds >= 1 && seconds <= MAX_LIFETIME)) {
-    throw new RangeError(
-      `${failure}: "${option}" must be a number of seconds from 1 to ${MAX_LIFETIME}: received ${seconds}`,
-    );
-  }
+/** What a lifetime must be, in seconds. */
+export const LIFETIME: Rule = {
+  needed: `a number of seconds from 1 to ${MAX_LIFETIME}`,
+  isRange: true,
+  accepts: (value) => typeof value === "number" && value >= 1 && value <= MAX_LIFETIME,
+};
+
+/** A lifetime in milliseconds. */
+export function lifetime(seconds: number): number {
   return Math.round(seconds * 1000);
 }
 
@@ -37,21 +33,23 @@ export class Lifetimes {
    * @param now The clock, in milliseconds since 1970.
    */
   constructor(idle: number, absolute: number, now: () => number) {
-    this.#idle = lifetime("Cannot manage sessions", "idle", idle);
-    this.#absolute = lifetime("Cannot manage sessions", "absolute", absolute);
+    this.#idle = lifetime(idle);
+    this.#absolute = lifetime(absolute);
     this.#now = now;
   }
 
-  /** The times of a session that begins now. */
-  begin(terms: Terms | undefined): Pick<SessionRecord, "created" | "idle" | "expires" | "deadline" | "terms"> {
-    const now = this.#now();
+  /** The times of a session that begins at a time, by the terms of its log-in. */
+  begin(
+    now: number,
+    terms: Terms | undefined,
+  ): Pick<SessionRecord, "created" | "idle" | "expires" | "deadline" | "terms"> {
     const idle = terms?.idle ?? this.#idle;
     return { created: now, idle, expires: now + idle, deadline: now + (terms?.absolute ?? this.#absolute), terms };
   }
 
   /**
-   * A record as this manager takes it. Where it was promised more than the settings give by now, that counts: a limit
-   * that was shortened cuts lives short, from their last use on, and ends none that was used within it.
+   * A record under the limits of this manager. If the settings have been shortened since it was stored, the shorter limits
+   * apply, counted from the last use: a session that was used within the new limit lives on.
    */
   clamp(record: SessionRecord): SessionRecord {
     const idle = Math.min(this.#idleOf(record), record.idle);

@@ -6,6 +6,8 @@ export interface Rule {
   readonly needed: string;
   /** Whether a value can work. */
   readonly accepts: (value: unknown) => boolean;
+  /** Whether it is a number in a range, so that a number out of it is a `RangeError`. */
+  readonly isRange?: boolean;
   /** Whether the option must be given. */
   readonly isRequired?: boolean;
   /** Whether the value may be a secret, so that no message shows it. */
@@ -47,6 +49,7 @@ export function clientOf(needed: string, ...methods: string[]): Rule {
 /** A whole number that is not negative. */
 export const COUNT: Rule = {
   needed: "a whole number, 0 or more",
+  isRange: true,
   accepts: (value) => Number.isSafeInteger(value) && (value as number) >= 0,
 };
 
@@ -67,11 +70,13 @@ export function checkOptions(failure: string, options: object, rules: Readonly<R
     const known = Object.keys(rules).map((rule) => `"${rule}"`).join(", ");
     throw new TypeError(`${failure}: there is no option "${name}": the options are ${known}`);
   }
-  for (const [name, { needed, accepts, isRequired = false, isSecret = false }] of Object.entries(rules)) {
+  for (
+    const [name, { needed, accepts, isRange = false, isRequired = false, isSecret = false }] of Object.entries(rules)
+  ) {
     const value = (options as Record<string, unknown>)[name];
     if (value === undefined ? !isRequired : accepts(value)) continue;
     const message = `${failure}: "${name}" must be ${needed}: received ${shown(value, isSecret)}`;
-    throw typeof value === "number" ? new RangeError(message) : new TypeError(message);
+    throw isRange && typeof value === "number" ? new RangeError(message) : new TypeError(message);
   }
 }
 

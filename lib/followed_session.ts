@@ -8,33 +8,43 @@ import type { Json, SessionRecord } from "./record.ts";
 import { Session, stateOf } from "./session.ts";
 import { applyChanges, newState, type SessionState } from "./_session_state.ts";
 import type { Change } from "./store.ts";
+import type { Watch } from "./_watch.ts";
 
 /** What a followed session needs of its manager. */
 interface Access {
+  readonly watch: Watch;
   read(key: string): Promise<SessionRecord | undefined>;
   update(key: string, change: Change): Promise<SessionRecord | undefined>;
-  gone(): SessionGoneError;
+  gone(key: string): SessionGoneError;
 }
 
+/** How long a session that the program opened may take to be committed, in milliseconds. */
+const COMMIT_DEADLINE = 5000;
+
+const NOT_COMMITTED = "Cannot follow a session that no one commits: call sessions.save(session) first, as for a socket";
+
 /**
- * A session after its request was answered: what is stored of it at the moment it is asked. It comes from `follow`.
+ * A session after its request was answered: what is stored of it at the moment. It comes from `follow`.
  *
  * @example
  * ```ts
  * import { MemoryStore, SessionGoneError, SessionManager } from "sessions";
- * import { assertEquals, assertRejects } from "@std/assert";
+ * import { assert, assertEquals, assertRejects } from "@std/assert";
  *
  * const keys = ["a secret key of at least 32 bytes"];
  * const sessions = new SessionManager<{ messages: number }>({ store: new MemoryStore(), keys });
  * const session = await sessions.open(new Request("http://localhost/"));
  * session.logIn("Ada");
- * const followed = sessions.follow(session);
  * await sessions.commit(session, new Response());
  *
+ * const followed = sessions.follow(session);
  * await followed.change((session) => session.update("messages", (messages = 0) => messages + 1));
  * assertEquals((await followed.read()).get("messages"), 1);
  *
+ * const { signal } = followed; // aborts when the session ends: time to close the socket
+ * await followed.read();
  * await sessions.endAll("Ada");
+ * assert(signal.aborted);
  * await assertRejects(() => followed.read(), SessionGoneError);
  * ```
  */
@@ -42,6 +52,7 @@ export class FollowedSession<Data extends object = Record<string, Json>> {
   #state: SessionState;
   #access: Access;
   #committed: Promise<void> | undefined;
+  #controller: AbortController | undefined;
 
   /**
    * Followed sessions come from `follow`; programs have no need to make one.
@@ -52,13 +63,14 @@ export class FollowedSession<Data extends object = Record<string, Json>> {
   constructor(state: SessionState, access: Access) {
     this.#state = state;
     this.#access = access;
+    Object.preventExtensions(this);
     if (!state.isOpen) return;
     const { promise, resolve, reject } = Promise.withResolvers<void>();
-    // Whoever commits is told of a failure anyway.
+    // A failure of the commit is reported by the commit, too.
     promise.catch(() => {});
-    const told = state.onCommit;
+    const before = state.onCommit;
     state.onCommit = (failure) => {
-      told?.(failure);
+      before?.(failure);
       if (failure === undefined) resolve();
       else reject(failure);
     };
@@ -66,16 +78,42 @@ export class FollowedSession<Data extends object = Record<string, Json>> {
   }
 
   /**
-   * The session as it is stored now. It is for reading: to change it, use `change`.
+   * A signal that aborts within about a second after the session ended, here or at another server, or got a new id by
+   * another request. The session is looked up each second for as long as the signal is watched: until it aborts, `close`
+   * is called, or the manager is closed. A session that is not stored never ends.
+   */
+  get signal(): AbortSignal {
+    if (this.#controller === undefined) {
+      const controller = this.#controller = new AbortController();
+      this.#key().then(
+        (key) => key !== undefined && this.#controller === controller && this.#access.watch.add(key, controller),
+        (failure) => controller.abort(failure),
+      );
+    }
+    return this.#controller.signal;
+  }
+
+  /** Ends the watch that `signal` began. Call it when the socket or stream closes. */
+  close(): void {
+    const { key } = this.#state;
+    if (this.#controller !== undefined && key !== undefined) this.#access.watch.remove(key, this.#controller);
+    this.#controller = undefined;
+  }
+
+  /**
+   * The session as it is stored now. It is for reading: to change it, use `change`. A session of which nothing was
+   * stored has no data.
    *
-   * @throws {SessionGoneError} if it was ended, has expired, got another id by another request, or was never stored.
+   * @throws {SessionGoneError} if it was ended, has expired, or got another id by another request.
    * @throws {SessionStoreError} if the store fails.
+   * @throws {TypeError} if no one commits the session.
    */
   async read(): Promise<Session<Data>> {
     const key = await this.#key();
-    const record = await this.#access.read(key);
-    if (record === undefined) throw this.#access.gone();
-    const state = newState(this.#state.id, record);
+    const { id, now } = this.#state;
+    const record = key === undefined ? undefined : await this.#access.read(key);
+    if (key !== undefined && record === undefined) throw this.#access.gone(key);
+    const state = newState(now, id !== undefined && record !== undefined ? { id, record } : {});
     state.isOpen = false;
     return new Session(state);
   }
@@ -83,18 +121,23 @@ export class FollowedSession<Data extends object = Record<string, Json>> {
   /**
    * Changes what is stored now, which counts as a use.
    *
-   * @param fn Gets the session, and changes it at once. It may run again if another request stores something meanwhile.
+   * @param fn Gets the session, and changes it. It may run again if another request stores something in between.
    * @returns What `fn` returns.
-   * @throws {SessionGoneError} if the session was ended, has expired, got another id, or was never stored.
+   * @throws {SessionGoneError} if the session was ended, has expired, or got another id.
    * @throws {SessionStoreError} if the store fails.
-   * @throws {TypeError} if `fn` asks for a new id or an end, which need a cookie, or returns a promise.
+   * @throws {TypeError} if nothing is stored of the session, if no one commits it, or if `fn` wants a new id or an end,
+   * which need a cookie, or returns a promise.
    * @throws What `fn` throws; nothing is stored then.
    */
   async change<T>(fn: (session: Session<Data>) => T): Promise<T> {
     const key = await this.#key();
+    const { id, now } = this.#state;
+    if (key === undefined || id === undefined) {
+      throw new TypeError("Cannot change a followed session: nothing is stored of it; set a value before the answer");
+    }
     let result: T;
     const updated = await this.#access.update(key, (record) => {
-      const session = new Session<Data>(newState(this.#state.id, record));
+      const session = new Session<Data>(newState(now, { id, record }));
       result = fn(session);
       const state = stateOf(session);
       state.isOpen = false;
@@ -107,14 +150,32 @@ export class FollowedSession<Data extends object = Record<string, Json>> {
       }
       return { ...record, ...applyChanges(state, record) };
     });
-    if (updated === undefined) throw this.#access.gone();
+    if (updated === undefined) throw this.#access.gone(key);
     return result!;
   }
 
-  /** The key that the request ended with. */
-  async #key(): Promise<string> {
-    await this.#committed;
-    if (this.#state.key === undefined) throw this.#access.gone();
-    return this.#state.key;
+  /** The key that the request ended with; `undefined` if nothing is stored. */
+  async #key(): Promise<string | undefined> {
+    const state = this.#state;
+    if (!state.isOpen || this.#committed === undefined) await this.#committed;
+    else if (state.willCommit === false) throw new TypeError(NOT_COMMITTED);
+    else if (state.willCommit === true) await this.#committed;
+    else await inTime(this.#committed);
+    // A session that its own request ended was never one to follow.
+    if (state.key === undefined && state.isOver !== false) throw this.#access.gone("");
+    return state.key;
+  }
+}
+
+/** Waits for a commit that the program itself may make. */
+async function inTime(committed: Promise<void>): Promise<void> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new TypeError(NOT_COMMITTED)), COMMIT_DEADLINE);
+  });
+  try {
+    await Promise.race([committed, late]);
+  } finally {
+    clearTimeout(timer);
   }
 }

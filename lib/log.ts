@@ -4,26 +4,28 @@
 export type Level = "error" | "warn" | "info" | "debug";
 
 /**
- * Told of an event.
+ * Called with an event.
  *
  * @param level How much it matters.
- * @param event What happened, the same words every time, so that a flood of it can be held back.
- * @param detail What was particular about it. Never an id, a cookie, a key or a visitor's data.
+ * @param event What happened, in the same words every time, so that a flood of it can be held back.
+ * @param detail What was particular about it. Never an id, a cookie, a secret key or a visitor's data.
  */
 export type Log = (level: Level, event: string, detail?: string) => void;
 
 /** The levels, the one that matters most first. */
 export const LEVELS: readonly Level[] = ["error", "warn", "info", "debug"];
 
-/** Milliseconds in which an event is written once. Its next line says how often it came meanwhile. */
+/** Milliseconds in which an event is written once. Its next line says how often it was held back. */
 const QUIET = 10_000;
+/** How many events are remembered for that at most. */
+const MAX_SEEN = 1000;
 
 /** A log that writes nothing. */
 export const silent: Log = () => {};
 
 /**
- * Makes a log that writes a line an event. An event that comes again within ten seconds is counted, and its next line has
- * the count; those of level `debug` are all written.
+ * Makes a log that writes one line per event. An event that comes again within ten seconds is counted, and its next line
+ * has the count; events of level `debug` are all written.
  *
  * @param least The least level that is written.
  * @param write Takes a line; standard error unless given.
@@ -44,14 +46,14 @@ export const silent: Log = () => {};
  */
 export function createLog(
   least: Level,
-  write: (line: string) => void = console.error,
+  write: (line: string) => void = (line) => console.error(line),
   now: () => number = Date.now,
 ): Log {
   const limit = LEVELS.indexOf(least);
   const seen = new Map<string, { at: number; heldBack: number }>();
   return (level, event, detail) => {
     if (LEVELS.indexOf(level) > limit) return;
-    // Who turns on this level wants every line.
+    // An operator who turns on this level wants every line.
     const last = level === "debug" ? undefined : seen.get(event);
     const passed = now() - (last?.at ?? -Infinity);
     // A clock that was set back does not silence it.
@@ -60,7 +62,10 @@ export function createLog(
       return;
     }
     const more = last?.heldBack ? ` (and ${last.heldBack} times since the last line)` : "";
-    if (level !== "debug") seen.set(event, { at: now(), heldBack: 0 });
+    if (level !== "debug") {
+      if (seen.size >= MAX_SEEN) seen.clear();
+      seen.set(event, { at: now(), heldBack: 0 });
+    }
     // One line, whatever the detail holds.
     const text = `${event}${detail ? `: ${detail}` : ""}`.replace(/[\s\p{Cc}]+/gu, " ");
     try {

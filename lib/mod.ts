@@ -3,9 +3,10 @@
  *
  * @module
  */
+export { isCrossSite } from "./cross_site.ts";
 export * from "./errors.ts";
 export { FollowedSession } from "./followed_session.ts";
-export type { SessionCounters } from "./_guarded_store.ts";
+export type { EventType, Listener, Refusal, SessionCounters, SessionEvent } from "./events.ts";
 export { handleOf, keyOf, newId } from "./id.ts";
 export { createLog, type Level, type Log } from "./log.ts";
 export { type Json, type SessionData, type SessionRecord, type StoredFlash, type Terms } from "./record.ts";
@@ -20,7 +21,7 @@ export {
   type Stored,
 } from "./session.ts";
 export type { CookieOptions } from "./session_cookie.ts";
-export { SessionManager } from "./session_manager.ts";
+export { type SessionEnds, SessionManager } from "./session_manager.ts";
 export type { RequestLike, SessionOptions } from "./session_options.ts";
 export { MIN_KEY_BYTES, Signer, type Unsigned } from "./signer.ts";
 export type { Change, SessionStore, StoredSession } from "./store.ts";

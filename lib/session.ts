@@ -7,9 +7,10 @@ import { randomBytes } from "node:crypto";
 import { SessionTakenError } from "./errors.ts";
 import { handleOf } from "./id.ts";
 import { put, toJson } from "./_json.ts";
-import { lifetime } from "./_lifetimes.ts";
-import { endOf, type Json, type SessionData, type StoredFlash, type Terms } from "./record.ts";
-import { type Draft, draftOf, NO_FLASHES, NOTHING, type SessionState } from "./_session_state.ts";
+import { LIFETIME, lifetime } from "./_lifetimes.ts";
+import { BOOLEAN, checkOptions, COUNT, type Rule } from "./_options.ts";
+import type { Json, SessionData, StoredFlash, Terms } from "./record.ts";
+import { type Draft, draftOf, NO_DATA, NO_FLASHES, type SessionState } from "./_session_state.ts";
 
 /** The names that a session of this type has values for. */
 export type SessionKey<Data> = Extract<keyof Data, string>;
@@ -35,7 +36,7 @@ export interface Flash {
   readonly message: string;
 }
 
-/** The lifetimes of a session that differ from the manager's, as for "remember me". */
+/** How a log-in differs from the manager's settings, as for "remember me". */
 export interface LogInOptions {
   /** Seconds the session lives after its last use. */
   readonly idle?: number | undefined;
@@ -43,7 +44,16 @@ export interface LogInOptions {
   readonly absolute?: number | undefined;
   /** Whether its cookie outlives the browser's run. */
   readonly permanent?: boolean | undefined;
+  /** How many of the user's sessions live on at most, this one included; the least lately used of the others end. */
+  readonly most?: number | undefined;
 }
+
+const LOG_IN_RULES: Readonly<Record<string, Rule>> = {
+  idle: LIFETIME,
+  absolute: LIFETIME,
+  permanent: BOOLEAN,
+  most: { needed: "a whole number, 1 or more", isRange: true, accepts: (value) => COUNT.accepts(value) && value !== 0 },
+};
 
 /** The state of a session. A function, so that it is no member that programs see. */
 export let stateOf: (session: object) => SessionState;
@@ -52,8 +62,8 @@ export let stateOf: (session: object) => SessionState;
  * One visitor's data during one request. It does no input or output: the {@linkcode SessionManager} that opened it
  * stores its changes when the request is answered. After that it takes no more changes and says so.
  *
- * A session keeps what was done to it as a list of changes. They are made to what is stored at that moment, so two
- * requests that change different keys at once both keep theirs.
+ * A session keeps its changes as a list. At the commit they are made again to what is stored at that moment, so two
+ * requests that change different keys at the same time both keep their changes.
  *
  * @example
  * ```ts
@@ -72,6 +82,9 @@ export class Session<Data extends object = Record<string, Json>> {
   #state: SessionState;
   #data: SessionData;
   #flashes: readonly StoredFlash[];
+  // Made at the first change and changed from then on: a copy for each change would cost more the more there are.
+  #draft: Draft | undefined;
+  #snapshot: SessionData | undefined;
 
   /**
    * Sessions come from `open`; programs have no need to make one.
@@ -80,8 +93,10 @@ export class Session<Data extends object = Record<string, Json>> {
    */
   constructor(state: SessionState) {
     this.#state = state;
-    this.#data = state.record?.data ?? NOTHING;
+    this.#data = state.record?.data ?? NO_DATA;
     this.#flashes = state.record?.flashes ?? NO_FLASHES;
+    // `session.cart = []` would be lost without a word.
+    Object.preventExtensions(this);
   }
 
   static {
@@ -93,7 +108,9 @@ export class Session<Data extends object = Record<string, Json>> {
 
   /** All values by name, read-only. */
   get data(): Stored<Partial<Data>> {
-    return this.#data as Stored<Partial<Data>>;
+    if (this.#draft === undefined) return this.#data as Stored<Partial<Data>>;
+    this.#snapshot ??= Object.freeze(draftOf(this.#draft.data, NO_FLASHES).data);
+    return this.#snapshot as Stored<Partial<Data>>;
   }
 
   /** The user who is logged in, or `undefined`. */
@@ -101,23 +118,21 @@ export class Session<Data extends object = Record<string, Json>> {
     return this.#state.user;
   }
 
+  /** When the user logged in, in milliseconds since 1970, or `undefined` if no user is logged in. */
+  get loggedInAt(): number | undefined {
+    const { user, logIn, record } = this.#state;
+    return user === undefined ? undefined : logIn?.at ?? record?.created;
+  }
+
   /**
-   * A name for this session that can be shown and is nobody's key, the same that `sessions.of` gives; `undefined` while
+   * A name for this session that can be shown and opens nothing, the same that `sessions.of` gives; `undefined` while
    * nothing is stored of it.
    */
   get handle(): string | undefined {
     return this.#state.key === undefined ? undefined : handleOf(this.#state.key);
   }
 
-  /**
-   * When the session ends if this request is not counted as a use, in milliseconds since 1970; `undefined` while nothing
-   * is stored of it. `SessionManager.expires` counts the request.
-   */
-  get expires(): number | undefined {
-    return this.#state.record && endOf(this.#state.record);
-  }
-
-  /** Whether anything was done that is to be stored. */
+  /** Whether there is anything to store. */
   get changed(): boolean {
     const { changes, renews, isOver } = this.#state;
     return changes.length > 0 || renews || isOver !== false;
@@ -129,7 +144,7 @@ export class Session<Data extends object = Record<string, Json>> {
    * @param key The name of the value.
    */
   get<K extends SessionKey<Data>>(key: K): Stored<Data[K]> | undefined {
-    return Object.hasOwn(this.#data, key) ? this.#data[key] as Stored<Data[K]> : undefined;
+    return valueOf(this.#values, key) as Stored<Data[K]> | undefined;
   }
 
   /**
@@ -138,7 +153,7 @@ export class Session<Data extends object = Record<string, Json>> {
    * @param key The name of the value.
    */
   has(key: SessionKey<Data>): boolean {
-    return Object.hasOwn(this.#data, key);
+    return Object.hasOwn(this.#values, key);
   }
 
   /**
@@ -164,8 +179,8 @@ export class Session<Data extends object = Record<string, Json>> {
    *
    * @param key Its name.
    * @param fn Gets the value, or `undefined`, and returns the new one; `undefined` removes it. It may run again on what
-   * another request stored meanwhile, so it should do nothing else. What it throws then reaches whoever commits, as it
-   * is, and nothing is stored.
+   * another request stored in between, so it should do nothing else. If it throws then, the commit rejects with the same
+   * error, and nothing is stored.
    * @throws {TypeError} if JSON does not keep the new value as it is.
    * @throws {Error} if the session was committed already.
    */
@@ -174,8 +189,7 @@ export class Session<Data extends object = Record<string, Json>> {
     fn: (value: Stored<Data[K]> | undefined) => Settable<Data[K]> | undefined,
   ): void {
     this.#change("update", (draft) => {
-      const value = Object.hasOwn(draft.data, key) ? draft.data[key] as Stored<Data[K]> : undefined;
-      replacing(key, fn(value), "update")(draft);
+      replacing(key, fn(valueOf(draft.data, key) as Stored<Data[K]> | undefined), "update")(draft);
     });
   }
 
@@ -195,12 +209,13 @@ export class Session<Data extends object = Record<string, Json>> {
    * @throws {Error} if the session was committed already.
    */
   clear(): void {
-    this.#change("clear", (draft) => void (draft.data = {}));
+    this.#change("clear", (draft) => void (draft.data = Object.create(null)));
   }
 
   /**
-   * Gives the value of a key and removes it. A value that another request stored under the key meanwhile stays. Of two
-   * requests that take the same value at once one succeeds: the other's commit throws a {@linkcode SessionTakenError}.
+   * Gives the value of a key and removes it. A value that another request stored under the key in between stays. Of two
+   * requests that take the same value at the same time, one succeeds: the other's commit throws a
+   * {@linkcode SessionTakenError}.
    *
    * @param key Its name.
    * @returns The value, or `undefined` if there is none.
@@ -222,15 +237,15 @@ export class Session<Data extends object = Record<string, Json>> {
    *
    * @param message Its text.
    * @param category What kind of message it is.
-   * @throws {TypeError} if one of them is no text.
+   * @throws {TypeError} if one of them is not a string.
    * @throws {Error} if the session was committed already.
    */
   flash(message: string, category = "message"): void {
     if (typeof message !== "string" || typeof category !== "string") {
-      throw new TypeError(`Cannot flash a message: needed a text, received ${typeof message}, ${typeof category}`);
+      throw new TypeError(`Cannot flash a message: needed strings, received ${typeof message} and ${typeof category}`);
     }
     const id = randomBytes(8).toString("hex");
-    this.#change("flash", (draft) => void (draft.flashes = [...draft.flashes, { id, category, message }]));
+    this.#change("flash", (draft) => void draft.flashes.push(Object.freeze({ id, category, message })));
   }
 
   /**
@@ -240,17 +255,18 @@ export class Session<Data extends object = Record<string, Json>> {
    * @throws {Error} if the session was committed already.
    */
   takeFlashes(): Flash[] {
-    const taken = this.#flashes;
+    const taken = this.#draft === undefined ? this.#flashes : [...this.#draft.flashes];
     if (taken.length > 0) {
+      const ids = new Set(taken.map(({ id }) => id));
       this.#change("take", (draft) => {
-        const left = draft.flashes.filter(({ id }) => !taken.some((one) => one.id === id));
+        const left = draft.flashes.filter(({ id }) => !ids.has(id));
         if (draft.flashes.length - left.length < taken.length) {
           throw new SessionTakenError("Cannot take the messages: another request took some of them first");
         }
         draft.flashes = left;
       });
     }
-    return taken.map(({ category, message }) => ({ category, message }));
+    return taken.map(({ category, message }) => Object.freeze({ category, message }));
   }
 
   /**
@@ -266,41 +282,48 @@ export class Session<Data extends object = Record<string, Json>> {
   }
 
   /**
-   * Logs a user in: the session gets a new id and becomes the user's, its absolute lifetime starts anew, its data stay.
+   * Logs a user in: the session gets a new id and becomes the user's, and its absolute lifetime starts again. The data of
+   * a guest and of the same user stay. The data of another user are gone, both what is stored and what this request set
+   * before.
    *
-   * @param user The user's name or number: any text.
-   * @param options Lifetimes in seconds that differ from the manager's, for "remember me".
-   * @throws {TypeError} if the user is no text, or `permanent` neither `true` nor `false`.
-   * @throws {RangeError} if a lifetime is not from 1 second to 400 days.
-   * @throws {Error} if the session was committed already.
+   * @param user The user's name or number: any string.
+   * @param options Lifetimes in seconds that differ from the manager's, for "remember me", and how many sessions of the
+   * user live on at most.
+   * @throws {TypeError} if the user is not a string, or an option is unknown or cannot work.
+   * @throws {RangeError} if a lifetime is not from 1 second to 400 days, or `most` is not 1 or more.
+   * @throws {Error} if the session was committed already, or ended by `end`.
    */
   logIn(user: string, options: LogInOptions = {}): void {
     this.#check("log in to");
     if (typeof user !== "string") {
-      throw new TypeError(`Cannot log in: the user must be a text: received ${typeof user}`);
+      throw new TypeError(`Cannot log in: the user must be a string: received ${typeof user}`);
     }
-    const { idle, absolute, permanent } = options;
-    if (permanent !== undefined && typeof permanent !== "boolean") {
-      throw new TypeError(`Cannot log in: "permanent" must be true or false: received ${typeof permanent}`);
+    checkOptions("Cannot log in", options, LOG_IN_RULES);
+    const state = this.#state;
+    if (state.isOver === "for good") {
+      throw new Error("Cannot log in: end() has ended the session in this request; call logOut() instead of end()");
     }
+    if (state.user !== undefined && state.user !== user) this.#startEmpty();
+    const { idle, absolute, permanent, most } = options;
     const terms: Terms = {
-      ...(idle !== undefined && { idle: lifetime("Cannot log in", "idle", idle) }),
-      ...(absolute !== undefined && { absolute: lifetime("Cannot log in", "absolute", absolute) }),
+      ...(idle !== undefined && { idle: lifetime(idle) }),
+      ...(absolute !== undefined && { absolute: lifetime(absolute) }),
       ...(permanent !== undefined && { permanent }),
     };
-    this.#state.renews = true;
-    this.#state.user = user;
-    this.#state.logIn = { terms: Object.keys(terms).length > 0 ? Object.freeze(terms) : undefined };
+    state.renews = true;
+    state.user = user;
+    state.logIn = { at: state.now(), terms: Object.keys(terms).length > 0 ? Object.freeze(terms) : undefined, most };
   }
 
   /**
    * Logs the user out: data, messages and user are gone, and the old id is dead before the answer leaves. What is set or
-   * flashed afterwards, such as a word of goodbye, is kept under a new id with the manager's lifetimes.
+   * flashed afterwards, such as a word of goodbye, is kept under a new id with the manager's lifetimes. It may come after
+   * `sessions.endAll(user)`, which has ended this session, too.
    *
    * @throws {Error} if the session was committed already.
    */
   logOut(): void {
-    this.#forget("log out of", "starting anew");
+    this.#forget("log out of", "logged out");
   }
 
   /**
@@ -317,21 +340,30 @@ export class Session<Data extends object = Record<string, Json>> {
     this.#check(verb);
     if (this.#state.isOver === "for good") return;
     this.#state.isOver = isOver;
-    this.#state.changes = [];
     this.#state.user = this.#state.logIn = undefined;
     this.#state.renews = false;
-    this.#data = NOTHING;
+    this.#startEmpty();
+  }
+
+  /** Drops all data, and the changes so far. */
+  #startEmpty(): void {
+    this.#state.changes = [];
+    this.#state.startsEmpty = true;
+    this.#data = NO_DATA;
     this.#flashes = NO_FLASHES;
+    this.#draft = this.#snapshot = undefined;
+  }
+
+  get #values(): SessionData {
+    return this.#draft?.data ?? this.#data;
   }
 
   #change(verb: string, change: (draft: Draft) => void): void {
     this.#check(verb);
     if (this.#state.isOver === "for good") return;
-    const draft = draftOf(this.#data, this.#flashes);
-    change(draft);
-    // The values are frozen already.
-    this.#data = Object.freeze(draft.data);
-    this.#flashes = draft.flashes;
+    this.#draft ??= draftOf(this.#data, this.#flashes);
+    change(this.#draft);
+    this.#snapshot = undefined;
     this.#state.changes.push(change);
   }
 
@@ -342,6 +374,10 @@ export class Session<Data extends object = Record<string, Json>> {
         "Do it before answering; in a stream or a socket use sessions.follow(session).change()",
     );
   }
+}
+
+function valueOf(data: SessionData, key: string): Json | undefined {
+  return Object.hasOwn(data, key) ? data[key] : undefined;
 }
 
 /** The change that sets a key to a value, or removes it. */

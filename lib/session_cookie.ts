@@ -5,7 +5,6 @@
  * @module
  */
 import { setCookie as stdSetCookie } from "@std/http/cookie";
-import { isId } from "./id.ts";
 import { Signer } from "./signer.ts";
 
 /** How the session cookie is sent. The defaults are the strict ones that work over plain http as well. */
@@ -36,10 +35,12 @@ export interface SignedId {
 
 /** What a `Cookie` header says. */
 export interface CookieReading {
-  /** The distinct ids that we signed: one, as a rule. */
+  /** The distinct ids that we signed: usually one. */
   readonly ids: readonly SignedId[];
   /** Whether there was a cookie of the name that we did not sign. */
   readonly refused: boolean;
+  /** Whether there were more cookies of the name than are verified. Then none of them counts. */
+  readonly tooMany: boolean;
 }
 
 interface Attributes {
@@ -56,11 +57,13 @@ const setCookie: (headers: Headers, cookie: Attributes & { value: string }) => v
 
 /** The longest a cookie's name may be, in bytes, so that name and value stay under 200. */
 const MAX_NAME_LENGTH = 100;
-/** How many distinct ids are looked at; a browser that sends more has been tampered with. */
-const MAX_IDS = 4;
+/** An id and a signature, as `Signer.sign` makes them. */
+const SIGNED_ID = /^[0-9a-f]{40}\.[A-Za-z0-9_-]{43}$/;
+/** How many different cookies of the name are verified at most. A browser that sends more has been tampered with. */
+const MAX_VERIFIED = 4;
 /** How many cookies are deleted at once, at most. */
 const MAX_DELETED = 24;
-const NOTHING: CookieReading = { ids: [], refused: false };
+const NOTHING: CookieReading = { ids: [], refused: false, tooMany: false };
 
 /**
  * Reads and writes the session cookie.
@@ -103,22 +106,29 @@ export class SessionCookie {
   }
 
   /**
-   * Reads a `Cookie` header. Never throws, whatever it holds.
+   * Reads a `Cookie` header. Never throws, whatever it holds. Only space and tab are white space there, and names are
+   * compared byte for byte (RFC 6265bis, section 5.6). The form of a value is checked before any signature.
    *
    * @param header The header's value, or `null` if there is none.
    */
   read(header: string | null): CookieReading {
     if (header === null || !header.includes(this.#prefix)) return NOTHING;
-    let ids: SignedId[] = [];
+    const candidates = new Set<string>();
     let refused = false;
-    for (const pair of header.split(";")) {
-      const text = pair.trim();
-      if (!text.startsWith(this.#prefix)) continue;
-      const id = this.#signer.unsign(text.slice(this.#prefix.length));
-      if (id === undefined || !isId(id.value)) refused = true;
-      else if (ids.length < MAX_IDS && !ids.some(({ value }) => value === id.value)) ids = [...ids, id];
+    for (const part of header.split(";")) {
+      const pair = trim(part);
+      if (!pair.startsWith(this.#prefix)) continue;
+      const value = pair.slice(this.#prefix.length);
+      if (!SIGNED_ID.test(value)) refused = true;
+      else if (candidates.add(value).size > MAX_VERIFIED) return { ids: [], refused: true, tooMany: true };
     }
-    return { ids, refused };
+    const ids = new Map<string, SignedId>();
+    for (const value of candidates) {
+      const id = this.#signer.unsign(value);
+      if (id === undefined) refused = true;
+      else if (!ids.has(id.value)) ids.set(id.value, id);
+    }
+    return { ids: [...ids.values()], refused, tooMany: false };
   }
 
   /**
@@ -165,6 +175,19 @@ export class SessionCookie {
       return deletion({ ...attributes, path, ...(domain !== undefined && { domain }) });
     });
   }
+}
+
+/** Without the space and tab around it. `String.trim` takes more than these for white space. */
+function trim(part: string): string {
+  let start = 0;
+  let end = part.length;
+  while (start < end && isSpace(part.charCodeAt(start))) start++;
+  while (end > start && isSpace(part.charCodeAt(end - 1))) end--;
+  return part.slice(start, end);
+}
+
+function isSpace(code: number): boolean {
+  return code === 0x20 || code === 0x09;
 }
 
 /** What follows the value in a `Set-Cookie` header. */

@@ -3,20 +3,30 @@
  *
  * @module
  */
-import { SessionGoneError, SessionStoreError, StoreFullError } from "./errors.ts";
+import { Commit } from "./_commit.ts";
+import { type Listener, logEvents, newCounters, type SessionCounters, type SessionEvent } from "./events.ts";
 import { FollowedSession } from "./followed_session.ts";
-import { GuardedStore, newCounters, type SessionCounters } from "./_guarded_store.ts";
-import { keyOf, newId } from "./id.ts";
+import { GuardedStore } from "./_guarded_store.ts";
+import { keyOf } from "./id.ts";
 import { Lifetimes } from "./_lifetimes.ts";
-import { type Log, silent } from "./log.ts";
-import { endOf, isLive, type Json, type SessionRecord } from "./record.ts";
+import { standardErrorLog } from "./log.ts";
+import { endOf, type Json } from "./record.ts";
 import { Session, stateOf } from "./session.ts";
 import { SessionCookie, type SignedId } from "./session_cookie.ts";
-import { checkOptions, type RequestLike, type SessionOptions } from "./session_options.ts";
-import { applyChanges, assign, continued, newState, type SessionState } from "./_session_state.ts";
-import type { Change } from "./store.ts";
+import { checkSessionOptions, type RequestLike, type SessionOptions } from "./session_options.ts";
+import { continued, newState } from "./_session_state.ts";
 import { endSession, endSessions, showSessions, type UserSession } from "./_user_sessions.ts";
 import { addSessionHeaders, type Open, wrapHandler, type WrapOptions } from "./_wrap.ts";
+
+/** When a session ends, in milliseconds since 1970. */
+export interface SessionEnds {
+  /** If this request does not count as a use; `undefined` while nothing is stored of the session. */
+  readonly unused: number | undefined;
+  /** If this request counts as a use, and no other follows. */
+  readonly used: number;
+  /** However much it is used. */
+  readonly deadline: number;
+}
 
 /**
  * Server-side sessions for anything that turns a `Request` into a `Response`. The browser gets a signed random id; the
@@ -50,37 +60,38 @@ import { addSessionHeaders, type Open, wrapHandler, type WrapOptions } from "./_
  * ```
  */
 export class SessionManager<Data extends object = Record<string, Json>> {
-  /** What was done so far, for whoever exports it. */
+  /** How many events of each type there were since the manager was made. */
   readonly counters: SessionCounters = newCounters();
 
   #store: GuardedStore;
   #cookie: SessionCookie;
   #lifetimes: Lifetimes;
-  #refresh: boolean;
-  #permanent: boolean;
-  #log: Log;
+  #commit: Commit;
   #now: () => number;
-  // Records that were read under longer lifetimes than this manager's: what is stored still has those.
-  #clamped = new WeakSet<SessionRecord>();
 
   /**
    * Makes a manager; touches nothing yet.
    *
    * @param options The store, the keys, and what differs from the defaults.
-   * @throws {TypeError} if there is no store or key, or an option is none that can work.
-   * @throws {RangeError} if a key is under 32 bytes, or a lifetime not from 1 second to 400 days.
+   * @throws {TypeError} if there is no store or key, or an option is unknown or cannot work.
+   * @throws {RangeError} if a key is under 32 bytes, or a lifetime is not from 1 second to 400 days.
    */
   constructor(options: SessionOptions) {
-    checkOptions(options);
+    checkSessionOptions(options);
     const { store, keys, cookie, idle = 1800, absolute = 43_200, refresh = true, permanent = true } = options;
-    const { log = silent, now = Date.now } = options;
-    this.#log = log;
+    const { log = standardErrorLog, on, now = Date.now } = options;
+    const writes = logEvents(log);
+    const tell: Listener = (event: SessionEvent) => {
+      this.counters[event.type]++;
+      writes(event);
+      on?.(event);
+    };
     this.#now = now;
-    this.#store = new GuardedStore(store, this.counters, log);
+    this.#store = new GuardedStore(store, tell);
     this.#cookie = new SessionCookie(cookie, keys);
     this.#lifetimes = new Lifetimes(idle, absolute, now);
-    this.#refresh = refresh;
-    this.#permanent = permanent;
+    const parts = { store: this.#store, cookie: this.#cookie, lifetimes: this.#lifetimes };
+    this.#commit = new Commit({ ...parts, refresh, permanent, now, tell });
   }
 
   /**
@@ -93,42 +104,40 @@ export class SessionManager<Data extends object = Record<string, Json>> {
    * @throws {SessionStoreError} if the store fails.
    */
   async open(request: RequestLike): Promise<Session<Data>> {
-    const { ids, refused } = this.#cookie.read(request.headers.get("cookie"));
+    const { ids, refused, tooMany } = this.#cookie.read(request.headers.get("cookie"));
+    if (tooMany) return this.#openNone(request.url);
     const [id] = ids;
     if (id === undefined) {
-      if (refused) {
-        this.counters.badSignature++;
-        this.#log("warn", "A session cookie was refused: its signature is not one of ours");
-      }
-      return new Session(newState());
+      if (refused) this.#commit.refuse("bad signature");
+      return new Session(newState(this.#now));
     }
     if (ids.length > 1) return await this.#openOneOf(ids, request.url);
-    const record = await this.#read(keyOf(id.value));
-    if (record === undefined) {
-      // Not adopted: the visitor gets a fresh id when something is stored (strict mode; CVE-2015-5143).
-      this.counters.unknown++;
-      this.#log("info", "A session cookie named a session that is not stored");
-      return new Session(newState());
+    const found = await this.#commit.read(keyOf(id.value));
+    if (found === undefined) {
+      // Not adopted: the visitor gets a new id when something is stored (strict mode; CVE-2015-5143).
+      this.#commit.refuse("unknown session", keyOf(id.value));
+      return new Session(newState(this.#now));
     }
-    this.counters.found++;
-    return new Session(newState(id.value, record, id.stale));
+    return new Session(newState(this.#now, { id: id.value, isStale: id.stale, ...found }));
   }
 
   /**
    * Stores what the request did to the session, and gives the answer its headers: a `Set-Cookie` if the session is
-   * new, got a new id, was extended or ended; `Vary: Cookie`; and `Cache-Control: no-store` unless the answer has a
-   * `Cache-Control` of its own. After that the session takes no more changes.
+   * new, got a new id, got another deadline or ended; `Vary: Cookie`; and `Cache-Control: no-store` unless the answer has
+   * a `Cache-Control` of its own. After that the session takes no more changes.
    *
    * @param session The session that `open` returned, once.
    * @param response The answer. It is left as it is; if the commit fails, its body is cancelled.
    * @returns The answer to send: a copy with the headers. (An answer of status 101 cannot be copied: that one itself.)
-   * @throws {SessionGoneError} if the session was ended by another request meanwhile, so that nothing was stored.
+   * @throws {SessionGoneError} if another request ended the session in between, so that nothing was stored.
    * @throws {StoreFullError} if the session is new and the store is full.
    * @throws {SessionStoreError} if the store fails; what was asked was done completely or not at all.
    * @throws {RecordTooLargeError} if the data take more than a store can keep; nothing was stored.
-   * @throws {TypeError} if the session did not come from `open`, or was committed before.
+   * @throws {TypeError} if the session did not come from `open`, or was committed before; if the answer is no `Response`
+   * that can be sent. Nothing is stored then.
    */
   async commit(session: Session<Data>, response: Response): Promise<Response> {
+    checkResponse(response);
     let cookies: readonly string[];
     try {
       cookies = await this.save(session);
@@ -143,8 +152,8 @@ export class SessionManager<Data extends object = Record<string, Json>> {
   }
 
   /**
-   * Stores what the request did to the session, as `commit` does, for whoever makes the answer afterwards. That answer
-   * should have `Vary: Cookie`, and `Cache-Control: no-store` if it shows anything of the session.
+   * Stores what the request did to the session, as `commit` does, for a program that makes the answer afterwards. That
+   * answer should have `Vary: Cookie`, and `Cache-Control: no-store` if it shows anything of the session.
    *
    * @param session The session that `open` returned, once.
    * @returns The `Set-Cookie` headers that the answer must have: none or one, and more only where cookies that did not
@@ -156,7 +165,7 @@ export class SessionManager<Data extends object = Record<string, Json>> {
     if (!state.isOpen) throw new TypeError("Cannot commit a session: it was committed before");
     state.isOpen = false;
     try {
-      const cookie = await this.#save(state);
+      const cookie = await this.#commit.save(state);
       state.onCommit?.();
       return cookie === undefined ? state.strays : [...state.strays, cookie];
     } catch (failure) {
@@ -190,10 +199,12 @@ export class SessionManager<Data extends object = Record<string, Json>> {
    * @returns What reads and changes the session as it is stored by then.
    */
   follow(session: Session<Data>): FollowedSession<Data> {
+    const commit = this.#commit;
     return new FollowedSession(stateOf(session), {
-      read: (key) => this.#read(key),
-      update: (key, change) => this.#update(key, change),
-      gone: () => this.#gone(),
+      watch: commit.watch,
+      read: async (key) => (await commit.read(key))?.record,
+      update: (key, change) => commit.update(key, change),
+      gone: (key) => commit.gone(key),
     });
   }
 
@@ -206,7 +217,7 @@ export class SessionManager<Data extends object = Record<string, Json>> {
    * @throws {SessionStoreError} while it is iterated, if the store fails.
    */
   of(user: string): AsyncIterable<UserSession<Data>> {
-    return showSessions(this.#store, this.#lifetimes, user, this.#now);
+    return showSessions(this.#commit.users, user);
   }
 
   /**
@@ -221,7 +232,7 @@ export class SessionManager<Data extends object = Record<string, Json>> {
    */
   async endAll(user: string, options: { readonly except?: Session<Data> | undefined } = {}): Promise<number> {
     const { except } = options;
-    return await endSessions(this.#store, user, except && stateOf(except).key);
+    return await endSessions(this.#commit.users, user, except && stateOf(except).key);
   }
 
   /**
@@ -234,28 +245,26 @@ export class SessionManager<Data extends object = Record<string, Json>> {
    * @throws {SessionStoreError} if the store fails.
    */
   async end(user: string, handle: string): Promise<boolean> {
-    return await endSession(this.#store, user, handle);
+    return await endSession(this.#commit.users, user, handle);
   }
 
   /**
-   * When the session ends unless it is used again, this use counted, in milliseconds since 1970.
+   * When a session ends.
    *
    * @param session A session that `open` returned.
    */
-  expires(session: Session<Data>): number {
-    const record = continued(stateOf(session));
-    if (record === undefined) return endOf(this.#begin(stateOf(session)));
-    return endOf(session.changed || this.#isNoted(record) ? this.#lifetimes.extend(record) : record);
-  }
-
-  /**
-   * When the session ends however much it is used, in milliseconds since 1970.
-   *
-   * @param session A session that `open` returned.
-   */
-  deadline(session: Session<Data>): number {
-    const record = continued(stateOf(session));
-    return (record === undefined ? this.#begin(stateOf(session)) : this.#lifetimes.extend(record)).deadline;
+  ends(session: Session<Data>): SessionEnds {
+    const state = stateOf(session);
+    const stored = continued(state);
+    const next = stored === undefined
+      ? this.#lifetimes.begin(this.#now(), state.logIn?.terms)
+      : this.#lifetimes.extend(stored);
+    const counts = stored === undefined || session.changed || this.#commit.isDue(state, stored);
+    return Object.freeze({
+      unused: state.record && endOf(state.record),
+      used: endOf(counts ? next : stored),
+      deadline: next.deadline,
+    });
   }
 
   /** The time by the clock of the sessions, in milliseconds since 1970. */
@@ -263,135 +272,33 @@ export class SessionManager<Data extends object = Record<string, Json>> {
     return this.#now();
   }
 
-  /** Finishes what the store does in the background and lets go of its connections. */
+  /** Finishes background work of the store and closes its connections. */
   async close(): Promise<void> {
+    this.#commit.watch.close();
     await this.#store.close();
   }
 
   async #openOneOf(ids: readonly SignedId[], url: string | undefined): Promise<Session<Data>> {
-    const found = await Promise.all(ids.map(async (id) => ({ ...id, record: await this.#read(keyOf(id.value)) })));
-    const live = found.filter(({ record }) => record !== undefined);
+    const found = await Promise.all(ids.map(async (id) => ({ ...id, read: await this.#commit.read(keyOf(id.value)) })));
+    const live = found.filter(({ read }) => read !== undefined);
     const [one] = live;
-    if (one !== undefined && live.length === 1) {
-      this.counters.found++;
-      return new Session(newState(one.value, one.record, one.stale));
-    }
-    // Somebody may have planted one of them; which, cannot be told. Left alone, they would keep the visitor out.
-    this.counters.unknown++;
-    this.#log("info", "Several session cookies came at once, and were deleted", `${live.length} of them were live`);
-    return new Session(newState(undefined, undefined, false, this.#cookie.clearAll(url)));
+    if (one?.read === undefined || live.length > 1) return this.#openNone(url);
+    return new Session(newState(this.#now, { id: one.value, isStale: one.stale, ...one.read }));
   }
 
-  /** What is stored under a key, under the lifetimes of this manager; `undefined` if that is over. */
-  async #read(key: string): Promise<SessionRecord | undefined> {
-    const record = await this.#store.read(key);
-    if (record === undefined) return undefined;
-    const clamped = this.#lifetimes.clamp(record);
-    if (clamped === record) return record;
-    this.#clamped.add(clamped);
-    return isLive(clamped, this.#now()) ? clamped : undefined;
+  /** A session for a request with several cookies. One may be planted, so none counts; left alone, they would stay. */
+  #openNone(url: string | undefined): Session<Data> {
+    this.#commit.refuse("several cookies");
+    return new Session(newState(this.#now, { strays: this.#cookie.clearAll(url) }));
   }
+}
 
-  /** Brings the store in line with the session. Returns the `Set-Cookie` header that the answer must have, if any. */
-  async #save(state: SessionState): Promise<string | undefined> {
-    const { id, key, record, changes } = state;
-    if (id === undefined || key === undefined || record === undefined) {
-      if (state.isOver === "for good" || (changes.length === 0 && !state.logIn)) return undefined;
-      return await this.#create(state);
-    }
-    if (state.isOver !== false) return await this.#end(state, key);
-    if (state.renews) return await this.#move(state, key);
-
-    if (changes.length > 0) {
-      const updated = await this.#update(key, (now) => ({ ...now, ...applyChanges(state, now) }));
-      if (updated === undefined) throw this.#gone();
-      return this.#issue(id, updated, state.isStale);
-    }
-    if (this.#isNoted(record)) {
-      const extended = this.#lifetimes.extend(record);
-      // A page that only reads is right even if its session could not be extended.
-      if (!await this.#touch(key, record, extended).catch(() => false)) return undefined;
-      this.counters.touched++;
-      return this.#issue(id, extended, state.isStale);
-    }
-    return state.isStale ? this.#issue(id, record, true) : undefined;
+/** Refuses what no server can send, before anything is stored. */
+function checkResponse(response: Response | undefined): void {
+  if (typeof response?.status !== "number") {
+    throw new TypeError(`Cannot commit a session: the handler must return a Response: received ${typeof response}`);
   }
-
-  /** Whether a mere use is stored: seldom, but at once if the record was written under longer lifetimes. */
-  #isNoted(record: SessionRecord): boolean {
-    return this.#refresh && (this.#lifetimes.isDue(record) || this.#clamped.has(record));
-  }
-
-  /** Changes a session, which counts as a use. */
-  async #update(key: string, change: Change): Promise<SessionRecord | undefined> {
-    const updated = await this.#store.update(key, (now) => this.#lifetimes.extend(change(now)));
-    if (updated !== undefined) this.counters.updated++;
-    return updated;
-  }
-
-  /** Moves the end of a session that is used. Under other lifetimes than it was written under, those are written. */
-  async #touch(key: string, record: SessionRecord, extended: SessionRecord): Promise<boolean> {
-    const isSame = record.idle === extended.idle && record.deadline === extended.deadline;
-    if (isSame && !this.#clamped.has(record)) {
-      return await this.#store.touch(key, extended.expires);
-    }
-    return await this.#store.update(key, (now) => this.#lifetimes.extend(now)) !== undefined;
-  }
-
-  async #create(state: SessionState): Promise<string> {
-    const { user } = state;
-    const id = newId(await this.#store.groupOf(user));
-    const record = { ...applyChanges(state), ...this.#begin(state), user };
-    await this.#store.create(keyOf(id), record);
-    assign(state, id);
-    this.counters.created++;
-    return this.#issue(id, record, true)!;
-  }
-
-  /** Ends what is stored first: that needs no space. What is kept after a log-out is a new session. */
-  async #end(state: SessionState, key: string): Promise<string> {
-    if (!await this.#store.delete(key)) throw this.#gone();
-    assign(state, undefined);
-    if (state.isOver === "for good" || (state.changes.length === 0 && !state.logIn)) return this.#cookie.clear();
-    try {
-      return await this.#create(state);
-    } catch (error) {
-      if (state.logIn !== undefined || !(error instanceof StoreFullError || error instanceof SessionStoreError)) {
-        throw error;
-      }
-      this.#log("warn", "A visitor was logged out, but what was to be said of it could not be stored", error.message);
-      return this.#cookie.clear();
-    }
-  }
-
-  async #move(state: SessionState, from: string): Promise<string> {
-    const to = newId(await this.#store.groupOf(state.user));
-    const change: Change = (now) => {
-      const changed = { ...now, ...applyChanges(state, now) };
-      if (state.logIn === undefined) return this.#lifetimes.extend(changed);
-      return { ...changed, ...this.#begin(state), user: state.user };
-    };
-    const moved = await this.#store.move(from, keyOf(to), change);
-    if (moved === undefined) throw this.#gone();
-    assign(state, to);
-    this.counters.renewed++;
-    return this.#issue(to, moved, true)!;
-  }
-
-  #begin({ logIn }: SessionState): ReturnType<Lifetimes["begin"]> {
-    return this.#lifetimes.begin(logIn?.terms);
-  }
-
-  /** The `Set-Cookie` header of a session: always if it is `needed`, else only if it tells the browser a new end. */
-  #issue(id: string, record: SessionRecord, needed: boolean): string | undefined {
-    const isPermanent = record.terms?.permanent ?? this.#permanent;
-    if (!isPermanent) return needed ? this.#cookie.issue(id) : undefined;
-    return this.#cookie.issue(id, Math.ceil((endOf(record) - this.#now()) / 1000));
-  }
-
-  #gone(): SessionGoneError {
-    this.counters.gone++;
-    this.#log("info", "A session was ended while a request of it was under way; the request stored nothing");
-    return new SessionGoneError("Cannot store a session: it was ended while the request was under way");
+  if (response.status === 0) {
+    throw new TypeError("Cannot commit a session: Response.error() cannot be sent; return a Response with a status");
   }
 }

@@ -1,5 +1,8 @@
 /** SessionOptions: the options of a SessionManager, and the check that they can work. */
+import type { Listener } from "./events.ts";
+import { LIFETIME } from "./_lifetimes.ts";
 import type { Log } from "./log.ts";
+import { BOOLEAN, checkOptions, FUNCTION, OBJECT, type Rule } from "./_options.ts";
 import type { CookieOptions } from "./session_cookie.ts";
 import type { SessionStore } from "./store.ts";
 
@@ -19,7 +22,9 @@ export interface SessionOptions {
   readonly refresh?: boolean | undefined;
   /** Whether the cookie outlives the browser's run: `true` unless given. */
   readonly permanent?: boolean | undefined;
-  /** Told of what is refused or fails. Without it, nothing is logged. */
+  /** Called with every event: what is made, changed, ended, refused, failed. It must not throw. */
+  readonly on?: Listener | undefined;
+  /** Called with a line for each event that matters: standard error, from `warn` on, unless given. */
   readonly log?: Log | undefined;
   /** The clock, in milliseconds since 1970: `Date.now` unless given. */
   readonly now?: (() => number) | undefined;
@@ -33,24 +38,32 @@ export interface RequestLike {
   readonly url?: string | undefined;
 }
 
-/**
- * Refuses what cannot work, typed or not; lifetimes and cookie are checked where they are used.
- *
- * @throws {TypeError} naming the option.
- */
-export function checkOptions({ store, keys, refresh, permanent, log, now }: SessionOptions): void {
-  if (typeof store?.create !== "function") throw refused("store", "a session store", store);
-  if (!Array.isArray(keys) || !keys.every((key) => typeof key === "string")) {
-    throw refused("keys", "a list of texts", keys);
-  }
-  for (const [option, value] of Object.entries({ refresh, permanent })) {
-    if (value !== undefined && typeof value !== "boolean") throw refused(option, "true or false", value);
-  }
-  for (const [option, value] of Object.entries({ log, now })) {
-    if (value !== undefined && typeof value !== "function") throw refused(option, "a function", value);
-  }
-}
+const RULES: Readonly<Record<string, Rule>> = {
+  store: {
+    needed: "a session store",
+    accepts: (value) => typeof (value as SessionStore | null)?.create === "function",
+    isRequired: true,
+  },
+  keys: {
+    needed: "a list of strings",
+    accepts: (value) => Array.isArray(value) && value.every((key) => typeof key === "string"),
+    isRequired: true,
+  },
+  cookie: OBJECT,
+  idle: LIFETIME,
+  absolute: LIFETIME,
+  refresh: BOOLEAN,
+  permanent: BOOLEAN,
+  on: FUNCTION,
+  log: FUNCTION,
+  now: FUNCTION,
+};
 
-function refused(option: string, needed: string, received: unknown): TypeError {
-  return new TypeError(`Cannot manage sessions: "${option}" must be ${needed}: received ${typeof received}`);
+/**
+ * Refuses options that are unknown or cannot work; the cookie's are checked where they are used.
+ *
+ * @throws {TypeError} naming the option; {@linkcode RangeError} for a lifetime that is out of range.
+ */
+export function checkSessionOptions(options: SessionOptions): void {
+  checkOptions("Cannot manage sessions", options, RULES);
 }

@@ -15,11 +15,11 @@ export const MIN_KEY_BYTES = 32;
 /** Base64url of 32 bytes, unpadded. */
 const SIGNATURE_LENGTH = 43;
 
-/** What a signed text held. */
+/** What a signed string held. */
 export interface Unsigned {
-  /** The text that was signed. */
+  /** The string that was signed. */
   readonly value: string;
-  /** Whether an older key signed it, so that it should be signed anew. */
+  /** Whether an older key signed it, so that it should be signed again. */
   readonly stale: boolean;
 }
 
@@ -28,9 +28,10 @@ interface Known extends Unsigned {
 }
 
 /**
- * Signs short texts and tells whether a signature is its own. The first key signs; all of them verify.
+ * Signs short strings and tells whether a signature is its own. The first key signs; all of them verify.
  *
- * The purpose is part of what is signed, so that a text signed for one purpose is refused for another.
+ * The purpose is part of what is signed, so that a string signed for one purpose is refused for another. Strings with
+ * half a surrogate pair are refused, because two of them have the same bytes in UTF-8.
  *
  * @example
  * ```ts
@@ -49,7 +50,7 @@ interface Known extends Unsigned {
 export class Signer {
   #keys: Uint8Array[];
   #purpose: string;
-  // Signatures already found right. Only right ones enter, so nobody can push them out by forging.
+  // Signatures already found right. Only right ones enter, so forged ones cannot push them out.
   #known = new Cache<Known>(8 * 1024 * 1024);
   #given = new Uint8Array(SIGNATURE_LENGTH);
   #right = new Uint8Array(SIGNATURE_LENGTH);
@@ -57,14 +58,16 @@ export class Signer {
   /**
    * Makes a signer for one purpose.
    *
-   * @param keys The key ring, each key a text of at least 32 bytes in UTF-8: the one that signs first, older ones after.
-   * @param purpose What the signatures are for, such as the name of the cookie they travel in.
-   * @throws {TypeError} if there is no key.
+   * @param keys The key ring, each key a string of at least 32 bytes in UTF-8: first the one that signs, then older ones.
+   * @param purpose What the signatures are for, such as the name of the cookie that carries them.
+   * @throws {TypeError} if there is no key, or if a key or the purpose is not a well-formed string.
    * @throws {RangeError} if a key is under 32 bytes.
    */
   constructor(keys: readonly string[], purpose: string) {
     if (keys.length === 0) throw new TypeError("Cannot sign: needed at least one key, received none");
+    checkString("the purpose", purpose);
     this.#keys = keys.map((key, index) => {
+      checkString(`key ${index + 1}`, key);
       const bytes = encoder.encode(key);
       if (bytes.length < MIN_KEY_BYTES) {
         throw new RangeError(
@@ -77,27 +80,30 @@ export class Signer {
   }
 
   /**
-   * Signs a text with the first key.
+   * Signs a string with the first key.
    *
-   * @param value The text.
-   * @returns The text, a dot, and the signature in base64url.
+   * @param value The string.
+   * @returns The string, a dot, and the signature in base64url.
+   * @throws {TypeError} if the string is not well-formed.
    */
   sign(value: string): string {
+    checkString("the value", value);
     return `${value}.${this.#signature(value, 0)}`;
   }
 
   /**
-   * Checks a signed text. Never throws, whatever the text.
+   * Checks a signed string. Never throws, whatever the string.
    *
-   * @param signed What `sign` returned, or what somebody made up.
-   * @returns What was signed, or `undefined` if none of the keys made this signature.
+   * @param signed What `sign` returned, or what an attacker made up.
+   * @returns The string that was signed, or `undefined` if none of the keys made this signature.
    */
   unsign(signed: string): Unsigned | undefined {
     const dot = signed.length - SIGNATURE_LENGTH - 1;
     if (dot < 0 || signed[dot] !== ".") return undefined;
     const slice = signed.slice(0, dot);
-    // Texts are compared, not decoded bytes: base64url has several spellings of the same bytes. Anything but ASCII
-    // does not fit the 43 bytes, or leaves some of them over, and is refused.
+    if (!slice.isWellFormed()) return undefined;
+    // Strings are compared, not decoded bytes: base64url has several spellings of the same bytes. Anything but ASCII
+    // does not fit the 43 bytes, or does not fill them, and is refused.
     const { read, written } = encoder.encodeInto(signed.slice(dot + 1), this.#given);
     if (read !== SIGNATURE_LENGTH || written !== SIGNATURE_LENGTH) return undefined;
 
@@ -107,9 +113,9 @@ export class Signer {
       const signature = this.#signature(slice, index);
       if (this.#isGiven(signature)) {
         const stale = index > 0;
-        // A copy: what is cut out of a text keeps the whole of it, such as a long header, in memory.
+        // A copy: a part of a string keeps the whole string, such as a long header, in memory.
         const value = decoder.decode(encoder.encode(slice));
-        // In memory, the two texts and the objects around them.
+        // The two strings and the objects around them.
         this.#known.set(value, { value, signature, stale }, 2 * value.length + 250);
         return { value, stale };
       }
@@ -123,11 +129,18 @@ export class Signer {
   }
 
   #signature(value: string, index: number): string {
-    // The purpose's length comes first, so that no other purpose and value make up the same text.
+    // The purpose's length comes first, so that no other purpose and value make the same string.
     const text = `${this.#purpose.length}:${this.#purpose}:${value}`;
     return createHmac("sha256", this.#keys[index]!).update(text).digest("base64url");
   }
 }
 
+function checkString(what: string, value: string): void {
+  if (typeof value === "string" && value.isWellFormed()) return;
+  const received = typeof value === "string" ? "half a surrogate pair in it" : typeof value;
+  throw new TypeError(`Cannot sign: ${what} must be a well-formed string: received ${received}`);
+}
+
 const encoder = new TextEncoder();
-const decoder = new TextDecoder();
+// A byte order mark is a character like any other here.
+const decoder = new TextDecoder("utf-8", { ignoreBOM: true });

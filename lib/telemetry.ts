@@ -1,8 +1,11 @@
-/** Telemetry: spans and metrics of sessions, through Deno's own OpenTelemetry, where `OTEL_DENO=true` switches it on. */
-import type { SessionCounters } from "./_guarded_store.ts";
-import type { Session } from "./session.ts";
-import { SessionManager } from "./session_manager.ts";
+/**
+ * Telemetry: spans of the store's verbs, and a count of all events, through OpenTelemetry where the program has it.
+ *
+ * @module
+ */
+import type { SessionEvent } from "./events.ts";
 import type { SessionOptions } from "./session_options.ts";
+import type { SessionStore } from "./store.ts";
 
 /** The part of a span that is used (OpenTelemetry API for JavaScript 1). */
 interface Span {
@@ -15,51 +18,56 @@ interface Tracer {
 }
 
 interface Meter {
-  createObservableCounter(name: string, options: { description: string; unit: string }): {
-    addCallback(callback: (result: { observe(value: number, attributes: Record<string, string>): void }) => void): void;
+  createCounter(name: string, options: { description: string; unit: string }): {
+    add(value: number, attributes: Record<string, string>): void;
   };
 }
 
-/** What Deno registers under the name that every version 1 of the OpenTelemetry API looks for. */
+/** What is registered under the name that every version 1 of the OpenTelemetry API looks for. */
 interface Api {
   readonly trace: { getTracer(name: string): Tracer };
   readonly metrics: { getMeter(name: string): Meter };
 }
 
-const NAME = "session-server";
+const NAME = "sessions";
 
 /**
- * Makes a session manager: one that is watched, if telemetry is on.
+ * Adds telemetry to the options of a session manager: a span named `session read`, `session update` and so on for every
+ * call of the store, and the counter `sessions` with the type of each event in the attribute `event`, and the reason of a
+ * refusal in `reason`. Neither has an id, a handle or a user. Deno has OpenTelemetry where `OTEL_DENO=true`; other
+ * programs register an SDK. Without either, the options stay as they are.
  *
  * @param options The options of the manager.
+ * @returns The options for the manager.
+ *
+ * @example
+ * ```ts
+ * import { MemoryStore, SessionManager } from "sessions";
+ * import { withTelemetry } from "sessions/telemetry";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const keys = ["a secret key of at least 32 bytes"];
+ * const sessions = new SessionManager(withTelemetry({ store: new MemoryStore(), keys }));
+ * assertEquals((await sessions.open(new Request("http://localhost/"))).data, {});
+ * ```
  */
-export function createSessions<Data extends object>(options: SessionOptions): SessionManager<Data> {
+export function withTelemetry(options: SessionOptions): SessionOptions {
   const api = (globalThis as Record<symbol, unknown>)[Symbol.for("opentelemetry.js.api.1")] as Api | undefined;
-  if (api === undefined) return new SessionManager(options);
-  const sessions = new TracedSessionManager<Data>(options, api.trace.getTracer(NAME));
-  countWith(api.metrics.getMeter(NAME), sessions.counters);
-  return sessions;
+  if (api === undefined) return options;
+  const description = "What happened to sessions, by event";
+  const counter = api.metrics.getMeter(NAME).createCounter("sessions", { description, unit: "{event}" });
+  const on = (event: SessionEvent) => {
+    const { type, reason } = event;
+    counter.add(1, type === "refused" && reason !== undefined ? { event: type, reason } : { event: type });
+    options.on?.(event);
+  };
+  return { ...options, store: traced(options.store, api.trace.getTracer(NAME)), on };
 }
 
-/** A session manager with a span around everything that may wait for the store. */
-class TracedSessionManager<Data extends object> extends SessionManager<Data> {
-  readonly #tracer: Tracer;
-
-  constructor(options: SessionOptions, tracer: Tracer) {
-    super(options);
-    this.#tracer = tracer;
-  }
-
-  override open(request: Parameters<SessionManager<Data>["open"]>[0]): Promise<Session<Data>> {
-    return this.#trace("session open", () => super.open(request));
-  }
-
-  override save(session: Session<Data>): Promise<readonly string[]> {
-    return this.#trace("session commit", () => super.save(session));
-  }
-
-  #trace<T>(name: string, work: () => Promise<T>): Promise<T> {
-    return this.#tracer.startActiveSpan(name, async (span) => {
+/** A store with a span around each verb that may wait for the engine. */
+function traced(store: SessionStore, tracer: Tracer): SessionStore {
+  const span = <T>(verb: string, work: () => Promise<T>): Promise<T> =>
+    tracer.startActiveSpan(`session ${verb}`, async (span) => {
       try {
         return await work();
       } catch (error) {
@@ -69,13 +77,17 @@ class TracedSessionManager<Data extends object> extends SessionManager<Data> {
         span.end();
       }
     });
-  }
-}
-
-/** The manager's counters as one metric, `sessions`, with the event for an attribute. */
-function countWith(meter: Meter, counters: SessionCounters): void {
-  const description = "What became of sessions, by event";
-  meter.createObservableCounter("sessions", { description, unit: "{session}" }).addCallback((result) => {
-    for (const [event, count] of Object.entries(counters)) result.observe(count, { event });
-  });
+  return {
+    create: (key, record) => span("create", () => store.create(key, record)),
+    read: (key) => span("read", () => store.read(key)),
+    update: (key, change) => span("update", () => store.update(key, change)),
+    touch: (key, expires) => span("touch", () => store.touch(key, expires)),
+    delete: (key) => span("delete", () => store.delete(key)),
+    move: (from, to, change) => span("move", () => store.move(from, to, change)),
+    ...(store.deleteMany && { deleteMany: (keys) => span("delete", () => store.deleteMany!(keys)) }),
+    ...(store.groupOf && { groupOf: (user) => store.groupOf!(user) }),
+    ...(store.sessionsOf && { sessionsOf: (user) => store.sessionsOf!(user) }),
+    ...(store.sweep && { sweep: () => store.sweep!() }),
+    ...(store.close && { close: () => store.close!() }),
+  };
 }

@@ -58,7 +58,7 @@ export class Clock {
  *
  * @param sessions The manager of the program under test.
  * @param data What the session holds.
- * @param options The user who is logged in, if anybody is.
+ * @param options The user who is logged in, if any.
  * @returns The value of a `Cookie` header.
  * @throws What `save` throws.
  *

@@ -4,7 +4,8 @@ import { SessionGoneError, SessionStoreError, StoreFullError } from "../errors.t
 import { HttpError } from "./http_error.ts";
 import { type Log, silent } from "../log.ts";
 import { type Handler, pageRoutes, type Routes, type Visitor } from "./pages.ts";
-import { hostsOf, isCrossSite, isForHost, pathOf } from "./protection.ts";
+import { isCrossSite } from "../cross_site.ts";
+import { hostsOf, isForHost, pathOf } from "./protection.ts";
 import { placeOf } from "../_reason.ts";
 import type { SessionManager } from "../session_manager.ts";
 import type { SessionStore } from "../store.ts";

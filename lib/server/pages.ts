@@ -1,8 +1,9 @@
 /** Pages: what the three pages do, as handlers. */
 import type { Answers } from "./answers.ts";
 import { readForm } from "./form.ts";
+import { isCrossSite } from "../cross_site.ts";
 import type { HttpError } from "./http_error.ts";
-import { hostOf, isCrossSite, isPrefetch, pathOf } from "./protection.ts";
+import { hostOf, isPrefetch, pathOf } from "./protection.ts";
 import type { SessionManager } from "../session_manager.ts";
 import { type Alert, icon, styleSheet, type Views } from "./views.ts";
 
@@ -91,8 +92,9 @@ export function pageRoutes(options: PageOptions): Routes {
       // A change extends the session even where a mere use does not.
       if (url.endsWith(KEEP) && isAsked(request)) session.set("user", user);
       const now = sessions.now();
-      const idle = (isRenewal && session.expires || sessions.expires(session)) - now;
-      const atMost = sessions.deadline(session) - now;
+      const { unused, used, deadline } = sessions.ends(session);
+      const idle = (isRenewal ? unused ?? used : used) - now;
+      const atMost = deadline - now;
       const greet = session.get("greet");
       const html = views.home({
         user,
@@ -128,9 +130,10 @@ export function pageRoutes(options: PageOptions): Routes {
     }
     try {
       const session = await opening;
+      // First, since it takes away what is another user's.
+      session.logIn(username);
       session.set("user", username);
       session.set("greet", `Successfully registered username - ${username}.`);
-      session.logIn(username);
       return answers.withCookies(answers.home(), await sessions.save(session));
     } catch (error) {
       const { status, message, headers } = explain(error);

@@ -1,4 +1,4 @@
-/** Protection: the host check, the cross-site check, and the headers that every answer carries. */
+/** Protection: the host check, the check for a prefetch, and the headers that every answer carries. */
 
 // A host name or address and an optional port (RFC 9110, section 7.2), as far as browsers send them: labels of letters,
 // digits, "-" and "_" with single dots between them, or an IPv6 address in brackets. Some of these are no hosts, such as
@@ -55,24 +55,6 @@ export function pathOf(url: string): string | undefined {
   if (slash === -1) return undefined;
   const query = url.indexOf("?", slash);
   return query === -1 ? url.slice(slash) : url.slice(slash, query);
-}
-
-/**
- * Whether a browser sent the request on behalf of another site: by `Sec-Fetch-Site`, else by `Origin`. A request with
- * neither is a program's, which nobody can forge for a visitor. (As Go's CrossOriginProtection; ASVS 5, 3.5.)
- *
- * @param request A request whose host was checked.
- * @param origin The site's public address, or `undefined` if it goes by the host that the request names.
- */
-export function isCrossSite(request: Request, origin: string | undefined): boolean {
-  const site = request.headers.get("sec-fetch-site");
-  if (site !== null) return site !== "same-origin" && site !== "none";
-  const from = request.headers.get("origin");
-  if (from === null || from === origin) return false;
-  if (origin !== undefined) return true;
-  // The scheme is left out, as a proxy may have ended TLS.
-  const host = hostOf(request.url)?.toLowerCase();
-  return from !== `http://${host}` && from !== `https://${host}`;
 }
 
 /**

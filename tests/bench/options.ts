@@ -2,7 +2,20 @@
 
 /** The rows there are, in their order. */
 export const ROWS = [
-  ...["user", "anonymous", "add", "login", "cores", "sync", "stores", "million", "sweep", "neighbours", "start"],
+  ...[
+    "user",
+    "anonymous",
+    "add",
+    "login",
+    "cores",
+    "sync",
+    "stores",
+    "million",
+    "sweep",
+    "neighbours",
+    "start",
+    "hostile",
+  ],
 ] as const;
 
 export const options: {

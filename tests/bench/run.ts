@@ -5,6 +5,7 @@ import type { Sample } from "./measure.ts";
 import { options, ROWS } from "./options.ts";
 import { versions } from "./peers.ts";
 import { folder } from "./rows/common.ts";
+import { measureHostile } from "./rows/hostile.ts";
 import { measureLogin } from "./rows/login.ts";
 import { measureAdd, measureAnonymous, measureUser } from "./rows/pages.ts";
 import { measureCores, measureNeighbours, measureSync } from "./rows/processes.ts";
@@ -24,6 +25,7 @@ const measures: Record<typeof ROWS[number], () => Promise<Sample[] | void>> = {
   sweep: measureSweep,
   neighbours: measureNeighbours,
   start: measureStart,
+  hostile: measureHostile,
 };
 
 const warnings: string[] = [];

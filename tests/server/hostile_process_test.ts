@@ -57,7 +57,7 @@ Deno.test("hostile server: standard error names what failed, and nobody's id, ke
   for (
     const event of [
       "warn A session cookie was refused",
-      "info A session cookie named a session that is not stored",
+      "info A session cookie was refused",
       "warn A cross-site request was refused",
       "warn A corrupt session record was put aside",
       "error The session store failed to read",

@@ -253,7 +253,8 @@ Deno.test("hostile server: cookies that only a raw socket can send are no sessio
     const { text } = await exchange(port, requests, 20_000);
     assertEquals(text.match(/^HTTP\/1\.1 200 OK\r$/gm)?.length, count);
     assertEquals(text.match(/You Need to Register First!/g)?.length, count);
-    assertEquals(/^set-cookie:/im.test(text), false);
+    // Where there are too many of the name, all are deleted.
+    assertEquals(/^set-cookie: (?!session=;)/im.test(text), false);
     assertEquals(filesIn(dir), []);
   });
 });

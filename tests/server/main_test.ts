@@ -39,7 +39,10 @@ Deno.test("server: does its whole job, keeps sessions over a restart, stops on S
     assertEquals(await browser.post("/add", { username: "Ada" }), 303);
     assert((await browser.get("/")).includes("Hi, <bdi>Ada</bdi>!"));
     assertEquals((await sessionFiles(env.SESSION_FILE_DIR)).length, 1);
-    assertMatch(first.stderr, /^"SECRET_KEY" is not set: made a key, kept in \S+secret\.key\n$/);
+    assertMatch(
+      first.stderr,
+      /^"SECRET_KEY" is not set: made a key, kept in \S+secret\.key\n\S+ info A user logged in: session [0-9a-f]{16}\n$/,
+    );
     assertEquals(await first.stop("SIGTERM"), 0);
 
     await withServer(env, async (second) => {
@@ -48,7 +51,7 @@ Deno.test("server: does its whole job, keeps sessions over a restart, stops on S
       assert((await again.get("/")).includes("Hi, <bdi>Ada</bdi>!"));
       assertEquals(await again.post("/remove"), 303);
       assert((await again.get("/")).includes("Username Removed from Session Storage."));
-      assertEquals(second.stderr, "");
+      assertMatch(second.stderr, /^\S+ info A user logged out: session [0-9a-f]{16}\n$/);
     });
   });
 });

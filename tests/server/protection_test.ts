@@ -1,7 +1,8 @@
 /** The host check, the cross-site check and the headers, one request at a time. */
 import { assert, assertEquals } from "@std/assert";
 import { PERMISSIONS_POLICY } from "../../lib/server/permissions_policy.ts";
-import { hostsOf, isCrossSite, isForHost, isPrefetch, pathOf, securityHeaders } from "../../lib/server/protection.ts";
+import { isCrossSite } from "../../lib/cross_site.ts";
+import { hostsOf, isForHost, isPrefetch, pathOf, securityHeaders } from "../../lib/server/protection.ts";
 
 /** A request as Deno hands it over: the address put together from what the client sent, without a check. */
 function received(url: string, headers: Record<string, string> = {}, method = "POST"): Request {

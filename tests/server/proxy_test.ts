@@ -194,6 +194,6 @@ test("readiness is told to the addresses that are named, and to no other", async
 test("on a port of its own the site works as well", async () => {
   await behindNginx(async ({ browser }) => {
     assertEquals(await browser.post("/add", { username: "Ada" }, { origin: browser.origin }), 303);
-    assertMatch(await browser.get("/"), /Hi, Ada!/);
+    assertMatch(await browser.get("/"), /Hi, <bdi>Ada<\/bdi>!/);
   }, (port) => `http://example.com:${port}`);
 });

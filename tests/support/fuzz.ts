@@ -130,7 +130,9 @@ function mutate(random: Random, right: string, other: string): string {
 
 /** Text as bytes, a character a byte, as HTTP/1 sends it. */
 export function bytes(text: string): Uint8Array<ArrayBuffer> {
-  return Uint8Array.from(text, (char) => char.charCodeAt(0));
+  const bytes = new Uint8Array(text.length);
+  for (let i = 0; i < text.length; i++) bytes[i] = text.charCodeAt(i);
+  return bytes;
 }
 
 /**

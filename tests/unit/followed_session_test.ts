@@ -48,20 +48,37 @@ Deno.test("follow: a log-out elsewhere ends it", async () => {
   await visit((session) => session.logOut());
   await assertRejects(() => follow.read(), SessionGoneError);
   await assertRejects(() => follow.change((session) => session.set("n", 1)), SessionGoneError);
-  assertEquals(sessions.counters.gone, 2);
+  assertEquals(sessions.counters.refused, 2);
 });
 
-Deno.test("follow: a session that never was stored is gone, one that failed fails", async () => {
+Deno.test("follow: a session that never was stored has no data, and takes no change", async () => {
   const { sessions, request } = site();
   const empty = await sessions.open(request());
   await sessions.save(empty);
-  await assertRejects(() => sessions.follow(empty).read(), SessionGoneError);
+  const follow = sessions.follow(empty);
+  assertEquals((await follow.read()).data, {});
+  await assertRejects(() => follow.change((session) => session.set("n", 1)), TypeError, "nothing is stored");
+  assertEquals(follow.signal.aborted, false);
+});
+
+Deno.test("follow: a session whose commit failed fails in the same way", async () => {
+  const { request } = site();
   const bad = site({ store: failing(["create"], new MemoryStore()) });
   const session = await bad.sessions.open(request());
   session.set("n", 1);
   const follow = bad.sessions.follow(session);
   await assertRejects(() => bad.sessions.save(session));
   await assertRejects(() => follow.read(), SessionStoreError);
+});
+
+Deno.test("follow: a session that its own request ended is gone", async () => {
+  const { sessions, visit, request } = site();
+  await visit(register);
+  const session = await sessions.open(request());
+  session.end();
+  const follow = sessions.follow(session);
+  await sessions.save(session);
+  await assertRejects(() => follow.read(), SessionGoneError);
 });
 
 Deno.test("follow: a change that wants a new id or a promise is refused, nothing stored", async () => {

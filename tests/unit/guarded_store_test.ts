@@ -28,38 +28,38 @@ Deno.test("counters: each of what is done counts once, where it belongs", async 
     );
   };
   assertEquals(await counted(() => visit()), []);
-  assertEquals(await counted(() => visit(register)), [["created", 1]]);
-  assertEquals(await counted(() => visit()), [["found", 1]]);
-  assertEquals(await counted(() => visit((session) => session.set("n", 1))), [["found", 1], ["updated", 1]]);
+  assertEquals(await counted(() => visit(register)), [["made", 1]]);
+  assertEquals(await counted(() => visit()), []);
+  assertEquals(await counted(() => visit((session) => session.set("n", 1))), [["changed", 1]]);
   clock.pass(30);
-  assertEquals(await counted(() => visit()), [["found", 1], ["touched", 1]]);
-  assertEquals(await counted(() => visit((session) => session.renew())), [["found", 1], ["renewed", 1]]);
+  assertEquals(await counted(() => visit()), [["used", 1]]);
+  assertEquals(await counted(() => visit((session) => session.renew())), [["new id", 1]]);
   const forged = newBrowser();
   forged.cookies.set("session", "x".repeat(84));
-  assertEquals(await counted(() => visit(() => {}, forged)), [["badSignature", 1]]);
+  assertEquals(await counted(() => visit(() => {}, forged)), [["refused", 1]]);
   clock.pass(60);
-  assertEquals(await counted(() => visit()), [["unknown", 1]]);
+  assertEquals(await counted(() => visit()), [["refused", 1]]);
   await visit(register);
-  assertEquals(await counted(() => visit((session) => session.end())), [["found", 1], ["ended", 1]]);
+  assertEquals(await counted(() => visit((session) => session.end())), [["ended", 1]]);
 });
 
-Deno.test("counters: two cookies that both are live count as one that is unknown", async () => {
+Deno.test("counters: two cookies that both are live count as one that is refused", async () => {
   const { sessions, visit, newBrowser } = site();
   const others = [newBrowser(), newBrowser()];
   for (const browser of others) await visit(register, browser);
   const cookie = others.map((browser) => browser.cookie).join("; ");
   await sessions.open({ headers: new Headers({ cookie }) });
-  assertEquals([sessions.counters.unknown, sessions.counters.found], [1, 0]);
+  assertEquals(sessions.counters.refused, 1);
 });
 
-Deno.test("counters: a request whose value another one took counts as gone", async () => {
+Deno.test("counters: a request whose value another one took counts as refused", async () => {
   const { sessions, request, visit } = site();
   await visit((session) => session.set("n", 1));
   const both = await Promise.all([1, 2].map(() => sessions.open(request())));
   for (const session of both) session.take("n");
   await sessions.save(both[0]!);
   await assertRejects(() => sessions.save(both[1]!), SessionTakenError);
-  assertEquals([sessions.counters.gone, sessions.counters.failed], [1, 0]);
+  assertEquals([sessions.counters.refused, sessions.counters.failed], [1, 0]);
 });
 
 Deno.test("store: it is asked to sweep after each commit, and to close with the manager", async () => {

@@ -34,7 +34,7 @@ Deno.test("meeting: a request whose session was ended says so, and revives nothi
   ) {
     const { memory, sessions, stored, visit } = await meet([(one) => one.end(), late]);
     assertEquals(stored, [true, false]);
-    assertEquals([await visit(), memory.size, sessions.counters.gone], [{}, 0, 1]);
+    assertEquals([await visit(), memory.size, sessions.counters.refused], [{}, 0, 2]);
   }
 });
 

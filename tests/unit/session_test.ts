@@ -122,7 +122,7 @@ Deno.test("session: a log-in makes it the user's under a new id, and keeps the d
   assert(browser.cookie !== before);
   const users: unknown[] = [];
   assertEquals(await visit((session) => users.push(session.user)), { n: 1 });
-  assertEquals([users, sessions.counters.renewed], [["ada@example.com"], 1]);
+  assertEquals([users, sessions.counters["new id"]], [["ada@example.com"], 1]);
 });
 
 Deno.test("session: after a log-out only what was kept since is left", async () => {
@@ -168,13 +168,15 @@ Deno.test("session: another user can log in right after a log-out", async () => 
   assertEquals([await visit((session) => users.push(session.user)), users], [{}, ["bob"]]);
 });
 
-Deno.test("session: a log-in of no text, or with lifetimes that cannot be, is refused", async () => {
+Deno.test("session: a log-in of no string, or with options that cannot work, is refused", async () => {
   const { session } = await stored();
-  assertThrows(() => session.logIn(7 as unknown as string), TypeError, "must be a text");
+  assertThrows(() => session.logIn(7 as unknown as string), TypeError, "must be a string");
   assertThrows(() => session.logIn("ada", { idle: 0 }), RangeError, '"idle"');
-  assertThrows(() => session.logIn("ada", { absolute: "1h" as unknown as number }), RangeError, '"absolute"');
+  assertThrows(() => session.logIn("ada", { absolute: "1h" as unknown as number }), TypeError, '"absolute"');
+  assertThrows(() => session.logIn("ada", { most: 0 }), RangeError, '"most"');
+  assertThrows(() => session.logIn("ada", { remember: true } as object), TypeError, 'no option "remember"');
   assertThrows(() => session.logIn("ada", { permanent: 1 as unknown as boolean }), TypeError, '"permanent"');
-  assertThrows(() => session.flash(7 as unknown as string), TypeError, "needed a text");
+  assertThrows(() => session.flash(7 as unknown as string), TypeError, "needed strings");
   assertEquals([session.user, session.changed], [undefined, false]);
 });
 

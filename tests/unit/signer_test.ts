@@ -101,3 +101,26 @@ Deno.test("signer: a key under 32 bytes, or none, is refused without being shown
   assert(!error.message.includes(short));
   new Signer(["é".repeat(16)], "test"); // 16 characters, 32 bytes
 });
+
+Deno.test("signer: what it gives back is what was signed, to the last bit", () => {
+  const signer = new Signer([KEY], "test");
+  for (const value of ["\uFEFFadmin", "admin\uFEFF", "\uFEFF", "\uFFFE", "\0\uFEFF", "a\u0301", "\u00e1", "👋\uFEFF"]) {
+    const signed = signer.sign(value);
+    for (let round = 0; round < 2; round++) assertEquals(signer.unsign(signed)?.value, value);
+    const signature = signed.slice(value.length);
+    for (const other of [value.normalize("NFC"), value.normalize("NFD"), value.replaceAll("\uFEFF", "")]) {
+      if (other !== value) assertEquals(signer.unsign(other + signature), undefined);
+    }
+  }
+});
+
+Deno.test("signer: a string with half a surrogate pair is refused, signed or not", () => {
+  const signer = new Signer([KEY], "test");
+  const signature = signer.sign("\uFFFD").slice(1);
+  for (const half of ["\ud800", "\udfff", "a\ud83d", "\udc4b\ud83d"]) {
+    assertThrows(() => signer.sign(half), TypeError, "well-formed");
+    assertThrows(() => new Signer([KEY], half), TypeError, "the purpose");
+    assertThrows(() => new Signer([`${KEY}${half}`], "test"), TypeError, "key 1");
+    assertEquals(signer.unsign(half + signature), undefined);
+  }
+});

@@ -1,0 +1,76 @@
+/** Watch: aborts the signals of followed sessions within about a second after a session ended, here or elsewhere. */
+import { setTimeout } from "node:timers";
+import { SessionGoneError } from "./errors.ts";
+
+/** Milliseconds between two looks at the store. */
+const PAUSE = 1000;
+/** How many sessions are read at the same time. */
+const BATCH = 50;
+
+/** Looks after the sessions that open sockets and streams follow. It costs one read per session and second. */
+export class Watch {
+  #isThere: (key: string) => Promise<boolean>;
+  #watched = new Map<string, Set<AbortController>>();
+  #timer: ReturnType<typeof setTimeout> | undefined;
+
+  /** @param isThere Whether a session is stored. It may fail: then the session is taken to be there. */
+  constructor(isThere: (key: string) => Promise<boolean>) {
+    this.#isThere = isThere;
+  }
+
+  /** Aborts a signal when the session ends. */
+  add(key: string, controller: AbortController): void {
+    const controllers = this.#watched.get(key) ?? new Set();
+    this.#watched.set(key, controllers.add(controller));
+    this.#plan();
+  }
+
+  /** Forgets a signal. */
+  remove(key: string, controller: AbortController): void {
+    const controllers = this.#watched.get(key);
+    controllers?.delete(controller);
+    if (controllers?.size === 0) this.#watched.delete(key);
+    if (this.#watched.size === 0) this.#stop();
+  }
+
+  /** Aborts the signals of sessions that have ended. */
+  ended(keys: readonly string[]): void {
+    for (const key of keys) {
+      const controllers = this.#watched.get(key);
+      if (controllers === undefined) continue;
+      this.#watched.delete(key);
+      const reason = new SessionGoneError("The session has ended, or has got a new id");
+      for (const controller of controllers) controller.abort(reason);
+    }
+    if (this.#watched.size === 0) this.#stop();
+  }
+
+  /** Forgets all signals. */
+  close(): void {
+    this.#watched.clear();
+    this.#stop();
+  }
+
+  #plan(): void {
+    if (this.#timer !== undefined || this.#watched.size === 0) return;
+    this.#timer = setTimeout(() => void this.#look(), PAUSE);
+    // An open socket keeps the process alive; a look at it does not.
+    this.#timer.unref();
+  }
+
+  #stop(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+  }
+
+  async #look(): Promise<void> {
+    const keys = [...this.#watched.keys()];
+    for (let at = 0; at < keys.length; at += BATCH) {
+      const batch = keys.slice(at, at + BATCH);
+      const there = await Promise.all(batch.map((key) => this.#isThere(key).catch(() => true)));
+      this.ended(batch.filter((_, index) => !there[index]));
+    }
+    this.#timer = undefined;
+    this.#plan();
+  }
+}

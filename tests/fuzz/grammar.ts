@@ -1,0 +1,282 @@
+/** The grammar of the fuzz: requests that are right but for some of their parts, and what may be on the page. */
+import { mutateCookie, NASTY, type Random } from "../support/fuzz.ts";
+import type { Field } from "../support/raw_http.ts";
+
+/** Whose session the request is in: that visitor's name alone may be on the page. */
+export type Owner = "victim" | "eve" | "nobody";
+
+/** The cookies of the two visitors, as `session=…`. */
+export type Cookies = Readonly<Record<Exclude<Owner, "nobody">, string>>;
+
+/** A request in parts. A character is a byte. */
+export interface Shot {
+  readonly owner: Owner;
+  readonly method: string;
+  readonly target: string;
+  readonly version: string;
+  readonly host: string;
+  readonly fields: readonly Field[];
+  readonly body: string | undefined;
+  /** Whether the body is sent in chunks. */
+  readonly chunked: boolean;
+  /** The end of a line. */
+  readonly end: string;
+}
+
+/** A string that the log must never hold. */
+export const MARK = "words-of-a-visitor";
+
+/** The longest a part is, so that a request has at most 64 kB. */
+const HUGE = 50_000;
+const FORM = "application/x-www-form-urlencoded";
+
+/** White space of every kind: HTTP's own, that of ASCII, of Latin-1, and of Unicode in UTF-8. */
+const SPACES = [
+  " ",
+  "\t",
+  "  ",
+  "\x0b",
+  "\x0c",
+  "\x1c",
+  "\x1f",
+  "\x85",
+  "\xa0",
+  "\xc2\xa0",
+  "\xc2\x85",
+  "\xe2\x80\x83",
+];
+SPACES.push("\xe2\x80\xa8", "\xe3\x80\x80", "\xef\xbb\xbf", "\xe1\x9a\x80", "\xe2\x80\x8b");
+
+const BYTES = Array.from({ length: 128 }, (_, i) => String.fromCharCode(128 + i));
+const HOSTS = ["localhost", "LOCALHOST", "127.0.0.1", "[::1]", "[::1]:80", "localhost:1", "999.999.999.999", "0x7f.1"];
+HOSTS.push(
+  "1.2.3",
+  "xn--",
+  "xn--a.b",
+  "[::ffff:1.2.3.4]",
+  "[:::]",
+  "a.0x",
+  "example.1",
+  "a..b",
+  "-a",
+  "a b",
+  "a@b",
+  "",
+);
+HOSTS.push(
+  "localhost:99999",
+  "localhost:",
+  "evil.com/@x",
+  "4294967296",
+  "a".repeat(63),
+  "a.".repeat(126),
+  "localhost.",
+);
+const TARGETS = ["/", "/", "/add", "/add", "/remove", "/?ended", "/style.css", "/favicon.svg", "/healthz", "/readyz"];
+TARGETS.push(
+  "/nowhere",
+  "//",
+  "/add/",
+  "/../",
+  "*",
+  "http://localhost/",
+  "http://evil.com/add",
+  "//evil.com/",
+  "/%2e",
+  "",
+);
+const METHODS = [
+  "GET",
+  "GET",
+  "GET",
+  "POST",
+  "POST",
+  "POST",
+  "HEAD",
+  "OPTIONS",
+  "PUT",
+  "TRACE",
+  "CONNECT",
+  "get",
+  "DELETE",
+];
+const NAMES = ["referer", "origin", "sec-fetch-site", "sec-purpose", "purpose", "x-moz", "accept-encoding", "expect"];
+NAMES.push("upgrade", "connection", "range", "if-none-match", "x-forwarded-host", "forwarded", "authorization", "te");
+NAMES.push("content-type", "content-encoding", "transfer-encoding", "content-length", "cookie", "user-agent", "x");
+const VALUES = ["http://localhost/", "http://localhost/add", "https://localhost", "same-origin", "cross-site", "none"];
+VALUES.push("prefetch", "gzip", "100-continue", "h2c", "websocket", "close", "keep-alive", "bytes=0-", "null", MARK);
+const TYPES = [
+  FORM,
+  FORM,
+  FORM,
+  FORM.toUpperCase(),
+  `${FORM}; charset=utf-8`,
+  `${FORM};`,
+  "multipart/form-data; boundary=b",
+];
+TYPES.push("text/plain", "multipart/form-data", `${FORM}, ${FORM}`, "application/json", "", `${FORM};a="b;c,`);
+// Marks that are put in order and composed, letters that are not, signs that become several, and halves of pairs.
+const TYPED = [
+  "Ada",
+  "%CC%81",
+  "%CC%96",
+  "\xcc\x81\xcc\x96",
+  "%EF%B7%BA",
+  "%ED%A0%80",
+  "%F0%9F%A6%8A",
+  "%00",
+  "%0D%0A",
+  "%",
+];
+TYPED.push("+", "%20", "%C2%A0", "&", "=", "&username=", "<b>", "\xff", "%FF", "%E2%80%AE", "%E1%84%80%E1%85%A1", MARK);
+
+/** What a request is for. Who is logged in only looks, and so stays logged in. */
+const KINDS = {
+  look: { method: "GET", targets: ["/", "/add", "/?ended", "/?x"] },
+  register: { method: "POST", targets: ["/add"] },
+  leave: { method: "POST", targets: ["/remove"] },
+} as const;
+
+const PARTS = ["method", "target", "version", "host", "type", "fields", "end"] as const;
+
+/** Makes a request of which at most two parts are odd, besides its cookies, its body and the fields it need not have. */
+export function shoot(random: Random, cookies: Cookies): Shot {
+  const owner = random.pick<Owner>(["nobody", "nobody", "nobody", "eve", "victim"]);
+  const isOwned = owner !== "nobody";
+  const kind = KINDS[isOwned ? "look" : random.pick(["look", "register", "register", "leave"] as const)];
+  const isOdd = new Set(random.below(3) === 0 ? [] : [random.pick(PARTS), random.pick(PARTS)]);
+  const part = (name: typeof PARTS[number], right: string, others: readonly string[]) =>
+    isOdd.has(name) ? odd(random, random.pick([right, random.pick(others)])) : right;
+
+  const fields: Field[] = [];
+  const cookie = cookieHeader(random, cookies, owner);
+  if (cookie !== undefined) fields.push(["cookie", cookie]);
+  const body = kind === KINDS.register || random.below(10) === 0 ? form(random) : undefined;
+  if (body !== undefined) fields.push(["content-type", part("type", FORM, TYPES)]);
+  for (let left = isOdd.has("fields") ? 1 + random.below(4) : 0; left > 0; left--) {
+    const name = random.pick(NAMES);
+    // A second cookie could be the other visitor's.
+    if (name === "cookie" && isOwned) continue;
+    const value = odd(random, random.pick([random.pick(VALUES), random.pick(NASTY), random.pick(HOSTS)]));
+    const times = value.length < 600 && random.below(8) === 0 ? 1 + random.below(90) : 1;
+    fields.push([random.below(20) === 0 ? odd(random, name) : name, value, times]);
+  }
+  return {
+    owner,
+    method: isOwned ? "GET" : part("method", kind.method, METHODS),
+    target: isOwned ? random.pick(kind.targets) : part("target", random.pick(kind.targets), TARGETS),
+    version: part("version", "HTTP/1.1", ["HTTP/1.0", "HTTP/2.0", "HTTP/0.9", "x"]),
+    host: part("host", "localhost", HOSTS),
+    fields,
+    body,
+    chunked: random.below(5) === 0,
+    end: isOdd.has("end") ? random.pick(["\n", "\r", "\r\r\n"]) : "\r\n",
+  };
+}
+
+/** The bytes of a request over HTTP/1.1. */
+export function http1Of({ method, target, version, host, fields, body, chunked, end }: Shot): string {
+  const lines = [`${method} ${target} ${version}`, `Host: ${host}`];
+  for (const [name, value, times = 1] of fields) lines.push(...Array(times).fill(`${name}: ${value}`));
+  lines.push("Connection: close");
+  let sent = body ?? "";
+  if (body !== undefined && chunked) {
+    lines.push("Transfer-Encoding: chunked");
+    sent = `${body.length.toString(16)}\r\n${body}\r\n0\r\n\r\n`;
+  } else if (body !== undefined) lines.push(`Content-Length: ${body.length}`);
+  return lines.join(end) + end + end + sent;
+}
+
+/** A part as it is, or with white space, other bytes, or much more of itself. */
+function odd(random: Random, part: string): string {
+  switch (random.below(12)) {
+    case 0:
+      return random.pick(SPACES) + part;
+    case 1:
+      return part + random.pick(SPACES);
+    case 2: {
+      const at = random.below(part.length + 1);
+      return part.slice(0, at) + random.pick(random.pick([SPACES, BYTES])) + part.slice(at);
+    }
+    case 3:
+      return part + random.text(30, BYTES.join(""));
+    case 4:
+      return random.below(4) === 0 ? huge(random, part) : part;
+    default:
+      return part;
+  }
+}
+
+/** Much of a part, of white space, or of a byte, after the part itself. */
+function huge(random: Random, part: string): string {
+  const unit =
+    random.pick([part, random.pick(SPACES), random.pick(BYTES), ";", ",", "=", "/", "a", '"', "\\", "%41"]) || "a";
+  const size = random.pick([1000, 10_000, HUGE]);
+  return part + unit.repeat(Math.floor(size / unit.length)) + random.pick(["", "x", part]);
+}
+
+/** A Cookie header in which the owner's cookie is the only right one that bears the name. */
+function cookieHeader(random: Random, cookies: Cookies, owner: Owner): string | undefined {
+  const pairs: string[] = [];
+  if (owner !== "nobody") pairs.push(cookies[owner]);
+  for (let left = random.below(owner === "nobody" ? 3 : 4); left > 0; left--) {
+    const other = cookies[random.pick(["victim", "eve"] as const)];
+    pairs.push(
+      random.pick([
+        // The right value, under another name.
+        () => `${nearlyTheName(random)}=${other.slice(other.indexOf("=") + 1)}`,
+        () => mutateCookie(random, other, cookies.victim),
+        () => odd(random, "a=b"),
+        () => "session=".repeat(random.below(1000)),
+        () => ";".repeat(random.below(10_000)),
+      ])(),
+    );
+  }
+  if (pairs.length === 0) return undefined;
+  // In any order.
+  if (random.below(2) === 0) pairs.reverse();
+  const separators = owner === "nobody" ? ["; ", ";", "; ;", ";\t", ","] : ["; ", ";", "; ;", ";\t"];
+  return pairs.join(random.pick(separators));
+}
+
+/** A name that is not the cookie's, but would be to those who trim it, decode it, or compare it loosely. */
+function nearlyTheName(random: Random): string {
+  // Space and tab are white space in a Cookie header (RFC 6265bis).
+  const spaces = SPACES.filter((space) => !/^[ \t]+$/.test(space));
+  return random.pick([
+    () => random.pick(spaces) + "session",
+    () => `session${random.pick(SPACES)}`,
+    () => random.pick(BYTES) + "session",
+    () => `session${random.pick(BYTES)}`,
+    () =>
+      random.pick([
+        "Session",
+        "SESSION",
+        "sessio%6e",
+        '"session"',
+        "__Host-session",
+        "s\xe8ssion",
+        "sessions",
+        "sessio",
+      ]),
+  ])();
+}
+
+/** The body of a form, or of something else. */
+function form(random: Random): string {
+  const typed = Array.from({ length: random.below(6) }, () => random.pick(TYPED)).join("");
+  switch (random.below(10)) {
+    case 0:
+      return random.text(300, BYTES.join(""));
+    case 1: {
+      const unit = random.pick([...TYPED, "a&", "a=b&", "%41", "\xcc\x81\xcc\x96", "%CC%81%CC%96"]);
+      return `username=${unit.repeat(Math.floor(random.pick([2000, 16_000, 17_000, HUGE]) / unit.length))}`;
+    }
+    case 2:
+      return `--b\r\nContent-Disposition: form-data; name="username"\r\n\r\n${typed}\r\n--b--\r\n`;
+    case 3:
+      return random.pick(["", "username", "=", "&&&", "username=&username=x", "__proto__=1"]);
+    default:
+      return `username=${typed}`;
+  }
+}

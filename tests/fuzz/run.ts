@@ -1,0 +1,170 @@
+/**
+ * `deno task fuzz`: seeded requests to a real server, over raw sockets. It fails on an answer of 500 or more, a process
+ * that ends, a name that is not the visitor's own, a visitor's words in the log, and a request that takes over 20 ms of
+ * the processor, alone and at its best.
+ */
+import { parseArgs } from "node:util";
+import { dearRequests } from "../support/dear_requests.ts";
+import { Random } from "../support/fuzz.ts";
+import { ProcessorClock } from "../support/processor.ts";
+import { Http2, type RawAnswer, sendHttp1 } from "../support/raw_http.ts";
+import { Browser, Server } from "../support/server.ts";
+import { type Cookies, http1Of, MARK, type Owner, shoot, type Shot } from "./grammar.ts";
+
+/** The most processor time a request may take, in milliseconds. */
+const MOST = 20;
+/** How often each request is sent alone where some took more together; the least counts, as other work is in the rest. */
+const AGAIN = 8;
+/** Requests that are sent together; the first of them over HTTP/2. */
+const TOGETHER = 8;
+/** Findings after which the fuzz ends. */
+const ENOUGH = 10;
+
+const NAMES: Readonly<Record<Exclude<Owner, "nobody">, string>> = {
+  victim: "Zaphod of the fuzz",
+  eve: "Eve of the fuzz",
+};
+
+/** A request and its number in the run. */
+type NumberedShot = Shot & { readonly number: number };
+
+const { values } = parseArgs({
+  options: {
+    seed: { type: "string", default: "1" },
+    seconds: { type: "string", default: "45" },
+    // The number of a single request, to send it again.
+    only: { type: "string" },
+  },
+});
+const seed = Number(values.seed);
+const only = values.only === undefined ? undefined : Number(values.only);
+const dir = await Deno.makeTempDir({ prefix: "session-fuzz-" });
+const server = await Server.start({ SESSION_FILE_DIR: dir, PERMANENT_SESSION_LIFETIME: "3600", LOG_LEVEL: "info" });
+const port = Number(new URL(server.origin).port);
+const clock = new ProcessorClock(server.process.pid);
+const findings: string[] = [];
+const statuses = new Map<number, number>();
+let isRunning = true;
+void server.process.status.then(() => isRunning = false);
+let http2: Http2 | undefined;
+
+try {
+  const visitors = await register();
+  const cookies: Cookies = { victim: visitors.victim.cookie, eve: visitors.eve.cookie };
+  if (only === undefined) await sendDear(cookies.eve);
+  const count = await sendRandom(cookies);
+  http2?.close();
+  await findAtTheEnd(visitors);
+  const byStatus = [...statuses].sort(([a], [b]) => a - b).map(([status, times]) => `${status || "none"} ${times}`);
+  console.log(`Seed ${seed}: ${count} requests; answers: ${byStatus.join(", ")}`);
+} finally {
+  await server.kill();
+  await Deno.remove(dir, { recursive: true });
+}
+for (const finding of findings) console.log(`Found: ${finding}`);
+console.log(findings.length === 0 ? "Nothing found" : `${findings.length} findings`);
+Deno.exit(findings.length === 0 ? 0 : 1);
+
+/** Registers the two visitors. */
+async function register(): Promise<Record<keyof Cookies, Browser>> {
+  const visitors = { victim: new Browser(server.origin), eve: new Browser(server.origin) };
+  await visitors.victim.post("/add", { username: NAMES.victim });
+  await visitors.eve.post("/add", { username: NAMES.eve });
+  return visitors;
+}
+
+/** Sends the requests that were thought of, before those that chance makes. */
+async function sendDear(cookie: string): Promise<void> {
+  const requests = [...dearRequests(15_500, cookie), ...dearRequests(64_000, cookie)];
+  for (const [index, { host = "localhost", method = "GET", body, ...request }] of requests.entries()) {
+    const rest = { owner: "eve", version: "HTTP/1.1", chunked: false, end: "\r\n", number: -1 - index } as const;
+    await check([{ ...request, ...rest, host, method, body }]);
+  }
+}
+
+/** Sends requests of the grammar until the time is over; returns how many. */
+async function sendRandom(cookies: Cookies): Promise<number> {
+  const shot = (number: number) => ({ ...shoot(new Random(seed * 1_000_003 + number), cookies), number });
+  if (only !== undefined) {
+    await check([shot(only)]);
+    return 1;
+  }
+  const end = performance.now() + Number(values.seconds) * 1000;
+  let number = 0;
+  while (isRunning && findings.length < ENOUGH && performance.now() < end) {
+    await check(Array.from({ length: TOGETHER }, () => shot(number++)));
+  }
+  return number;
+}
+
+/** Looks at the two sessions, stops the server, and looks at its log. */
+async function findAtTheEnd(visitors: Record<keyof Cookies, Browser>): Promise<void> {
+  for (const [owner, browser] of Object.entries(visitors)) {
+    const page = isRunning ? await browser.get("/") : "";
+    if (!page.includes(NAMES[owner as keyof Cookies])) findings.push(`The session of ${owner} is gone`);
+  }
+  const code = isRunning ? await server.stop() : await server.ended();
+  const { stderr } = server;
+  if (code !== 0) findings.push(`The process ended with code ${code}: ${stderr.slice(-2000)}`);
+  for (const words of [MARK, ...Object.values(NAMES)]) {
+    if (stderr.includes(words)) findings.push(`"${words}" is in the log`);
+  }
+  if (/^\s+at |error A request failed|failed in the background/m.test(stderr)) {
+    findings.push(`An error is in the log: ${stderr.slice(-2000)}`);
+  }
+}
+
+/** Sends some requests together and looks at their answers; if they took long, each is sent again alone. */
+async function check(shots: readonly NumberedShot[]): Promise<void> {
+  const time = await measured(() => Promise.all(shots.map(async (shot) => look(shot, await send(shot)))));
+  if (!isRunning) return void found(shots[0]!, "The process ended with this request or one of the next");
+  if (time <= MOST && only === undefined) return;
+  for (const shot of shots) {
+    let least = Infinity;
+    for (let again = 0; isRunning && least > MOST && again < AGAIN; again++) {
+      least = Math.min(least, await measured(() => send(shot)));
+    }
+    if (least > MOST) found(shot, `${least.toFixed(0)} ms of the processor`);
+    if (only !== undefined) console.log(`${least.toFixed(1)} ms of the processor`);
+  }
+}
+
+/** Looks at an answer. */
+function look(shot: NumberedShot, { status, text }: RawAnswer): void {
+  statuses.set(status, (statuses.get(status) ?? 0) + 1);
+  if (status >= 500) found(shot, `Status ${status}`);
+  for (const [owner, name] of Object.entries(NAMES)) {
+    if (owner !== shot.owner && text.includes(name)) found(shot, `The name of ${owner} is shown to ${shot.owner}`);
+  }
+}
+
+function found(shot: NumberedShot, what: string): void {
+  const sent = http1Of(shot);
+  const where = `${sent.length} bytes over ${isHttp2(shot) ? "HTTP/2" : "HTTP/1.1"}`;
+  findings.push(`${what}: --seed=${seed} --only=${shot.number}, ${where}: ${JSON.stringify(sent.slice(0, 500))}`);
+}
+
+/** The processor time of the server while some work is done, in milliseconds. */
+async function measured(work: () => Promise<unknown>): Promise<number> {
+  try {
+    const before = clock.read();
+    await work();
+    return clock.read() - before;
+  } catch (error) {
+    // The process may have ended.
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    if (isRunning) throw error;
+    return 0;
+  }
+}
+
+function isHttp2({ number }: NumberedShot): boolean {
+  return number % TOGETHER === 0;
+}
+
+async function send(shot: NumberedShot): Promise<RawAnswer> {
+  if (!isHttp2(shot)) return await sendHttp1(port, http1Of(shot), 1000);
+  if (http2?.isOpen !== true) http2 = await Http2.open(port);
+  const { method, target, host, fields, body } = shot;
+  return await http2.send(target, [[":authority", host], ...fields], body, method);
+}

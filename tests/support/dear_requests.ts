@@ -1,0 +1,119 @@
+/** The requests of each kind that could cost the server most, as long as they may be. */
+import { newId } from "../../lib/id.ts";
+import type { Field } from "./raw_http.ts";
+
+/** A request, sent to the host `localhost`. */
+export interface DearRequest {
+  /** The part that is long. */
+  readonly kind: string;
+  readonly name: string;
+  readonly method?: string;
+  readonly target: string;
+  /** The host, where it is not `localhost`. */
+  readonly host?: string;
+  readonly fields: readonly Field[];
+  readonly body?: string;
+}
+
+const FORM = "application/x-www-form-urlencoded";
+/** Beside what is long: the request line, the other fields, and the framing. */
+const REST = 400;
+
+/**
+ * The requests.
+ *
+ * @param size The most bytes that a request may have.
+ * @param cookie A right cookie, as `session=…`.
+ */
+export function dearRequests(size: number, cookie: string): DearRequest[] {
+  const room = size - REST;
+  const fill = (unit: string, most = room) => unit.repeat(Math.floor(most / unit.length));
+  const each = (make: (index: number) => string) => {
+    const count = Math.floor(room / (make(0).length + 2));
+    return Array.from({ length: count }, (_, index) => make(index)).join("; ");
+  };
+  const look = (name: string, field: string, value: string): DearRequest => ({
+    kind: field,
+    name,
+    target: "/",
+    fields: [...(field === "cookie" ? [] : [["cookie", cookie] as const]), [field, value]],
+  });
+  const form = (name: string, body: string): DearRequest => ({
+    kind: "form",
+    name,
+    method: "POST",
+    target: "/add",
+    fields: [["content-type", FORM]],
+    body: `username=${body}`,
+  });
+  const type = (name: string, value: string): DearRequest => ({
+    kind: "content-type",
+    name,
+    method: "POST",
+    target: "/add",
+    fields: [["content-type", value]],
+    body: "username=Ada",
+  });
+  const line = (kind: string, name: string, part: Partial<DearRequest>): DearRequest => ({
+    kind,
+    name,
+    target: "/",
+    fields: [["cookie", cookie]],
+    ...part,
+  });
+  const signature = "A".repeat(43);
+  const inForm = Math.min(room, 16 * 1024 - "username=".length);
+  return [
+    look("cookies that are forged", "cookie", each(() => `session=${newId()}.${signature}`)),
+    look("the same forged cookie", "cookie", fill(`session=${newId()}.${signature}; `)),
+    look("the right cookie, often", "cookie", fill(`${cookie}; `)),
+    look("a cookie of the name without an id", "cookie", fill("session=; ")),
+    look("a long cookie of the name", "cookie", `session=${fill("a")}`),
+    look("a long cookie that ends like a signed one", "cookie", `session=${fill("a", room - 60)}.${signature}`),
+    look("semicolons in Cookie", "cookie", fill(";")),
+    look("names in Cookie that nearly are the name", "cookie", fill("\xa0session=a;")),
+    look("white space in Cookie", "cookie", fill(" \t")),
+    look("a long Referer", "referer", `http://localhost/${fill("a", room - 200)}`),
+    look("a Referer of slashes", "referer", `http://localhost${fill("/", room - 200)}`),
+    look("a Referer of bytes", "referer", fill("\xff", room - 200)),
+    look("a long Origin", "origin", `http://${fill("a", room - 200)}`),
+    look("a long Sec-Purpose", "sec-purpose", fill("prefetc", room - 200)),
+    { ...look("a long Purpose, to log out", "purpose", `${fill("prefetc", room - 200)}h`), target: "/remove" },
+    line("host", "a long host", { host: fill("a", room - 200) }),
+    line("host", "a host of labels", { host: fill("a.", room - 200) }),
+    line("host", "a host of white space", { host: `a${fill(" ", room - 200)}b` }),
+    line("target", "a long path", { target: `/${fill("a", room - 200)}` }),
+    line("target", "a path of slashes", { target: fill("/", room - 200) }),
+    line("target", "a long query", { target: `/?${fill("%41&", room - 200)}` }),
+    line("method", "a long method", { method: fill("A", room - 200) }),
+    type("white space in a multipart form's type", `multipart/form-data;${fill(" ")}boundary=b`),
+    type("white space in a form's type", `${FORM};${fill(" ")}x`),
+    type("parameters of a form's type", `${FORM}${fill(';a="b"')}`),
+    { ...type("a multipart form with a long head", "multipart/form-data; boundary=b"), body: `--b\r\na:${fill(" ")}b` },
+    form("fields of a form", fill("&a", inForm)),
+    form("fields of a form with values", fill("&a=b", inForm)),
+    form("escapes in a form", fill("%41", inForm)),
+    form("broken escapes in a form", fill("%%4", inForm)),
+    form("marks in a name", fill("\xcc\x81\xcc\x96", inForm)),
+    form("marks in a name of the length that is composed", fill("%CC%81%CC%96", 1024 * 6)),
+    form("what grows when it is composed", fill("%EF%B7%BA", inForm)),
+    form("white space around a name", fill("%C2%A0", inForm)),
+    form("what is escaped in a page", fill("%22", inForm)),
+    form("control characters in a name", fill("%01", inForm)),
+    form("halves of pairs in a name", fill("\xed\xa0\x80", inForm)),
+    form("a form that is too long", fill("a")),
+    { ...form("a form that is no form, and long", fill("a")), fields: [["content-type", "text/plain"]] },
+    ...manyFields(room, cookie),
+  ];
+}
+
+/** Requests with as many fields as Deno takes. */
+function manyFields(room: number, cookie: string): DearRequest[] {
+  const value = "a".repeat(Math.floor(room / 90) - 40);
+  return ["x", "cookie", "referer", "origin", "sec-fetch-site"].map((name) => ({
+    kind: "many fields",
+    name,
+    target: "/",
+    fields: [["cookie", cookie], [name, value, 80]],
+  }));
+}

@@ -1,5 +1,5 @@
 /** What a fault scenario is, and what several of them use: files of a folder, seeded choices, raw connections. */
-import { pathOf } from "../../lib/stores/file/names.ts";
+import { pathOf, SECRET } from "../../lib/stores/file/names.ts";
 import { Server } from "../support/server.ts";
 import { wait } from "./tools.ts";
 
@@ -36,13 +36,13 @@ export async function until(isSo: () => boolean, what: string, seconds = 20): Pr
   }
 }
 
-/** Every file below a folder, as paths relative to it; not the key, nor those of the processes that have it open. */
+/** Every file below a folder, as paths relative to it; not the secrets, nor those of the processes that have it open. */
 export function filesIn(dir: string, below = ""): string[] {
   const paths: string[] = [];
   for (const { name, isDirectory } of entries(`${dir}/${below}`)) {
     if (name === ".processes") continue;
     if (isDirectory) paths.push(...filesIn(dir, `${below}${name}/`));
-    else if (name !== "secret.key") paths.push(below + name);
+    else if (name !== "secret.key" && name !== SECRET) paths.push(below + name);
   }
   return paths;
 }

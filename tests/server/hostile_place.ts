@@ -32,7 +32,7 @@ export async function withServer(
 
 /** The names of all session files below a folder. */
 export function filesIn(dir: string): string[] {
-  return [...Deno.readDirSync(dir)].filter(({ name }) => !name.startsWith(".")).flatMap(({ name, isDirectory }) =>
-    isDirectory ? filesIn(`${dir}/${name}`) : [`${dir}/${name}`]
+  return [...Deno.readDirSync(dir)].flatMap(({ name, isDirectory }) =>
+    isDirectory ? filesIn(`${dir}/${name}`) : name.endsWith(".json") ? [`${dir}/${name}`] : []
   );
 }

@@ -10,15 +10,15 @@ const HEADER = "ID            USER              MADE   USED   LEFT   SIZE      D
 const sessions = (env: Record<string, string>, ...args: string[]) => Server.run(env, "sessions", ...args);
 
 /** A new key for a session of a user. */
-function keyIn(store: FileStore, user: string | undefined): string {
-  return newId(user === undefined ? undefined : store.groupOf(user));
+async function keyIn(store: FileStore, user: string | undefined): Promise<string> {
+  return newId(user === undefined ? undefined : await store.groupOf(user));
 }
 
 /** Keeps a session in a folder, of a user, with what it holds and how many seconds it has left. */
-async function keep(store: FileStore, user: string | undefined, data = {}, left = 60, id = keyIn(store, user)) {
+async function keep(store: FileStore, user: string | undefined, data = {}, left = 60, id?: string) {
   const now = Date.now();
   const times = { created: now - 9000, idle: 60_000, expires: now + left * 1000, deadline: now + 3_600_000 };
-  await store.create(id, { data, ...times, user });
+  await store.create(id ?? await keyIn(store, user), { data, ...times, user });
 }
 
 for (const type of ["filesystem", "sqlite"]) {
@@ -58,7 +58,7 @@ for (const type of ["filesystem", "sqlite"]) {
 Deno.test("sessions: a whole id ends its session, in capitals too", async () => {
   await withFolder(async (dir) => {
     const store = new FileStore({ dir });
-    const id = keyIn(store, "Ada");
+    const id = await keyIn(store, "Ada");
     await keep(store, "Ada", {}, 60, keyOf(id));
     assertEquals((await sessions({ SESSION_FILE_DIR: dir }, "revoke", id.toUpperCase())).code, 0);
     assertEquals(await Array.fromAsync(store.list()), []);

@@ -70,6 +70,7 @@ export class Disk {
           names.set(to!, names.get(from!)!);
           names.delete(from!);
         }, "rename")],
+      [Deno, "linkSync", (from, to) => this.#name(to!, (names) => names.set(to!, names.get(from!)!), "link")],
       [Deno, "removeSync", (path) => this.#name(path!, (names) => names.delete(path!), "remove")],
     ];
     let watching = () =>

@@ -2,6 +2,7 @@
 import type { SessionRecord } from "../../lib/record.ts";
 import { newId } from "../../lib/id.ts";
 import type { Log } from "../../lib/log.ts";
+import { SECRET } from "../../lib/stores/file/names.ts";
 import { FileStore, type FileStoreOptions } from "../../lib/stores/file/store.ts";
 import { Clock } from "../../lib/testing.ts";
 import { replacing } from "../support/failing.ts";
@@ -78,9 +79,9 @@ export function pathOf(dir: string, id: string): string {
   return `${dir}/${id.slice(0, 3)}/${id.slice(3)}.json`;
 }
 
-/** Every file below a folder, as paths relative to it; not those of the processes that have it open. */
+/** Every file below a folder, as paths relative to it; not its secret, nor those of the processes that have it open. */
 export function filesIn(dir: string, below = ""): string[] {
-  return [...Deno.readDirSync(`${dir}/${below}`)].filter(({ name }) => name !== ".processes").flatMap((
+  return [...Deno.readDirSync(`${dir}/${below}`)].filter(({ name }) => ![".processes", SECRET].includes(name)).flatMap((
     { name, isDirectory },
   ) => isDirectory ? filesIn(dir, `${below}${name}/`) : [below + name]);
 }

@@ -1,6 +1,7 @@
 /** The file store with `sync: "full"`: a change that was acknowledged is there after a power cut. */
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { newId } from "../../lib/id.ts";
+import { SECRET } from "../../lib/stores/file/names.ts";
 import type { FileStore } from "../../lib/stores/file/store.ts";
 import { failing, replacing } from "../support/failing.ts";
 import { Disk } from "./file_disk.ts";
@@ -84,7 +85,8 @@ const steps: readonly Step[] = [
 async function play(place: Place, sync: "normal" | "full"): Promise<Set<string>> {
   const { dir, open, clock } = place;
   const store = open({ sync });
-  await store.ready();
+  // The first session makes the folder's secret.
+  await store.delete(await place.create());
   const disk = new Disk(dir);
   const lost = new Set<string>();
   await disk.watch(async () => {
@@ -110,6 +112,25 @@ async function play(place: Place, sync: "normal" | "full"): Promise<Set<string>>
 
 test("with sync full the disk has every change before it is acknowledged", async (place) => {
   assertEquals([...await play(place, "full")], []);
+});
+
+test("in any mode the disk has the folder's secret before a session is made", async (place) => {
+  const { dir, open, clock } = place;
+  const store = open({ sync: "normal" });
+  await store.ready();
+  const disk = new Disk(dir);
+  await disk.watch(() => store.create(A, record(clock, 1)));
+  const calls = disk.trace.map((call) => call.replace(/\.[0-9a-f-]{36}\.tmp/, ".tmp"));
+  assertEquals(calls, [
+    `write ${SECRET}.tmp`,
+    `flush ${SECRET}.tmp`,
+    `link ${SECRET}`,
+    `remove ${SECRET}.tmp`,
+    "flush .",
+    `mkdir ${A.slice(0, 3)}`,
+    `write ${FILE_A}`,
+    `utime ${FILE_A}`,
+  ]);
 });
 
 test("without sync full, a power cut can lose any of these changes", async (place) => {

@@ -1,4 +1,5 @@
 /** The file calls of the file store: looking at a name, locking a file, listing a folder. */
+import { TEMPORARY } from "./names.ts";
 
 /**
  * What tells one state of a file from another. Every change of content makes a new file, and a file system soon gives
@@ -85,9 +86,51 @@ export function setTime(path: string, mtime: number): void {
   Deno.utimeSync(path, new Date(mtime), new Date(mtime));
 }
 
-/** Waits until the disk has what a file holds, or the names that a folder holds. */
-export async function flush(path: string): Promise<void> {
-  const file = await Deno.open(path, { read: true });
+/**
+ * Makes a file that is whole, and on the disk, as soon as it is there. Leaves one that is there already.
+ *
+ * @param dir The folder to make it in.
+ */
+export async function makeOnce(dir: string, name: string, text: string): Promise<void> {
+  const path = `${dir}/${name}`;
+  const beside = `${path}.${crypto.randomUUID()}${TEMPORARY}`;
+  make(beside, text);
+  try {
+    await flush(beside);
+    // Unlike a rename, a link never replaces what is there.
+    Deno.linkSync(beside, path);
+  } catch (error) {
+    // Some file systems have no links, such as that of memory cards.
+    if (!(error instanceof Deno.errors.AlreadyExists)) await makeFlushed(path, text);
+  } finally {
+    removeIfThere(beside);
+  }
+  await flushFolder(dir);
+}
+
+async function makeFlushed(path: string, text: string): Promise<void> {
+  try {
+    make(path, text);
+  } catch (error) {
+    if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
+  }
+  await flush(path);
+}
+
+/** Waits until the disk has what a file holds. */
+export function flush(path: string): Promise<void> {
+  // Windows flushes only what is open for writing.
+  return sync(path, { read: true, write: true });
+}
+
+/** Waits until the disk has the names that a folder holds. */
+export async function flushFolder(path: string): Promise<void> {
+  // Windows cannot open a folder, and keeps names in a journal.
+  if (Deno.build.os !== "windows") await sync(path, { read: true });
+}
+
+async function sync(path: string, options: Deno.OpenOptions): Promise<void> {
+  const file = await Deno.open(path, options);
   try {
     await file.sync();
   } finally {
@@ -128,12 +171,11 @@ export function isMissing(error: unknown): boolean {
   return error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory;
 }
 
-/** Why a call failed, without the path that Deno names: a path holds an id. */
+/** Why a call failed, without the path that Deno names. */
 export function reasonOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   const permission = /^Requires (\w+) access/.exec(error.message)?.[1];
   if (permission === "all") return "Deno lets no program write";
-  if (permission !== undefined) return `Deno was not allowed to ${permission} a file: needed --allow-${permission}`;
-  const [reason = ""] = error.message.split(/: \w+ ['"]/);
-  return reason.replace(/[0-9a-f]{20,}/g, "…");
+  if (permission !== undefined) return `Requires ${permission} access to a file: needed --allow-${permission}`;
+  return error.message.split(/: \w+ ['"]/)[0]!;
 }

@@ -5,7 +5,7 @@ import { namesIn, reasonOf } from "./calls.ts";
 import { isSession, isShard, shardOf } from "./names.ts";
 
 /**
- * How many files are counted before the rest is estimated. Ids are random, so every folder holds about as many. The
+ * How many files are counted before the rest is estimated. Keys are random, so every folder holds about as many. The
  * estimate is used while it is under half the maximum; above that, all files are counted.
  */
 const COUNTED_ENOUGH = 2000;
@@ -67,8 +67,8 @@ export class Census {
   }
 
   /** Notes that a session was made (1) or removed (-1). */
-  add(id: string, change: 1 | -1): void {
-    const shard = shardOf(id);
+  add(key: string, change: 1 | -1): void {
+    const shard = shardOf(key);
     this.#set(shard, (this.#counts.get(shard) ?? 0) + change);
   }
 
@@ -108,8 +108,6 @@ export class Census {
   }
 
   async #count(): Promise<void> {
-    // Made once, here: if it vanishes later, another in its place would hide what comes back with it.
-    Deno.mkdirSync(this.#dir, { recursive: true, mode: 0o700 });
     const mayEstimate = !this.#isEstimated;
     this.#isEstimated = false;
     const shards = namesIn(this.#dir).filter(isShard);

@@ -1,6 +1,7 @@
 /** Foreign: finds what does not belong into a folder of sessions, so that no other program's folder is used for one. */
 import { isDatabase } from "../sqlite_file.ts";
-import { CORRUPT, isShard, TEMPORARY } from "./names.ts";
+import { isMissing } from "./calls.ts";
+import { CORRUPT, isShard, SECRET, TEMPORARY } from "./names.ts";
 
 /** Files that SQLite and its store put beside a database. */
 const BESIDE_DATABASE = /-(wal|shm|journal|reserve)$/;
@@ -15,7 +16,7 @@ export function foreignIn(dir: string): string | undefined {
   try {
     return Array.from(Deno.readDirSync(dir)).find((entry) => !isOwn(dir, entry))?.name;
   } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return undefined;
+    if (isMissing(error)) return undefined;
     throw error;
   }
 }
@@ -23,5 +24,6 @@ export function foreignIn(dir: string): string | undefined {
 function isOwn(dir: string, { name, isDirectory, isFile }: Deno.DirEntry): boolean {
   if (name.startsWith(".") || name.endsWith(TEMPORARY) || name.endsWith(CORRUPT)) return true;
   if (isDirectory) return isShard(name) || name === "lost+found";
-  return isFile && (name === "secret.key" || isDatabase(`${dir}/${name.replace(BESIDE_DATABASE, "")}`));
+  return isFile &&
+    (name === "secret.key" || name === SECRET || isDatabase(`${dir}/${name.replace(BESIDE_DATABASE, "")}`));
 }

@@ -4,7 +4,7 @@ import { isLive, type SessionRecord } from "../../record.ts";
 import { turn } from "../_pause.ts";
 import { lstat, reasonOf } from "./calls.ts";
 import type { Census } from "./census.ts";
-import { idOf, isSession } from "./names.ts";
+import { isSession, keyIn } from "./names.ts";
 import { readRecord } from "./record.ts";
 
 /** How long to read files, in milliseconds, before requests get their turn. */
@@ -22,12 +22,12 @@ export async function* listSessions(
   census: Census,
   now: () => number,
   log: Log,
-): AsyncGenerator<readonly [id: string, record: SessionRecord]> {
+): AsyncGenerator<readonly [key: string, record: SessionRecord]> {
   let start = performance.now();
   for (const { shard, names } of census.shards()) {
     for (const name of names.filter(isSession)) {
       const record = read(`${dir}/${shard}`, name, log);
-      if (record !== undefined && isLive(record, now())) yield [idOf(shard, name), record];
+      if (record !== undefined && isLive(record, now())) yield [keyIn(shard, name), record];
     }
     if (performance.now() - start < TURN) continue;
     await turn();

@@ -39,41 +39,41 @@ export class Reader {
   /**
    * What a session's file holds now. Takes no lock, and no look at the file either if there was one in this period.
    *
-   * @throws {TypeError} if it is no id.
+   * @throws {TypeError} if it is not a key.
    */
-  read(id: string): Content {
+  read(key: string): Content {
     const period = this.#roster.period();
-    const cached = this.#cache.get(id);
+    const cached = this.#cache.get(key);
     if (cached !== undefined && cached.period === period && period !== 0) return cached.record;
-    const path = pathOf(this.#dir, id);
+    const path = pathOf(this.#dir, key);
     while (true) {
       const stat = lstat(path);
       if (stat === undefined) return undefined;
-      const record = this.#known(id, stat, period) ?? readRecord(path, stat);
+      const record = this.#known(key, stat, period) ?? readRecord(path, stat);
       if (typeof record !== "object" || record === cached?.record) return record;
       // What was read belongs to the state of the file only if that is still the same.
       const after = lstat(path);
       if (after !== undefined && !isSame(stat, after)) continue;
-      this.keep(id, record, stat, period);
+      this.keep(key, record, stat, period);
       return record;
     }
   }
 
   /** What a session's file holds, for a caller that has its lock and so knows its state. */
-  readLocked(id: string, path: string, stat: Stat): Content {
-    return this.#known(id, stat) ?? readRecord(path, stat);
+  readLocked(key: string, path: string, stat: Stat): Content {
+    return this.#known(key, stat) ?? readRecord(path, stat);
   }
 
   /** Keeps a record in memory, unless its file is so new that another could look the same. */
-  keep(id: string, record: SessionRecord, stat: Stat, period = 0): void {
-    if (stat.birth === undefined || Date.now() <= stat.birth + SETTLED) return this.forget(id);
+  keep(key: string, record: SessionRecord, stat: Stat, period = 0): void {
+    if (stat.birth === undefined || Date.now() <= stat.birth + SETTLED) return this.forget(key);
     // In memory, the text, the object and the entry around them.
-    this.#cache.set(id, { record, stat, period }, 2 * stat.size + 400);
+    this.#cache.set(key, { record, stat, period }, 2 * stat.size + 400);
   }
 
   /** Forgets a session that was changed or removed. */
-  forget(id: string): void {
-    this.#cache.delete(id);
+  forget(key: string): void {
+    this.#cache.delete(key);
   }
 
   /** Keeps nothing from now on: where times are coarse, two states of a file can look the same. */
@@ -82,8 +82,8 @@ export class Reader {
   }
 
   /** The record in memory, if it is that of the file in this state. */
-  #known(id: string, stat: Stat, period?: number): SessionRecord | undefined {
-    const cached = this.#cache.get(id);
+  #known(key: string, stat: Stat, period?: number): SessionRecord | undefined {
+    const cached = this.#cache.get(key);
     if (cached === undefined || !isSame(cached.stat, stat)) return undefined;
     if (period !== undefined) cached.period = period;
     return cached.record;

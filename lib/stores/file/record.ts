@@ -7,8 +7,8 @@
  * `expires` stands.
  */
 import { decode, encode, MAX_RECORD_BYTES, type SessionRecord } from "../../record.ts";
-import { flush, isMissing, make, makeDir, removeIfThere, setTime, type Stat } from "./calls.ts";
-import { pathOf, shardOf, TEMPORARY } from "./names.ts";
+import { flush, flushFolder, isMissing, make, makeDir, removeIfThere, setTime, type Stat, tryLocked } from "./calls.ts";
+import { CORRUPT, pathOf, shardOf, TEMPORARY } from "./names.ts";
 
 /** Whether a change waits for the disk: `"full"`, or leaves that to the operating system: `"normal"`. */
 export type Sync = "normal" | "full";
@@ -42,15 +42,15 @@ export function withEnd(record: SessionRecord, expires: number): SessionRecord {
 }
 
 /**
- * Makes the file of a new session, in its place: nobody knows its id yet. Leaves nothing behind when that fails.
+ * Makes the file of a new session, in its place: no one knows its key yet. Leaves nothing behind when that fails.
  *
  * @returns A promise only if it waits for the disk.
  */
-export function makeRecord(dir: string, id: string, record: SessionRecord, sync: Sync): Promise<void> | undefined {
-  const path = pathOf(dir, id);
+export function makeRecord(dir: string, key: string, record: SessionRecord, sync: Sync): Promise<void> | undefined {
+  const path = pathOf(dir, key);
   const text = encode(record);
   const start = performance.now();
-  makeInShard(dir, id, path, text);
+  makeInShard(dir, key, path, text);
   try {
     setTime(path, record.expires);
     // A process that was stopped in the middle for so long may find its file swept as a dead one's.
@@ -59,25 +59,25 @@ export function makeRecord(dir: string, id: string, record: SessionRecord, sync:
     removeIfThere(path);
     throw error;
   }
-  if (sync === "full") return flushNew(dir, id, path);
+  if (sync === "full") return flushNew(dir, key, path);
 }
 
 /** Makes the file, and its folder if that is not there: the sweep removes empty ones, perhaps just now. */
-function makeInShard(dir: string, id: string, path: string, text: string): void {
+function makeInShard(dir: string, key: string, path: string, text: string): void {
   for (let attempts = 1;; attempts++) {
     try {
       return make(path, text);
     } catch (error) {
       if (!(error instanceof Deno.errors.NotFound) || attempts === 5) throw error;
-      makeDir(`${dir}/${shardOf(id)}`);
+      makeDir(`${dir}/${shardOf(key)}`);
     }
   }
 }
 
-async function flushNew(dir: string, id: string, path: string): Promise<void> {
+async function flushNew(dir: string, key: string, path: string): Promise<void> {
   try {
     await flush(path);
-    await flushNames(dir, id);
+    await flushNames(dir, key);
   } catch (error) {
     removeIfThere(path);
     throw error;
@@ -119,15 +119,30 @@ async function flushAndRename(beside: string, path: string): Promise<void> {
     removeIfThere(beside);
     throw error;
   }
-  await flush(path.slice(0, path.lastIndexOf("/")));
+  await flushFolder(path.slice(0, path.lastIndexOf("/")));
+}
+
+/**
+ * Moves a corrupt record out of the way, for an operator to look at, unless a good one has taken its place.
+ *
+ * @returns Whether there was one.
+ */
+export function setAside(path: string): boolean {
+  const outcome = tryLocked(path, (stat) => {
+    if (readRecord(path, stat) !== "corrupt") return false;
+    Deno.renameSync(path, path + CORRUPT);
+    return true;
+  });
+  if (outcome === "irregular") Deno.renameSync(path, path + CORRUPT);
+  return outcome === "irregular" || (typeof outcome === "object" && outcome.result);
 }
 
 /** Waits until the disk knows that a session's file was made or removed. */
-export async function flushNames(dir: string, id: string): Promise<void> {
-  await flush(`${dir}/${shardOf(id)}`).catch((error) => {
+export async function flushNames(dir: string, key: string): Promise<void> {
+  await flushFolder(`${dir}/${shardOf(key)}`).catch((error) => {
     // Empty, it may have gone with a sweep.
     if (!isMissing(error)) throw error;
   });
   // The folder itself may have been made or removed just before.
-  await flush(dir);
+  await flushFolder(dir);
 }

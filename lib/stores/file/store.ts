@@ -8,7 +8,7 @@
  * - New content is written beside it, then renamed over it: a reader, who takes no lock, sees the old or the new.
  * - A new session is nobody's yet, so it is written in its place, without a lock. What a process leaves unfinished when
  *   it dies is swept a minute later.
- * - A session that moves is written under its new id, which nobody knows, under the old one's lock, and the old file is
+ * - A session that moves is written under its new key, which nobody knows, under the old one's lock, and the old file is
  *   removed: what a process leaves when it dies in between is the old session, as if nothing had been done.
  * - What happens under a lock is synchronous, unless it waits for the disk: inside one process, nothing comes between.
  *   It costs a third of the same calls made asynchronously.
@@ -17,25 +17,28 @@
  *
  * @module
  */
-import { type Log, silent } from "../../log.ts";
-import { RecordTooLargeError } from "../../errors.ts";
+import type { Log } from "../../log.ts";
+import { COUNT, oneOf, type Rule } from "../../_options.ts";
+import { SessionError } from "../../errors.ts";
 import { endOf, freeze, isLive, type SessionRecord } from "../../record.ts";
-import { type Change, type SessionStore, StoreFullError } from "../../store.ts";
+import { type Change, KeyTakenError, type SessionStore, StoreFullError } from "../../store.ts";
+import { checkStoreOptions, type StoreOptions } from "../_options.ts";
 import { applyChange, ChangeError } from "../_change.ts";
 import { pause } from "../_pause.ts";
 import { flush, isMissing, lstat, reasonOf, removeIfThere, setTime, tryLocked } from "./calls.ts";
 import { Census } from "./census.ts";
+import { Folder } from "./folder.ts";
 import { listSessions } from "./list.ts";
-import { checkOwner, CORRUPT, groupOf, idOf, isSession, pathOf, placeOf } from "./names.ts";
+import { CORRUPT, isSession, keyIn, pathOf, shardOf } from "./names.ts";
 import { probe } from "./probe.ts";
 import { type Content, Reader } from "./reader.ts";
-import { flushNames, makeRecord, readRecord, replaceRecord, withEnd } from "./record.ts";
+import { flushNames, makeRecord, replaceRecord, setAside, withEnd } from "./record.ts";
 import { Roster } from "./roster.ts";
 import { Sweep } from "./sweep.ts";
 
 /** The options of a {@linkcode FileStore}. */
-export interface FileStoreOptions {
-  /** The folder; it and those in it are made with mode 0700 when missing. */
+export interface FileStoreOptions extends StoreOptions {
+  /** The folder; it and those in it are made with mode 0700 when missing. Nothing else may lie in it. */
   readonly dir: string;
   /**
    * Live sessions at most: 1,000,000 unless given. Processes that share the folder count what the others made when
@@ -49,11 +52,17 @@ export interface FileStoreOptions {
   readonly sync?: "normal" | "full" | undefined;
   /** Bytes of memory, about, for records read lately: 16 MiB unless given; 0 keeps none. */
   readonly cacheBytes?: number | undefined;
-  /** Told of corrupt records, sweeps and the like. Without it, nothing is logged. */
-  readonly log?: Log | undefined;
-  /** The clock, in milliseconds since 1970: `Date.now` unless given. */
-  readonly now?: (() => number) | undefined;
 }
+
+const RULES: Readonly<Record<string, Rule>> = {
+  dir: {
+    needed: "the path of a folder",
+    accepts: (value) => typeof value === "string" && value !== "",
+    isRequired: true,
+  },
+  sync: oneOf("normal", "full"),
+  cacheBytes: COUNT,
+};
 
 /** How long to wait for another process's lock, in milliseconds, before giving up. */
 const LOCK_DEADLINE = 5000;
@@ -77,7 +86,7 @@ type Work<T> = (path: string, record: SessionRecord) => T | Promise<T>;
  * const dir = await Deno.makeTempDir();
  * const store = new FileStore({ dir });
  * const now = Date.now();
- * const key = newId(store.groupOf("Ada"));
+ * const key = newId(await store.groupOf("Ada"));
  * const life = { created: now, idle: 60_000, expires: now + 60_000, deadline: now + 600_000 };
  * await store.create(key, { data: { cart: ["tea"] }, user: "Ada", ...life });
  *
@@ -93,120 +102,120 @@ export class FileStore implements SessionStore {
   #sync: "normal" | "full";
   #log: Log;
   #now: () => number;
+  #folder: Folder;
   #roster: Roster;
   #reader: Reader;
   #census: Census;
   #sweep: Sweep;
-  #wasReady = false;
 
   /**
    * Makes a store; touches nothing yet.
    *
    * @param options The folder, and what differs from the defaults.
-   * @throws {TypeError} where there are no file locks: on Node, on Bun, and on Deno before 2.7.
+   * @throws {TypeError} if an option is missing, unknown or invalid; {@linkcode RangeError} if a number is.
    */
   constructor(options: FileStoreOptions) {
-    if (!("Deno" in globalThis && "tryLockSync" in Deno.FsFile.prototype)) {
-      throw new TypeError("A FileStore needs the file locks of Deno 2.7 or later: use SqliteStore instead");
-    }
+    const { max, log, now } = checkStoreOptions("FileStore", options, RULES);
     this.#dir = options.dir;
-    this.#max = options.max ?? 1_000_000;
+    this.#max = max;
     this.#sync = options.sync ?? "normal";
-    this.#log = options.log ?? silent;
-    this.#now = options.now ?? Date.now;
+    this.#log = log;
+    this.#now = now;
+    this.#folder = new Folder(this.#dir);
     this.#roster = new Roster(this.#dir);
     this.#reader = new Reader(this.#dir, this.#roster, options.cacheBytes ?? 16 * 1024 * 1024);
     this.#census = new Census(this.#dir, this.#max, this.#log);
-    const removed = (id: string) => this.#forget(id);
-    this.#sweep = new Sweep({ dir: this.#dir, census: this.#census, log: this.#log, now: this.#now, removed });
+    const removed = (key: string) => this.#forget(key);
+    this.#sweep = new Sweep({ dir: this.#dir, census: this.#census, log, now, removed });
   }
 
   /**
    * Makes the folder if it is missing, tries it out, and begins to count what is in it. Calling it is optional: the
    * folder is also made when the first session is stored.
    *
-   * @throws {Error} if files cannot be made or locked in it.
+   * @throws {Error} if files cannot be made or locked in it, if other things lie in it, or if it holds sessions but not the
+   * file that was made with the first of them.
    */
-  // deno-lint-ignore require-await -- a failure rejects
   async ready(): Promise<void> {
-    try {
-      // Once it was there, it is not made anew: that would hide what comes back, as after a disk was unmounted.
-      if (!this.#wasReady) Deno.mkdirSync(this.#dir, { recursive: true, mode: 0o700 });
+    await this.#try(() => {
+      this.#folder.open();
       if (!probe(this.#dir, this.#log)) this.#reader.keepNothing();
       this.#roster.join();
-      this.#wasReady = true;
       // In a folder of a million this takes seconds, which the first new session need not wait for if it comes later.
       this.#census.ready()?.catch(() => {});
-    } catch (error) {
-      if (error instanceof Deno.errors.AlreadyExists) throw new Error(`"${this.#dir}" is no folder`);
-      throw this.#failure(error);
-    }
+    });
   }
 
-  groupOf(user: string): string {
-    return groupOf(user);
+  groupOf(user: string): string | Promise<string> {
+    if (this.#folder.isKnown) return this.#folder.groupOf(user);
+    return this.#try(async () => {
+      await this.#folder.ready();
+      return this.#folder.groupOf(user);
+    });
   }
 
-  async create(id: string, record: SessionRecord): Promise<void> {
-    checkOwner(id, record.user);
-    try {
+  async create(key: string, record: SessionRecord): Promise<void> {
+    await this.#try(async () => {
+      const making = this.#folder.ready();
+      if (making !== undefined) await making;
+      this.#checkOwner(key, record.user);
       const counting = this.#census.ready();
       if (counting !== undefined) await counting;
       while (this.#census.isFull) {
         if (await this.#sweep.makeRoom()) continue;
         throw new StoreFullError(`Cannot create a session: "${this.#dir}" may hold ${this.#max} live sessions`);
       }
-      const flushed = this.#make(id, record);
+      const flushed = this.#make(key, record);
       if (flushed !== undefined) await flushed;
-    } catch (error) {
-      throw this.#failure(error);
-    }
-  }
-
-  // deno-lint-ignore require-await -- a failure rejects
-  async read(id: string): Promise<SessionRecord | undefined> {
-    try {
-      const content = this.#reader.read(id);
-      if (content === "corrupt") this.#setAside(id);
-      return this.#live(content);
-    } catch (error) {
-      throw this.#failure(error);
-    }
-  }
-
-  async update(id: string, change: Change): Promise<SessionRecord | undefined> {
-    return await this.#locked(id, (path, record) => {
-      const updated = freeze(applyChange(change, record));
-      return then(this.#write(id, path, updated), () => updated);
     });
   }
 
-  async touch(id: string, expires: number): Promise<boolean> {
+  async read(key: string): Promise<SessionRecord | undefined> {
+    return await this.#try(() => {
+      let content = this.#reader.read(key);
+      if (content === undefined || !this.#folder.isKnown) {
+        this.#folder.check();
+        // The folder may have been away at the first look, and back at the check.
+        content = this.#reader.read(key);
+      }
+      if (content === "corrupt") this.#setAside(key);
+      return this.#live(content);
+    });
+  }
+
+  async update(key: string, change: Change): Promise<SessionRecord | undefined> {
+    return await this.#locked(key, (path, record) => {
+      const updated = freeze(applyChange(change, record));
+      return then(this.#write(key, path, updated), () => updated);
+    });
+  }
+
+  async touch(key: string, expires: number): Promise<boolean> {
     // Under the lock, as otherwise a sweep could find the session over just before, and remove it just after.
-    const touched = await this.#locked(id, (path, record) => {
+    const touched = await this.#locked(key, (path, record) => {
       if (expires >= record.expires) {
         setTime(path, expires);
         const stat = lstat(path);
         if (stat !== undefined && stat.mtime >= expires) {
-          this.#reader.keep(id, withEnd(record, expires), stat);
+          this.#reader.keep(key, withEnd(record, expires), stat);
           return then(this.#sync === "full" ? flush(path) : undefined, () => true);
         }
       }
       // An earlier end is written, and so is one that a file system with coarse times does not keep.
-      return then(this.#write(id, path, withEnd(record, expires)), () => true);
+      return then(this.#write(key, path, withEnd(record, expires)), () => true);
     });
     return touched ?? false;
   }
 
-  async delete(id: string): Promise<boolean> {
-    const ended = await this.#locked(id, (path) => then(this.#remove(id, path), () => true));
+  async delete(key: string): Promise<boolean> {
+    const ended = await this.#locked(key, (path) => then(this.#remove(key, path), () => true));
     return ended ?? false;
   }
 
   async move(from: string, to: string, change: Change): Promise<SessionRecord | undefined> {
     return await this.#locked(from, (path, record) => {
       const moved = freeze(applyChange(change, record));
-      checkOwner(to, moved.user);
+      this.#checkOwner(to, moved.user);
       return then(this.#make(to, moved), () => {
         try {
           return then(this.#remove(from, path), () => moved);
@@ -220,16 +229,17 @@ export class FileStore implements SessionStore {
   }
 
   async *sessionsOf(user: string): AsyncGenerator<readonly [string, SessionRecord]> {
-    const { shard, prefix } = placeOf(user);
     try {
-      const names = this.#census.list(shard);
-      // A missing folder is a failure, and no sign that the user has no session.
-      if (names.length === 0) Deno.statSync(this.#dir);
+      this.#folder.check();
+      if (!this.#folder.isKnown) return;
+      const group = this.#folder.groupOf(user);
+      const names = this.#census.list(shardOf(group));
+      this.#folder.check();
       for (const name of names) {
-        if (!name.startsWith(prefix) || !isSession(name)) continue;
-        const id = idOf(shard, name);
-        const record = this.#live(this.#reader.read(id));
-        if (record?.user === user) yield [id, record];
+        const key = keyIn(shardOf(group), name);
+        if (!key.startsWith(group) || !isSession(name)) continue;
+        const record = this.#live(this.#reader.read(key));
+        if (record?.user === user) yield [key, record];
       }
     } catch (error) {
       throw this.#failure(error);
@@ -238,7 +248,9 @@ export class FileStore implements SessionStore {
 
   async *list(): AsyncGenerator<readonly [string, SessionRecord]> {
     try {
+      this.#folder.check();
       yield* listSessions(this.#dir, this.#census, this.#now, this.#log);
+      this.#folder.check();
     } catch (error) {
       throw this.#failure(error);
     }
@@ -249,11 +261,10 @@ export class FileStore implements SessionStore {
   }
 
   async sweepAll(): Promise<number> {
-    try {
-      return await this.#sweep.all();
-    } catch (error) {
-      throw this.#failure(error);
-    }
+    return await this.#try(() => {
+      this.#folder.check();
+      return this.#sweep.all();
+    });
   }
 
   /** Waits for what runs in the background, and leaves the folder to others; the store can be used on. */
@@ -272,19 +283,20 @@ export class FileStore implements SessionStore {
    *
    * @returns What the work returns; `undefined` if there is no such session.
    */
-  async #locked<T>(id: string, work: Work<T>): Promise<T | undefined> {
-    const path = pathOf(this.#dir, id);
+  async #locked<T>(key: string, work: Work<T>): Promise<T | undefined> {
+    const path = pathOf(this.#dir, key);
     const start = performance.now();
-    try {
+    return await this.#try(async () => {
       while (true) {
         const waiting = this.#roster.wait();
         if (waiting !== undefined) {
           await waiting;
           continue;
         }
+        this.#folder.check();
         let isCorrupt = false;
         const outcome = tryLocked(path, (stat) => {
-          const content = this.#reader.readLocked(id, path, stat);
+          const content = this.#reader.readLocked(key, path, stat);
           isCorrupt = content === "corrupt";
           const record = this.#live(content);
           return record && work(path, record);
@@ -296,85 +308,89 @@ export class FileStore implements SessionStore {
           await pause(1 + Math.random() * 4);
           continue;
         }
-        // A missing folder is a failure: it may come back, and the session with it.
-        if (outcome === "missing") Deno.statSync(this.#dir);
-        if (outcome === "irregular" || isCorrupt) this.#setAside(id);
+        // The folder may have gone between the check and the look for the file.
+        if (outcome === "missing") this.#folder.check();
+        if (outcome === "irregular" || isCorrupt) this.#setAside(key);
         if (typeof outcome === "string") return undefined;
         const result = outcome.result instanceof Promise ? await outcome.result : outcome.result;
         if (result !== undefined) await this.#roster.waitAfter();
         return result;
       }
-    } catch (error) {
-      throw this.#failure(error);
-    }
+    });
   }
 
   /** Makes the file of a new session. */
-  #make(id: string, record: SessionRecord): Promise<void> | undefined {
-    const flushed = makeRecord(this.#dir, id, record, this.#sync);
-    this.#census.add(id, 1);
+  #make(key: string, record: SessionRecord): Promise<void> | undefined {
+    const flushed = makeRecord(this.#dir, key, record, this.#sync);
+    this.#census.add(key, 1);
     this.#sweep.created(endOf(record));
     return flushed?.catch((error) => {
-      this.#forget(id);
+      this.#forget(key);
       throw error;
     });
   }
 
   /** Puts another record into the place of a session's, under the lock of its file. */
-  #write(id: string, path: string, record: SessionRecord): Promise<void> | undefined {
+  #write(key: string, path: string, record: SessionRecord): Promise<void> | undefined {
     const flushed = replaceRecord(path, record, this.#sync);
-    this.#reader.forget(id);
+    this.#reader.forget(key);
     this.#sweep.noteEnd(endOf(record));
     // While the disk was waited for, a reader may have kept the old one.
-    return flushed?.finally(() => this.#reader.forget(id));
+    return flushed?.finally(() => this.#reader.forget(key));
   }
 
   /** Removes the file of a session, under its lock. */
-  #remove(id: string, path: string): Promise<void> | undefined {
+  #remove(key: string, path: string): Promise<void> | undefined {
     Deno.removeSync(path);
-    this.#forget(id);
-    return this.#sync === "full" ? flushNames(this.#dir, id) : undefined;
+    this.#forget(key);
+    return this.#sync === "full" ? flushNames(this.#dir, key) : undefined;
   }
 
   /** Takes a session whose file is gone out of memory and out of the count. */
-  #forget(id: string): void {
-    this.#reader.forget(id);
-    this.#census.add(id, -1);
+  #forget(key: string): void {
+    this.#reader.forget(key);
+    this.#census.add(key, -1);
   }
 
-  /** Moves a corrupt record out of the way, for somebody to look at, unless a good one has taken its place. */
-  #setAside(id: string): void {
-    const path = pathOf(this.#dir, id);
+  /** Moves a corrupt record out of the way, and logs that. */
+  #setAside(key: string): void {
     try {
-      const outcome = tryLocked(path, (stat) => {
-        if (readRecord(path, stat) !== "corrupt") return false;
-        Deno.renameSync(path, path + CORRUPT);
-        return true;
-      });
-      if (outcome === "irregular") Deno.renameSync(path, path + CORRUPT);
-      else if (typeof outcome === "string" || !outcome.result) return;
-      this.#forget(id);
-      this.#log(
-        "warn",
-        "A corrupt session record was put aside",
-        `its name in "${this.#dir}" now ends in "${CORRUPT}"`,
-      );
+      if (!setAside(pathOf(this.#dir, key))) return;
+      this.#forget(key);
+      const detail = `its name in "${this.#dir}" now ends in "${CORRUPT}"`;
+      this.#log("warn", "A corrupt session record was put aside", detail);
     } catch (error) {
       if (isMissing(error)) return;
       this.#log("warn", "A corrupt session record could not be put aside", `${reasonOf(error)} in "${this.#dir}"`);
     }
   }
 
-  /** The failure of a file call without the path in it, since a path holds an id; any other as it is. */
+  /**
+   * Makes sure that a user's session will be found by its key.
+   *
+   * @throws {TypeError} if the key was not made for the user.
+   */
+  #checkOwner(key: string, user: string | undefined): void {
+    if (user === undefined || key.startsWith(this.#folder.groupOf(user))) return;
+    throw new TypeError("Cannot store a session of a user: its key must begin with what groupOf() gives for the user");
+  }
+
+  /** Does some work; what it throws is made into an error for programs. */
+  async #try<T>(work: () => T | Promise<T>): Promise<T> {
+    try {
+      return await work();
+    } catch (error) {
+      throw this.#failure(error);
+    }
+  }
+
+  /** The failure of a file call, which names the folder; an error of the contract as it is. */
   #failure(error: unknown): unknown {
     if (error instanceof ChangeError) return error.cause;
-    if (error instanceof RecordTooLargeError || error instanceof StoreFullError || error instanceof TypeError) {
-      return error;
-    }
-    if (error instanceof Deno.errors.AlreadyExists) {
-      return new Error("Cannot create a session: its id is already there");
-    }
-    return new Error(`${reasonOf(error)} in "${this.#dir}"`);
+    if (error instanceof SessionError || error instanceof TypeError) return error;
+    if (error instanceof Deno.errors.AlreadyExists) return new KeyTakenError();
+    const reason = reasonOf(error);
+    return new Error(reason.includes(this.#dir) ? reason : `${reason} in "${this.#dir}"`);
   }
 }
 

@@ -6,7 +6,7 @@ import { Pacer } from "../_pacer.ts";
 import { turn } from "../_pause.ts";
 import { lstat, namesIn, reasonOf, removeIfThere, type Stat, tryLocked } from "./calls.ts";
 import type { Census } from "./census.ts";
-import { idOf, isSession, TEMPORARY } from "./names.ts";
+import { isSession, keyIn, TEMPORARY } from "./names.ts";
 import { LEFTOVER, readRecord } from "./record.ts";
 
 /** How many names one step looks at. Listing a folder counts as looking at a name. */
@@ -36,7 +36,7 @@ export interface SweepOptions {
   readonly log: Log;
   readonly now: () => number;
   /** Told of each session whose file was removed. */
-  readonly removed: (id: string) => void;
+  readonly removed: (key: string) => void;
 }
 
 /** Goes round the folder in steps, which come after requests. The more sessions are made, the more steps it takes. */
@@ -45,7 +45,7 @@ export class Sweep {
   #census: Census;
   #log: Log;
   #now: () => number;
-  #removed: (id: string) => void;
+  #removed: (key: string) => void;
   #pacer: Pacer;
   #first = newId().slice(0, 3);
   #pass: Generator<boolean, undefined> | undefined;
@@ -201,7 +201,7 @@ export class Sweep {
     }
     // One that should have been gone is another process's, which may have left more.
     this.#earliest = -Infinity;
-    this.#removed(idOf(shard, name));
+    this.#removed(keyIn(shard, name));
     return true;
   }
 

@@ -1,5 +1,6 @@
 /** The program: serves the site, or does what its arguments say. */
-import { parseArguments, USAGE } from "./lib/commands/arguments.ts";
+import { type Command, HELP, parseArguments, USAGE, UsageError } from "./lib/commands/arguments.ts";
+import { checkHealth } from "./lib/commands/health.ts";
 import { runSessions } from "./lib/commands/sessions.ts";
 import { createApp } from "./lib/server/app.ts";
 import { loadConfig } from "./lib/server/config.ts";
@@ -26,16 +27,25 @@ async function serve(): Promise<void> {
   server.serve(app, () => sessions.close());
 }
 
-const command = parseArguments(Deno.args);
+const FAILURES: Readonly<Record<string, string>> = { serve: "Cannot start", health: "Not ready" };
+
+async function run(command: Command): Promise<void> {
+  try {
+    if (command.name === "help") console.log(HELP);
+    else if (command.name === "version") console.log(`session-server ${meta.version}`);
+    else if (command.name === "serve") await serve();
+    else if (command.name === "health") await checkHealth();
+    else await runSessions(command);
+  } catch (error) {
+    console.error(`${FAILURES[command.name] ?? "Cannot do that"}: ${reasonOf(error)}`);
+    Deno.exit(1);
+  }
+}
+
 try {
-  if (command === undefined) {
-    console.error(USAGE);
-    Deno.exit(2);
-  } else if (command.name === "help") console.log(USAGE);
-  else if (command.name === "version") console.log(`session-server ${meta.version}`);
-  else if (command.name === "serve") await serve();
-  else await runSessions(command);
+  await run(parseArguments(Deno.args));
 } catch (error) {
-  console.error(`Cannot ${command?.name === "serve" ? "start" : "do that"}: ${reasonOf(error)}`);
-  Deno.exit(1);
+  if (!(error instanceof UsageError)) throw error;
+  console.error(`${USAGE}\n\n${error.message}`);
+  Deno.exit(2);
 }

@@ -53,8 +53,10 @@ export function settingsOf(
 /** The setting that a name was probably meant to be: one with a letter or two wrong, or with its end left out. */
 function nearest(name: string): SettingName | undefined {
   const upper = name.toUpperCase();
-  // Too many words are near to a short name.
-  const isNear = (setting: string) => distance(upper, setting) <= (setting.length < 8 ? 1 : 2);
+  // Too many words are near to a short name, and OpenSSL's SSL_CERT_FILE to one of ours.
+  const isNear = (setting: string) => {
+    return upper[0] === setting[0] && distance(upper, setting) <= (setting.length < 8 ? 1 : 2);
+  };
   const near = NAMES.filter(isNear).sort((a, b) => distance(upper, a) - distance(upper, b));
   const longer = NAMES.filter((setting) => upper.includes("_") && setting.startsWith(`${upper}_`));
   return near[0] ?? (longer.length === 1 ? longer[0] : undefined);

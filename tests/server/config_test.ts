@@ -342,7 +342,7 @@ Deno.test("config: variables of other programs are not taken for settings", () =
     "A",
   ];
   const kubernetes = ["SERVICE_HOST", "SERVICE_PORT", "SERVICE_PORT_HTTP", "PORT", "PORT_80_TCP", "PORT_80_TCP_ADDR"];
-  const all = [...others, ...kubernetes.map((name) => `SESSION_SERVER_${name}`), "TLS_CA_FILE", ""];
+  const all = [...others, ...kubernetes.map((name) => `SESSION_SERVER_${name}`), "TLS_CA_FILE", "SSL_CERT_FILE", ""];
   assertEquals(settingsOf(Object.fromEntries(all.map((name) => [name, "x"]))), { env: {}, unknown: [] });
 });
 

@@ -71,7 +71,7 @@ function commandOf(env: Record<string, string>): string[] {
   return [Deno.execPath(), "run", `--lock=${root}${lockFor(env.SESSION_URL)}`, ...startFlags(), `${root}main.ts`];
 }
 
-const LISTENING = /^Listening on (\S+)\/$/m;
+const LISTENING = /^Listening on (\S+?)\/?$/m;
 
 /** What a run of the program came to. */
 export interface Outcome {

@@ -126,8 +126,13 @@ export interface SessionStore {
   /** Called after requests. May start one bounded piece of cleaning up; returns immediately and never throws. */
   sweep?(): void;
 
-  /** Removes every session that is over, for an operator; lets requests have their turn. Returns how many there were. */
-  sweepAll?(): Promise<number>;
+  /**
+   * Removes every session that is over, for an operator; lets requests have their turn.
+   *
+   * @param onRemoved Called now and then with how many were removed since the last call.
+   * @returns How many were removed.
+   */
+  sweepAll?(onRemoved?: (count: number) => void): Promise<number>;
 
   /**
    * Checks that the store can be used now: connects, makes what is missing, and tries what the verbs will need, a write

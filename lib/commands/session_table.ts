@@ -1,11 +1,8 @@
 /** The table of `sessions list`: one line a session, in 80 columns of a terminal. */
 import { endOf, type SessionRecord } from "../record.ts";
+import { fit } from "./columns.ts";
 
 const WIDTHS = [12, 16, 5, 5, 5, 8, 17];
-
-/** Characters that take two columns: of East Asia, and pictures. */
-const WIDE =
-  /[\u1100-\u115F\u2E80-\uA4CF\uAC00-\uD7A3\uF900-\uFAFF\uFE30-\uFE6F\uFF00-\uFF60\uFFE0-\uFFE6]|\p{Extended_Pictographic}|[\u{20000}-\u{3FFFD}]/u;
 
 /** The first line: how long ago a session was made and used, and how long it has left. */
 export function header(): string {
@@ -38,23 +35,4 @@ function short(milliseconds: number): string {
 
 function line(cells: readonly string[]): string {
   return cells.map((cell, index) => fit(cell, WIDTHS[index]!)).join("  ").trimEnd();
-}
-
-/** A text cut or filled to a width; what a terminal would act on, and what would change its direction, is replaced. */
-function fit(text: string, width: number): string {
-  let fitted = "";
-  let used = 0;
-  const characters = [...text.replace(/[\p{C}\p{Zl}\p{Zp}]/gu, "?")];
-  for (const [index, character] of characters.entries()) {
-    const columns = WIDE.test(character) ? 2 : 1;
-    const isLast = index === characters.length - 1;
-    if (used + columns > width - (isLast ? 0 : 1)) {
-      fitted += "…";
-      used++;
-      break;
-    }
-    fitted += character;
-    used += columns;
-  }
-  return fitted + " ".repeat(Math.max(0, width - used));
 }

@@ -1,20 +1,24 @@
-/** `sessions list|revoke|sweep`: shows and ends sessions, in whichever store the servers use. */
-import type { SessionsCommand } from "./arguments.ts";
+/** `sessions list|revoke|sweep|copy`: shows, ends, removes and copies sessions of whichever store the servers use. */
+import { handleOf, keyOf } from "../id.ts";
+import { endOf, type SessionRecord } from "../record.ts";
 import { type Config, loadConfig } from "../server/config.ts";
 import { openStore } from "../server/open_store.ts";
-import { handleOf, isId, keyOf } from "../id.ts";
-import { endOf, type SessionRecord } from "../record.ts";
+import { SessionManager } from "../session_manager.ts";
+import type { SessionStore, StoredSession } from "../store.ts";
 import { isShard } from "../stores/file/names.ts";
 import { PROCESSES } from "../stores/file/roster.ts";
 import { isDatabase } from "../stores/sqlite_file.ts";
-import { SessionManager } from "../session_manager.ts";
-import type { SessionStore, StoredSession } from "../store.ts";
+import type { SessionsCommand } from "./arguments.ts";
+import { copy, targetOf } from "./copy.ts";
+import { print, Progress, ReaderGone } from "./output.ts";
 import { header, row } from "./session_table.ts";
 
 /** How many digits of a session's handle are shown. */
 const SHOWN = 12;
 /** How many digits name a session at least. */
 const LEAST = 3;
+/** How long other spellings of a name are looked for, in milliseconds. */
+const SPELLING_DEADLINE = 2000;
 
 /**
  * Does what was asked.
@@ -25,12 +29,16 @@ const LEAST = 3;
 export async function runSessions(command: SessionsCommand): Promise<void> {
   const { config, log } = loadConfig();
   checkThatThereIsSomething(config);
+  const target = command.name === "copy" ? targetOf(config, command.type, command.url) : undefined;
   const store = await openStore(config, log);
   try {
-    if (command.name === "list") await list(store, config, command.user, command.asJson);
+    if (target !== undefined) await copy(store, target, log);
+    else if (command.name === "list") await list(store, config, command.user, command.asJson);
     else if (command.name === "sweep") await sweep(store, config);
-    else if (command.name === "revoke") await revoke(store, config, command.id.trim().toLowerCase());
-    else await revokeUser(store, config, nameOf(command.user));
+    else if (command.name === "revoke") await revoke(store, config, command.session.trim());
+    else if (command.name === "revoke user") await revokeUser(store, config, command.user);
+  } catch (error) {
+    if (!(error instanceof ReaderGone)) throw error;
   } finally {
     await store.close?.();
   }
@@ -72,25 +80,33 @@ function exists(path: string): boolean {
 }
 
 async function list(store: SessionStore, config: Config, user: string | undefined, asJson: boolean): Promise<void> {
-  const found = user === undefined ? listed(store, config) : sessionsOf(store, config, nameOf(user));
+  // The lines themselves show the progress where standard output is a terminal.
+  const progress = Deno.stdout.isTerminal() ? undefined : new Progress("Listed");
+  const found = user === undefined ? listed(store, config) : sessionsOf(store, config, namesOf(user));
   let count = 0;
-  if (!asJson) console.log(header());
-  for await (const [id, record] of found) {
-    if (record === undefined) continue;
-    if (!asJson) console.log(row(handleOf(id).slice(0, SHOWN), record, Date.now()));
-    else console.log(`${count === 0 ? "[" : ","}${JSON.stringify(shown(id, record))}`);
-    count++;
+  try {
+    if (!asJson) print(header());
+    for await (const [key, record] of found) {
+      // A record of a later version can be ended, but not read.
+      if (record === undefined) continue;
+      if (!asJson) print(row(handleOf(key).slice(0, SHOWN), record, Date.now()));
+      else print(`${count === 0 ? "[" : ","}${escaped(JSON.stringify(shown(key, record)))}`);
+      count++;
+      progress?.add(1);
+    }
+    if (asJson) print(count === 0 ? "[]" : "]");
+  } finally {
+    progress?.end();
   }
-  if (asJson) console.log(count === 0 ? "[]" : "]");
-  else console.error(`${count} live session${count === 1 ? "" : "s"}`);
+  if (!asJson) console.error(plural(count, "live session"));
 }
 
-/** What is shown of a session: its data's names, and never its id or its data. */
-function shown(id: string, record: SessionRecord) {
+/** What is shown of a session: the names of its data, but neither its key nor its data. */
+function shown(key: string, record: SessionRecord) {
   const { created, expires, idle, deadline, user = null, data } = record;
   const time = (milliseconds: number) => new Date(milliseconds).toISOString();
   return {
-    handle: handleOf(id),
+    handle: handleOf(key),
     user,
     created: time(created),
     used: time(expires - idle),
@@ -102,53 +118,96 @@ function shown(id: string, record: SessionRecord) {
 }
 
 async function revoke(store: SessionStore, config: Config, given: string): Promise<void> {
-  const key = isId(given) ? keyOf(given) : await find(store, config, given);
+  const key = await find(store, config, given.toLowerCase());
   if (!await store.delete(key)) throw new Error("there is no such session (any more)");
-  console.log(`Ended session ${handleOf(key).slice(0, SHOWN)}`);
+  print(`Ended session ${handleOf(key).slice(0, SHOWN)}`);
 }
 
-/** The id of the session whose handle begins with what was given. */
+/** The key of a session, by its id, by the value of its cookie, or by the first digits of its handle. */
 async function find(store: SessionStore, config: Config, given: string): Promise<string> {
+  const [id] = /[0-9a-f]{40}/.exec(given) ?? [];
+  if (id !== undefined) return keyOf(id);
   if (!/^[0-9a-f]{3,16}$/.test(given)) {
     throw new Error(
-      `a session is named by the digits that \`list\` shows, ${LEAST} of them or more, or by the 40 of its id`,
+      `a session is named by the digits that \`list\` shows, ${LEAST} of them or more, or by its cookie's value`,
     );
   }
   const found: string[] = [];
-  for await (const [id] of listed(store, config)) if (handleOf(id).startsWith(given)) found.push(id);
+  for await (const [key] of listed(store, config)) if (handleOf(key).startsWith(given)) found.push(key);
   if (found.length > 1) throw new Error(`${found.length} sessions have a name that starts so: give more digits`);
   if (found[0] === undefined) throw new Error("there is no such session (any more)");
   return found[0];
 }
 
 async function revokeUser(store: SessionStore, config: Config, user: string): Promise<void> {
-  sessionsOf(store, config, user);
-  // The library knows how to leave none out that gets a new id meanwhile. It signs nothing here, so any key will do.
-  const keys = [crypto.randomUUID()];
+  // Refuses a store that cannot find them.
+  sessionsOf(store, config, []);
+  // The manager leaves out no session that gets a new id in between. It signs nothing here, so any key will do.
   const { idle, absolute } = config;
-  const count = await new SessionManager({ store, keys, idle, absolute }).endAll(user);
-  console.log(`Ended ${count} session${count === 1 ? "" : "s"}`);
+  const manager = new SessionManager({ store, keys: [crypto.randomUUID()], idle, absolute });
+  let count = 0;
+  for (const name of namesOf(user)) count += await manager.endAll(name);
+  if (count === 0) throw new Error(`there is no session of "${safe(user)}"${await otherSpellings(store, user)}`);
+  print(`Ended ${plural(count, "session")}`);
+}
+
+/** The spellings of a name under which there are sessions, as far as a short look finds some. */
+async function otherSpellings(store: SessionStore, user: string): Promise<string> {
+  const fold = (name: string) => name.trim().normalize("NFKC").toLowerCase();
+  const wanted = fold(user);
+  const found = new Set<string>();
+  const start = performance.now();
+  for await (const [, { user }] of store.list?.() ?? []) {
+    if (user !== undefined && fold(user) === wanted) found.add(`"${safe(user)}"`);
+    if (performance.now() - start > SPELLING_DEADLINE) break;
+  }
+  return found.size === 0 ? "" : `: there are sessions of ${[...found].join(", ")}`;
 }
 
 async function sweep(store: SessionStore, { type }: Config): Promise<void> {
-  if (store.sweepAll === undefined) return console.log(`Nothing to do: ${type} removes expired sessions by itself`);
-  const count = await store.sweepAll();
-  console.log(`Removed ${count} expired session${count === 1 ? "" : "s"}`);
+  if (store.sweepAll === undefined) return print(`Nothing to do: ${type} removes expired sessions by itself`);
+  const progress = new Progress("Removed");
+  try {
+    const count = await store.sweepAll((removed) => progress.add(removed));
+    progress.end();
+    print(`Removed ${plural(count, "expired session")}`);
+  } finally {
+    progress.end();
+  }
 }
 
-function listed(store: SessionStore, { type }: Config): AsyncIterable<StoredSession> {
+function listed(store: SessionStore, { type }: Config): AsyncIterable<readonly [key: string, record: SessionRecord]> {
   if (store.list !== undefined) return store.list();
-  throw new Error(
-    `${type} cannot list what it holds: only \`sessions revoke\` with a whole id of 40 digits works there`,
-  );
+  throw new Error(`${type} cannot list its sessions: only \`sessions revoke\` with the value of a cookie works there`);
 }
 
-function sessionsOf(store: SessionStore, { type }: Config, user: string): AsyncIterable<StoredSession> {
-  if (store.sessionsOf !== undefined) return store.sessionsOf(user);
-  throw new Error(`${type} cannot tell which sessions are a user's`);
+function sessionsOf(store: SessionStore, { type }: Config, names: readonly string[]): AsyncIterable<StoredSession> {
+  const find = store.sessionsOf?.bind(store);
+  if (find === undefined) throw new Error(`${type} cannot find the sessions of a user`);
+  return (async function* () {
+    for (const name of names) yield* find(name);
+  })();
 }
 
-/** A name as the site stores it. */
-function nameOf(user: string): string {
-  return user.trim().normalize("NFC");
+/** The names that may be meant: as the site stores what was typed, and exactly as it was typed. */
+function namesOf(user: string): string[] {
+  return [...new Set([user.trim().normalize("NFC"), user])];
+}
+
+/** JSON in which characters that a terminal acts on, or that change the direction of a line, are escaped. */
+function escaped(json: string): string {
+  return json.replace(/[\p{C}\p{Zl}\p{Zp}]/gu, (characters) => {
+    return Array.from({ length: characters.length }, (_, index) => {
+      return `\\u${characters.charCodeAt(index).toString(16).padStart(4, "0")}`;
+    }).join("");
+  });
+}
+
+/** A name as it can be shown in a terminal. */
+function safe(name: string): string {
+  return escaped(JSON.stringify(name)).slice(1, -1);
+}
+
+function plural(count: number, what: string): string {
+  return `${count} ${what}${count === 1 ? "" : "s"}`;
 }

@@ -157,6 +157,137 @@ Deno.test("sessions: what is somebody else's is left as it is", async () => {
   });
 });
 
+Deno.test("sessions: a user without sessions is an error that names other spellings", async () => {
+  await withFolder(async (dir) => {
+    const store = new FileStore({ dir });
+    for (const name of ["Ada", "ADA", "Bob"]) await keep(store, name);
+    const { code, stdout, stderr } = await sessions({ SESSION_FILE_DIR: dir }, "revoke", "--user", "ada");
+    assertEquals([code, stdout], [1, ""]);
+    assertMatch(
+      stderr,
+      /^Cannot do that: there is no session of "ada": there are sessions of "A(da|DA)", "A(da|DA)"\n$/,
+    );
+    const nobody = await sessions({ SESSION_FILE_DIR: dir }, "revoke", "--user", "Eve\u202E");
+    assertEquals(nobody.stderr, 'Cannot do that: there is no session of "Eve\\u202e"\n');
+    assertEquals((await Array.fromAsync(store.list())).length, 3);
+  });
+});
+
+Deno.test("sessions: a name is understood as typed: with outer spaces, decomposed, or exactly", async () => {
+  await withFolder(async (dir) => {
+    const store = new FileStore({ dir });
+    const env = { SESSION_FILE_DIR: dir };
+    for (
+      const [typed, stored] of [["  Ame\u0301lie ", "Amélie"], [" Ada ", " Ada "], ["e\u0301", "e\u0301"]] as const
+    ) {
+      await keep(store, stored);
+      assertEquals((await sessions(env, "list", "--user", typed)).stderr, "1 live session\n");
+      assertEquals((await sessions(env, "revoke", "--user", typed)).stdout, "Ended 1 session\n");
+    }
+  });
+});
+
+Deno.test("sessions: the value of a cookie ends its session", async () => {
+  await withFolder(async (dir) => {
+    const store = new FileStore({ dir });
+    const ids = [newId(), newId()];
+    for (const id of ids) await keep(store, undefined, {}, 60, keyOf(id));
+    const signature = "A-b_".repeat(10) + "c5s";
+    const env = { SESSION_FILE_DIR: dir };
+    assertEquals((await sessions(env, "revoke", `${ids[0]}.${signature}`)).code, 0);
+    assertEquals((await sessions(env, "revoke", `__Host-session=${ids[1]}.${signature}`)).code, 0);
+    assertEquals(await Array.fromAsync(store.list()), []);
+  });
+});
+
+Deno.test("sessions: --json escapes what a terminal would act on", async () => {
+  await withFolder(async (dir) => {
+    const name = "a\x1b[2J\x9b\u202Eb\u2066\u{E0041}";
+    await keep(new FileStore({ dir }), name, { "\u200F": 1 });
+    const { stdout } = await sessions({ SESSION_FILE_DIR: dir }, "list", "--json");
+    assert(!/[^\n\x20-\x7E]/.test(stdout), stdout);
+    const [{ user, keys }] = JSON.parse(stdout);
+    assertEquals([user, keys], [name, ["\u200F"]]);
+  });
+});
+
+Deno.test(
+  "sessions: list ends quietly when its reader goes away",
+  { ignore: Deno.build.os === "windows" },
+  async () => {
+    await withFolder(async (dir) => {
+      const store = new FileStore({ dir });
+      for (let n = 0; n < 2000; n++) await keep(store, "x".repeat(40));
+      // Far more than a pipe holds.
+      const command = [
+        Deno.execPath(),
+        "run",
+        "--quiet",
+        "--allow-all",
+        new URL("../../main.ts", import.meta.url).pathname,
+      ];
+      for (const more of [[], ["--json"]]) {
+        const script = '"$@" | head -n 2 > /dev/null; echo "${PIPESTATUS[0]}"';
+        const { stdout, stderr } = await new Deno.Command("bash", {
+          args: ["-c", script, "bash", ...command, "sessions", "list", ...more],
+          env: { SESSION_FILE_DIR: dir, NO_COLOR: "1" },
+        }).output();
+        const said = [stdout, stderr].map((bytes) => new TextDecoder().decode(bytes));
+        assertEquals(said, ["0\n", ""]);
+      }
+    });
+  },
+);
+
+Deno.test("sessions: copy takes every live session to another store, and each cookie with it", async () => {
+  await withFolder(async (dir) => {
+    const files = { SESSION_FILE_DIR: dir, PERMANENT_SESSION_LIFETIME: "600" };
+    const url = `sqlite:${dir}/sessions.db`;
+    const server = await Server.start(files);
+    const browsers = ["Ada", "Bob"].map((name) => ({ name, browser: new Browser(server.origin) }));
+    for (const { name, browser } of browsers) await browser.post("/add", { username: name });
+    await server.stop();
+    await keep(new FileStore({ dir }), undefined, {}, -5);
+
+    const copied = await sessions(files, "copy", "--to-type", "sqlite", "--to-url", url);
+    assertEquals([copied.code, copied.stderr], [0, ""]);
+    assertEquals(copied.stdout, "Copied 2, left 0 that were there already, failed 0\n");
+
+    const env = { ...files, SESSION_URL: url };
+    const moved = await Server.start(env);
+    try {
+      for (const { name, browser } of browsers) {
+        const again = new Browser(moved.origin);
+        for (const [cookie, value] of browser.cookies) again.cookies.set(cookie, value);
+        assertMatch(await again.get("/"), new RegExp(`Hi, ${name}!`));
+      }
+      assertEquals((await sessions(env, "list", "--user", "Ada")).stderr, "1 live session\n");
+    } finally {
+      await moved.stop();
+    }
+  });
+});
+
+Deno.test("sessions: copy into a store that cannot keep them is refused with a reason", async () => {
+  await withFolder(async (dir) => {
+    const store = new FileStore({ dir });
+    await keep(store, "Ada");
+    const cases: [args: string[], message: RegExp][] = [
+      [["--to-type", "filesystem"], /cannot be copied into filesystem: the names of its files say whose they are/],
+      [["--to-type", "memory"], /cannot be copied into memory/],
+      [["--to-type", "null"], /cannot be copied into null/],
+      [["--to-url", "denokv::memory:"], /cannot be copied into denokv::memory:/],
+      [["--to-type", "mysql"], /"--to-type" must be one of /],
+      [["--to-type", "redis", "--to-url", "mysql://ada:password@host"], /"--to-url" must be an address (?!.*password)/],
+      [["--to-url", "memcached://127.0.0.1:9"], /"--to-url" must be the address of a store that can be used/],
+    ];
+    for (const [args, message] of cases) {
+      assertRefused(await sessions({ SESSION_FILE_DIR: dir }, "copy", ...args), 1, message);
+    }
+    assertEquals((await Array.fromAsync(store.list())).length, 1);
+  });
+});
+
 Deno.test("sessions: a user that is named twice or by nothing ends nobody's sessions", async () => {
   for (const names of [["--user", " "], ["--user=Ada", "--user=Bob"]]) {
     const { code, stdout, stderr } = await sessions({}, "revoke", ...names);

@@ -1,0 +1,101 @@
+/** `sessions copy`: copies the live sessions of one store into another, so that every cookie stays good. */
+import { reasonOf } from "../_reason.ts";
+import { storeAddress } from "../server/addresses.ts";
+import type { Config } from "../server/config.ts";
+import { openStore } from "../server/open_store.ts";
+import { named, SETTINGS } from "../server/settings.ts";
+import type { Log } from "../log.ts";
+import { KeyTakenError, type SessionStore } from "../store.ts";
+import { print, Progress } from "./output.ts";
+
+/** How many sessions are written at the same time: a server elsewhere takes most of its time to answer. */
+const AT_ONCE = 16;
+/** After how many failures without a success in between the rest is given up. */
+const GIVE_UP = 50;
+
+/**
+ * The settings of the store to copy into: those of the servers, with another type and address.
+ *
+ * @param config The settings.
+ * @param type The store's type; by default what the address says.
+ * @param url The store's address.
+ * @throws {Error} if nothing can be copied into such a store.
+ */
+export function targetOf(config: Config, type: string | undefined, url: string | undefined): Config {
+  const given = type === undefined ? undefined : named("--to-type", () => SETTINGS.SESSION_TYPE.parse(type.trim()));
+  if (given === "filesystem") {
+    throw new Error(
+      "sessions cannot be copied into filesystem: the names of its files say whose they are, by a secret of the folder",
+    );
+  }
+  const target = named("--to-url", () => storeAddress(given, url?.trim()));
+  if (target.type === "memory" || target.type === "null" || target.url === "denokv::memory:") {
+    throw new Error(`sessions cannot be copied into ${target.url ?? target.type}: it ends with this command`);
+  }
+  return { ...config, ...target };
+}
+
+/**
+ * Copies every live session, and prints how many there were.
+ *
+ * @param store The store to copy from.
+ * @param target The settings of the store to copy into.
+ * @param log Called with what goes wrong in the background.
+ * @throws {Error} if a session could not be copied.
+ */
+export async function copy(store: SessionStore, target: Config, log: Log): Promise<void> {
+  const to = await openStore(target, log).catch((error) => {
+    throw new Error(reasonOf(error).replaceAll('"SESSION_URL"', '"--to-url"'));
+  });
+  const progress = new Progress("Copied");
+  try {
+    const { copied, left, failed, reason } = await copyAll(store, to, () => progress.add(1));
+    progress.end();
+    print(`Copied ${copied}, left ${left} that were there already, failed ${failed}`);
+    if (failed > 0) throw new Error(`${failed} sessions could not be copied: ${reason}`);
+  } finally {
+    progress.end();
+    await to.close?.();
+  }
+}
+
+/** How many sessions were copied, were there already, and could not be copied; and why the last of these could not. */
+export interface Outcome {
+  readonly copied: number;
+  readonly left: number;
+  readonly failed: number;
+  readonly reason: string;
+}
+
+/**
+ * Copies every live session under its key. Sessions that are there already are left as they are.
+ *
+ * @param from The store to copy from.
+ * @param to The store to copy into.
+ * @param onCopied Called for each session that was copied.
+ */
+export async function copyAll(from: SessionStore, to: SessionStore, onCopied: () => void): Promise<Outcome> {
+  if (from.list === undefined) throw new Error("the store of the settings cannot list its sessions");
+  const outcome = { copied: 0, left: 0, failed: 0, reason: "" };
+  let failedInARow = 0;
+  const sessions = from.list();
+  const work = async () => {
+    for await (const [key, record] of sessions) {
+      try {
+        await to.create(key, record);
+        outcome.copied++;
+        failedInARow = 0;
+        onCopied();
+      } catch (error) {
+        if (error instanceof KeyTakenError) outcome.left++;
+        else {
+          outcome.failed++;
+          outcome.reason = reasonOf(error);
+          if (++failedInARow >= GIVE_UP) return;
+        }
+      }
+    }
+  };
+  await Promise.all(Array.from({ length: AT_ONCE }, work));
+  return outcome;
+}

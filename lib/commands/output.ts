@@ -1,0 +1,76 @@
+/** Output: lines for whoever reads standard output, and progress for a terminal. */
+
+const encoder = new TextEncoder();
+
+/** Thrown when the reader of standard output has gone, as `head` does. */
+export class ReaderGone extends Error {
+  override name = "ReaderGone";
+}
+
+/**
+ * Writes a line to standard output.
+ *
+ * @throws {ReaderGone} if the reader has gone.
+ */
+export function print(line: string): void {
+  const bytes = encoder.encode(`${line}\n`);
+  try {
+    for (let written = 0; written < bytes.length;) written += Deno.stdout.writeSync(bytes.subarray(written));
+  } catch (error) {
+    throw error instanceof Deno.errors.BrokenPipe ? new ReaderGone() : error;
+  }
+}
+
+/** Where progress is shown. */
+export interface Terminal {
+  isTerminal(): boolean;
+  writeSync(bytes: Uint8Array): number;
+}
+
+/** Milliseconds between two states that are shown. */
+const INTERVAL = 200;
+
+/** Shows on standard error, if that is a terminal, how far some work has come. */
+export class Progress {
+  readonly #what: string;
+  readonly #terminal: Terminal;
+  readonly #started = performance.now();
+  readonly #timer: ReturnType<typeof setInterval> | undefined;
+  #count = 0;
+
+  /**
+   * @param what The word before the count, as in `Copied`.
+   * @param terminal Where it is shown: standard error unless given.
+   */
+  constructor(what: string, terminal: Terminal = Deno.stderr) {
+    this.#what = what;
+    this.#terminal = terminal;
+    if (terminal.isTerminal()) this.#timer = setInterval(() => this.#show(), INTERVAL);
+  }
+
+  /** Counts some more. */
+  add(count: number): void {
+    this.#count += count;
+  }
+
+  /** Ends it and clears its line. */
+  end(): void {
+    if (this.#timer === undefined) return;
+    clearInterval(this.#timer);
+    this.#write("\r\x1b[K");
+  }
+
+  #show(): void {
+    const seconds = Math.floor((performance.now() - this.#started) / 1000);
+    const done = this.#count === 0 ? "Working" : `${this.#what} ${this.#count}`;
+    this.#write(`\r${done}, ${seconds} s\x1b[K`);
+  }
+
+  #write(text: string): void {
+    try {
+      this.#terminal.writeSync(encoder.encode(text));
+    } catch {
+      // The work goes on without a terminal.
+    }
+  }
+}

@@ -1,0 +1,74 @@
+/** Copying sessions between stores, and the progress that a terminal shows. */
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { copyAll } from "../../lib/commands/copy.ts";
+import { Progress } from "../../lib/commands/output.ts";
+import { newId } from "../../lib/id.ts";
+import type { SessionRecord } from "../../lib/record.ts";
+import { KeyTakenError, type SessionStore } from "../../lib/store.ts";
+import { MemoryStore } from "../../lib/stores/memory.ts";
+
+const noop = () => {};
+
+function record(user?: string): SessionRecord {
+  const now = Date.now();
+  const times = { created: now - 1000, idle: 60_000, expires: now + 50_000, deadline: now + 3_600_000 };
+  return { data: { cart: ["tea"] }, ...times, user };
+}
+
+/** A store with some sessions. */
+async function filled(count: number): Promise<MemoryStore> {
+  const store = new MemoryStore();
+  for (let n = 0; n < count; n++) await store.create(newId(), record(n % 2 === 0 ? "Ada" : undefined));
+  return store;
+}
+
+Deno.test("copy: keys, lifetimes, users and data are the same afterwards", async () => {
+  const [from, to] = [await filled(100), new MemoryStore()];
+  let counted = 0;
+  const outcome = await copyAll(from, to, () => counted++);
+  assertEquals([outcome, counted], [{ copied: 100, left: 0, failed: 0, reason: "" }, 100]);
+  const sorted = async (store: MemoryStore) => (await Array.fromAsync(store.list())).sort(([a], [b]) => a < b ? -1 : 1);
+  assertEquals(await sorted(to), await sorted(from));
+});
+
+Deno.test("copy: what is there already is left, and what fails is counted", async () => {
+  const from = await filled(30);
+  let n = 0;
+  const create = () => {
+    n++;
+    if (n % 3 === 0) return Promise.reject(new KeyTakenError());
+    return n % 3 === 1 ? Promise.reject(new Error("no space")) : Promise.resolve();
+  };
+  const outcome = await copyAll(from, { create } as unknown as SessionStore, noop);
+  assertEquals(outcome, { copied: 10, left: 10, failed: 10, reason: "no space" });
+});
+
+Deno.test("copy: a store that takes nothing is given up", async () => {
+  const from = await filled(1000);
+  let calls = 0;
+  const create = () => {
+    calls++;
+    return Promise.reject(new Error("away"));
+  };
+  const { failed } = await copyAll(from, { create } as unknown as SessionStore, noop);
+  assert(failed === calls && calls < 100, `${calls} calls`);
+  const unlisted = { create } as unknown as SessionStore;
+  await assertRejects(() => copyAll(unlisted, from, noop), Error, "cannot list");
+});
+
+Deno.test("progress: a terminal shows a line that is cleared, and nothing else does", async () => {
+  for (const isTerminal of [true, false]) {
+    let shown = "";
+    const writeSync = (bytes: Uint8Array) => {
+      shown += new TextDecoder().decode(bytes);
+      return bytes.length;
+    };
+    const progress = new Progress("Copied", { isTerminal: () => isTerminal, writeSync });
+    progress.add(7);
+    while (isTerminal && shown === "") await new Promise((resolve) => setTimeout(resolve, 10));
+    progress.end();
+    const clear = "\r\x1b[K";
+    if (!isTerminal) assertEquals(shown, "");
+    else assert(shown.startsWith("\rCopied 7, 0 s\x1b[K") && shown.endsWith(clear), shown);
+  }
+});

@@ -1,5 +1,4 @@
 /** Watch: aborts the signals of followed sessions within about a second after a session ended, here or elsewhere. */
-import { setTimeout } from "node:timers";
 import { SessionGoneError } from "./errors.ts";
 
 /** Milliseconds between two looks at the store. */
@@ -54,8 +53,6 @@ export class Watch {
   #plan(): void {
     if (this.#timer !== undefined || this.#watched.size === 0) return;
     this.#timer = setTimeout(() => void this.#look(), PAUSE);
-    // An open socket keeps the process alive; a look at it does not.
-    this.#timer.unref();
   }
 
   #stop(): void {

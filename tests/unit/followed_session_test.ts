@@ -116,3 +116,75 @@ Deno.test("follow: of many changes at once none is lost", async () => {
   await Promise.all(Array.from({ length: 50 }, () => follow.change((s) => s.update("n", (n = 0) => n + 1))));
   assertEquals((await follow.read()).get("n"), 50);
 });
+
+Deno.test("follow: its signal aborts when the session ends here, whatever ended it", async () => {
+  const ends: ((one: Awaited<ReturnType<typeof followed>>) => Promise<unknown>)[] = [
+    ({ visit }) => visit((session) => session.logOut()),
+    ({ visit }) => visit((session) => session.end()),
+    ({ visit }) => visit((session) => session.renew()),
+    ({ sessions }) => sessions.endAll("ada"),
+    async ({ sessions }) => {
+      for await (const { handle } of sessions.of("ada")) await sessions.end("ada", handle);
+    },
+  ];
+  for (const end of ends) {
+    const one = await followed();
+    const { signal } = one.follow;
+    await one.follow.read();
+    await one.visit((session) => session.set("n", 1));
+    assertEquals(signal.aborted, false);
+    await end(one);
+    assertEquals([signal.aborted, signal.reason instanceof SessionGoneError], [true, true]);
+  }
+});
+
+Deno.test("follow: its signal aborts when the session ends at another server", async () => {
+  const one = await followed();
+  const { signal } = one.follow;
+  const aborted = new Promise((resolve) => signal.addEventListener("abort", resolve));
+  await one.follow.read();
+  await site({ store: one.memory, now: one.clock.now }).sessions.endAll("ada");
+  await aborted;
+  assertEquals(signal.reason instanceof SessionGoneError, true);
+});
+
+Deno.test("follow: while the store fails its signal does not abort", async () => {
+  const memory = new MemoryStore();
+  let fails = false;
+  const store = {
+    ...failing([], memory),
+    read: (key: string) => fails ? Promise.reject(new Error("away")) : memory.read(key),
+  };
+  const verbs = ["create", "update", "touch", "delete", "move", "sessionsOf"] as const;
+  for (const verb of verbs) Object.assign(store, { [verb]: memory[verb].bind(memory) });
+  const one = await followed({ store, now: Date.now });
+  const { signal } = one.follow;
+  await one.follow.read();
+  fails = true;
+  await new Promise((resolve) => setTimeout(resolve, 1500));
+  assertEquals(signal.aborted, false);
+  one.follow.close();
+});
+
+Deno.test("follow: what is watched is looked up once a second, and no more when it is closed", async () => {
+  const one = await followed();
+  const others = Array.from({ length: 3 }, () => one.follow);
+  for (const follow of others) assertEquals(follow.signal.aborted, false);
+  await one.follow.read();
+  one.calls.length = 0;
+  await new Promise((resolve) => setTimeout(resolve, 1200));
+  const looks = one.calls.filter((verb) => verb === "read").length;
+  assertEquals(looks >= 1 && looks <= 2, true, `${looks}`);
+  one.follow.close();
+  one.calls.length = 0;
+  await new Promise((resolve) => setTimeout(resolve, 1200));
+  assertEquals(one.calls, []);
+});
+
+Deno.test("follow: of a session that no one commits it throws instead of waiting", async () => {
+  const { sessions, visit, request } = site();
+  await visit(register);
+  const session = await sessions.open(request());
+  const follow = sessions.follow(session);
+  await assertRejects(() => follow.read(), TypeError, "sessions.save(session)");
+});

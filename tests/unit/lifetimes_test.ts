@@ -78,6 +78,19 @@ Deno.test("lifetimes: a shorter one cuts lives short, and ends none within it", 
   }
 });
 
+Deno.test("lifetimes: one unused for longer than a shortened limit is not let in", async () => {
+  for (const shorter of [{ idle: 60 }, { absolute: 60 }]) {
+    const before = site({ idle: 600, absolute: 6000 });
+    await before.visit(register);
+    const after = site({ idle: 600, absolute: 6000, ...shorter, store: before.memory, now: before.clock.now });
+    after.browser.cookies.set("session", before.browser.cookies.get("session")!);
+    before.clock.pass(60);
+    assertEquals(await after.visit(), {}, JSON.stringify(shorter));
+    await after.visit((session) => session.set("n", 1));
+    assertEquals(before.memory.size, 2, "nor adopted");
+  }
+});
+
 Deno.test("lifetimes: a longer one counts from the next use on", async () => {
   const before = site({ idle: 60, absolute: 100 });
   await before.visit(register);

@@ -1,0 +1,119 @@
+/** Events: what a manager tells of each thing that happens to a session, and what it keeps to itself. */
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import type { SessionEvent } from "../../lib/events.ts";
+import { createLog, type Level } from "../../lib/log.ts";
+import { MemoryStore } from "../../lib/stores/memory.ts";
+import { failing, register, site } from "../support/site.ts";
+
+/** A site whose events are written down. */
+function told(options: Parameters<typeof site>[0] = {}) {
+  const events: SessionEvent[] = [];
+  const lines: [Level, string, string | undefined][] = [];
+  const log = (level: Level, event: string, detail?: string) => void lines.push([level, event, detail]);
+  const one = site({ ...options, on: (event) => events.push(event), log });
+  /** What was told since this was asked last. */
+  const said = () => events.splice(0).map(({ type, user }) => user === undefined ? type : `${type} ${user}`);
+  return { ...one, events, lines, said };
+}
+
+Deno.test("events: each thing that happens to a session is told once, with its user", async () => {
+  const { clock, newBrowser, said, sessions, visit } = told();
+  await visit();
+  assertEquals(said(), []);
+  await visit(register);
+  assertEquals(said(), ["made"]);
+  await visit((session) => session.set("n", 1));
+  assertEquals(said(), ["changed"]);
+  clock.pass(30);
+  await visit();
+  assertEquals(said(), ["used"]);
+  await visit((session) => session.renew());
+  assertEquals(said(), ["new id"]);
+  await visit((session) => session.logIn("ada"));
+  assertEquals(said(), ["new id ada", "logged in ada"]);
+  await visit((session) => session.logOut());
+  assertEquals(said(), ["logged out ada"]);
+  await visit((session) => session.logIn("bob"), newBrowser());
+  assertEquals(said(), ["made bob", "logged in bob"]);
+  await sessions.endAll("bob");
+  assertEquals(said(), ["ended bob"]);
+  await visit(register);
+  await visit((session) => session.end());
+  assertEquals(said(), ["made", "ended"]);
+});
+
+Deno.test("events: what is refused or fails is told with its reason", async () => {
+  const { browser, events, newBrowser, visit } = told({ store: new MemoryStore({ max: 1 }), now: Date.now });
+  const last = () => events.at(-1)!;
+  await visit(register);
+  await assertRejects(() => visit(register, newBrowser()));
+  assertEquals([last().type, last().reason], ["refused", "store full"]);
+  const forged = newBrowser();
+  forged.cookies.set("session", browser.cookies.get("session")!.slice(0, -1) + "!");
+  await visit(() => {}, forged);
+  assertEquals([last().type, last().reason], ["refused", "bad signature"]);
+  await visit((session) => session.end());
+  forged.cookies.set("session", browser.cookies.get("session") ?? "");
+
+  const bad = told({ store: failing(["create"], new MemoryStore()) });
+  await assertRejects(() => bad.visit(register));
+  const { type, verb, reason } = bad.events.at(-1)!;
+  assertEquals([type, verb, reason], ["failed", "create", "the disk is on fire"]);
+});
+
+Deno.test("events: none holds an id, and all of a session have its handle", async () => {
+  const { browser, events, lines, request, sessions, visit } = told();
+  const ids: string[] = [];
+  const note = () => void ids.push(browser.cookie.split(/[=.]/)[1]!);
+  await visit(register);
+  note();
+  await visit((session) => session.logIn("ada"));
+  note();
+  await visit((session) => session.set("n", 1));
+  const { handle } = await sessions.open(request());
+  await visit((session) => session.logOut());
+  assertEquals(events.slice(1).map((event) => event.handle), Array(4).fill(handle));
+  const all = JSON.stringify([events, lines]);
+  for (const id of ids) assert(!all.includes(id) && !all.includes(id.slice(8, 24)));
+  for (const event of events) assert(Object.isFrozen(event));
+});
+
+Deno.test("events: the log has log-ins, log-outs and ends at info, without the user's name", async () => {
+  const { events, lines, sessions, visit } = told();
+  await visit((session) => session.logIn("ada"));
+  await visit((session) => session.logOut());
+  await visit((session) => session.logIn("ada"));
+  await sessions.endAll("ada");
+  const seen = lines.filter(([level]) => level === "info").map(([, text]) => text);
+  const handles = events.filter(({ type }) => /logged|ended/.test(type)).map(({ handle }) => handle);
+  assertEquals(seen, [
+    `A user logged in: session ${handles[0]}`,
+    `A user logged out: session ${handles[1]}`,
+    `A user logged in: session ${handles[2]}`,
+    `A session was ended: session ${handles[3]}`,
+  ]);
+  assert(!JSON.stringify(lines).includes("ada"));
+});
+
+Deno.test("events: without a log, failures reach standard error, and log-ins do not", async () => {
+  const { error } = console;
+  const lines: string[] = [];
+  console.error = (line: string) => void lines.push(line);
+  try {
+    const { visit } = site({ store: failing(["update"], new MemoryStore()), now: Date.now });
+    await visit((session) => session.logIn("ada"));
+    await assertRejects(() => visit((session) => session.set("n", 1)));
+  } finally {
+    console.error = error;
+  }
+  assertEquals(lines.map((line) => line.slice(25)), ["error The session store failed to update: the disk is on fire"]);
+});
+
+Deno.test("log: of very many different events it remembers a bounded number", () => {
+  const lines: string[] = [];
+  const log = createLog("info", (line) => lines.push(line), () => 0);
+  for (let i = 0; i < 2500; i++) log("info", `A user logged in: session ${i}`);
+  assertEquals(lines.length, 2500);
+  log("info", "A user logged in: session 2499");
+  assertEquals(lines.length, 2500, "the last ones are held back");
+});

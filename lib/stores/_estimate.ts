@@ -1,4 +1,4 @@
-/** Estimate: about how many sessions a store holds, for stores in which counting takes longer the more there are. */
+/** Estimate: how many sessions a store holds, for stores in which counting takes longer the more there are. */
 import { reasonOf } from "../_reason.ts";
 import type { Log } from "../log.ts";
 import { StoreFullError } from "../store.ts";
@@ -6,10 +6,14 @@ import { CALL_DEADLINE, within } from "./_deadline.ts";
 
 /** How long a count is believed, in milliseconds. */
 const COUNT_AGE = 5000;
-/** Counting may take a twentieth of the time. */
+/** After a count a process may use this part of the room before it counts again: other processes use the room, too. */
+const PART = 1 / 16;
+/** Up to so many sessions are always counted again where the room may be used up. */
+const FEW = 10_000;
+/** More are counted for a twentieth of the time, */
 const SHARE = 20;
-/** A count that takes no longer than this, in milliseconds, is made anew whenever the store seems full. */
-const CHEAP = 10;
+/** unless a count takes no longer than this, in milliseconds. */
+const CHEAP = 25;
 
 /** What an {@linkcode Estimate} needs to know. */
 export interface EstimateOptions {
@@ -19,20 +23,28 @@ export interface EstimateOptions {
   readonly max: number;
   /** What to call the store. */
   readonly name: string;
-  /** Told of counts that failed. */
+  /** Called with counts that failed. */
   readonly log: Log;
 }
 
-/** Counts now and then, in the background. Between counts it adds what this process makes, and takes off what it ends. */
+/**
+ * Counts now and then. Between counts it adds what this process makes, and takes off what it ends. Near the maximum it
+ * counts before each new session, so that each process exceeds the maximum by one session at most. With more than 10,000
+ * sessions it counts less often, if a count takes longer than 25 ms; then more may get in.
+ */
 export class Estimate {
   #count: () => Promise<number>;
   #max: number;
   #name: string;
   #log: Log;
   #total = 0;
+  /** How many sessions this process may make before it counts again. */
+  #allowed = 0;
+  #underway = new Set<Promise<void>>();
+  #counted = 0;
   #countedAt = -Infinity;
-  #took = 0;
-  #counting: Promise<void> | undefined;
+  #took = Infinity;
+  #counting: Promise<boolean> | undefined;
 
   /** @param options How to count. */
   constructor(options: EstimateOptions) {
@@ -43,28 +55,39 @@ export class Estimate {
   }
 
   /**
-   * Waits for a count that is due and soon done.
+   * Makes a session if there is room for it.
    *
+   * @param create Makes it.
    * @throws {StoreFullError} if there are as many as there may be.
    */
-  async check(): Promise<void> {
-    if (this.#max === Infinity) return;
+  async make(create: () => Promise<void>): Promise<void> {
     const age = performance.now() - this.#countedAt;
-    const isFull = this.#total >= this.#max;
-    if (this.#counting === undefined && age >= Math.max(isFull ? 0 : COUNT_AGE, (this.#took - CHEAP) * SHARE)) {
-      this.#counting = this.#countNow().finally(() => this.#counting = undefined);
+    if (age >= COUNT_AGE && this.#mayCount()) this.#startCount();
+    while (this.#allowed <= 0 || this.#total >= this.#max) {
+      // A count knows nothing of the sessions that are being made.
+      if (this.#underway.size > 0) await Promise.allSettled(this.#underway);
+      else if (!this.#mayCount() || !await this.#hasRoom()) break;
     }
-    // The first count, and one that may find room, are worth a wait; where there are very many, what is known must do.
-    if (this.#counting !== undefined && (isFull || age === Infinity)) {
-      await within(this.#name, this.#counting, CALL_DEADLINE).catch(() => {});
+    if (this.#total >= this.#max) {
+      throw new StoreFullError(`Cannot create a session: ${this.#name} may hold ${this.#max} live sessions`);
     }
-    if (this.#total < this.#max) return;
-    throw new StoreFullError(`Cannot create a session: ${this.#name} may hold ${this.#max} live sessions`);
+    this.#total++;
+    this.#allowed--;
+    const making = create();
+    this.#underway.add(making);
+    try {
+      await making;
+    } catch (error) {
+      this.#total--;
+      throw error;
+    } finally {
+      this.#underway.delete(making);
+    }
   }
 
-  /** Notes that sessions were made, or ended if negative. */
-  add(sessions: number): void {
-    this.#total += sessions;
+  /** Notes that sessions ended. */
+  ended(sessions: number): void {
+    this.#total -= sessions;
   }
 
   /** Waits for the count that is running. */
@@ -72,18 +95,40 @@ export class Estimate {
     await this.#counting;
   }
 
-  async #countNow(): Promise<void> {
+  /** Counts. Returns whether that was done in time, and found room. */
+  async #hasRoom(): Promise<boolean> {
+    const isCounted = await within(this.#name, this.#startCount(), CALL_DEADLINE).catch(() => false);
+    return isCounted && this.#total < this.#max;
+  }
+
+  #mayCount(): boolean {
+    if (this.#max === Infinity) return false;
+    if (this.#counting !== undefined || this.#countedAt === -Infinity) return true;
+    if (this.#total < this.#max && this.#counted <= FEW) return true;
+    return performance.now() - this.#countedAt >= (this.#took - CHEAP) * SHARE;
+  }
+
+  #startCount(): Promise<boolean> {
+    return this.#counting ??= this.#countNow().finally(() => this.#counting = undefined);
+  }
+
+  async #countNow(): Promise<boolean> {
     const start = performance.now();
     const before = this.#total;
+    const allowed = this.#allowed;
+    const { size } = this.#underway;
     try {
-      const counted = await this.#count();
-      // With those that were made and ended meanwhile.
-      this.#total = counted + this.#total - before;
+      this.#counted = await this.#count();
+      this.#allowed += Math.max(1, Math.floor((this.#max - this.#counted) * PART)) - allowed;
+      this.#total += this.#counted + size - before;
+      return true;
     } catch (error) {
       this.#log("error", "The sessions could not be counted", reasonOf(error));
+      return false;
     } finally {
       this.#countedAt = performance.now();
-      this.#took = this.#countedAt - start;
+      // A machine that is busy for a moment does not make counting dear.
+      this.#took = Math.min(this.#countedAt - start, 2 * this.#took);
     }
   }
 }

@@ -12,6 +12,20 @@ export interface StoreOptions {
   readonly now?: (() => number) | undefined;
 }
 
+/** A name, such as a prefix or a table, whose characters are checked by `_names.ts`. */
+export const NAME: Rule = { needed: "a string", accepts: (value) => typeof value === "string" };
+
+/**
+ * A client that the program has, which is known by its methods.
+ *
+ * @param needed What the client must be, with the name of its package.
+ * @param methods The methods that it must have.
+ */
+export function clientWith(needed: string, ...methods: string[]): Rule {
+  const has = (value: unknown, name: string) => typeof (value as Record<string, unknown> | null)?.[name] === "function";
+  return { needed, accepts: (value) => methods.every((name) => has(value, name)) };
+}
+
 /**
  * Checks the options of a store, and fills in those that every store has.
  *

@@ -1,13 +1,13 @@
-/** The database of a Deno KV store: its address, its opening, and calls that end in time; the only user of `Deno.openKv`. */
-import { CALL_DEADLINE } from "../_deadline.ts";
-import { DeadlineError, within } from "../_deadline.ts";
+/** The database of a Deno KV store: its address, its opening, and its file; the only user of `Deno.openKv`. */
 
 /** What is needed of a `Deno.Kv`, whose own type is there only for programs checked with `--unstable-kv`. */
 export interface Kv {
   /** Reads one entry. */
-  get(key: readonly string[]): Promise<KvFound>;
+  get(key: readonly string[]): Promise<KvEntry>;
+  /** Reads some entries, ten at most. */
+  getMany(keys: readonly (readonly string[])[]): Promise<readonly KvEntry[]>;
   /** Reads the entries whose keys begin so. */
-  list(selector: { prefix: readonly string[] }, options?: { batchSize?: number }): AsyncIterable<KvFound>;
+  list(selector: { prefix: readonly string[] }, options?: { batchSize?: number }): AsyncIterable<KvEntry>;
   /** Begins a step of several changes. */
   atomic(): KvAtomic;
   /** Lets go of it. */
@@ -15,7 +15,7 @@ export interface Kv {
 }
 
 /** An entry, or what is known when there is none. */
-export interface KvFound {
+export interface KvEntry {
   /** Its key. */
   readonly key: readonly unknown[];
   /** What it holds; `null` if there is none. */
@@ -26,7 +26,7 @@ export interface KvFound {
 
 /** Several changes that are made as one step, if the checks hold. */
 export interface KvAtomic {
-  /** Asks that entries are still as they were. */
+  /** Lets the step fail unless entries are still as they were. */
   check(...checks: { key: readonly string[]; versionstamp: string | null }[]): this;
   /** Sets an entry, for some milliseconds. */
   set(key: readonly string[], value: unknown, options: { expireIn: number }): this;
@@ -36,19 +36,20 @@ export interface KvAtomic {
   commit(): Promise<{ readonly ok: boolean }>;
 }
 
-/** How often the database's file is looked at, in milliseconds. */
-const LOOK_AGE = 500;
+/** How long a look at the database's file is believed by reads, in milliseconds. */
+const LOOK_AGE = 250;
 
-/** A database that is opened when it is first needed, and anew when that may help. */
+/** A database that is opened when it is first needed. */
 export class KvDatabase {
   /** What to call it. */
   readonly name: string;
   #path: string | undefined;
-  #isRemote: boolean;
   #isFile: boolean;
-  #given: Kv | undefined;
-  #opened: Promise<Kv> | undefined;
-  #file: { at: number; ino: number | null } = { at: 0, ino: null };
+  #isOwn: boolean;
+  #kv: Kv | undefined;
+  #opening: Promise<void> | undefined;
+  #files = "";
+  #lookedAt = -Infinity;
 
   /**
    * @param url Its address.
@@ -58,69 +59,75 @@ export class KvDatabase {
     const { path, name, isRemote } = parse(url);
     this.#path = path;
     this.name = name;
-    this.#isRemote = isRemote;
-    this.#isFile = !isRemote && path !== undefined && path !== ":memory:";
-    this.#given = given;
+    this.#isFile = given === undefined && !isRemote && path !== undefined && path !== ":memory:";
+    this.#isOwn = given === undefined;
+    this.#kv = given;
   }
 
-  /** Does one thing with it, within the deadline. */
-  async call<T>(work: (kv: Kv) => Promise<T>): Promise<T> {
-    if (this.#given !== undefined) return await within(this.name, work(this.#given), CALL_DEADLINE);
-    const opened = this.#opened ??= this.#open();
-    try {
-      const kv = await within(this.name, opened);
-      await this.#look(opened);
-      return await within(this.name, work(kv), CALL_DEADLINE);
-    } catch (error) {
-      // The connection may be dead without anybody having said so; a new one will tell. What was sent Deno goes on
-      // trying all the same: it may be done when the database is back, unless the session was changed by then.
-      if (this.#isRemote && error instanceof DeadlineError) this.#drop(opened);
-      throw error;
+  /** Opens it, unless it is open. */
+  open(): Promise<unknown> | undefined {
+    if (this.#kv !== undefined) return undefined;
+    return this.#opening ??= this.#open().finally(() => this.#opening = undefined);
+  }
+
+  /** The open database, for a read: its file was looked at a moment ago. */
+  async forRead(): Promise<Kv> {
+    if (performance.now() - this.#lookedAt >= LOOK_AGE) await this.look();
+    return this.#kv!;
+  }
+
+  /** The open database, for a write: its file is looked at before. */
+  async forWrite(): Promise<Kv> {
+    await this.look();
+    return this.#kv!;
+  }
+
+  /**
+   * Checks that the path still names the file that is open. Deno would go on with a file that was moved or replaced,
+   * while programs that start later use another one.
+   */
+  async look(): Promise<void> {
+    if (!this.#isFile) return;
+    if (await this.#filesNow() !== this.#files) {
+      throw new Error("its file was moved or replaced while it was in use: put it back, or start the program again");
     }
+    this.#lookedAt = performance.now();
+  }
+
+  /** Opens a database elsewhere again at the next call: its connection may be dead. */
+  reconnect(): void {
+    if (!this.#isFile) this.#drop();
   }
 
   /** Lets go of it, unless the program has opened it. */
   async close(): Promise<void> {
-    const opened = this.#opened;
-    if (opened === undefined) return;
-    this.#drop(opened);
-    await within(this.name, opened, CALL_DEADLINE).catch(() => {});
+    await this.#opening?.catch(() => {}); // The verb that opened it failed with that.
+    this.#drop();
   }
 
-  async #open(): Promise<Kv> {
-    try {
-      const { openKv } = (globalThis as { Deno?: { openKv?: (path?: string) => Promise<Kv> } }).Deno ?? {};
-      if (openKv === undefined) {
-        throw new Error('it needs Deno, started with "--unstable-kv" or with "unstable": ["kv"] in deno.json');
-      }
-      if (this.#isFile) await makeFile(this.#path!);
-      const kv = await openKv(this.#path);
-      this.#file = { at: performance.now(), ino: await this.#ino() };
-      return kv;
-    } catch (error) {
-      this.#opened = undefined;
-      throw error;
+  async #open(): Promise<void> {
+    const { openKv } = (globalThis as { Deno?: { openKv?: (path?: string) => Promise<Kv> } }).Deno ?? {};
+    if (openKv === undefined) {
+      throw new Error('it needs Deno, started with "--unstable-kv" or with "unstable": ["kv"] in deno.json');
     }
+    if (this.#isFile) await makeFile(this.#path!);
+    this.#kv = await openKv(this.#path);
+    this.#files = await this.#filesNow();
   }
 
-  /** Deno would go on with a file that was removed or replaced, while programs that start later use another one. */
-  async #look(opened: Promise<Kv>): Promise<void> {
-    if (performance.now() - this.#file.at < LOOK_AGE) return;
-    this.#file.at = performance.now();
-    if (await this.#ino() === this.#file.ino) return;
-    this.#drop(opened);
-    throw new Error(`${this.name}: its file was removed or replaced; the next use opens what is there by then`);
+  #drop(): void {
+    if (!this.#isOwn) return;
+    this.#kv?.close();
+    this.#kv = undefined;
   }
 
-  async #ino(): Promise<number | null> {
-    if (!this.#isFile) return null;
-    return await Deno.stat(this.#path!).then(({ ino }) => ino, () => null);
-  }
-
-  /** Closes it once it is open, which can take long. */
-  #drop(opened: Promise<Kv>): void {
-    if (this.#opened === opened) this.#opened = undefined;
-    opened.then((kv) => kv.close()).catch(() => {}); // It was never opened, or is closed already.
+  /** Which files the path names now: the database, and the log of writes that SQLite has beside it. */
+  async #filesNow(): Promise<string> {
+    if (!this.#isFile) return "";
+    const files = ["", "-wal"].map((end) =>
+      Deno.stat(this.#path + end).then(({ dev, ino }) => `${dev} ${ino}`, () => "none")
+    );
+    return (await Promise.all(files)).join();
   }
 }
 
@@ -136,7 +143,7 @@ function parse(url: string | undefined): { path: string | undefined; name: strin
   const file = /^denokv:(?!\/\/)(.+)$/s.exec(url)?.[1];
   if (file !== undefined) return { path: file, name: `Deno KV at "${file}"`, isRemote: false };
   const address = /^https?:\/\//.test(url) ? URL.parse(url) : null;
-  if (address === null) {
+  if (address === null || address.hash !== "") {
     throw new TypeError("The address of a Deno KV must be denokv:PATH or https://HOST/…");
   }
   if (address.username !== "" || address.password !== "") {

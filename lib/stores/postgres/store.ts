@@ -128,20 +128,20 @@ export class PostgresStore implements SessionStore {
   async create(id: string, record: SessionRecord): Promise<void> {
     const values = valuesOf(id, encode(record), record);
     const revision = crypto.randomUUID();
-    await this.#estimate.check();
-    await this.#run(async (ask) => {
-      await ask(
-        `insert into ${this.#table} (id, record, user_hash, created, idle, expires, deadline, revision)
+    await this.#estimate.make(() =>
+      this.#run(async (ask) => {
+        await ask(
+          `insert into ${this.#table} (id, record, user_hash, created, idle, expires, deadline, revision)
           values ($1, $2, $3, $4, $5, $6, $7, $8)`,
-        [...values, revision],
-      ).catch(async (error) => {
-        if (codeOf(error) !== UNIQUE_VIOLATION) throw error;
-        // It may be what an attempt whose answer was lost has made.
-        const [row] = await ask(`select revision from ${this.#table} where id = $1`, [id]);
-        if (row?.["revision"] !== revision) throw new Error("Cannot create a session: its id is already there");
-      });
-    });
-    this.#estimate.add(1);
+          [...values, revision],
+        ).catch(async (error) => {
+          if (codeOf(error) !== UNIQUE_VIOLATION) throw error;
+          // It may be what an attempt whose answer was lost has made.
+          const [row] = await ask(`select revision from ${this.#table} where id = $1`, [id]);
+          if (row?.["revision"] !== revision) throw new Error("Cannot create a session: its id is already there");
+        });
+      })
+    );
     this.#pacer.created();
   }
 
@@ -197,7 +197,7 @@ export class PostgresStore implements SessionStore {
       return rows?.length === 1 || await this.#find(ask, mark) !== undefined;
     }, { afterSilence: true });
     if (!isMine) return false;
-    this.#estimate.add(-1);
+    this.#estimate.ended(1);
     // It has ended; if this fails, the sweep does it.
     await this.#run((ask) => ask(`delete from ${this.#table} where id = $1`, [mark])).catch(() => {});
     return wasLive!;

@@ -1,0 +1,248 @@
+/** MarkedEntries: the entries of an engine, read and written so that a store knows which writes were its own. */
+import { randomBytes } from "node:crypto";
+import { SessionError } from "../errors.ts";
+import { decode, endOf, isLive, type SessionRecord } from "../record.ts";
+import { CALL_DEADLINE, DEADLINE, DeadlineError, within } from "./_deadline.ts";
+import { isPushedOut, type Mark, readContent, withMark, writeContent } from "./_marks.ts";
+import { pause } from "./_pause.ts";
+import { hashOf } from "./_user_hash.ts";
+import type { Entries, Entry, EntryWrite } from "./entries.ts";
+
+/** How long the entry of a moved or ended session is kept, in milliseconds: longer than any verb takes. */
+const ENDED_AGE = 60_000;
+/** How long other changes may come first, in milliseconds. */
+const CONTENTION = 2 * DEADLINE;
+/** How many times as long as a try takes the pause before the next one is at most, so that others get through. */
+const MOST_PAUSE = 8;
+/** How often a write is tried that fails, rather than being refused because another one came first. */
+const TRIES = 2;
+
+/** An entry as it was seen, and what stands in it. */
+export interface Seen {
+  readonly version: Entry["version"] | undefined;
+  readonly marks: readonly Mark[];
+  /** The record; `undefined` if there is none, or the session moved or ended. */
+  readonly record: SessionRecord | "corrupt" | "newer" | undefined;
+  readonly movedTo?: string | undefined;
+}
+
+/** A write to be done: of a live session, with its record and text, or of one that moved or ended. */
+export interface Draft {
+  readonly key: string;
+  /** What it replaces. */
+  readonly seen: Seen;
+  readonly record?: SessionRecord;
+  readonly text?: string;
+  readonly movedTo?: string;
+}
+
+/** What a verb makes of what it saw: its outcome, and the write that this takes, if any; two for a move. */
+export interface Step<T> {
+  readonly outcome: T;
+  readonly drafts?: readonly [Draft] | readonly [Draft, Draft];
+}
+
+/** A write that may have been done. */
+interface Attempt<T> {
+  readonly seen: Seen;
+  readonly outcome: T;
+  readonly mark: Mark;
+  readonly writes: readonly EntryWrite[];
+  /** Whether a look of this store has shown that it was done. */
+  isDone: boolean;
+}
+
+/** What is seen where there is no entry. */
+export const NOTHING: Seen = { version: undefined, marks: [], record: undefined };
+
+/**
+ * Reads and writes entries for one store in one process, which is a writer. Every write has a mark, so that the next look
+ * tells whether a write without an answer was done.
+ */
+export class MarkedEntries {
+  #entries: Entries;
+  #name: string;
+  #now: () => number;
+  #writer = randomBytes(4).toString("hex");
+  #number = 0;
+  /** The writes of the verbs that are under way, by the numbers of their marks. */
+  #attempts = new Map<number, { isDone: boolean }>();
+
+  /**
+   * @param entries The engine.
+   * @param name What to call it.
+   * @param now The clock.
+   */
+  constructor(entries: Entries, name: string, now: () => number) {
+    this.#entries = entries;
+    this.#name = name;
+    this.#now = now;
+  }
+
+  /**
+   * Looks, decides and writes until the outcome is known.
+   *
+   * @param key What to look at.
+   * @param first What is there at first, if that is known.
+   * @param decide Says what to do by what was seen. It is called again if something else is there by then.
+   */
+  async settle<T>(key: string, first: Seen | undefined, decide: (seen: Seen) => Step<T>): Promise<T> {
+    const start = performance.now();
+    const isPast = (milliseconds: number) => performance.now() - start > milliseconds;
+    const isLate = () => isPast(DEADLINE - CALL_DEADLINE);
+    const attempts: Attempt<T>[] = [];
+    let isUnknown = false;
+    let failures = 0;
+    let failure: unknown;
+    try {
+      for (let tries = 1;; tries++) {
+        const begun = performance.now();
+        let seen: Seen;
+        try {
+          seen = tries === 1 && first ? first : await this.get(key);
+        } catch (error) {
+          // A failed look ends the verb, unless the outcome of a write is still unknown.
+          if (!isUnknown || isLate()) throw isUnknown ? failure : error;
+          await pause(50);
+          continue;
+        }
+        const done = attempts.find(({ isDone }) => isDone);
+        if (done !== undefined) return done.outcome;
+        let attempt = attempts.at(-1);
+        if (attempt !== undefined && isPushedOut(this.#writer, attempt.seen.marks, seen.marks)) {
+          throw new Error(`${this.#name}: whether a session was changed is unknown: over eight processes change it`);
+        }
+        // A write without an answer may still be done while the entry is as it was. So the same write is repeated.
+        const isRepeated = isUnknown && attempt?.seen.version === seen.version;
+        if (!isRepeated || attempt === undefined) {
+          const { outcome, drafts } = decide(seen);
+          if (drafts === undefined) return outcome;
+          const mark = this.#newMark();
+          const writes = drafts.map((draft) => this.#toWrite(draft, mark));
+          attempts.push(attempt = { seen, outcome, mark, writes, isDone: false });
+          this.#attempts.set(mark.number, attempt);
+        }
+        if (failures === TRIES || (failures > 0 && isLate()) || (isRepeated && isOver(seen, this.#now()))) {
+          throw failure;
+        }
+        if (isPast(CONTENTION)) throw new Error(`${this.#name}: too many processes change a session at the same time`);
+        isUnknown = false;
+        try {
+          if (await this.#write(attempt.writes)) return attempt.outcome;
+          await pause(Math.random() * (performance.now() - begun) * Math.min(tries, MOST_PAUSE));
+        } catch (error) {
+          if (error instanceof SessionError) throw error;
+          isUnknown = true;
+          failure = error;
+          failures++;
+        }
+      }
+    } finally {
+      for (const { mark } of attempts) this.#attempts.delete(mark.number);
+    }
+  }
+
+  /** Does a write. Returns whether the engine said that it was done. */
+  async put(draft: Draft): Promise<boolean> {
+    return await this.#write([this.#toWrite(draft, this.#newMark())]);
+  }
+
+  /** Does several writes. Returns the keys of those that were done, as far as that is known. */
+  async putMany(drafts: readonly Draft[]): Promise<string[]> {
+    const mark = this.#newMark();
+    const writes = drafts.map((draft) => this.#toWrite(draft, mark));
+    const keys = drafts.map(({ key }) => key);
+    if (await this.#call(() => this.#entries.putMany!(writes)).catch(() => false)) return keys;
+    const isOwn = ({ writer, number }: Mark) => writer === mark.writer && number === mark.number;
+    return (await this.getMany(keys)).filter(([, { marks }]) => marks.some(isOwn)).map(([key]) => key);
+  }
+
+  /** What is under a key now. */
+  async get(key: string): Promise<Seen> {
+    return this.#see(await this.#call(() => this.#entries.get(key)));
+  }
+
+  /** What is under some keys now. */
+  async getMany(keys: readonly string[]): Promise<(readonly [key: string, seen: Seen])[]> {
+    const entries = await this.#call(() => this.#entries.getMany!(keys));
+    return entries.map((entry) => [entry.key, this.#see(entry)] as const);
+  }
+
+  see(entry: Entry | undefined): Seen {
+    if (entry === undefined) return NOTHING;
+    const { version } = entry;
+    const content = readContent(entry.content);
+    if (content === undefined) return { version, marks: [], record: "corrupt" };
+    const { marks, text, movedTo } = content;
+    // Another verb of this store may write over this mark before the verb that made it looks.
+    const own = marks.find(({ writer }) => writer === this.#writer);
+    const attempt = own && this.#attempts.get(own.number);
+    if (attempt !== undefined) attempt.isDone = true;
+    return { version, marks, record: text === "" ? undefined : decode(text), movedTo };
+  }
+
+  /** What is in all entries of a list, one after the other. */
+  async *each(list: () => AsyncIterable<Entry>): AsyncGenerator<readonly [key: string, seen: Seen]> {
+    const iterator = await this.#call(() => Promise.resolve(list()[Symbol.asyncIterator]()));
+    let isOpen = true;
+    try {
+      while (true) {
+        isOpen = false;
+        const { done, value } = await this.#call(() => iterator.next());
+        if (done) return;
+        isOpen = true;
+        yield [value.key, this.#see(value)];
+      }
+    } finally {
+      // Where the caller stopped early.
+      if (isOpen) await iterator.return?.();
+    }
+  }
+
+  #see(entry: Entry | undefined): Seen {
+    if (entry === undefined) return NOTHING;
+    const { version } = entry;
+    const content = readContent(entry.content);
+    if (content === undefined) return { version, marks: [], record: "corrupt" };
+    const { marks, text, movedTo } = content;
+    // Another verb of this store may write over this mark before the verb that made it looks.
+    const own = marks.find(({ writer }) => writer === this.#writer);
+    const attempt = own && this.#attempts.get(own.number);
+    if (attempt !== undefined) attempt.isDone = true;
+    return { version, marks, record: text === "" ? undefined : decode(text), movedTo };
+  }
+
+  #newMark(): Mark {
+    return { writer: this.#writer, number: ++this.#number };
+  }
+
+  #toWrite({ key, seen, record, text = "", movedTo }: Draft, mark: Mark): EntryWrite {
+    const content = writeContent({ marks: withMark(seen.marks, mark), text, movedTo });
+    const version = `${mark.writer}.${mark.number}`;
+    const until = record === undefined ? this.#now() + ENDED_AGE : endOf(record);
+    const owned = record ?? seen.record;
+    const user = typeof owned === "object" && owned.user !== undefined ? hashOf(owned.user) : undefined;
+    return { entry: { key, content, version, until, user, record }, seen: seen.version };
+  }
+
+  async #write([first, second]: readonly EntryWrite[]): Promise<boolean> {
+    return await this.#call(() => second ? this.#entries.swap(first!, second) : this.#entries.put(first!));
+  }
+
+  /** Does one call of the engine, in time. */
+  async #call<T>(work: () => Promise<T>): Promise<T> {
+    const opening = this.#entries.open?.();
+    if (opening !== undefined) await within(this.#name, opening);
+    try {
+      return await within(this.#name, work(), CALL_DEADLINE);
+    } catch (error) {
+      if (error instanceof DeadlineError) this.#entries.reconnect?.();
+      throw error;
+    }
+  }
+}
+
+/** Whether it holds a session that is not live any more. */
+export function isOver({ record }: Seen, now: number): boolean {
+  return typeof record === "object" && !isLive(record, now);
+}

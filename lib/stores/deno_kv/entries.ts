@@ -1,0 +1,123 @@
+/** The entries of a Deno KV store: under the key of each session, and for each user the keys of the user's sessions. */
+import { CLOCK_SKEW } from "../../record.ts";
+import type { Entries, Entry, EntryWrite } from "../entries.ts";
+import type { KvAtomic, KvDatabase, KvEntry } from "./database.ts";
+
+/** How many entries `getMany` of Deno KV reads, and how many checks a step may have. */
+const READS = 10;
+const CHECKS = 100;
+
+/** Sessions as entries in Deno KV. */
+export class KvEntries implements Entries {
+  #database: KvDatabase;
+  #prefix: string;
+  #now: () => number;
+
+  /**
+   * @param database Where they are.
+   * @param prefix The first part of every key.
+   * @param now The clock.
+   */
+  constructor(database: KvDatabase, prefix: string, now: () => number) {
+    this.#database = database;
+    this.#prefix = prefix;
+    this.#now = now;
+  }
+
+  open(): Promise<unknown> | undefined {
+    return this.#database.open();
+  }
+
+  reconnect(): void {
+    this.#database.reconnect();
+  }
+
+  async close(): Promise<void> {
+    await this.#database.close();
+  }
+
+  async get(key: string): Promise<Entry | undefined> {
+    const kv = await this.#database.forRead();
+    const entry = toEntry(await kv.get(this.#session(key)));
+    if (entry === undefined) await this.#database.look();
+    return entry;
+  }
+
+  async getMany(keys: readonly string[]): Promise<Entry[]> {
+    const kv = await this.#database.forRead();
+    const parts = chunks(keys, READS).map((part) => kv.getMany(part.map((key) => this.#session(key))));
+    return (await Promise.all(parts)).flat().map(toEntry).filter((entry) => entry !== undefined);
+  }
+
+  async put(write: EntryWrite): Promise<boolean> {
+    return await this.#commit([write]);
+  }
+
+  async swap(from: EntryWrite, to: EntryWrite): Promise<boolean> {
+    return await this.#commit([from, to]);
+  }
+
+  async putMany(writes: readonly EntryWrite[]): Promise<boolean> {
+    const outcomes = await Promise.all(chunks(writes, CHECKS).map((part) => this.#commit(part)));
+    return outcomes.every(Boolean);
+  }
+
+  async *list(): AsyncGenerator<Entry> {
+    for await (const entry of await this.#walk(this.#session())) yield toEntry(entry)!;
+  }
+
+  async *ofUser(user: string): AsyncGenerator<Entry> {
+    let keys: string[] = [];
+    for await (const { key } of await this.#walk(this.#user(user))) {
+      keys.push(String(key.at(-1)));
+      if (keys.length < READS * READS) continue;
+      yield* await this.getMany(keys);
+      keys = [];
+    }
+    yield* await this.getMany(keys);
+  }
+
+  #session(...key: string[]): string[] {
+    return [this.#prefix, "session", ...key];
+  }
+
+  #user(user: string, ...key: string[]): string[] {
+    return [this.#prefix, "user", user, ...key];
+  }
+
+  async #walk(prefix: string[]): Promise<AsyncIterable<KvEntry>> {
+    return (await this.#database.forWrite()).list({ prefix }, { batchSize: 500 });
+  }
+
+  /** Makes several writes as one step. */
+  async #commit(writes: readonly EntryWrite[]): Promise<boolean> {
+    const atomic = (await this.#database.forWrite()).atomic();
+    for (const write of writes) this.#add(atomic, write);
+    try {
+      return (await atomic.commit()).ok;
+    } catch (error) {
+      // Another process was writing to the file, so nothing was done.
+      if (String(error).endsWith("database is locked")) return false;
+      throw error;
+    }
+  }
+
+  #add(atomic: KvAtomic, { entry: { key, content, until, user }, seen }: EntryWrite): void {
+    // Deno KV removes both by its own clock, which may differ. By then the session is over for every server.
+    const options = { expireIn: Math.max(1, until - this.#now()) + CLOCK_SKEW };
+    atomic.check({ key: this.#session(key), versionstamp: seen === undefined ? null : String(seen) });
+    atomic.set(this.#session(key), new TextEncoder().encode(content), options);
+    if (user !== undefined) atomic.set(this.#user(user, key), true, options);
+  }
+}
+
+function toEntry({ key, value, versionstamp }: KvEntry): Entry | undefined {
+  if (versionstamp === null) return undefined;
+  const content = value instanceof Uint8Array ? new TextDecoder().decode(value) : "";
+  return { key: String(key.at(-1)), content, version: versionstamp };
+}
+
+function chunks<T>(items: readonly T[], size: number): T[][] {
+  const count = Math.ceil(items.length / size);
+  return Array.from({ length: count }, (_, index) => items.slice(index * size, (index + 1) * size));
+}

@@ -1,0 +1,209 @@
+/**
+ * EntryStore: the base of stores on engines that keep entries by key, and that write an entry only if it is as it was
+ * seen.
+ *
+ * @module
+ */
+import type { Log } from "../log.ts";
+import { encode, freeze, isLive, MAX_RECORD_BYTES, type SessionRecord } from "../record.ts";
+import { type Change, KeyTakenError, type SessionStore, type StoredSession } from "../store.ts";
+import { logCorrupt } from "./_corrupt.ts";
+import { within } from "./_deadline.ts";
+import { Estimate } from "./_estimate.ts";
+import { isOver, MarkedEntries, NOTHING, type Seen, type Step } from "./_marked_entries.ts";
+import { HEAD_BYTES } from "./_marks.ts";
+import { Together } from "./_together.ts";
+import { hashOf } from "./_user_hash.ts";
+import type { Entries } from "./entries.ts";
+
+/** What an {@linkcode EntryStore} needs to know beside its engine. */
+export interface EntryStoreOptions {
+  /** What to call the engine in messages; never with a password in it. */
+  readonly name: string;
+  /** Live sessions at most. It needs `list` or `count`. */
+  readonly max: number;
+  /** Called with corrupt records, and with counts that failed. */
+  readonly log: Log;
+  /** The clock, in milliseconds since 1970. */
+  readonly now: () => number;
+  /** The most bytes that the engine keeps under a key; 209 of them are the store's. */
+  readonly maxBytes?: number | undefined;
+}
+
+/** The key that `ready` writes an ended session under. */
+const READY_KEY = "0".repeat(40);
+
+/**
+ * A store on an engine that keeps entries by key. The engine says how one entry is read, written if it is as it was seen,
+ * swapped for one under another key, listed, and found by user; everything else is done here.
+ *
+ * Every entry names the last write of each of its last eight writers: a store in a process is a writer. So a write whose
+ * answer was lost is known by the next look, although others wrote after it. If more than eight writers push each other
+ * out in between, and only then, the verb fails.
+ *
+ * Changes of one session that wait in one process are made in one write.
+ */
+export class EntryStore implements SessionStore {
+  /** The live sessions of a user, if the engine finds entries by user. */
+  readonly sessionsOf?: (user: string) => AsyncGenerator<StoredSession>;
+  /** All live sessions, if the engine lists its entries. */
+  readonly list?: () => AsyncGenerator<readonly [key: string, record: SessionRecord]>;
+  /** Removes what is over, if the engine lists its entries or sweeps on its own. Returns how many sessions there were. */
+  readonly sweepAll?: () => Promise<number>;
+  /** Ends several sessions, if the engine does several writes in one call. Returns the keys of those it ended. */
+  readonly deleteMany?: (keys: readonly string[]) => Promise<readonly string[]>;
+  #entries: Entries;
+  #marked: MarkedEntries;
+  #name: string;
+  #log: Log;
+  #now: () => number;
+  #most: number;
+  #together = new Together((key, change) => this.#change(key, change, (seen, made) => [{ key, seen, ...made }]));
+  #estimate: Estimate;
+  #isClosed = false;
+
+  /**
+   * Makes a store; the engine is called when the store is used.
+   *
+   * @param entries The engine.
+   * @param options What to call it, and what every store has.
+   */
+  constructor(entries: Entries, options: EntryStoreOptions) {
+    const { name, log, max, now, maxBytes = MAX_RECORD_BYTES + HEAD_BYTES } = options;
+    this.#entries = entries;
+    this.#marked = new MarkedEntries(entries, name, now);
+    this.#name = name;
+    this.#log = log;
+    this.#now = now;
+    this.#most = maxBytes - HEAD_BYTES;
+    const { list, ofUser, count, sweep, getMany, putMany } = entries;
+    const isCounted = list !== undefined || count !== undefined;
+    this.#estimate = new Estimate({ count: () => this.#count(), max: isCounted ? max : Infinity, name, log });
+    if (ofUser) this.sessionsOf = (user) => this.#sessionsOf(user);
+    if (list) this.list = () => this.#list();
+    if (sweep || list) this.sweepAll = () => this.#sweepAll();
+    if (getMany && putMany) this.deleteMany = (keys) => this.#deleteMany(keys);
+  }
+
+  async ready(): Promise<void> {
+    await this.#marked.put({ key: READY_KEY, seen: await this.#marked.get(READY_KEY) });
+  }
+
+  async create(key: string, record: SessionRecord): Promise<void> {
+    const text = encode(record, this.#most);
+    await this.#estimate.make(() =>
+      // No other request knows a new key, so the first look is left out.
+      this.#marked.settle<void>(key, NOTHING, (seen) => {
+        if (seen.version !== undefined) throw new KeyTakenError();
+        return { outcome: undefined, drafts: [{ key, seen, record, text }] };
+      })
+    );
+  }
+
+  async read(key: string): Promise<SessionRecord | undefined> {
+    return this.#recordOf(await this.#marked.get(key));
+  }
+
+  async update(key: string, change: Change): Promise<SessionRecord | undefined> {
+    return await this.#together.update(key, change);
+  }
+
+  async touch(key: string, expires: number): Promise<boolean> {
+    return await this.update(key, (record) => ({ ...record, expires })) !== undefined;
+  }
+
+  async delete(key: string): Promise<boolean> {
+    const isEnded = await this.#marked.settle(key, undefined, (seen) => {
+      return this.#isThere(seen) ? { outcome: true, drafts: [{ key, seen }] } : { outcome: false };
+    });
+    if (isEnded) this.#estimate.ended(1);
+    return isEnded;
+  }
+
+  async move(from: string, to: string, change: Change): Promise<SessionRecord | undefined> {
+    return await this.#change(from, change, (seen, made) => [
+      { key: from, seen, movedTo: to },
+      { key: to, seen: NOTHING, ...made },
+    ]);
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    await this.#estimate.close();
+    if (this.#entries.close) await within(this.#name, this.#entries.close());
+  }
+
+  /** Makes a change to a live session, and stores it in one step. */
+  async #change(
+    key: string,
+    change: Change,
+    draft: (seen: Seen, made: { record: SessionRecord; text: string }) => Step<unknown>["drafts"],
+  ): Promise<SessionRecord | undefined> {
+    return await this.#marked.settle(key, undefined, (seen) => {
+      const before = this.#recordOf(seen);
+      if (before === undefined) return { outcome: undefined };
+      const record = freeze(change(before));
+      return { outcome: record, drafts: draft(seen, { record, text: encode(record, this.#most) })! };
+    });
+  }
+
+  async *#sessionsOf(user: string): AsyncGenerator<StoredSession> {
+    const known = new Set<string>();
+    for await (let [key, seen] of this.#marked.each(() => this.#entries.ofUser!(hashOf(user)))) {
+      // A session that got a new key since the search began is where its old entry says.
+      while (!known.has(key)) {
+        known.add(key);
+        const record = seen.record === "newer" ? undefined : this.#recordOf(seen);
+        if (seen.record === "newer" || record?.user === user) yield [key, record];
+        if (seen.movedTo === undefined) break;
+        [key, seen] = [seen.movedTo, await this.#marked.get(seen.movedTo)];
+      }
+    }
+  }
+
+  async *#list(): AsyncGenerator<readonly [string, SessionRecord]> {
+    for await (const [key, seen] of this.#marked.each(() => this.#entries.list!())) {
+      const record = this.#recordOf(seen);
+      if (record !== undefined) yield [key, record];
+    }
+  }
+
+  async #count(): Promise<number> {
+    if (this.#entries.count) return await this.#entries.count();
+    let count = 0;
+    for await (const _ of this.#list()) {
+      if (this.#isClosed) break;
+      count++;
+    }
+    return count;
+  }
+
+  async #sweepAll(): Promise<number> {
+    if (this.#entries.sweep) return await this.#entries.sweep();
+    let swept = 0;
+    for await (const [key, seen] of this.#marked.each(() => this.#entries.list!())) {
+      if (isOver(seen, this.#now()) && await this.#marked.put({ key, seen })) swept++;
+    }
+    return swept;
+  }
+
+  async #deleteMany(keys: readonly string[]): Promise<readonly string[]> {
+    const there = (await this.#marked.getMany(keys)).filter(([, seen]) => this.#isThere(seen));
+    const ended = new Set(await this.#marked.putMany(there.map(([key, seen]) => ({ key, seen }))));
+    this.#estimate.ended(ended.size);
+    // Others were changed in between.
+    for (const [key] of there) if (!ended.has(key) && await this.delete(key)) ended.add(key);
+    return [...ended];
+  }
+
+  /** The record of a live session. */
+  #recordOf({ record }: Seen): SessionRecord | undefined {
+    if (record === "corrupt") logCorrupt(this.#log, this.#name);
+    return typeof record === "object" && isLive(record, this.#now()) ? record : undefined;
+  }
+
+  /** Whether there is a session to be ended. Whether one of a later version is live only that version can tell. */
+  #isThere(seen: Seen): boolean {
+    return seen.record === "newer" || this.#recordOf(seen) !== undefined;
+  }
+}

@@ -1,0 +1,337 @@
+/** The base of stores on compare-and-set, on an engine in memory whose answers can be lost. */
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { RecordTooLargeError, StoreFullError } from "../../lib/errors.ts";
+import { newId } from "../../lib/id.ts";
+import { silent } from "../../lib/log.ts";
+import type { SessionRecord } from "../../lib/record.ts";
+import { KeyTakenError } from "../../lib/store.ts";
+import { testStore } from "../../lib/store_suite.ts";
+import type { Entries, Entry, EntryWrite, NewEntry } from "../../lib/stores/entries.ts";
+import { EntryStore } from "../../lib/stores/entry_store.ts";
+import { Clock } from "../../lib/testing.ts";
+
+/** What happens around a write; returns what the engine says, or throws if its answer is lost. */
+type Around = (write: () => boolean, writes: readonly EntryWrite[]) => Promise<boolean>;
+
+/** An engine in memory. Several stores can use one map. */
+class MapEntries implements Entries {
+  around: Around = (write) => Promise.resolve(write());
+  constructor(readonly entries = new Map<string, NewEntry>()) {}
+
+  get(key: string): Promise<Entry | undefined> {
+    return Promise.resolve(this.entries.get(key));
+  }
+  put(write: EntryWrite): Promise<boolean> {
+    return this.around(() => this.#set(write), [write]);
+  }
+  swap(from: EntryWrite, to: EntryWrite): Promise<boolean> {
+    return this.around(() => this.#set(from, to), [from, to]);
+  }
+  async *list(): AsyncGenerator<Entry> {
+    yield* [...this.entries.values()];
+  }
+  async *ofUser(user: string): AsyncGenerator<Entry> {
+    yield* [...this.entries.values()].filter((entry) => entry.user === user);
+  }
+  getMany(keys: readonly string[]): Promise<Entry[]> {
+    return Promise.resolve(keys.flatMap((key) => this.entries.get(key) ?? []));
+  }
+  putMany(writes: readonly EntryWrite[]): Promise<boolean> {
+    return this.around(() => writes.map((write) => this.#set(write)).every(Boolean), writes);
+  }
+  #set(...writes: EntryWrite[]): boolean {
+    if (!writes.every(({ entry, seen }) => this.entries.get(entry.key)?.version === seen)) return false;
+    for (const { entry } of writes) this.entries.set(entry.key, entry);
+    return true;
+  }
+}
+
+let entries = new Map<string, NewEntry>();
+testStore({
+  name: "entry store",
+  open: ({ now, max = 1000 }) => new EntryStore(new MapEntries(entries), { name: "a map", log: silent, now, max }),
+  clear: () => void (entries = new Map()),
+  counts: true,
+});
+
+const clock = new Clock();
+const fresh = (data: SessionRecord["data"] = {}, user?: string): SessionRecord => ({
+  data,
+  created: clock.time,
+  idle: 60_000,
+  expires: clock.time + 60_000,
+  deadline: clock.time + 600_000,
+  user,
+});
+const nOf = (record: SessionRecord | undefined) => record?.data["n"];
+const increment = (record: SessionRecord) => ({ ...record, data: { n: nOf(record) as number + 1 } });
+
+/** A store with an engine of its own, and others that share its entries. */
+function place(options: { max?: number; maxBytes?: number } = {}) {
+  const engine = new MapEntries();
+  const common = { name: "a map", log: silent, now: clock.now, max: 1000, ...options };
+  return {
+    engine,
+    store: new EntryStore(engine, common),
+    other: () => new EntryStore(new MapEntries(engine.entries), common),
+  };
+}
+
+/** Loses the next answer, after the write was done and something else was done in between. */
+function loseNext(engine: MapEntries, between: () => Promise<unknown>, says?: boolean): void {
+  const { around } = engine;
+  engine.around = async (write) => {
+    engine.around = around;
+    write();
+    await between();
+    if (says !== undefined) return says;
+    throw new Error("connection reset");
+  };
+}
+
+Deno.test("entry store: an update without an answer is made once, whatever came after", async () => {
+  for (const says of [undefined, false]) {
+    const { engine, store, other } = place();
+    const [key, to] = [newId(), newId()];
+    await store.create(key, fresh({ n: 0 }));
+    loseNext(engine, () => other().update(key, increment), says);
+    assertEquals(nOf(await store.update(key, increment)), 1);
+    assertEquals(nOf(await store.read(key)), 2);
+    loseNext(engine, () => other().touch(key, clock.time + 60_000), says);
+    assertEquals(nOf(await store.update(key, increment)), 3);
+    loseNext(engine, () => other().delete(key), says);
+    assertEquals(nOf(await store.update(key, increment)), 4);
+    await store.create(to, fresh({ n: 0 }));
+    loseNext(engine, () => other().move(to, newId(), increment), says);
+    assertEquals(nOf(await store.update(to, increment)), 1);
+  }
+});
+
+Deno.test("entry store: other verbs of the same store may come after it, too", async () => {
+  const { engine, store } = place();
+  const key = newId();
+  await store.create(key, fresh({ n: 0 }));
+  loseNext(engine, async () => {
+    const moved = newId();
+    assertEquals(nOf(await store.move(key, moved, increment)), 2);
+    assertEquals(await store.delete(moved), true);
+  });
+  assertEquals(nOf(await store.update(key, increment)), 1);
+});
+
+Deno.test("entry store: creates, moves and deletes without an answer are known", async () => {
+  for (const says of [undefined, false]) {
+    const { engine, store, other } = place();
+    const [key, to, next] = [newId(), newId(), newId()];
+    loseNext(engine, () => other().update(key, increment), says);
+    await store.create(key, fresh({ n: 0 }));
+    loseNext(engine, () => other().move(to, next, increment), says);
+    assertEquals(nOf(await store.move(key, to, increment)), 2);
+    assertEquals(nOf(await store.read(next)), 3);
+    loseNext(engine, async () => assertEquals(await other().delete(next), false), says);
+    assertEquals(await store.delete(next), true);
+    assertEquals(await store.delete(next), false);
+  }
+});
+
+Deno.test("entry store: what another process did is not called its own doing", async () => {
+  const { engine, store, other } = place();
+  const [key, to] = [newId(), newId()];
+  await store.create(key, fresh({ n: 0 }));
+  engine.around = async () => {
+    await other().delete(key);
+    throw new Error("connection reset");
+  };
+  assertEquals(await store.delete(key), false);
+  assertEquals(await store.move(key, to, increment), undefined);
+  await other().create(to, fresh({ n: 0 }));
+  await assertRejects(() => store.create(to, fresh()), KeyTakenError);
+});
+
+Deno.test("entry store: a write that is late is repeated as it was, and counts once", async () => {
+  const { engine, store } = place();
+  const key = newId();
+  await store.create(key, fresh({ n: 0 }));
+  let late = () => false;
+  let runs = 0;
+  const counted = (record: SessionRecord) => ({ ...record, data: { n: ++runs } });
+  const { around } = engine;
+  engine.around = (write) => {
+    late = write;
+    engine.around = async (write) => {
+      assertEquals(late(), true, "the first one arrives just before the second");
+      engine.around = around;
+      return await around(write, []);
+    };
+    return Promise.reject(new Error("no answer"));
+  };
+  assertEquals(nOf(await store.update(key, counted)), 1);
+  assertEquals([runs, nOf(await store.read(key))], [1, 1]);
+});
+
+Deno.test("entry store: no session is written again after its end", async () => {
+  const { engine, store } = place();
+  const key = newId();
+  await store.create(key, fresh({ n: 0 }));
+  engine.around = () => {
+    clock.pass(60);
+    return Promise.reject(new Error("no answer"));
+  };
+  await assertRejects(() => store.touch(key, clock.time + 120_000), Error, "no answer");
+});
+
+Deno.test("entry store: eight other writers in between are borne, nine are told", async () => {
+  const { engine, store, other } = place();
+  const increments = async (key: string, writers: number) => {
+    for (let n = 0; n < writers; n++) assert(await other().update(key, increment));
+  };
+  for (const before of [0, 3, 9]) {
+    const key = newId();
+    await store.create(key, fresh({ n: 0 }));
+    await increments(key, before);
+    loseNext(engine, () => increments(key, 7));
+    assertEquals(nOf(await store.update(key, increment)), before + 1);
+    loseNext(engine, () => increments(key, 8));
+    await assertRejects(() => store.update(key, increment), Error, "a map: whether a session was changed is unknown");
+  }
+});
+
+Deno.test("entry store: a refused write among old marks of eight others is tried again", async () => {
+  const { engine, store, other } = place();
+  const key = newId();
+  await other().create(key, fresh({ n: 0 }));
+  for (let n = 1; n <= 9; n++) await other().update(key, increment);
+  const { around } = engine;
+  engine.around = async (write) => {
+    engine.around = around;
+    await other().update(key, increment);
+    return write();
+  };
+  assertEquals(nOf(await store.update(key, increment)), 11);
+});
+
+Deno.test("entry store: what cannot be written fails with the reason, tried twice", async () => {
+  const { engine, store } = place();
+  const key = newId();
+  await store.create(key, fresh({ n: 0 }));
+  let tries = 0;
+  engine.around = () => {
+    tries++;
+    return Promise.reject(new Error("disk full"));
+  };
+  const verbs: (() => Promise<unknown>)[] = [
+    () => store.create(newId(), fresh()),
+    () => store.update(key, increment),
+    () => store.touch(key, clock.time + 60_000),
+    () => store.delete(key),
+    () => store.move(key, newId(), increment),
+  ];
+  for (const verb of verbs) {
+    tries = 0;
+    await assertRejects(verb, Error, "a map: disk full");
+    assertEquals(tries, 2);
+  }
+  engine.around = () => Promise.reject(new RecordTooLargeError("the engine says so"));
+  await assertRejects(() => store.update(key, increment), RecordTooLargeError);
+  await assertRejects(() => store.ready(), RecordTooLargeError);
+});
+
+Deno.test("entry store: it measures a record with what it adds", async () => {
+  const { engine, store, other } = place({ maxBytes: 1000 });
+  const key = newId();
+  await store.create(key, fresh({ n: 0, text: "" }));
+  const { length } = (await Array.fromAsync(engine.list()))[0]!.content;
+  await assertRejects(
+    () => store.update(key, (record) => ({ ...record, data: { text: "x".repeat(900) } })),
+    RecordTooLargeError,
+  );
+  for (let n = 0; n < 9; n++) await other().update(key, (record) => record);
+  await store.update(key, (record) => ({ ...record, data: { n: 0, text: "x".repeat(1000 - 209 - length + 11) } }));
+  assert((await engine.get(key))!.content.length <= 1000);
+});
+
+Deno.test("entry store: the maximum is exact within one process, and a failure takes no room", async () => {
+  const { engine, store } = place({ max: 20 });
+  engine.around = () => Promise.reject(new RecordTooLargeError("no"));
+  await assertRejects(() => store.create(newId(), fresh()), RecordTooLargeError);
+  engine.around = (write) => Promise.resolve(write());
+  const all = await Promise.allSettled(Array.from({ length: 50 }, () => store.create(newId(), fresh())));
+  assertEquals(all.filter(({ status }) => status === "fulfilled").length, 20);
+  for (const outcome of all) if (outcome.status === "rejected") assert(outcome.reason instanceof StoreFullError);
+});
+
+Deno.test("entry store: of several processes near the maximum each exceeds it by one", async () => {
+  const { other, engine } = place({ max: 200 });
+  engine.around = async (write) => {
+    await new Promise((resolve) => setTimeout(resolve, Math.random() * 3));
+    return write();
+  };
+  const stores = Array.from({ length: 4 }, other);
+  const all = await Promise.allSettled(Array.from({ length: 640 }, (_, n) => stores[n % 4]!.create(newId(), fresh())));
+  const made = all.filter(({ status }) => status === "fulfilled").length;
+  assert(made >= 200 && made <= 204, `${made}`);
+});
+
+Deno.test("entry store: many end in one write, and those that changed one by one", async () => {
+  const { engine, store, other } = place();
+  const keys = Array.from({ length: 10 }, () => newId());
+  for (const key of keys) await store.create(key, fresh({ n: 0 }, "Ada"));
+  await store.delete(keys[0]!);
+  const { around } = engine;
+  let writes = 0;
+  engine.around = async (write, all) => {
+    if (writes++ === 0) {
+      await other().update(keys[1]!, increment);
+      await other().delete(keys[2]!);
+    }
+    return await around(write, all);
+  };
+  const ended = await store.deleteMany!([...keys, newId()]);
+  assertEquals([...ended].sort(), keys.toSpliced(2, 1).slice(1).sort());
+  assertEquals(writes, 2);
+  assertEquals(await Array.fromAsync(store.list!()), []);
+  assertEquals(await store.deleteMany!(keys), []);
+});
+
+Deno.test("entry store: many that end without an answer are known", async () => {
+  const { engine, store, other } = place();
+  const keys = Array.from({ length: 10 }, () => newId());
+  for (const key of keys) await store.create(key, fresh());
+  loseNext(engine, async () => assertEquals(await other().deleteMany!(keys), []));
+  assertEquals((await store.deleteMany!(keys)).length, 10);
+});
+
+Deno.test("entry store: a later version's record is found and ended, and nothing else", async () => {
+  const { engine, store } = place();
+  const [key, many, corrupt] = [newId(), newId(), newId()];
+  for (const one of [key, many, corrupt]) {
+    await store.create(one, fresh({}, "Ada"));
+    const entry = engine.entries.get(one)!;
+    const text = one === corrupt ? '{"version":' : '{"version":2,"more":1}';
+    engine.entries.set(one, { ...entry, version: `${entry.version}x`, content: `0000000a.1\n${text}` });
+  }
+  for (const one of [key, many, corrupt]) {
+    assertEquals(await store.read(one), undefined);
+    assertEquals(await store.update(one, increment), undefined);
+    assertEquals(await store.move(one, newId(), increment), undefined);
+  }
+  assertEquals(await Array.fromAsync(store.sessionsOf!("Ada")), [[key, undefined], [many, undefined]]);
+  assertEquals(await store.delete(key), true);
+  assertEquals(await store.deleteMany!([many, corrupt]), [many]);
+  assertEquals(await store.delete(key), false);
+  assertEquals(await Array.fromAsync(store.sessionsOf!("Ada")), []);
+  assertEquals(await store.delete(corrupt), false);
+});
+
+Deno.test("entry store: an engine that does less makes a store that does less", async () => {
+  const { entries, ...rest } = new MapEntries();
+  const bare: Entries = {
+    ...rest,
+    get: (key) => Promise.resolve(entries.get(key)),
+    put: ({ entry }) => Promise.resolve(Boolean(entries.set(entry.key, entry))),
+    swap: () => Promise.resolve(false),
+  };
+  const store = new EntryStore(bare, { name: "a map", log: silent, now: clock.now, max: 0 });
+  assertEquals([store.list, store.sessionsOf, store.sweepAll, store.deleteMany], Array(4).fill(undefined));
+  await store.create(newId(), fresh());
+});

@@ -29,7 +29,11 @@ export class Together {
   #write: Write;
   #queues = new Map<string, Waiting[]>();
 
-  /** @param write Does one write. */
+  /**
+   * Makes queues for the sessions of one store.
+   *
+   * @param write Does one write.
+   */
   constructor(write: Write) {
     this.#write = write;
   }

@@ -23,9 +23,11 @@ export interface NewEntry extends Entry {
   readonly record: SessionRecord | undefined;
 }
 
-/** A write: the entry, and the version of the entry that it replaces; `undefined` if there must be none yet. */
+/** A write. */
 export interface EntryWrite {
+  /** What to write. */
   readonly entry: NewEntry;
+  /** The version of the entry that it replaces; `undefined` if there must be none yet. */
   readonly seen: Entry["version"] | undefined;
 }
 

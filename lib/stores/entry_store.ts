@@ -42,6 +42,42 @@ const READY_KEY = "0".repeat(40);
  * out in between, and only then, the verb fails.
  *
  * Changes of one session that wait in one process are made in one write.
+ *
+ * @example
+ * ```ts
+ * import { checkStoreOptions, type Entries, EntryStore, type EntryWrite, type NewEntry } from "sessions/store";
+ * import { newId } from "sessions";
+ * import { assertEquals } from "@std/assert";
+ *
+ * class MapEntries implements Entries {
+ *   #entries = new Map<string, NewEntry>();
+ *
+ *   get(key: string) {
+ *     return Promise.resolve(this.#entries.get(key));
+ *   }
+ *
+ *   put(write: EntryWrite) {
+ *     return Promise.resolve(this.#write(write));
+ *   }
+ *
+ *   swap(from: EntryWrite, to: EntryWrite) {
+ *     return Promise.resolve(this.#write(from, to));
+ *   }
+ *
+ *   #write(...writes: EntryWrite[]) {
+ *     const isAsSeen = writes.every(({ entry, seen }) => this.#entries.get(entry.key)?.version === seen);
+ *     if (isAsSeen) for (const { entry } of writes) this.#entries.set(entry.key, entry);
+ *     return isAsSeen;
+ *   }
+ * }
+ *
+ * const store = new EntryStore(new MapEntries(), { name: "a map", ...checkStoreOptions("MapStore", {}) });
+ * const key = newId();
+ * const now = Date.now();
+ * await store.create(key, { data: { n: 1 }, created: now, idle: 1000, expires: now + 1000, deadline: now + 5000 });
+ * await store.update(key, (record) => ({ ...record, data: { n: 2 } }));
+ * assertEquals((await store.read(key))?.data, { n: 2 });
+ * ```
  */
 export class EntryStore implements SessionStore {
   /** The live sessions of a user, if the engine finds entries by user. */

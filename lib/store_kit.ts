@@ -1,0 +1,27 @@
+/**
+ * For authors of stores: the contract, what is stored of a session, the check of options, and a base for engines that can
+ * write an entry only if it is as it was seen. The suite that every store passes is in `sessions/testing`.
+ *
+ * @module
+ */
+export type { Rule } from "./_options.ts";
+export { RecordTooLargeError, SessionError, StoreFullError } from "./errors.ts";
+export type { Level, Log } from "./log.ts";
+export {
+  decode,
+  encode,
+  endOf,
+  freeze,
+  isLive,
+  type Json,
+  MAX_RECORD_BYTES,
+  type SessionData,
+  type SessionRecord,
+  type StoredFlash,
+  type Terms,
+} from "./record.ts";
+export { type Change, KeyTakenError, type SessionStore, type StoredSession } from "./store.ts";
+export { checkStoreOptions, type StoreOptions } from "./stores/_options.ts";
+export { Together, type Write } from "./stores/_together.ts";
+export type { Entries, Entry, EntryWrite, NewEntry } from "./stores/entries.ts";
+export { EntryStore, type EntryStoreOptions } from "./stores/entry_store.ts";

@@ -20,10 +20,10 @@ async function serve(): Promise<void> {
   const server = new Server(await placeFor(config), log);
   // The key is made last, so that a start that fails leaves none behind.
   const keys = keysOf(config, log);
-  const { cookie, idle, absolute, refresh, permanent, origin, https } = config;
+  const { cookie, idle, absolute, refresh, permanent, origin, basePath, https } = config;
   const options = { store, keys, cookie, idle, absolute, refresh, permanent, log };
   const sessions = new SessionManager<Visitor>(withTelemetry(options));
-  const app = createApp({ sessions, store, origin, https, log, logRequests: config.logLevel === "debug" });
+  const app = createApp({ sessions, store, origin, basePath, https, log, logRequests: config.logLevel === "debug" });
   server.serve(app, () => sessions.close());
 }
 

@@ -18,6 +18,7 @@ const HOST = "Host: example.com\r\n";
 async function behindNginx(
   fn: (context: { server: Server; port: number; browser: Browser }) => Promise<void>,
   originAt: (port: number) => string = () => ORIGIN,
+  configure: (site: string) => string = (site) => site,
 ) {
   const dir = await Deno.makeTempDir();
   await Deno.chmod(dir, 0o755); // For nginx's workers, if it is started as root.
@@ -31,7 +32,7 @@ async function behindNginx(
     .replace(/(client_header_timeout|client_body_timeout) 10s;/g, "$1 1s;")
     .replace("keepalive_timeout 30s;", "keepalive_timeout 1s;")
     .replace("rate=5r/s", "rate=1r/s"); // So slow that a busy machine sends faster.
-  await Deno.writeTextFile(`${dir}/site.conf`, site);
+  await Deno.writeTextFile(`${dir}/site.conf`, configure(site));
   const temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map((name) =>
     `${name}_temp_path ${dir}/${name};`
   );
@@ -54,7 +55,7 @@ async function behindNginx(
       if (ended) throw new Error(`nginx did not start: ${await Deno.readTextFile(`${dir}/error.log`)}`);
       await new Promise((resolve) => setTimeout(resolve, 50));
     }
-    await fn({ server, port, browser: new Browser(origin, (request) => send(port, request)) });
+    await fn({ server, port, browser: new Browser(new URL(origin).origin, (request) => send(port, request)) });
     assertEquals(await server.stop(), 0);
   } finally {
     if (!ended) nginx.kill("SIGTERM");
@@ -72,8 +73,8 @@ function freePort(): number {
 /** Sends a request to nginx, with the host that its address names. */
 async function send(port: number, request: Request): Promise<Response> {
   const body = await request.text();
-  const { host, pathname } = new URL(request.url);
-  const lines = [`${request.method} ${pathname} HTTP/1.1`, `host: ${host}`, "connection: close"];
+  const { host, pathname, search } = new URL(request.url);
+  const lines = [`${request.method} ${pathname}${search} HTTP/1.1`, `host: ${host}`, "connection: close"];
   for (const [name, value] of request.headers) lines.push(`${name}: ${value}`);
   if (request.method === "POST") lines.push(`content-length: ${body.length}`);
   const { text, status } = await exchange(port, `${lines.join("\r\n")}\r\n\r\n${body}`);
@@ -190,6 +191,40 @@ test("readiness is told to the addresses that are named, and to no other", async
     assertEquals(await status("/healthz", "192.0.2.1"), 200);
   });
 });
+
+for (const [what, upstream] of [["keeps", "http://session_server"], ["removes", "http://session_server/"]] as const) {
+  test(`below a path that nginx ${what}, a visitor has the whole site`, async () => {
+    const below = (site: string) =>
+      site.replace("location / {", "location /app/ {").replace("location = /readyz {", "location = /app/readyz {")
+        .replace("http://session_server;", `${upstream};`);
+    await behindNginx(
+      async ({ browser }) => {
+        assertEquals(await browser.post("/app/add", { username: "Ada" }, { origin: ORIGIN }), 303);
+        assertMatch(browser.setCookies[0]!, /^__Secure-session=\S+; (?=.*Secure)(?=.*Path=\/app(;|$))/);
+        const home = await browser.request("/app/");
+        assertMatch(home.headers.get("refresh")!, /^61; url=\/app\/\?ended$/);
+        const html = await home.text();
+        assertMatch(html, /Hi, <bdi>Ada<\/bdi>!/);
+        for (const [, address] of html.matchAll(/(?:href|action)="([^"]*)"/g)) {
+          assert(address!.startsWith("/app/"), address);
+          const { status } = await browser.request(address!, address === "/app/remove" ? { method: "POST" } : {});
+          assertEquals(status, address === "/app/remove" ? 303 : 200, address);
+        }
+        assertMatch(await browser.get("/app/"), /Username Removed from Session Storage\./);
+        assertMatch(
+          (await browser.request("/app")).headers.get("location")!,
+          /^(http:\/\/example\.com(:\d+)?)?\/app\/$/,
+        );
+        for (const path of ["/app/healthz", "/app/readyz"]) assertEquals(await browser.get(path), "ok", path);
+        const client = { headers: { "x-test-client": "192.0.2.1" } };
+        assertEquals((await browser.request("/app/readyz", client)).status, 403);
+        assertEquals((await browser.request("/add")).status, 404);
+      },
+      () => `${ORIGIN}/app`,
+      below,
+    );
+  });
+}
 
 test("on a port of its own the site works as well", async () => {
   await behindNginx(async ({ browser }) => {

@@ -1,0 +1,144 @@
+/** Settings as a running server goes by them: names that look like one, keys in a file, foreign folders, a path. */
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import { keyOf } from "../../lib/id.ts";
+import { Browser, Server, withFolder } from "../support/server.ts";
+
+const KEYS = ["first: 9f2c41d07be86a35 9f2c41d07be86a35", "second: 7be86a359f2c41d0 7be86a359f2c41d0"] as const;
+
+/** Starts a server, and stops it after the test. */
+async function withServer(env: Record<string, string>, test: (server: Server) => Promise<void>): Promise<void> {
+  const server = await Server.start(env);
+  try {
+    await test(server);
+  } finally {
+    await server.kill();
+  }
+}
+
+/** The one line in which a start is refused. */
+async function refusal(env: Record<string, string>): Promise<string> {
+  const server = await Server.spawn(env);
+  assertEquals([await server.ended(), server.stdout], [1, ""], server.stderr);
+  assertMatch(server.stderr, /^Cannot start: [^\n]+\n$/);
+  return server.stderr;
+}
+
+Deno.test("settings: names that look like one are seen by deno task start, and named", async () => {
+  await withFolder(async (dir) => {
+    const near: Record<string, string> = {
+      SESSION_COOKEI_NAME: "SESSION_COOKIE_NAME",
+      SECRET_KEY_FALLBACK: "SECRET_KEY_FALLBACKS",
+      TLS_CERT: "TLS_CERT_FILE",
+      REUSEPORT: "REUSE_PORT",
+      LOGLEVEL: "LOG_LEVEL",
+      ORIGINS: "ORIGIN",
+      PERMANENT_SESSION_LIFETIMES: "PERMANENT_SESSION_LIFETIME",
+    };
+    const env = Object.fromEntries(Object.keys(near).map((name) => [name, "x"]));
+    await withServer({ ...env, SESSION_FILE_DIR: dir, SECRET_KEY: KEYS[0] }, (server) => {
+      const lines = server.stderr.trimEnd().split("\n").map((line) => line.replace(/^\S+ warn /, "")).sort();
+      const expected = Object.entries(near).map(([name, meant]) =>
+        `"${name}" is no setting of this program, so it is ignored: did you mean "${meant}"?`
+      );
+      assertEquals(lines, expected.sort());
+      return Promise.resolve();
+    });
+  });
+});
+
+Deno.test("settings: of the keys in SECRET_KEY_FILE the first signs, and the others are accepted", async () => {
+  await withFolder(async (dir) => {
+    const file = `${dir}/keys`;
+    const env = { SESSION_FILE_DIR: `${dir}/data`, SECRET_KEY_FILE: file };
+    Deno.writeTextFileSync(file, `${KEYS[1]}\n`, { mode: 0o644 });
+    const browser = new Browser("");
+    await withServer(env, async (server) => {
+      assertEquals(server.stderr, "", "a file that others can read is fine");
+      const first = new Browser(server.origin);
+      await first.post("/add", { username: "Ada" });
+      for (const [name, value] of first.cookies) browser.cookies.set(name, value);
+    });
+    Deno.writeTextFileSync(file, `\n  ${KEYS[0]}  \r\n\n${KEYS[1]}\n`);
+    if (Deno.build.os !== "windows") Deno.chmodSync(file, 0o666);
+    await withServer(env, async (server) => {
+      if (Deno.build.os !== "windows") {
+        assertMatch(server.stderr, /^\S+ warn Others on this machine can write .*keys\n$/);
+      }
+      const again = new Browser(server.origin);
+      again.cookies.set("session", browser.cookies.get("session")!);
+      assertMatch(await again.get("/"), /Hi, <bdi>Ada/);
+      assertEquals(again.setCookies.length, 1, "signed by the first key");
+    });
+    assertEquals([...Deno.readDirSync(`${dir}/data`)].some(({ name }) => name === "secret.key"), false);
+  });
+});
+
+Deno.test("settings: a SECRET_KEY_FILE that cannot be used is named, and no key of it", async () => {
+  await withFolder(async (dir) => {
+    const file = `${dir}/keys`;
+    const env = { SESSION_FILE_DIR: `${dir}/data`, SECRET_KEY_FILE: file };
+    assertMatch(await refusal(env), /"SECRET_KEY_FILE" must be a file with keys/);
+    for (const text of ["", "\n \n", `${KEYS[0]}\nshort`, `${KEYS[0]},${KEYS[1]}`, "a".repeat(40)]) {
+      Deno.writeTextFileSync(file, text);
+      const message = await refusal(env);
+      assertMatch(message, /"SECRET_KEY_FILE" must be a file with keys/);
+      assert(!message.includes("9f2c") && !message.includes("short") && !message.includes("aaaa"), message);
+    }
+  });
+});
+
+Deno.test("settings: no key is made in a folder with other things in it", async () => {
+  await withFolder(async (dir) => {
+    Deno.writeTextFileSync(`${dir}/hosts`, "127.0.0.1 localhost");
+    for (const SESSION_TYPE of ["filesystem", "memory", "sqlite"]) {
+      const env = { SESSION_TYPE, SESSION_FILE_DIR: dir, SESSION_URL: `sqlite:${dir}/../x${crypto.randomUUID()}.db` };
+      assertMatch(await refusal(env), /"SESSION_FILE_DIR" must be a folder .*"hosts"/);
+      const path = env.SESSION_URL.slice("sqlite:".length);
+      for (const end of ["", "-reserve", "-wal", "-shm"]) await Deno.remove(path + end).catch(() => {});
+    }
+    assertEquals([...Deno.readDirSync(dir)].map(({ name }) => name), ["hosts"]);
+    // With a key of its own a server that keeps nothing there has no use for the folder.
+    await withServer({ SESSION_TYPE: "memory", SESSION_FILE_DIR: dir, SECRET_KEY: KEYS[0] }, async (server) => {
+      assertMatch(await new Browser(server.origin).get("/"), /Register First/);
+    });
+  });
+});
+
+Deno.test("settings: a key is made beside a database, and beside what an earlier start left", async () => {
+  await withFolder(async (dir) => {
+    const env = { SESSION_URL: `sqlite:${dir}/sessions.db`, SESSION_FILE_DIR: dir };
+    Deno.mkdirSync(`${dir}/lost+found`);
+    Deno.writeTextFileSync(`${dir}/.hidden`, "");
+    Deno.writeTextFileSync(`${dir}/x.tmp`, "");
+    await withServer(env, () => Promise.resolve());
+    Deno.removeSync(`${dir}/secret.key`);
+    await withServer(env, (server) => {
+      assertMatch(server.stderr, /made a key/);
+      return Promise.resolve();
+    });
+  });
+});
+
+Deno.test("settings: with a path in ORIGIN the pages and the cookie lie below it", async () => {
+  await withFolder(async (dir) => {
+    const env = { SESSION_FILE_DIR: dir, ORIGIN: "https://example.com/app" };
+    await withServer(env, async (server) => {
+      const local = new URL(server.origin);
+      const send = async (text: string) => {
+        const connection = await Deno.connect({ hostname: local.hostname, port: Number(local.port) });
+        await connection.write(new TextEncoder().encode(text));
+        return await new Response(connection.readable).text();
+      };
+      const head = "Host: example.com\r\nConnection: close\r\n";
+      assertMatch(await send(`GET /app HTTP/1.1\r\n${head}\r\n`), /^HTTP\/1\.1 30[18] .*location: \/app\/\r\n/is);
+      for (const prefix of ["", "/app"]) {
+        const form = "Content-Type: application/x-www-form-urlencoded\r\nContent-Length: 12\r\n\r\nusername=Ada";
+        const answer = await send(`POST ${prefix}/add HTTP/1.1\r\n${head}${form}`);
+        assertMatch(answer, /^HTTP\/1\.1 303 .*location: \/app\/\r\n/is);
+        const [, id = ""] = /set-cookie: __Secure-session=([0-9a-f]{40})\.[^;]+;.* Path=\/app(;|\r\n)/i.exec(answer) ??
+          [];
+        assertEquals(keyOf(id).length, 40);
+      }
+    });
+  });
+});

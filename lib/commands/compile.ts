@@ -54,15 +54,7 @@ async function compile(args: string[]): Promise<void> {
  * that. Only the parts of the packages that are used are in there.
  */
 async function bundle(folder: string): Promise<void> {
-  const lock = readLock("deno.lock");
-  const sources = ["main.ts"];
-  for (const name of SHARED) {
-    sources.push(`lib/stores/${name}/store.ts`);
-    const { specifiers, npm } = readLock(`lib/stores/${name}/client.lock`);
-    lock.specifiers = { ...lock.specifiers, ...specifiers };
-    lock.npm = { ...lock.npm, ...npm };
-  }
-  Deno.writeTextFileSync(`${folder}/deno.lock`, JSON.stringify(lock));
+  const sources = ["main.ts", ...SHARED.map((name) => `lib/stores/${name}/store.ts`)];
 
   // Some packages look for Node's `require` by `eval`, which finds no more than what is global.
   Deno.writeTextFileSync(
@@ -79,25 +71,10 @@ async function bundle(folder: string): Promise<void> {
     return entry;
   });
   const { success, stderr } = await deno(path(root), [
-    ...["bundle", "--check", "--platform=deno", "--minify", "--code-splitting", `--lock=${folder}/deno.lock`],
+    ...["bundle", "--check", "--platform=deno", "--minify", "--code-splitting", "--lock=deno.lock", "--frozen"],
     ...[`--outdir=${folder}/js`, ...entries],
   ]);
   if (!success) throw new Error(stderr);
-}
-
-interface Lock {
-  specifiers?: Record<string, string>;
-  npm?: Record<string, unknown>;
-}
-
-/** A store that needs no package has no lock. */
-function readLock(file: string): Lock {
-  try {
-    return JSON.parse(Deno.readTextFileSync(new URL(file, root)));
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return {};
-    throw error;
-  }
 }
 
 /** Makes a shell script that carries Deno and the modules of `folder` with it. */

@@ -1,5 +1,4 @@
 /** The servers that are measured, as processes: ours, and whatever else a command starts. */
-import { lockFor } from "../../lib/commands/lock.ts";
 import { flagsOf } from "../../lib/commands/permissions.ts";
 import { KEY } from "./folders.ts";
 import { options } from "./options.ts";
@@ -16,13 +15,13 @@ export class Missing extends Error {}
 
 /** Ours, as `deno task start` starts it, with a lifetime that outlasts the run, and room for all it makes. */
 export async function ours(settings: Record<string, string>): Promise<Subject> {
-  return await start(await ourCommand(settings), ourSettings(settings));
+  return await start(await ourCommand(), ourSettings(settings));
 }
 
 /** Ours, as several processes at one port. */
 export async function oursTogether(count: number, settings: Record<string, string>): Promise<Subject> {
   const env = ourSettings({ ...settings, REUSE_PORT: "true" });
-  const command = await ourCommand(settings);
+  const command = await ourCommand();
   const missing = () => new Missing("a server that starts with REUSE_PORT, on Linux");
   const first = await start(command, env).catch(() => {
     throw missing();
@@ -99,10 +98,10 @@ export async function start(
   throw new Error(`Cannot measure: the server ${ended ? "ended" : "gave no answer"}: ${command(port).join(" ")}`);
 }
 
-async function ourCommand({ SESSION_URL: url }: Record<string, string>): Promise<(port: string) => string[]> {
-  const lock = `--lock=${options.server}${lockFor(url)}`;
+async function ourCommand(): Promise<(port: string) => string[]> {
   const flags = await startFlags();
-  return () => [Deno.execPath(), "run", lock, ...flags, `${options.server}main.ts`];
+  const lock = [`--lock=${options.server}deno.lock`, "--frozen"];
+  return () => [Deno.execPath(), "run", ...lock, ...flags, `${options.server}main.ts`];
 }
 
 function ourSettings(settings: Record<string, string>): Record<string, string> {

@@ -1,7 +1,6 @@
 /** The tasks and permission sets of deno.json. */
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import config from "../../deno.json" with { type: "json" };
-import { lockFor } from "../../lib/commands/lock.ts";
 import { flagsOf } from "../../lib/commands/permissions.ts";
 
 Deno.test("tasks: each has a description and a command of less than 160 characters", () => {
@@ -9,29 +8,6 @@ Deno.test("tasks: each has a description and a command of less than 160 characte
     assert(description.length > 10, name);
     assert(command.length < 160, `${name}: ${command.length}`);
   }
-});
-
-Deno.test("tasks: the lock file follows the scheme of SESSION_URL, in any case", () => {
-  const redis = "lib/stores/redis/client.lock";
-  const postgres = "lib/stores/postgres/client.lock";
-  const mongodb = "lib/stores/mongodb/client.lock";
-  const cases: [url: string | undefined, lock: string][] = [
-    [undefined, "deno.lock"],
-    ["", "deno.lock"],
-    ["redis://127.0.0.1:6379/0", redis],
-    [" REDISS://127.0.0.1", redis],
-    ["redis+unix:///run/redis.sock?db=0", redis],
-    ["valkeys://127.0.0.1", redis],
-    ["postgres://ada@127.0.0.1/app", postgres],
-    ["postgresql+psycopg2://ada@127.0.0.1/app", postgres],
-    ["mongodb+srv://db.example.com/app", mongodb],
-    ["memcached://127.0.0.1", "deno.lock"],
-    ["memcached+unix:///run/memcached.sock", "deno.lock"],
-    ["sqlite:////var/lib/sessions.db", "deno.lock"],
-    ["denokv:session_data/kv.db", "deno.lock"],
-    ["no address", "deno.lock"],
-  ];
-  for (const [url, lock] of cases) assertEquals(lockFor(url), lock, url);
 });
 
 Deno.test("tasks: a permission set reads the same as flags", () => {

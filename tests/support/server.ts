@@ -1,6 +1,5 @@
 /** What several tests use: a folder, a browser's cookie jar, and the program as a real process. */
 import config from "../../deno.json" with { type: "json" };
-import { lockFor } from "../../lib/commands/lock.ts";
 import { flagsOf } from "../../lib/commands/permissions.ts";
 
 /** Runs a test with a folder of its own, which is removed afterwards. */
@@ -56,19 +55,19 @@ export class Browser {
 
 const root = new URL("../..", import.meta.url).pathname;
 
-/** The flags of `deno task start`, but for the lock file. */
+/** The flags of `deno task start`. */
 export function startFlags(): string[] {
-  return ["--quiet", "--no-prompt", ...flagsOf(config.permissions.default)];
+  return ["--quiet", "--no-prompt", `--lock=${root}deno.lock`, "--frozen", ...flagsOf(config.permissions.default)];
 }
 
 /**
  * The command that runs the program: the executable that TEST_BINARY names, or else `main.ts` with the flags of
  * `deno task start`.
  */
-function commandOf(env: Record<string, string>): string[] {
+function commandOf(): string[] {
   const binary = Deno.env.get("TEST_BINARY");
   if (binary !== undefined) return [Deno.realPathSync(binary)];
-  return [Deno.execPath(), "run", `--lock=${root}${lockFor(env.SESSION_URL)}`, ...startFlags(), `${root}main.ts`];
+  return [Deno.execPath(), "run", ...startFlags(), `${root}main.ts`];
 }
 
 const LISTENING = /^Listening on (\S+?)\/?$/m;
@@ -102,7 +101,7 @@ export class Server {
    * @param args What follows it.
    */
   static spawn(env: Record<string, string>, command?: string[], args: string[] = []): Server {
-    const [program, ...first] = command ?? commandOf(env);
+    const [program, ...first] = command ?? commandOf();
     const keep = ["HOME", "PATH", "DENO_DIR"].flatMap((name) => {
       const value = Deno.env.get(name);
       return value === undefined ? [] : [[name, value]];

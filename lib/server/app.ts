@@ -1,6 +1,6 @@
 /** The app: the order in which a request is checked, the routes of programs, and the one place where errors become answers. */
 import { Answers } from "./answers.ts";
-import { SessionGoneError, SessionStoreError, StoreFullError } from "../errors.ts";
+import { SessionError } from "../errors.ts";
 import { HttpError } from "./http_error.ts";
 import { type Log, silent } from "../log.ts";
 import { type Handler, pageRoutes, type Routes, type Visitor } from "./pages.ts";
@@ -30,7 +30,7 @@ export interface AppOptions {
   readonly logRequests?: boolean | undefined;
 }
 
-/** Seconds after which to ask again, when a session could not be read or stored. */
+/** Seconds after which to ask again whether the store is ready. */
 const RETRY_AFTER = "5";
 /** How long the store may take to say that it is ready, in milliseconds. */
 const READY_DEADLINE = 3000;
@@ -39,9 +39,6 @@ const READY_KEPT = 1000;
 /** The methods that some page takes. */
 const ALL_METHODS = "GET, HEAD, POST, OPTIONS";
 
-const GONE = "Your session changed while this was under way. Nothing was stored. Please try again.";
-const UNREACHABLE = "Your session cannot be reached just now. Please try again in a moment.";
-const FULL = "There is no room for another name just now. Please try again in a moment.";
 const KEEPS_NOTHING = "No one can register here: this server's settings keep no names (SESSION_TYPE is null).";
 
 /** What stands under one path. */
@@ -104,13 +101,14 @@ export function createApp(options: AppOptions): (request: Request) => Promise<Re
   }
 
   /** Turns an error into a status and words for the visitor; logs one that no code here expects. */
-  function explain(error: unknown): HttpError {
+  async function explain(error: unknown): Promise<HttpError> {
     if (error instanceof HttpError) return error;
-    if (error instanceof SessionGoneError) return new HttpError(409, GONE);
-    if (error instanceof StoreFullError) return new HttpError(503, FULL, { "retry-after": RETRY_AFTER });
-    if (error instanceof SessionStoreError) {
+    if (error instanceof SessionError) {
       if (!keepsNames) return new HttpError(503, KEEPS_NOTHING);
-      return new HttpError(503, UNREACHABLE, { "retry-after": RETRY_AFTER });
+      const response = error.getResponse();
+      const again = response.headers.get("retry-after");
+      const message = (await response.text()).trim();
+      return new HttpError(response.status, message, again === null ? {} : { "retry-after": again });
     }
     log("error", "A request failed", placeOf(error));
     return new HttpError(500, "Something went wrong here. It was not your fault.");
@@ -122,7 +120,7 @@ export function createApp(options: AppOptions): (request: Request) => Promise<Re
     try {
       response = await handlerOf(request)(request);
     } catch (error) {
-      const { status, message, headers } = explain(error);
+      const { status, message, headers } = await explain(error);
       response = answers.page(views.error({ status, message }), status, headers);
     }
     return request.method === "HEAD" ? await withoutBody(response) : response;

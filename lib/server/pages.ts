@@ -38,7 +38,7 @@ export interface PageOptions {
   /** Whether the store keeps anything: the null store does not. */
   readonly keepsNames: boolean;
   /** Turns an error into a status and words for the visitor. */
-  readonly explain: (error: unknown) => HttpError;
+  readonly explain: (error: unknown) => Promise<HttpError>;
 }
 
 /** The longest a name may be, in characters (code points). */
@@ -136,7 +136,7 @@ export function pageRoutes(options: PageOptions): Routes {
       session.set("greet", `Successfully registered username - ${username}.`);
       return answers.withCookies(answers.home(), await sessions.save(session));
     } catch (error) {
-      const { status, message, headers } = explain(error);
+      const { status, message, headers } = await explain(error);
       return answers.keptPage(views.addUsername({ username, hint: HINT, trouble: message }), status, headers);
     }
   };

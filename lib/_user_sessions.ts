@@ -4,7 +4,7 @@ import type { GuardedStore } from "./_guarded_store.ts";
 import { handleOf } from "./id.ts";
 import type { Lifetimes } from "./_lifetimes.ts";
 import { endOf, isLive, type SessionRecord } from "./record.ts";
-import type { Stored } from "./session.ts";
+import type { Stored } from "./session_data.ts";
 
 /** One of a user's sessions, as it can be shown to the user. */
 export interface UserSession<Data extends object> {

@@ -11,15 +11,8 @@ export { handleOf, keyOf, newId } from "./id.ts";
 export { createLog, type Level, type Log } from "./log.ts";
 export { type Json, type SessionData, type SessionRecord, type StoredFlash, type Terms } from "./record.ts";
 export { MAX_LIFETIME } from "./_lifetimes.ts";
-export {
-  type AnyJsonKey,
-  type Flash,
-  type LogInOptions,
-  Session,
-  type SessionKey,
-  type Settable,
-  type Stored,
-} from "./session.ts";
+export { type Flash, type LogInOptions, Session } from "./session.ts";
+export type { SessionKey, Settable, SettableAs, Stored } from "./session_data.ts";
 export type { CookieOptions } from "./session_cookie.ts";
 export { type SessionEnds, SessionManager } from "./session_manager.ts";
 export type { RequestLike, SessionOptions } from "./session_options.ts";

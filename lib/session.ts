@@ -10,23 +10,8 @@ import { put, toJson } from "./_json.ts";
 import { LIFETIME, lifetime } from "./_lifetimes.ts";
 import { BOOLEAN, checkOptions, COUNT, type Rule } from "./_options.ts";
 import type { Json, SessionData, StoredFlash, Terms } from "./record.ts";
+import type { SessionKey, Settable, SettableAs, Stored } from "./session_data.ts";
 import { type Draft, draftOf, NO_DATA, NO_FLASHES, type SessionState } from "./_session_state.ts";
-
-/** The names that a session of this type has values for. */
-export type SessionKey<Data> = Extract<keyof Data, string>;
-
-/** A value as it is read from a session: read-only, however deep. Change it with `set` or `update`. */
-export type Stored<T> = [Json] extends [T] ? T : T extends object ? { readonly [K in keyof T]: Stored<T[K]> } : T;
-
-/** What a value of this type must be to be set: functions, dates, maps, `bigint` and the like are refused. */
-export type Settable<T> = [Json] extends [T] ? T
-  : T extends null | undefined | boolean | number | string ? T
-  : T extends (...args: never[]) => unknown ? never
-  : T extends object ? { readonly [K in keyof T]: Settable<T[K]> }
-  : never;
-
-/** The keys that take any JSON, as all do in a session without a type of its own. */
-export type AnyJsonKey<Data> = { [K in SessionKey<Data>]: [Json] extends [Data[K]] ? K : never }[SessionKey<Data>];
 
 /** A message for the next page. */
 export interface Flash {
@@ -166,10 +151,7 @@ export class Session<Data extends object = Record<string, Json>> {
    * than 200 levels.
    * @throws {Error} if the session was committed already.
    */
-  set<K extends SessionKey<Data>>(key: K, value: Settable<Data[K]>): void;
-  /** The same for a key that takes any JSON: an interface, too, whose values JSON keeps. */
-  set<V>(key: AnyJsonKey<Data>, value: V & Settable<V>): void;
-  set(key: string, value: unknown): void {
+  set<K extends SessionKey<Data>, V>(key: K, value: SettableAs<Data[K], V>): void {
     this.#change("set", replacing(key, value, "set"));
   }
 

@@ -5,7 +5,7 @@
  * @module
  */
 import type { SessionManager } from "./session_manager.ts";
-import type { SessionKey, Settable } from "./session.ts";
+import type { SessionKey, Settable } from "./session_data.ts";
 
 export { type StoreSubject, testStore } from "./store_suite.ts";
 

@@ -1,4 +1,5 @@
 /** What the compiler takes and refuses of a session's data: a wrong line here is an error of `deno check`. */
+import { assertEquals, assertMatch } from "@std/assert";
 import type { Json } from "../../lib/record.ts";
 import type { Session } from "../../lib/session.ts";
 import { SessionManager } from "../../lib/session_manager.ts";
@@ -55,7 +56,7 @@ Deno.test("types: what JSON keeps can be set, and is read-only when read", () =>
 
 Deno.test("types: what JSON would change is refused by the compiler", () => {
   const use = (session: Session<Wrong>) => {
-    // @ts-expect-error -- JSON makes a text of it
+    // @ts-expect-error -- JSON makes a string of it
     session.set("when", new Date());
     // @ts-expect-error -- JSON makes {} of it
     session.set("map", new Map());
@@ -69,6 +70,63 @@ Deno.test("types: what JSON would change is refused by the compiler", () => {
   void use;
 });
 
+/** A string that no other string is assignable to. */
+type Id = string & { readonly brand: unique symbol };
+
+interface Mixed {
+  id: Id;
+  theme: "dark" | "light";
+  more: unknown;
+  modes: { mode: "a" | "b" }[];
+}
+
+Deno.test("types: a branded string stays branded, and a union a union beside unknown", () => {
+  const use = (session: Session<Mixed>, item: CartItem) => {
+    session.set("id", "x" as Id);
+    session.set("theme", "dark");
+    session.set("more", item);
+    session.set("modes", [{ mode: "a" }]);
+    const id: Id | undefined = session.get("id");
+    const length: number | undefined = id?.length;
+    const theme: "dark" | "light" | undefined = session.get("theme");
+    // @ts-expect-error -- not branded
+    session.set("id", "x");
+    // @ts-expect-error -- not in the union
+    session.set("theme", "blue");
+    // @ts-expect-error -- nor here
+    session.set("modes", [{ mode: "c" }]);
+    // @ts-expect-error -- an object may have no other members
+    session.set("modes", [{ mode: "a", size: 1 }]);
+    // @ts-expect-error -- JSON makes {} of it
+    session.set("more", new Map());
+    return [length, theme];
+  };
+  void use;
+});
+
+Deno.test("types: the error of a value that JSON changes is one sentence", async () => {
+  const source = `
+    import type { Session } from ${JSON.stringify(new URL("../../lib/session.ts", import.meta.url).href)};
+    declare const session: Session<{ when: Date; big: bigint }>;
+    declare const any: Session;
+    session.set("when", new Date());
+    session.set("big", 1n);
+    any.set("when", new Date());
+    any.set("big", 1n);
+  `;
+  const file = await Deno.makeTempFile({ suffix: ".ts" });
+  try {
+    await Deno.writeTextFile(file, source);
+    const args = ["check", "--quiet", `--config=${new URL("../../deno.json", import.meta.url).pathname}`, file];
+    const { stderr } = await new Deno.Command(Deno.execPath(), { args, env: { NO_COLOR: "1" } }).output();
+    const errors = new TextDecoder().decode(stderr).split("\n").filter((line) => line.includes("[ERROR]"));
+    assertEquals(errors.length, 4, new TextDecoder().decode(stderr));
+    for (const error of errors) assertMatch(error, /to parameter of type '"JSON does not keep such a value: .*"'\.$/);
+  } finally {
+    await Deno.remove(file);
+  }
+});
+
 Deno.test("types: a manager without a type argument takes any JSON", () => {
   const use = async () => {
     const sessions = new SessionManager({ store: new MemoryStore(), keys: ["x".repeat(32)] });
@@ -79,6 +137,8 @@ Deno.test("types: a manager without a type argument takes any JSON", () => {
     session.set("cart", [] as CartItem[]);
     // @ts-expect-error -- no JSON
     session.set("when", new Date());
+    // @ts-expect-error -- nor is a function
+    session.set("when", () => 1);
     // @ts-expect-error -- nor is this
     session.set("carts", [] as { when: Date }[]);
     return value;

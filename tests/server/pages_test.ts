@@ -180,7 +180,8 @@ Deno.test("pages: a refused name gives a page that browsers keep, with nothing o
   assertEquals(response.status, 422);
   assertEquals([headers.get("cache-control"), headers.get("vary")], ["private, no-cache", null]);
   assertEquals(headers.getSetCookie(), []);
-  assert(headers.get("content-security-policy") && headers.get("permissions-policy"));
+  assert(headers.get("content-security-policy"));
+  assertEquals(headers.get("permissions-policy"), "camera=(), geolocation=(), microphone=(), payment=()");
   const html = await response.text();
   assertEquals([html.includes("Ada"), alertOf(html)], [false, undefined]);
 });

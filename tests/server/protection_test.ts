@@ -1,6 +1,5 @@
 /** The host check, the cross-site check and the headers, one request at a time. */
 import { assert, assertEquals } from "@std/assert";
-import { PERMISSIONS_POLICY } from "../../lib/server/permissions_policy.ts";
 import { isCrossSite } from "../../lib/cross_site.ts";
 import { hostsOf, isForHost, isPrefetch, pathOf, securityHeaders } from "../../lib/server/protection.ts";
 
@@ -133,12 +132,6 @@ Deno.test("protection: the content security policy allows the own style and form
     "cross-origin-opener-policy": "same-origin",
     "cross-origin-resource-policy": "same-origin",
   });
-});
-
-Deno.test("protection: every feature that pages could ask of a browser is switched off", () => {
-  const features = PERMISSIONS_POLICY.split(", ");
-  assert(features.includes("camera=()") && features.includes("geolocation=()") && features.includes("usb=()"));
-  assertEquals(features.filter((feature) => !/^[a-z-]+=\(\)$/.test(feature)), []);
 });
 
 Deno.test("protection: browsers are told to stay on https for a year, under https only", () => {

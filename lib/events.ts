@@ -6,19 +6,6 @@
 import { SessionGoneError, SessionTakenError, StoreFullError } from "./errors.ts";
 import type { Level, Log } from "./log.ts";
 
-/** What can happen to a session. */
-export const EVENT_TYPES = [
-  "made",
-  "changed",
-  "used",
-  "new id",
-  "logged in",
-  "logged out",
-  "ended",
-  "refused",
-  "failed",
-] as const;
-
 /**
  * What happened to a session:
  *
@@ -30,7 +17,16 @@ export const EVENT_TYPES = [
  * - `refused`: a cookie was refused, or a request stored nothing; `reason` says why.
  * - `failed`: the store failed; `verb` and `reason` say to do what, and why.
  */
-export type EventType = typeof EVENT_TYPES[number];
+export type EventType =
+  | "made"
+  | "changed"
+  | "used"
+  | "new id"
+  | "logged in"
+  | "logged out"
+  | "ended"
+  | "refused"
+  | "failed";
 
 /** One event. It never holds an id, a cookie, or data of a visitor other than the user's name. */
 export interface SessionEvent {
@@ -54,7 +50,17 @@ export type SessionCounters = Record<EventType, number>;
 
 /** Counters at zero. */
 export function newCounters(): SessionCounters {
-  return Object.fromEntries(EVENT_TYPES.map((type) => [type, 0])) as SessionCounters;
+  return {
+    made: 0,
+    changed: 0,
+    used: 0,
+    "new id": 0,
+    "logged in": 0,
+    "logged out": 0,
+    ended: 0,
+    refused: 0,
+    failed: 0,
+  };
 }
 
 /** Why a request was refused. */

@@ -81,7 +81,7 @@ export function checkOptions(failure: string, options: object, rules: Readonly<R
 }
 
 function shown(value: unknown, isSecret: boolean): string {
-  if (typeof value === "string") return isSecret ? "another string" : JSON.stringify(value.slice(0, 80));
+  if (typeof value === "string") return isSecret ? "another string" : JSON.stringify(value.slice(0, 200));
   if (value === null || typeof value === "number" || typeof value === "boolean") return String(value);
   return Array.isArray(value) ? "a list" : typeof value;
 }

@@ -5,6 +5,7 @@
  * @module
  */
 import { setCookie as stdSetCookie } from "@std/http/cookie";
+import { BOOLEAN, checkOptions, oneOf, type Rule } from "./_options.ts";
 import { Signer } from "./signer.ts";
 
 /** How the session cookie is sent. The defaults are the strict ones that work over plain http as well. */
@@ -63,6 +64,21 @@ const SIGNED_ID = /^[0-9a-f]{40}\.[A-Za-z0-9_-]{43}$/;
 const MAX_VERIFIED = 4;
 /** How many cookies are deleted at once, at most. */
 const MAX_DELETED = 24;
+const FAILURE = "Cannot use the session cookie";
+const RULES: Readonly<Record<string, Rule>> = {
+  name: {
+    needed: `1 to ${MAX_NAME_LENGTH} letters, digits or !#$%&'*+.^_\`|~-`,
+    // RFC 6265, section 4.1.1, by way of RFC 9110's token.
+    accepts: (name) =>
+      typeof name === "string" && /^[A-Za-z0-9!#$%&'*+.^_`|~-]+$/.test(name) && name.length <= MAX_NAME_LENGTH,
+  },
+  domain: { needed: "a domain name such as example.com", accepts: isCookieDomain },
+  path: { needed: 'a path that starts with "/", without spaces or ";", of at most 1024 bytes', accepts: isCookiePath },
+  httpOnly: BOOLEAN,
+  secure: BOOLEAN,
+  sameSite: oneOf("Strict", "Lax", "None"),
+  partitioned: BOOLEAN,
+};
 const NOTHING: CookieReading = { ids: [], refused: false, tooMany: false };
 
 /**
@@ -209,26 +225,13 @@ function deletion(attributes: Attributes): string {
  * @throws {TypeError} naming the option, if browsers refuse an attribute.
  */
 export function attributesOf(options: CookieOptions = {}): Attributes {
+  checkOptions(FAILURE, options, RULES);
   const { name = "session", path = "/", httpOnly = true, secure = false, sameSite = "Lax" } = options;
   const { partitioned = false, domain } = options;
   const must = (option: string, needed: string, value: unknown) => {
     const received = typeof value === "string" ? JSON.stringify(value) : String(value);
-    return new TypeError(`Cannot use the session cookie: "${option}" must be ${needed}: received ${received}`);
+    return new TypeError(`${FAILURE}: "${option}" must be ${needed}: received ${received}`);
   };
-  // RFC 6265, section 4.1.1, by way of RFC 9110's token.
-  if (typeof name !== "string" || !/^[A-Za-z0-9!#$%&'*+.^_`|~-]+$/.test(name) || name.length > MAX_NAME_LENGTH) {
-    throw must("name", `1 to ${MAX_NAME_LENGTH} letters, digits or !#$%&'*+.^_\`|~-`, name);
-  }
-  for (const [option, value] of Object.entries({ httpOnly, secure, partitioned })) {
-    if (typeof value !== "boolean") throw must(option, "true or false", value);
-  }
-  if (!["Strict", "Lax", "None"].includes(sameSite)) throw must("sameSite", "Strict, Lax or None", sameSite);
-  if (!isCookiePath(path)) {
-    throw must("path", 'a path that starts with "/", without spaces or ";", of at most 1024 bytes', path);
-  }
-  if (domain !== undefined && !isCookieDomain(domain)) {
-    throw must("domain", "a domain name such as example.com", domain);
-  }
   // RFC 6265bis, section 4.1.3. Browsers compare the prefixes without regard to case.
   if (/^__(host|secure|http)-/i.test(name) && !secure) {
     throw must("name", 'a name without this prefix unless "secure" is true', name);

@@ -48,6 +48,7 @@ const RULES: Readonly<Record<string, Rule>> = {
     needed: "a list of strings",
     accepts: (value) => Array.isArray(value) && value.every((key) => typeof key === "string"),
     isRequired: true,
+    isSecret: true,
   },
   cookie: OBJECT,
   idle: LIFETIME,

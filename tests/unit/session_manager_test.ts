@@ -300,3 +300,51 @@ Deno.test("sessions: without a type argument a manager takes any JSON", async ()
   session.set("cart", [{ tea: 1 }, null]);
   assertEquals(session.get("cart"), [{ tea: 1 }, null]);
 });
+
+Deno.test("sessions: an option that is unknown or cannot work is refused by name", () => {
+  const wrong: [object, string][] = [
+    [{ maxAge: 5 }, '"maxAge"'],
+    [{ cookie: { maxAge: 5 } }, '"maxAge"'],
+    [{ cookie: { sameSite: "lax" } }, '"sameSite"'],
+    [{ cookie: "session" }, '"cookie"'],
+    [{ idle: NaN }, '"idle"'],
+    [{ idle: "60" }, '"idle"'],
+    [{ absolute: Infinity }, '"absolute"'],
+    [{ refresh: 1 }, '"refresh"'],
+    [{ permanent: "yes" }, '"permanent"'],
+    [{ on: "event" }, '"on"'],
+    [{ log: console }, '"log"'],
+    [{ now: 0 }, '"now"'],
+    [{ keys: KEY }, '"keys"'],
+    [{ store: {} }, '"store"'],
+    [{ store: undefined }, '"store"'],
+  ];
+  for (const [options, name] of wrong) {
+    const error = assertThrows(() => site(options)) as Error;
+    const isNamed = (error instanceof TypeError || error instanceof RangeError) && error.message.includes(name);
+    assert(isNamed && !error.message.includes(KEY), error.message);
+  }
+});
+
+Deno.test("sessions: a mere use sends no cookie that could come after a log-in's", async () => {
+  const { browser, clock, request, sessions, visit } = site();
+  await visit(register);
+  clock.pass(30);
+  const [reads, writes] = [await sessions.open(request()), await sessions.open(request())];
+  writes.set("n", 1);
+  const logsIn = await sessions.open(request());
+  const late = [await sessions.save(reads), await sessions.save(writes)];
+  logsIn.logIn("ada");
+  assertEquals((await sessions.save(logsIn)).length, 1);
+  assertEquals([late, browser.cookies.size], [[[], []], 1]);
+});
+
+Deno.test("sessions: what is no answer that can be sent is refused before anything is stored", async () => {
+  const { memory, sessions } = site();
+  for (const response of [undefined, null, "hello", {}, Response.error()]) {
+    const session = await sessions.open(new Request("http://localhost/"));
+    session.set("n", 1);
+    await assertRejects(() => sessions.commit(session, response as Response), TypeError, "Response");
+  }
+  assertEquals(memory.size, 0);
+});

@@ -228,3 +228,24 @@ Deno.test("session: one that was ended for good does not start anew by a log-out
   });
   assertEquals([memory.size, browser.cookies.size], [0, 0]);
 });
+
+Deno.test("session: it takes no members of its own, and what it gave out stays as it was", async () => {
+  const { session } = await stored({ n: 1 });
+  assertThrows(() => Object.assign(session, { views: 1 }), TypeError);
+  const before = session.data;
+  session.set("n", 2);
+  const between = session.data;
+  session.set("n", 3);
+  assertEquals([before, between, session.data], [{ n: 1 }, { n: 2 }, { n: 3 }]);
+  for (const data of [before, between, session.data]) {
+    assertThrows(() => Object.assign(data, { n: 4 }), TypeError);
+  }
+});
+
+Deno.test("session: minus zero is refused, since JSON makes zero of it", async () => {
+  const { session } = await stored();
+  for (const value of [-0, [-0], { n: -0 }]) {
+    assertThrows(() => session.set("n", value as number), TypeError, "received -0");
+  }
+  session.set("n", 0);
+});

@@ -110,6 +110,14 @@ Deno.test("form: of one that is too long and does not say so, no more is read th
   }
 });
 
+Deno.test("form: of one in very many pieces, no more is read than needed", async () => {
+  const few = stream(64, new Uint8Array(1).fill(97));
+  assertEquals([...(await readForm(post(few.body))).keys()], ["a".repeat(64)]);
+  const many = stream(10_000, new Uint8Array(1).fill(97));
+  assertEquals(await status(post(many.body)), 413);
+  assertEquals([many.seen.pulled, many.seen.cancelled], [65, true]);
+});
+
 Deno.test("form: a form that is longer than it declared is answered 413 if it is too long", async () => {
   const { body } = stream(17, new Uint8Array(1024));
   assertEquals(await status(post(body, FORM, { "content-length": "5" })), 413);

@@ -1,6 +1,6 @@
 /** The grammar of the fuzz: requests that are right but for some of their parts, and what may be on the page. */
 import { mutateCookie, NASTY, type Random } from "../support/fuzz.ts";
-import type { Field } from "../support/raw_http.ts";
+import { type Field, http1Request, type RawRequest } from "../support/raw_http.ts";
 
 /** Whose session the request is in: that visitor's name alone may be on the page. */
 export type Owner = "victim" | "eve" | "nobody";
@@ -9,17 +9,11 @@ export type Owner = "victim" | "eve" | "nobody";
 export type Cookies = Readonly<Record<Exclude<Owner, "nobody">, string>>;
 
 /** A request in parts. A character is a byte. */
-export interface Shot {
+export interface Shot extends RawRequest {
   readonly owner: Owner;
-  readonly method: string;
-  readonly target: string;
+  /** The version of HTTP, over HTTP/1.1. */
   readonly version: string;
-  readonly host: string;
-  readonly fields: readonly Field[];
-  readonly body: string | undefined;
-  /** Whether the body is sent in chunks. */
-  readonly chunked: boolean;
-  /** The end of a line. */
+  /** The end of a line, over HTTP/1.1. */
   readonly end: string;
 }
 
@@ -169,22 +163,16 @@ export function shoot(random: Random, cookies: Cookies): Shot {
     host: part("host", "localhost", HOSTS),
     fields,
     body,
-    chunked: random.below(5) === 0,
+    piece: random.below(4) === 0
+      ? Math.max(random.pick([1, 7, 1000]), Math.ceil((body?.length ?? 0) / 9000))
+      : undefined,
     end: isOdd.has("end") ? random.pick(["\n", "\r", "\r\r\n"]) : "\r\n",
   };
 }
 
 /** The bytes of a request over HTTP/1.1. */
-export function http1Of({ method, target, version, host, fields, body, chunked, end }: Shot): string {
-  const lines = [`${method} ${target} ${version}`, `Host: ${host}`];
-  for (const [name, value, times = 1] of fields) lines.push(...Array(times).fill(`${name}: ${value}`));
-  lines.push("Connection: close");
-  let sent = body ?? "";
-  if (body !== undefined && chunked) {
-    lines.push("Transfer-Encoding: chunked");
-    sent = `${body.length.toString(16)}\r\n${body}\r\n0\r\n\r\n`;
-  } else if (body !== undefined) lines.push(`Content-Length: ${body.length}`);
-  return lines.join(end) + end + end + sent;
+export function http1Of(shot: Shot): string {
+  return http1Request(shot, shot.version, shot.end);
 }
 
 /** A part as it is, or with white space, other bytes, or much more of itself. */

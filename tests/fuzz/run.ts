@@ -76,9 +76,8 @@ async function register(): Promise<Record<keyof Cookies, Browser>> {
 /** Sends the requests that were thought of, before those that chance makes. */
 async function sendDear(cookie: string): Promise<void> {
   const requests = [...dearRequests(15_500, cookie), ...dearRequests(64_000, cookie)];
-  for (const [index, { host = "localhost", method = "GET", body, ...request }] of requests.entries()) {
-    const rest = { owner: "eve", version: "HTTP/1.1", chunked: false, end: "\r\n", number: -1 - index } as const;
-    await check([{ ...request, ...rest, host, method, body }]);
+  for (const [index, request] of requests.entries()) {
+    await check([{ ...request, owner: "eve", version: "HTTP/1.1", end: "\r\n", number: -1 - index }]);
   }
 }
 
@@ -165,6 +164,5 @@ function isHttp2({ number }: NumberedShot): boolean {
 async function send(shot: NumberedShot): Promise<RawAnswer> {
   if (!isHttp2(shot)) return await sendHttp1(port, http1Of(shot), 1000);
   if (http2?.isOpen !== true) http2 = await Http2.open(port);
-  const { method, target, host, fields, body } = shot;
-  return await http2.send(target, [[":authority", host], ...fields], body, method);
+  return await http2.send(shot);
 }

@@ -1,18 +1,12 @@
 /** The requests of each kind that could cost the server most, as long as they may be. */
 import { newId } from "../../lib/id.ts";
-import type { Field } from "./raw_http.ts";
+import type { RawRequest } from "./raw_http.ts";
 
-/** A request, sent to the host `localhost`. */
-export interface DearRequest {
-  /** The part that is long. */
+/** A request that is long in one part. */
+export interface DearRequest extends RawRequest {
+  /** The part. */
   readonly kind: string;
   readonly name: string;
-  readonly method?: string;
-  readonly target: string;
-  /** The host, where it is not `localhost`. */
-  readonly host?: string;
-  readonly fields: readonly Field[];
-  readonly body?: string;
 }
 
 const FORM = "application/x-www-form-urlencoded";
@@ -32,34 +26,34 @@ export function dearRequests(size: number, cookie: string): DearRequest[] {
     const count = Math.floor(room / (make(0).length + 2));
     return Array.from({ length: count }, (_, index) => make(index)).join("; ");
   };
+  const get = { method: "GET", target: "/", host: "localhost" };
+  const post = { method: "POST", target: "/add", host: "localhost" };
   const look = (name: string, field: string, value: string): DearRequest => ({
+    ...get,
     kind: field,
     name,
-    target: "/",
     fields: [...(field === "cookie" ? [] : [["cookie", cookie] as const]), [field, value]],
   });
+  const line = (kind: string, name: string, part: Partial<RawRequest>): DearRequest => ({
+    ...get,
+    kind,
+    name,
+    fields: [["cookie", cookie]],
+    ...part,
+  });
   const form = (name: string, body: string): DearRequest => ({
+    ...post,
     kind: "form",
     name,
-    method: "POST",
-    target: "/add",
     fields: [["content-type", FORM]],
     body: `username=${body}`,
   });
   const type = (name: string, value: string): DearRequest => ({
+    ...post,
     kind: "content-type",
     name,
-    method: "POST",
-    target: "/add",
     fields: [["content-type", value]],
     body: "username=Ada",
-  });
-  const line = (kind: string, name: string, part: Partial<DearRequest>): DearRequest => ({
-    kind,
-    name,
-    target: "/",
-    fields: [["cookie", cookie]],
-    ...part,
   });
   const signature = "A".repeat(43);
   const inForm = Math.min(room, 16 * 1024 - "username=".length);
@@ -103,17 +97,10 @@ export function dearRequests(size: number, cookie: string): DearRequest[] {
     form("halves of pairs in a name", fill("\xed\xa0\x80", inForm)),
     form("a form that is too long", fill("a")),
     { ...form("a form that is no form, and long", fill("a")), fields: [["content-type", "text/plain"]] },
-    ...manyFields(room, cookie),
+    // A piece takes six bytes in HTTP/1.1.
+    { ...form("a form in pieces of a byte", fill("a", Math.floor(room / 6))), piece: 1 },
+    ...["x", "cookie", "referer", "origin", "sec-fetch-site"].map((name) =>
+      line("many fields", name, { fields: [["cookie", cookie], [name, fill("a", Math.floor(room / 90) - 40), 80]] })
+    ),
   ];
-}
-
-/** Requests with as many fields as Deno takes. */
-function manyFields(room: number, cookie: string): DearRequest[] {
-  const value = "a".repeat(Math.floor(room / 90) - 40);
-  return ["x", "cookie", "referer", "origin", "sec-fetch-site"].map((name) => ({
-    kind: "many fields",
-    name,
-    target: "/",
-    fields: [["cookie", cookie], [name, value, 80]],
-  }));
 }

@@ -12,14 +12,35 @@ export interface RawAnswer {
 /** A header field, and how often it is sent. A character is a byte. */
 export type Field = readonly [name: string, value: string, times?: number];
 
+/** The most bytes of a frame of HTTP/2. */
+const FRAME = 16_384;
+
 /** Milliseconds after which an answer is not waited for. */
 const PATIENCE = 12_000;
 
+/** A request in parts. */
+export interface RawRequest {
+  readonly method: string;
+  readonly target: string;
+  readonly host: string;
+  readonly fields: readonly Field[];
+  readonly body?: string | undefined;
+  /** The size of the pieces in which the body is sent, its length undeclared; declared and in one piece unless given. */
+  readonly piece?: number | undefined;
+}
+
 /** A request in the bytes of HTTP/1.1. The connection is closed after its answer. */
-export function http1Request(target: string, fields: readonly Field[], body?: string, method = "GET"): string {
-  const lines = fields.flatMap(([name, value, times = 1]) => Array(times).fill(`${name}: ${value}`));
-  if (body !== undefined) lines.push(`Content-Length: ${body.length}`);
-  return `${method} ${target} HTTP/1.1\r\n${lines.join("\r\n")}\r\nConnection: close\r\n\r\n${body ?? ""}`;
+export function http1Request(request: RawRequest, version = "HTTP/1.1", end = "\r\n"): string {
+  const { method, target, host, fields, body, piece } = request;
+  const lines = [`${method} ${target} ${version}`, `Host: ${host}`];
+  for (const [name, value, times = 1] of fields) lines.push(...Array(times).fill(`${name}: ${value}`));
+  lines.push("Connection: close");
+  let sent = body ?? "";
+  if (body !== undefined && piece !== undefined) {
+    lines.push("Transfer-Encoding: chunked");
+    sent = [...piecesOf(body, piece), ""].map((text) => `${text.length.toString(16)}\r\n${text}\r\n`).join("");
+  } else if (body !== undefined) lines.push(`Content-Length: ${body.length}`);
+  return lines.join(end) + end + end + sent;
 }
 
 /** Sends bytes on a connection of their own, and reads until the first answer is whole or the connection is closed. */
@@ -74,20 +95,20 @@ export class Http2 {
   }
 
   /** Sends a request. A field that is sent several times takes one byte for each further time. */
-  async send(target: string, fields: readonly Field[], body?: string, method = "GET"): Promise<RawAnswer> {
+  async send({ method, target, host, fields, body, piece = FRAME }: RawRequest): Promise<RawAnswer> {
     const id = this.#stream += 2;
-    const head: Field[] = [[":method", method], [":scheme", "http"], [":path", target], ...fields];
-    const block = head.map(([name, value, times = 1]) =>
+    const pseudo: Field[] = [[":method", method], [":scheme", "http"], [":path", target], [":authority", host]];
+    const block = [...pseudo, ...fields].map(([name, value, times = 1]) =>
       (times > 1 ? "\x40" : "\0") + string(name) + string(value) + "\xbe".repeat(times - 1)
     ).join("");
-    const pieces = piecesOf(block);
+    const pieces = piecesOf(block, FRAME);
     let sent = "";
     for (const [index, piece] of pieces.entries()) {
       const isLast = index === pieces.length - 1 ? 4 : 0;
       sent += frame(index === 0 ? 1 : 9, isLast | (index === 0 && body === undefined ? 1 : 0), id, piece);
     }
     if (body !== undefined) {
-      const parts = piecesOf(body);
+      const parts = body === "" ? [""] : piecesOf(body, Math.min(piece, FRAME));
       for (const [index, part] of parts.entries()) sent += frame(0, index === parts.length - 1 ? 1 : 0, id, part);
     }
     const timer = setTimeout(() => this.close(), PATIENCE);
@@ -166,12 +187,9 @@ function string(text: string): string {
   return length + String.fromCharCode(rest) + text;
 }
 
-/** A string in pieces that fit into a frame; an empty one is a piece. */
-function piecesOf(text: string): string[] {
-  return Array.from(
-    { length: Math.max(1, Math.ceil(text.length / 16_384)) },
-    (_, i) => text.slice(i * 16_384, (i + 1) * 16_384),
-  );
+/** A string in pieces of a size. */
+function piecesOf(text: string, size: number): string[] {
+  return Array.from({ length: Math.ceil(text.length / size) }, (_, i) => text.slice(i * size, (i + 1) * size));
 }
 
 /** The digits in HPACK's Huffman code (RFC 7541, appendix B). */

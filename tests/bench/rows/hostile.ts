@@ -19,7 +19,8 @@ export async function measureHostile(): Promise<void> {
   const cookie = await register(subject);
   const clock = new ProcessorClock(subject.pids[0]!);
   const port = Number(new URL(subject.origin).port);
-  const ordinary: DearRequest = { kind: "ordinary", name: "", target: "/", fields: [["cookie", cookie]] };
+  const usual = { method: "GET", target: "/", host: "localhost", fields: [["cookie", cookie]] } as const;
+  const ordinary: DearRequest = { ...usual, kind: "ordinary", name: "" };
 
   const measured = async (send: Send, request: DearRequest): Promise<number> => {
     const before = clock.read();
@@ -60,14 +61,13 @@ export async function measureHostile(): Promise<void> {
 }
 
 function overHttp1(port: number): Send {
-  return ({ target, host = "localhost", fields, body, method }) =>
-    sendHttp1(port, http1Request(target, [["Host", host], ...fields], body, method));
+  return (request) => sendHttp1(port, http1Request(request));
 }
 
 function overHttp2(port: number): Send {
   let http2: Http2 | undefined;
-  return async ({ target, host = "localhost", fields, body, method }) => {
+  return async (request) => {
     if (http2?.isOpen !== true) http2 = await Http2.open(port);
-    return await http2.send(target, [[":authority", host], ...fields], body, method);
+    return await http2.send(request);
   };
 }

@@ -320,7 +320,8 @@ Deno.test("sessions: an option that is unknown or cannot work is refused by name
     [{ store: undefined }, '"store"'],
   ];
   for (const [options, name] of wrong) {
-    const error = assertThrows(() => site(options)) as Error;
+    const all = { store: new MemoryStore(), keys: [KEY], ...options };
+    const error = assertThrows(() => new SessionManager(all as SessionOptions)) as Error;
     const isNamed = (error instanceof TypeError || error instanceof RangeError) && error.message.includes(name);
     assert(isNamed && !error.message.includes(KEY), error.message);
   }

@@ -100,14 +100,18 @@ export class MarkedEntries {
         let seen: Seen;
         try {
           seen = tries === 1 && first ? first : await this.get(key);
+          const done = attempts.find(({ isDone }) => isDone);
+          if (done !== undefined) {
+            // An engine that swaps in several steps finishes them when the new entry is read.
+            if (done.writes[1] !== undefined) await this.get(done.writes[1].entry.key);
+            return done.outcome;
+          }
         } catch (error) {
           // A failed look ends the verb, unless the outcome of a write is still unknown.
           if (!isUnknown || isLate()) throw isUnknown ? failure : error;
           await pause(50);
           continue;
         }
-        const done = attempts.find(({ isDone }) => isDone);
-        if (done !== undefined) return done.outcome;
         let attempt = attempts.at(-1);
         if (attempt !== undefined && isPushedOut(this.#writer, attempt.seen.marks, seen.marks)) {
           throw new Error(`${this.#name}: whether a session was changed is unknown: over eight processes change it`);
@@ -218,7 +222,7 @@ export class MarkedEntries {
 
   #toWrite({ key, seen, record, text = "", movedTo }: Draft, mark: Mark): EntryWrite {
     const content = writeContent({ marks: withMark(seen.marks, mark), text, movedTo });
-    const version = `${mark.writer}.${mark.number}`;
+    const version = `${mark.writer}.${mark.number.toString(36).padStart(11, "0")}`;
     const until = record === undefined ? this.#now() + ENDED_AGE : endOf(record);
     const owned = record ?? seen.record;
     const user = typeof owned === "object" && owned.user !== undefined ? hashOf(owned.user) : undefined;

@@ -13,7 +13,7 @@ export interface Entry {
 
 /** What an engine is to write under a key. */
 export interface NewEntry extends Entry {
-  /** Another one for every write. */
+  /** Another one for every write. Of one store's versions the later is the greater string. */
   readonly version: string;
   /** How long the entry is needed, in milliseconds since 1970. After that the engine may remove it. */
   readonly until: number;
@@ -53,7 +53,11 @@ export interface Entries {
    */
   put(write: EntryWrite): Promise<boolean>;
 
-  /** Writes two entries, as one step: the old one of a session that moves, if it is as it was seen, and the new one. */
+  /**
+   * Writes two entries, as one step: the old one of a session that moves, if it is as it was seen, and the new one, if
+   * there is none yet. An engine that needs several steps hides the new entry until the old one is written; then `get` of
+   * the new one finishes them. Both have one version.
+   */
   swap(from: EntryWrite, to: EntryWrite): Promise<boolean>;
 
   /** All entries. Those made or removed in between may be there or not. */

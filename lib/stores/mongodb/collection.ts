@@ -1,14 +1,13 @@
-/** The collection of a MongoDB store: connecting, indexes, and calls that end in time; the only user of the client. */
+/** The collection of a MongoDB store: connecting and indexes; the only user of the client. */
 // deno-lint-ignore no-import-prefix -- in deno.json, everyone would have to download it
 import type { Collection, CreateIndexesOptions } from "npm:mongodb@7.9.0";
-import { checkCollection } from "../_names.ts";
+import { reasonOf } from "../../_reason.ts";
 import type { Log } from "../../log.ts";
 import { CLOCK_SKEW } from "../../record.ts";
 import { loadClient } from "../_client.ts";
+import { CALL_DEADLINE, DEADLINE, within } from "../_deadline.ts";
+import { checkCollection } from "../_names.ts";
 import { checkAddress } from "./address.ts";
-import { CALL_DEADLINE } from "../_deadline.ts";
-import { reasonOf } from "../../_reason.ts";
-import { DEADLINE, within } from "../_deadline.ts";
 
 /** What is needed of a client: a `MongoClient` of the package `mongodb`, which may be another version of it. */
 export interface MongoConnection {
@@ -20,25 +19,21 @@ export interface MongoConnection {
   close(): Promise<void>;
 }
 
-/**
- * A session, by its id. Of an ended one nothing is left but the mark of who ended it, for a while; one that is being
- * moved here names where it comes from.
- */
-export interface Stored {
+/** An entry, by its key. One that a session is being moved to names the key where the session comes from. */
+export interface Document {
   _id: string;
-  /** The mark of the last write but for touches, which move `expires`. */
-  mark: string;
+  content: string;
+  version: string;
   /** When MongoDB may remove it. */
   sweepAt: Date;
-  text?: string;
+  /** The hash of the user whose session it is, or was. */
+  user?: string | undefined;
+  /** The times of a live session. */
   created?: number;
   used?: number;
   expires?: number;
   deadline?: number;
-  user?: string;
   from?: string;
-  /** Which attempt to move it wrote this. */
-  attempt?: number;
 }
 
 /** How long connecting may take for `ready`, in milliseconds: a server far away takes a while to be found and greeted. */
@@ -61,7 +56,8 @@ export class MongoCollection {
   #url: string | undefined;
   #collection: string;
   #log: Log;
-  #opened: Promise<Collection<Stored>> | undefined;
+  #documents: Collection<Document> | undefined;
+  #opening: Promise<void> | undefined;
 
   /** @param options Where it is. */
   constructor(options: MongoCollectionOptions) {
@@ -77,21 +73,18 @@ export class MongoCollection {
 
   /** Connects, however long that may take within reason. */
   async ready(): Promise<void> {
-    await within(this.name, this.open(), READY_DEADLINE);
+    await within(this.name, Promise.resolve(this.open()), READY_DEADLINE);
   }
 
-  /** Does one thing with it, within the deadline. */
-  async call<T>(work: (sessions: Collection<Stored>) => Promise<T>): Promise<T> {
-    const sessions = await within(this.name, this.open());
-    return await within(this.name, work(sessions), CALL_DEADLINE);
+  /** Connects, unless it has. */
+  open(): Promise<void> | undefined {
+    if (this.#documents !== undefined) return undefined;
+    return this.#opening ??= this.#open().finally(() => this.#opening = undefined);
   }
 
-  /** The collection, connected. */
-  open(): Promise<Collection<Stored>> {
-    return this.#opened ??= this.#open().catch((error) => {
-      this.#opened = undefined;
-      throw error;
-    });
+  /** The collection, which is open. */
+  get documents(): Collection<Document> {
+    return this.#documents!;
   }
 
   /** Lets go of the connections, unless they are the program's. */
@@ -99,39 +92,39 @@ export class MongoCollection {
     if (this.#url !== undefined) await this.#client?.close();
   }
 
-  async #open(): Promise<Collection<Stored>> {
+  async #open(): Promise<void> {
     const client = this.#client ??= await makeClient(this.#url!);
     await client.connect();
     const database = client.db();
     if ("ferretdbVersion" in await database.command({ buildInfo: 1 })) {
       throw new Error("FerretDB 1 can bring ended sessions back, as it looks and writes in two steps: use version 2");
     }
-    const sessions = database.collection(this.#collection, {
+    const documents = database.collection(this.#collection, {
       writeConcern: { w: "majority" },
       readConcern: { level: "majority" },
       readPreference: "primary",
       timeoutMS: CALL_DEADLINE,
       ignoreUndefined: true,
-    }) as Collection<Stored>;
-    const there = await sessions.indexes().catch((error) => {
+    }) as Collection<Document>;
+    const there = await documents.indexes().catch((error) => {
       if ((error as { code?: number }).code === NO_COLLECTION) return [];
       throw error;
     });
     const hasIndex = (field: string) => there.some(({ key }) => Object.keys(key)[0] === field);
-    // Before MongoDB is told to remove anything there: it might be somebody else's.
-    const any = hasIndex("sweepAt") ? null : await sessions.findOne({});
-    if (any !== null && typeof any.mark !== "string") {
+    // Before MongoDB is told to remove anything there: it may be another program's.
+    const any = hasIndex("sweepAt") ? null : await documents.findOne({});
+    if (any !== null && typeof any.content !== "string") {
       throw new Error(`the collection "${this.#collection}" holds another program's documents: name another one`);
     }
     const make = async (field: string, options: CreateIndexesOptions) => {
       if (hasIndex(field)) return;
-      await sessions.createIndex({ [field]: 1 }, options).catch((error) =>
+      await documents.createIndex({ [field]: 1 }, options).catch((error) =>
         this.#log("warn", `The index of "${field}" in MongoDB is missing and cannot be made`, reasonOf(error))
       );
     };
     await make("sweepAt", { expireAfterSeconds: CLOCK_SKEW / 1000 });
     await make("user", { sparse: true });
-    return sessions;
+    this.#documents = documents;
   }
 }
 

@@ -1,0 +1,146 @@
+/** The entries of a MongoDB store: a document for each. */
+// deno-lint-ignore no-import-prefix -- in deno.json, everyone would have to download it
+import type { Filter } from "npm:mongodb@7.9.0";
+import { CLOCK_SKEW, endOf } from "../../record.ts";
+import type { Entries, Entry, EntryWrite, NewEntry } from "../entries.ts";
+import type { Document, MongoCollection } from "./collection.ts";
+
+/** How long what goes through the whole collection may take, in milliseconds; no request waits for it. */
+const LONG = { timeoutMS: 60_000 };
+const BATCH = 500;
+const DUPLICATE = 11000;
+/** The latest time that a date in MongoDB can be. */
+const LAST_DATE = 8.64e15;
+
+/** Sessions as documents in MongoDB. */
+export class MongoEntries implements Entries {
+  #collection: MongoCollection;
+  #now: () => number;
+
+  /**
+   * @param collection Where they are.
+   * @param now The clock.
+   */
+  constructor(collection: MongoCollection, now: () => number) {
+    this.#collection = collection;
+    this.#now = now;
+  }
+
+  open(): Promise<unknown> | undefined {
+    return this.#collection.open();
+  }
+
+  async close(): Promise<void> {
+    await this.#collection.close();
+  }
+
+  async get(key: string): Promise<Entry | undefined> {
+    const document = await this.#documents.findOne({ _id: key });
+    return document === null ? undefined : await this.#arrived(document);
+  }
+
+  async put({ entry, seen }: EntryWrite): Promise<boolean> {
+    if (seen === undefined) return await unlessThere(this.#documents.insertOne(toDocument(entry)));
+    const filter = { _id: entry.key, version: String(seen) };
+    return (await this.#documents.replaceOne(filter, toDocument(entry))).matchedCount === 1;
+  }
+
+  /** The new entry hides until the old one is written: with that step, the session has moved. */
+  async swap(from: EntryWrite, { entry }: EntryWrite): Promise<boolean> {
+    const coming = { ...toDocument(entry), from: from.entry.key, sweepAt: toDate(from.entry.until) };
+    // An earlier attempt that comes late changes nothing.
+    const earlier = { _id: entry.key, from: from.entry.key, version: { $lte: entry.version } };
+    const isComing = await unlessThere(this.#documents.replaceOne(earlier, coming, { upsert: true }));
+    if (!isComing || !await this.put(from)) return false;
+    await this.#arrive(coming);
+    return true;
+  }
+
+  async *list(): AsyncGenerator<Entry> {
+    yield* this.#find({ expires: { $exists: true } });
+  }
+
+  async *ofUser(user: string): AsyncGenerator<Entry> {
+    yield* this.#find({ user });
+  }
+
+  async getMany(keys: readonly string[]): Promise<Entry[]> {
+    return await Array.fromAsync(this.#find({ _id: { $in: [...keys] } }));
+  }
+
+  async putMany(writes: readonly EntryWrite[]): Promise<boolean> {
+    const operations = writes.map(({ entry, seen }) => ({
+      replaceOne: { filter: { _id: entry.key, version: String(seen) }, replacement: toDocument(entry) },
+    }));
+    const { matchedCount } = await this.#documents.bulkWrite(operations, { ordered: false });
+    return matchedCount === writes.length;
+  }
+
+  async count(): Promise<number> {
+    await this.open();
+    const now = this.#now();
+    const late = { $lte: now + CLOCK_SKEW };
+    const live = { expires: { $gt: now }, deadline: { $gt: now }, created: late, used: late };
+    return await this.#documents.countDocuments({ ...live, from: { $exists: false } }, LONG);
+  }
+
+  async sweep(): Promise<number> {
+    await this.open();
+    const now = this.#now();
+    const early = { $gt: now + CLOCK_SKEW };
+    const over = [{ expires: { $lte: now } }, { deadline: { $lte: now } }, { created: early }, { used: early }];
+    const swept = await this.#documents.deleteMany({ from: { $exists: false }, $or: over }, LONG);
+    // What is left of moved and ended sessions does not count.
+    await this.#documents.deleteMany({ sweepAt: { $lte: new Date(now) } }, LONG);
+    return swept.deletedCount;
+  }
+
+  get #documents() {
+    return this.#collection.documents;
+  }
+
+  async *#find(filter: Filter<Document>): AsyncGenerator<Entry> {
+    // Each look at the next documents has the deadline for itself.
+    for await (const document of this.#documents.find(filter, { timeoutMode: "iteration", batchSize: BATCH })) {
+      const entry = await this.#arrived(document);
+      if (entry !== undefined) yield entry;
+    }
+  }
+
+  /** The entry of a document. A move that got as far as its deciding step is finished; any other is hidden. */
+  async #arrived(document: Document): Promise<Entry | undefined> {
+    const { _id: key, content, version, from } = document;
+    if (from !== undefined) {
+      if ((await this.#documents.findOne({ _id: from }))?.version !== version) return undefined;
+      await this.#arrive(document);
+    }
+    return { key, content, version };
+  }
+
+  async #arrive({ _id, version, expires, deadline }: Document): Promise<void> {
+    const sweepAt = toDate(endOf({ expires: expires!, deadline: deadline! }));
+    await this.#documents.updateOne({ _id, version }, { $set: { sweepAt }, $unset: { from: 1 } });
+  }
+}
+
+function toDocument({ key, content, version, until, user, record }: NewEntry): Document {
+  const entry = { _id: key, content, version, sweepAt: toDate(until), user };
+  if (record === undefined) return entry;
+  const { created, idle, expires, deadline } = record;
+  return { ...entry, created, used: expires - idle, expires, deadline };
+}
+
+/** Whether a new document was written; not if its key is there. */
+async function unlessThere(writing: Promise<unknown>): Promise<boolean> {
+  try {
+    await writing;
+    return true;
+  } catch (error) {
+    if ((error as { code?: number }).code === DUPLICATE) return false;
+    throw error;
+  }
+}
+
+function toDate(time: number): Date {
+  return new Date(Math.min(time, LAST_DATE));
+}

@@ -1,7 +1,7 @@
-/** Answers: makes the answers of the site, each with the headers that all of them carry. */
+/** Answers: makes the responses of the site, each with the headers that all of them carry. */
 import { securityHeaders } from "./protection.ts";
 
-/** The headers of what depends on who asks, and so is not for caches. */
+/** Headers of a response that depends on the visitor: no cache may keep it. */
 const PERSONAL = { "vary": "Cookie", "cache-control": "no-store" };
 
 // The Content-Security-Policy lets no script run, no frame open and no media load, so this names only what markup alone can
@@ -11,14 +11,14 @@ const PERMISSIONS_POLICY = "camera=(), geolocation=(), microphone=(), payment=()
 const HTML = { "content-type": "text/html; charset=utf-8", "permissions-policy": PERMISSIONS_POLICY };
 const PAGE = { ...HTML, ...PERSONAL };
 
-/** How many headers of renewing pages are kept: a page of a session of a minute has one of about sixty. */
+/** How many `Headers` of renewing pages are kept. Sessions of one minute need about sixty. */
 const MAX_RENEWING = 128;
 
-/** Makes answers. Nothing of a request ever gets into their headers. */
+/** Makes responses. No part of a request ever gets into their headers. */
 export class Answers {
   readonly #security: [name: string, value: string][];
-  // What a `Headers` holds was checked when it was made, and Deno sends an answer made of text and such headers fastest:
-  // as soon as anybody looks at the headers or the body of the answer, that is lost.
+  // The content of a `Headers` was checked when it was made, and Deno sends a response of a string and such headers
+  // fastest. Reading the headers or the body of the response loses that.
   readonly #page: Headers;
   readonly #home: Headers;
   readonly #homePath: string;
@@ -36,11 +36,11 @@ export class Answers {
   }
 
   /**
-   * A page that depends on who asks.
+   * A page that depends on the visitor.
    *
    * @param html The page.
    * @param status The HTTP status.
-   * @param headers Headers of its own, which take the place of those that pages have.
+   * @param headers Headers that replace those of other pages.
    */
   page(html: string, status = 200, headers?: Readonly<Record<string, string>>): Response {
     if (headers === undefined) return new Response(html, { status, headers: this.#page });
@@ -48,11 +48,11 @@ export class Answers {
   }
 
   /**
-   * A page that depends on who asks, and asks again by itself.
+   * A page that depends on the visitor and renews itself.
    *
    * @param html The page.
-   * @param wait Seconds after which the browser goes on.
-   * @param url Where it goes then.
+   * @param wait Seconds after which the browser requests `url`.
+   * @param url The address of the renewed page.
    */
   renewingPage(html: string, wait: number, url: string): Response {
     let headers = this.#renewing.get(wait);
@@ -65,8 +65,8 @@ export class Answers {
   }
 
   /**
-   * A page that answers a form and shows nothing of the session. Browsers keep it for the back button; with `no-store`
-   * or `Vary: Cookie` they would show an error of their own in its place, and offer to send the form again.
+   * A page that responds to a form and shows nothing of the session. Browsers keep it for the back button. With
+   * `no-store` or `Vary: Cookie` they would show an error of their own instead, and offer to send the form again.
    *
    * @param html The page.
    * @param status The HTTP status.
@@ -77,9 +77,9 @@ export class Answers {
   }
 
   /**
-   * An answer with the cookies that its session needs.
+   * A response with the cookies that its session needs.
    *
-   * @param answer An answer of these.
+   * @param answer A response that this object made.
    * @param cookies `Set-Cookie` headers: none or one, as a rule.
    */
   withCookies(answer: Response, cookies: readonly string[]): Response {
@@ -96,21 +96,22 @@ export class Answers {
   readonly base = (): Response => this.other(null, 308, { location: this.#homePath, "cache-control": "no-store" });
 
   /**
-   * What is the same for everybody, such as a style sheet.
+   * A response that is the same for every visitor, such as a style sheet.
    *
-   * @param body What it holds.
+   * @param body The content.
    * @param status The HTTP status.
-   * @param headers Its headers, besides those of every answer.
+   * @param headers The headers, besides those of every response.
    */
   other(body: string | null, status: number, headers: Readonly<Record<string, string>>): Response {
     return new Response(body, { status, headers: [...Object.entries(headers), ...this.#security] });
   }
 
   /**
-   * A word for a program.
+   * A line of text for a program.
    *
-   * @param body The word.
+   * @param body The line.
    * @param status The HTTP status.
+   * @param headers The headers, besides those of every response.
    */
   text(body: string, status = 200, headers: Readonly<Record<string, string>> = {}): Response {
     return this.other(body, status, {

@@ -1,4 +1,4 @@
-/** The app: the order in which a request is checked, the routes of programs, and the one place where errors become answers. */
+/** The app: checks requests, finds their handlers, answers probes, and turns errors into responses. */
 import { Answers } from "./answers.ts";
 import { SessionError } from "../errors.ts";
 import { HttpError } from "./http_error.ts";
@@ -16,17 +16,17 @@ import { Views } from "./views.ts";
 export interface AppOptions {
   /** The visitors' sessions. */
   readonly sessions: SessionManager<Visitor>;
-  /** Where they are kept: `/readyz` asks it. */
+  /** The store of the sessions, which `/readyz` queries. */
   readonly store: SessionStore;
-  /** The site's public address, or `undefined` if it goes by whatever valid host a request names. */
+  /** The site's public address, or `undefined` to take requests for any valid host. */
   readonly origin?: string | undefined;
   /** The path that the site lies below, such as `/app`; the empty string, the default, if it has a host of its own. */
   readonly basePath?: string | undefined;
   /** Whether the site is served over https: as `origin` says unless given. */
   readonly https?: boolean | undefined;
-  /** Told of what fails. Without it, nothing is logged. */
+  /** Called with each failure. Without it, nothing is logged. */
   readonly log?: Log | undefined;
-  /** Whether `log` is told of every request: `false` unless given. */
+  /** Whether `log` is called with each request, too: `false` unless given. */
   readonly logRequests?: boolean | undefined;
 }
 
@@ -41,19 +41,19 @@ const ALL_METHODS = "GET, HEAD, POST, OPTIONS";
 
 const KEEPS_NOTHING = "No one can register here: this server's settings keep no names (SESSION_TYPE is null).";
 
-/** What stands under one path. */
+/** The handlers of one path. */
 interface Route {
   readonly handlers: ReadonlyMap<string, Handler>;
   /** The methods, as an `Allow` header. */
   readonly allow: string;
-  /** Whether it is for whoever watches over the server, and so answers whatever host is named. */
-  readonly isProbe: boolean;
+  /** A probe is for programs that watch the server, so it answers requests for any host. */
+  readonly kind: "page" | "probe";
 }
 
 /**
- * Makes the app: a function from request to answer, for `Deno.serve`. It never throws.
+ * Makes the app: a function from request to response, for `Deno.serve`. It never throws.
  *
- * @param options Its store, its sessions, and what differs from the defaults.
+ * @param options The store, the sessions, and all that differs from the defaults.
  */
 export function createApp(options: AppOptions): (request: Request) => Promise<Response> {
   const { sessions, store, origin, basePath = "", log = silent } = options;
@@ -66,7 +66,7 @@ export function createApp(options: AppOptions): (request: Request) => Promise<Re
     "/healthz": { GET: () => answers.text("ok") },
     "/readyz": { GET: readiness(store, answers, () => sessions.now()) },
   };
-  const routes = new Map([...table(pages), ...table(probes, true)]);
+  const routes = new Map([...table("page", pages), ...table("probe", probes)]);
 
   /** Finds the handler of a request, or throws the reason why it has none. */
   function handlerOf(request: Request): Handler {
@@ -76,7 +76,7 @@ export function createApp(options: AppOptions): (request: Request) => Promise<Re
     const asked = pathOf(url);
     const path = withoutBase(asked, basePath);
     const route = path === undefined ? undefined : routes.get(path);
-    if (route?.isProbe !== true && !isForHost(request, hosts)) {
+    if (route?.kind !== "probe" && !isForHost(request, hosts)) {
       if (origin === undefined) log("warn", "A request was refused: it named no valid host");
       else log("warn", 'A request was refused: it named another host than "ORIGIN" does', origin);
       throw new HttpError(400, "The request names a host that this site does not go by.");
@@ -130,7 +130,7 @@ export function createApp(options: AppOptions): (request: Request) => Promise<Re
   return async (request) => {
     const started = performance.now();
     const response = await answer(request);
-    // Nothing that a visitor made up: neither another path nor another method than those there are.
+    // Only paths and methods that exist: visitors can make up others.
     const path = withoutBase(pathOf(request.url), basePath) ?? "";
     const method = ALL_METHODS.split(", ").includes(request.method) ? request.method : "another method";
     const took = (performance.now() - started).toFixed(1);
@@ -145,10 +145,10 @@ function withoutBase(path: string | undefined, basePath: string): string | undef
   return path?.startsWith(`${basePath}/`) ? path.slice(basePath.length) : path;
 }
 
-function table(routes: Routes, isProbe: boolean = false): [path: string, route: Route][] {
+function table(kind: Route["kind"], routes: Routes): [path: string, route: Route][] {
   return Object.entries(routes).map(([path, handlers]) => {
     const allow = Object.keys(handlers).flatMap((method) => method === "GET" ? ["GET", "HEAD"] : [method]);
-    return [path, { handlers: new Map(Object.entries(handlers)), allow: [...allow, "OPTIONS"].join(", "), isProbe }];
+    return [path, { handlers: new Map(Object.entries(handlers)), allow: [...allow, "OPTIONS"].join(", "), kind }];
   });
 }
 
@@ -181,7 +181,7 @@ async function isReady(store: SessionStore): Promise<boolean> {
   }
 }
 
-/** The answer to HEAD, with the length that GET's has. With the body left in, Deno breaks off an HTTP/2 stream. */
+/** The response to HEAD, with the length that GET's has. With a body in it, Deno would break off an HTTP/2 stream. */
 async function withoutBody(response: Response): Promise<Response> {
   const { byteLength } = await response.arrayBuffer();
   const bare = new Response(null, response);

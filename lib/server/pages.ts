@@ -1,4 +1,4 @@
-/** Pages: what the three pages do, as handlers. */
+/** Pages: the handlers of the three pages. */
 import type { Answers } from "./answers.ts";
 import { readForm } from "./form.ts";
 import { isCrossSite } from "../cross_site.ts";
@@ -7,13 +7,13 @@ import { hostOf, isPrefetch, pathOf } from "./protection.ts";
 import type { SessionManager } from "../session_manager.ts";
 import { type Alert, icon, styleSheet, type Views } from "./views.ts";
 
-/** What the pages keep of a visitor. */
+/** The data of a visitor's session. */
 export interface Visitor {
   /** The registered name. */
   user: string;
-  /** What is said to the visitor while registered. */
+  /** The message to a registered visitor. */
   greet: string;
-  /** What is said after the name was removed. */
+  /** The message after the name was removed. */
   notify: string;
 }
 
@@ -23,7 +23,7 @@ export type Handler = (request: Request) => Response | Promise<Response>;
 /** Handlers by path and method. */
 export type Routes = Readonly<Record<string, Readonly<Record<string, Handler>>>>;
 
-/** What the pages need. */
+/** The options of the pages. */
 export interface PageOptions {
   /** The visitors' sessions. */
   readonly sessions: SessionManager<Visitor>;
@@ -31,7 +31,7 @@ export interface PageOptions {
   readonly origin: string | undefined;
   /** The path that the site lies below, such as `/app`, or the empty string. */
   readonly basePath: string;
-  /** Makes the answers. */
+  /** Makes the responses. */
   readonly answers: Answers;
   /** Renders the pages. */
   readonly views: Views;
@@ -45,7 +45,7 @@ export interface PageOptions {
 const MAX_NAME_LENGTH = 64;
 
 /**
- * The longest that is looked at, in UTF-16 units: 64 characters, each sent in up to four parts (Unicode, normalization
+ * The longest input that is examined, in UTF-16 units: 64 characters, each sent in up to four parts (Unicode, normalization
  * form D), and spaces around them. Composing a string takes more than linear time, so its length is checked first.
  */
 const MAX_TYPED_LENGTH = 1024;
@@ -53,17 +53,17 @@ const MAX_TYPED_LENGTH = 1024;
 /** What a name must be, for the visitor. */
 const HINT = `Up to ${MAX_NAME_LENGTH} characters.`;
 
-/** What the address of the home page ends with after its renewal, and after a visitor asked to keep the name. */
+/** The end of the home page's address after a renewal, and after a visitor asked to keep the name. */
 const ENDED = "/?ended";
 const KEEP = "/?keep";
 
-/** The longest that a page waits until it looks again, in seconds: browsers' timers end at 24 days. */
+/** The longest time until a page renews itself, in seconds: the timers of browsers end at 24 days. */
 const MAX_WAIT = 86_400;
 
 /**
- * The routes for visitors.
+ * Makes the routes for visitors.
  *
- * @param options What they need.
+ * @param options The options.
  */
 export function pageRoutes(options: PageOptions): Routes {
   const { sessions, origin, basePath, answers, views, keepsNames, explain } = options;
@@ -153,7 +153,7 @@ export function pageRoutes(options: PageOptions): Routes {
     return answers.withCookies(answers.home(), await sessions.save(session));
   };
 
-  /** A file that pages link by what it holds, so that it can be cached for good. */
+  /** A file whose address has a hash of its content, so that it can be cached forever. */
   const file = (type: string, text: string): Handler => () =>
     answers.other(text, 200, { "content-type": type, "cache-control": "public, max-age=31536000, immutable" });
 
@@ -185,7 +185,7 @@ function done(text: string): Alert {
 /**
  * The message for a visitor without a name whose session has ended, or whose browser keeps no cookie. The address of
  * the request says so after a renewal and after "Keep my name"; the `Referer` says so after the forms to log out (`/`)
- * and to register (`/add`), because no link from these pages sends one. A reload repeats both, so each sentence must
+ * and to register (`/add`), because no link home sends one. A reload repeats both, so each sentence must
  * hold then, too.
  */
 function hintFor({ url, headers }: Request, basePath: string): Alert | undefined {

@@ -15,11 +15,24 @@ export function parseAddress(address: string, example: string, schemes: readonly
     url = new URL(address);
     decodeURIComponent(url.username + url.password);
   } catch {
-    throw new TypeError(`${must}: characters such as % / @ : # in a name or password must be percent-encoded`);
+    throw new TypeError(`${must}: ${faultOf(address)}`);
   }
   if (!schemes.includes(url.protocol)) throw new TypeError(`${must}: received the scheme "${url.protocol}"`);
   if (url.hash !== "") throw new TypeError(`${must}: a "#" in it must be written as %23`);
+  if (url.port === "0") throw new TypeError(`${must}: ${PORT}`);
   return url;
+}
+
+const PORT = "the port must be a whole number from 1 to 65535";
+
+/** Why an address is none. It shows no port, because a password may stand in the port's place. */
+function faultOf(address: string): string {
+  const [, authority = ""] = /^[^/?#]*:\/\/([^/?#]*)/.exec(address) ?? [];
+  const [, port] = /^(?:.*@)?(?:\[.*\]|[^:@]+):([^:@]+)$/.exec(authority) ?? [];
+  const isWhole = authority.includes("@") || !address.includes("@");
+  if (port !== undefined && isWhole && !(Number(port) >= 1 && Number(port) <= 65_535)) return PORT;
+  return "characters such as % / @ : # in a name or password must be percent-encoded, and the host must be a name or " +
+    "an IP address";
 }
 
 /**

@@ -20,8 +20,6 @@ export const BOOLEAN: Rule = { needed: "true or false", accepts: (value) => type
 export const FUNCTION: Rule = { needed: "a function", accepts: (value) => typeof value === "function" };
 /** An object whose members are checked where they are used. */
 export const OBJECT: Rule = { needed: "an object", accepts: (value) => typeof value === "object" && value !== null };
-/** A string; what it may say is checked where it is used. */
-export const STRING: Rule = { needed: "a string", accepts: (value) => typeof value === "string" };
 /** An address, which may hold a password. */
 export const ADDRESS: Rule = {
   needed: "an address",
@@ -33,17 +31,6 @@ export const ADDRESS: Rule = {
 export function oneOf(...choices: string[]): Rule {
   const needed = choices.map((choice) => `"${choice}"`).join(" or ");
   return { needed, accepts: (value) => choices.includes(value as string) };
-}
-
-/**
- * A client of an engine.
- *
- * @param needed Which package it is of.
- * @param methods Methods that tell it from the clients of other packages.
- */
-export function clientOf(needed: string, ...methods: string[]): Rule {
-  const hasMethod = (value: unknown, name: string) => typeof (value as Record<string, unknown>)?.[name] === "function";
-  return { needed, accepts: (value) => methods.every((name) => hasMethod(value, name)) };
 }
 
 /** A whole number that is not negative. */

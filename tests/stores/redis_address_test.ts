@@ -49,6 +49,13 @@ const BAD: readonly [address: string, message: RegExp][] = [
   ["redis://:secret@localhost?cluster&node=redis://a", /"node" in the address/],
   ["redis+unix://host/run/redis.sock", /socket must be like/],
   ["redis+unix:///run/redis.sock?cluster", /no socket/],
+  ["redis://limited@localhost", /a user without a password/],
+  ["rediss://limited:@localhost:6379/1", /a user without a password/],
+  ["redis+unix://limited@localhost/run/redis.sock", /a user without a password/],
+  ["redis://:secret@127.0.0.1:99999", /the port must be a whole number from 1 to 65535/],
+  ["redis://:secret@[::1]:0", /the port must be a whole number from 1 to 65535/],
+  ["redis://:secret@localhost:6379x", /the port must be a whole number from 1 to 65535/],
+  ["redis://:65537secret/6@localhost", /percent-encoded/],
 ];
 
 Deno.test({
@@ -70,11 +77,17 @@ Deno.test({
       assertMatch(error.message, message);
       assert(!/se.?cret/.test(error.message), error.message);
     }
-    assertThrows(() => new Store({}), TypeError);
+    assertThrows(() => new Store({}), TypeError, '"url" and "client"');
+    // As ioredis and node-redis 3 have it.
+    const other = { status: "ready", get() {}, eval() {}, pttl() {}, zrange() {}, on() {} };
+    for (const client of [other, {}, "redis://localhost", null]) {
+      assertThrows(() => new Store({ client }), TypeError, '"@redis/client" or "redis"');
+    }
+    assertThrows(() => new Store({ url: GOOD[0], ...{ prefx: "a" } }), TypeError, 'no option "prefx"');
     for (const prefix of ["", "a b", "{a}", "a*", "x".repeat(101)]) {
       assertThrows(() => new Store({ url: GOOD[0], prefix }), TypeError, "prefix");
     }
-    for (const max of [0, NaN]) assertThrows(() => new Store({ url: GOOD[0], max }), RangeError, "max");
+    for (const max of [-1, NaN, Infinity]) assertThrows(() => new Store({ url: GOOD[0], max }), RangeError, "max");
   },
 });
 

@@ -105,7 +105,16 @@ export function testSharedStore(type: string, { url, options, ...differences }: 
     }
   });
 
-  test("of 8 × 50 increments in two real processes none is lost", async (store) => {
+  test("of 1,000 changes at once in one process all are made", async (store) => {
+    const key = newId();
+    await store.create(key, fresh({ n: 0 }));
+    const increment = (record: SessionRecord) => ({ ...record, data: { n: record.data["n"] as number + 1 } });
+    const made = await Promise.all(Array.from({ length: 1000 }, () => store.update(key, increment)));
+    assertEquals(made.map((record) => record?.data["n"]), Array.from({ length: 1000 }, (_, index) => index + 1));
+    assertEquals((await store.read(key))?.data, { n: 1000 });
+  });
+
+  test("of 1,000 changes at once in four processes all are made", async (store) => {
     const id = newId();
     await store.create(id, fresh({ n: 0 }));
     const script = new URL("increment.ts", import.meta.url).pathname;
@@ -114,14 +123,41 @@ export function testSharedStore(type: string, { url, options, ...differences }: 
       ? "tests/deno.lock"
       : `lib/stores/${type}/client.lock`;
     const args = [script, type, id, JSON.stringify({ url, ...options })];
-    const processes = [1, 2].map(() =>
+    const processes = [1, 2, 3, 4].map(() =>
       new Deno.Command(Deno.execPath(), {
         args: ["run", "--quiet", "--no-check", `--lock=${root}${lock}`, "--allow-all", ...args],
         stderr: "inherit",
       }).output()
     );
     for (const { success } of await Promise.all(processes)) assert(success);
-    assertEquals((await store.read(id))?.data, { n: 400 });
+    assertEquals((await store.read(id))?.data, { n: 1000 });
+  });
+
+  test("a user's sessions that get new keys while they are listed are found", async (store, other) => {
+    if (store.sessionsOf === undefined) return;
+    const keys = Array.from({ length: 450 }, () => newId());
+    await Promise.all(keys.map((key, n) => store.create(key, { ...fresh({ n }), user: "Ada" })));
+    const found = new Set<unknown>();
+    let next = 0;
+    for await (const [, record] of store.sessionsOf("Ada")) {
+      found.add(record?.data["n"]);
+      // Each of them moves once, before it is found or after.
+      if (found.size % 30 === 0 && next < keys.length) {
+        const moving = keys.slice(next, next += 30);
+        await Promise.all(moving.map((key) => other.move(key, newId(), (record) => record)));
+      }
+    }
+    assertEquals(found.size, keys.length);
+  });
+
+  test("many sessions end in one call, which names those that it ended", async (store, other) => {
+    if (store.deleteMany === undefined) return;
+    const keys = Array.from({ length: 500 }, () => newId());
+    await Promise.all(keys.map((key) => store.create(key, { ...fresh(), user: "Ada" })));
+    assert(await other.delete(keys[3]!));
+    const [first, second] = await Promise.all([store.deleteMany(keys), other.deleteMany!(keys)]);
+    assertEquals([...first, ...second].sort(), keys.filter((key) => key !== keys[3]).sort());
+    assertEquals([await store.deleteMany(keys), await Array.fromAsync(other.sessionsOf!("Ada"))], [[], []]);
   });
 
   test("of 1,000 sessions used as they end, no extended one is lost", async (store, other) => {

@@ -1,11 +1,10 @@
 /** RedisConnection: where Redis is, how it is reached and found anew, and what its failures mean. */
-import { type Log, silent } from "../../log.ts";
+import type { Log } from "../../log.ts";
 import { reasonOf } from "../../_reason.ts";
-import { checkParameters, parseAddress } from "../_address.ts";
 import { DEADLINE } from "../_deadline.ts";
 import { pause } from "../_pause.ts";
 import { loadClient } from "../_client.ts";
-import { STORES } from "../table.ts";
+import { parseRedisAddress, type RedisAddress } from "./address.ts";
 
 /** The package; a program that brings its own client never loads it. */
 type Package = typeof import("npm:@redis/client@6.3.1");
@@ -48,16 +47,6 @@ type ClusterClient = RedisClient & {
   nodeClient(node: unknown): Promise<unknown> | unknown;
 };
 
-/** Where a connection leads. */
-export interface RedisConnectionOptions {
-  /** The address. */
-  readonly url?: string | undefined;
-  /** A client that the program has already. */
-  readonly client?: RedisClient | undefined;
-  /** Told of lost connections. */
-  readonly log?: Log | undefined;
-}
-
 /** How long no answer may come before the connection counts as lost, in milliseconds; a ping comes twice in that time. */
 const SILENCE = 2000;
 
@@ -82,7 +71,7 @@ export class RedisConnection {
   /** Whether keys lie on several servers, so that one step can use keys of one slot only. */
   readonly isCluster: boolean;
   #given: RedisClient | undefined;
-  #make: () => Promise<OwnClient>;
+  #address: RedisAddress | undefined;
   #client: Promise<RedisClient> | undefined;
   #current: RedisClient | undefined;
   #isClosed = false;
@@ -91,23 +80,23 @@ export class RedisConnection {
   /**
    * Checks the address; connects nowhere yet.
    *
-   * @throws {TypeError} if the address cannot be used, or there is neither address nor client.
+   * @param url The address, unless there is a client.
+   * @param client A client that the program has already.
+   * @param log Called with lost connections.
+   * @throws {TypeError} if there is not exactly one of address and client, or the address cannot be used.
    */
-  constructor(options: RedisConnectionOptions) {
-    this.#log = options.log ?? silent;
-    this.#given = options.client;
-    if (options.client !== undefined) {
-      this.server = "Redis";
-      this.isCluster = "masters" in options.client;
-      // Without a listener, a lost connection would end the program.
-      options.client.on("error", this.#onError);
-      this.#make = () => Promise.reject(new TypeError("there is no address"));
-      return;
+  constructor({ url, client, log }: { url?: string | undefined; client?: RedisClient | undefined; log: Log }) {
+    if ((url === undefined) === (client === undefined)) {
+      throw new TypeError('Cannot make a RedisStore: it needs one of "url" and "client"');
     }
-    const target = parse(options.url ?? "");
-    this.server = `Redis at ${target.name}`;
-    this.isCluster = target.kind === "cluster";
-    this.#make = () => makeClient(target);
+    this.#log = log;
+    this.#given = client;
+    const address = url === undefined ? undefined : parseRedisAddress(url);
+    this.#address = address;
+    this.server = address === undefined ? "Redis" : `Redis at ${address.name}`;
+    this.isCluster = address === undefined ? "masters" in client! : address.kind === "cluster";
+    // Without a listener, a lost connection would end the program.
+    client?.on("error", this.#onError);
   }
 
   /**
@@ -184,7 +173,7 @@ export class RedisConnection {
   }
 
   async #connectOwn(): Promise<RedisClient> {
-    const client = await this.#make();
+    const client = await makeClient(this.#address!);
     let isConnected = false;
     client.on("error", (error) => {
       if (!isConnected) return;
@@ -244,72 +233,9 @@ function nameOf(error: unknown): string {
   return error instanceof Error ? error.constructor.name : "";
 }
 
-/** What an address says. */
-interface Target {
-  readonly kind: "single" | "sentinel" | "cluster";
-  readonly name: string;
-  readonly nodes: readonly ({ readonly host: string; readonly port: number } | { readonly path: string })[];
-  readonly master: string;
-  readonly isTls: boolean;
-  readonly database: number;
-  readonly credentials: { readonly username?: string; readonly password?: string };
-}
-
-function parse(address: string): Target {
-  const example = "redis://user:password@host:6379/0";
-  const url = parseAddress(address, example, STORES.redis.schemes);
-  checkParameters(url, ["db", "sentinel", "cluster"], ["node"]);
-  const query = url.searchParams;
-  const isSocket = url.protocol === "redis+unix:";
-  const master = query.get("sentinel");
-  if (master === "") throw new TypeError('the address must name the master, as in "?sentinel=mymaster"');
-  const cluster = query.get("cluster");
-  if (!["", "true", "false", null].includes(cluster)) {
-    throw new TypeError(`"cluster" in the address must be true or false: received "${cluster}"`);
-  }
-  const isCluster = cluster === "" || cluster === "true";
-  if (isCluster && master !== null) throw new TypeError('the address cannot have both "sentinel" and "cluster"');
-  const kind = isCluster ? "cluster" : master !== null ? "sentinel" : "single";
-  if (kind === "single" ? query.has("node") : isSocket) {
-    throw new TypeError(`the address can have more nodes, and no socket, only with "sentinel" or "cluster"`);
-  }
-  const credentials = {
-    ...(url.username === "" ? {} : { username: decodeURIComponent(url.username) }),
-    ...(url.password === "" ? {} : { password: decodeURIComponent(url.password) }),
-  };
-  if (isSocket) {
-    const path = decodeURIComponent(url.pathname);
-    const isLocal = ["", "localhost"].includes(url.host) && path.length > 1;
-    if (!isLocal) throw new TypeError("the address of a socket must be like redis+unix:///path/to/redis.sock?db=0");
-    const database = databaseOf(query.get("db") ?? "0");
-    return { kind, name: path, nodes: [{ path }], master: "", isTls: false, database, credentials };
-  }
-  if (url.hostname === "") throw new TypeError(`the address must name a host, as in ${example}`);
-  const path = url.pathname.slice(1);
-  if (path !== "" && query.has("db")) throw new TypeError('the address names the database twice: by its path and "db"');
-  const database = databaseOf(query.get("db") ?? (path || "0"));
-  if (isCluster && database !== 0) throw new TypeError("a Redis Cluster has the database 0 only: use a prefix instead");
-  const nodes = [url.host, ...query.getAll("node")].map((node) => nodeOf(node, kind === "sentinel" ? 26379 : 6379));
-  const isTls = url.protocol === "rediss:" || url.protocol === "valkeys:";
-  return { kind, name: url.host, nodes, master: master ?? "", isTls, database, credentials };
-}
-
-function databaseOf(text: string): number {
-  if (/^\d{1,5}$/.test(text)) return Number(text);
-  throw new TypeError("the database in the address must be a number, as in redis://host:6379/3");
-}
-
-function nodeOf(text: string, port: number): { host: string; port: number } {
-  const url = URL.canParse(`redis://${text}`) ? new URL(`redis://${text}`) : undefined;
-  if (url === undefined || url.host === "" || url.href.replace(/\/$/, "") !== `redis://${url.host}`) {
-    throw new TypeError('"node" in the address must be a host and a port, as in "&node=host:6379"');
-  }
-  return { host: url.hostname.replace(/^\[|\]$/g, ""), port: Number(url.port || port) };
-}
-
-async function makeClient(target: Target): Promise<OwnClient> {
+async function makeClient(address: RedisAddress): Promise<OwnClient> {
   const redis = await load();
-  const { kind, isTls, credentials, database, nodes } = target;
+  const { kind, isTls, credentials, database, nodes } = address;
   const tls = isTls ? { tls: true as const } : {};
   const timeouts = { connectTimeout: SILENCE, socketTimeout: SILENCE };
   const options = {
@@ -333,7 +259,7 @@ async function makeClient(target: Target): Promise<OwnClient> {
   }
   // A broken connection is not mended but made anew, so that its name is looked up again.
   const socket = { ...tls, ...timeouts, reconnectStrategy: false as const };
-  const node = kind === "sentinel" ? await askSentinels(target, socket) : nodes[0]!;
+  const node = kind === "sentinel" ? await masterOf(address, socket) : nodes[0]!;
   return redis.createClient({
     ...options,
     database,
@@ -342,20 +268,20 @@ async function makeClient(target: Target): Promise<OwnClient> {
 }
 
 /** Asks one Sentinel after the other where the master is. */
-async function askSentinels(target: Target, socket: object): Promise<{ host: string; port: number }> {
+async function masterOf(address: RedisAddress, socket: object): Promise<{ host: string; port: number }> {
   const redis = await load();
   let failure: unknown;
-  for (const node of target.nodes) {
+  for (const node of address.nodes) {
     // Whoever waits has a deadline that all of them share.
     const client = redis.createClient({
-      socket: { ...socket, ...node, connectTimeout: SILENCE / target.nodes.length },
+      socket: { ...socket, ...node, connectTimeout: SILENCE / address.nodes.length },
     });
     client.on("error", () => {});
     try {
       await client.connect();
-      const found = await client.sendCommand(["SENTINEL", "GET-MASTER-ADDR-BY-NAME", target.master]);
+      const found = await client.sendCommand(["SENTINEL", "GET-MASTER-ADDR-BY-NAME", address.master]);
       if (Array.isArray(found)) return { host: String(found[0]), port: Number(found[1]) };
-      failure = new Error(`the Sentinel knows no master named "${target.master}"`);
+      failure = new Error(`the Sentinel knows no master named "${address.master}"`);
     } catch (error) {
       failure = error;
     } finally {

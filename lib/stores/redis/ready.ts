@@ -3,7 +3,7 @@ import type { Log } from "../../log.ts";
 import type { RedisConnection } from "./connection.ts";
 import { reasonOf } from "../../_reason.ts";
 
-/** Tries every command that the scripts use, and says which are refused. */
+/** Tries every command that the scripts use, and returns those that are refused. On a replica it fails as a verb does. */
 const TRY = `
   local refused = {}
   local key = KEYS[1]
@@ -13,26 +13,20 @@ const TRY = `
     {"ZREM", key, "member"},
   }) do
     local reply = redis.pcall(unpack(command))
+    if type(reply) == "table" and reply.err and string.find(reply.err, "READONLY") then return reply end
     if type(reply) == "table" and reply.err then table.insert(refused, command[1] .. " " .. reply.err) end
   end
   return refused`;
 
-/** What the store is going to do. */
-interface Needs {
-  /** What its keys begin with. */
-  readonly prefix: string;
-  /** Whether it counts its sessions. */
-  readonly counts: boolean;
-  /** Told if live sessions may be evicted. */
-  readonly log: Log;
-}
-
 /**
  * Tries every command that the store needs, on a key of its own.
  *
+ * @param connection The connection.
+ * @param prefix What the store's keys begin with.
+ * @param log Called if live sessions may be evicted.
  * @throws {Error} if some are refused, naming all of them, or if this server cannot be used now.
  */
-export async function tryCommands(connection: RedisConnection, { prefix, counts, log }: Needs): Promise<void> {
+export async function tryCommands(connection: RedisConnection, prefix: string, log: Log): Promise<void> {
   const key = `${prefix}ready:${crypto.randomUUID()}`;
   const refusals = await connection.untilAnswered(async (client) => {
     const refused: string[] = [];
@@ -50,13 +44,13 @@ export async function tryCommands(connection: RedisConnection, { prefix, counts,
     for (const master of await connection.masters(client)) {
       await attempt("PING", master.sendCommand(["PING"]));
       await attempt("SCAN", master.sendCommand(["SCAN", "0", "MATCH", key, "COUNT", "1"]));
-      if (counts) await attempt("DBSIZE", master.sendCommand(["DBSIZE"]));
-      // Where it may not be asked, it is believed.
+      await attempt("DBSIZE", master.sendCommand(["DBSIZE"]));
+      // Without INFO, noeviction is assumed.
       warnOfEviction(String(await master.sendCommand(["INFO", "memory"]).catch(() => "")), log);
     }
     return refused;
   });
-  // A full Redis can still be used: people can log out.
+  // A full Redis can still be used: visitors can log out.
   const [first, ...others] = refusals.filter((refusal) => !/\bOOM\b/.test(refusal));
   if (first === undefined) return;
   const commands = new Set([first, ...others].map((refusal) => refusal.split(" ", 1)[0]));
@@ -67,7 +61,7 @@ export async function tryCommands(connection: RedisConnection, { prefix, counts,
   );
 }
 
-/** Whether an answer says that this user may not do that, in the words of any version, or that nobody can. */
+/** Whether an answer says that this user may not do that, or that no user can, in the words of any version. */
 function isForbidden(reason: string): boolean {
   return /NOPERM|ACL|permission|can't (run|access)|unknown command/i.test(reason);
 }

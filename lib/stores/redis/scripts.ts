@@ -1,9 +1,9 @@
 /** The scripts of RedisStore. Each runs as one step, and uses keys of one slot, as a Cluster needs it. */
 
-// A session is a text with its end as the key's time to live, by the clock of Redis: using it is one PEXPIRE, and Redis
-// removes it by itself. While the deadline cuts the idle limit short, the text says the idle limit, too.
+// A session is a record's text with its end as the key's time to live, by the clock of Redis: using it is one PEXPIRE, and
+// Redis removes it. While the deadline cuts the idle limit short, the text holds the idle limit, too.
 
-/** Done twice, it is done once: an answer that was lost can be asked for. */
+/** It has the same outcome when it runs twice, so it can be repeated after a lost answer. */
 export const CREATE = `
   local found = redis.call("GET", KEYS[1])
   if found then return found == ARGV[1] and 1 or 0 end
@@ -25,19 +25,30 @@ export const TOUCH = `
   redis.call("SET", KEYS[1], text, "PX", string.format("%d", left))
   return 1`;
 /**
- * Ends a session, if it is as expected where that matters, and leaves a mark that tells which verb did it, for as long as
- * somebody may ask again. What needs space comes after DEL, because a full Redis refuses only what comes first. A new
- * session takes its place in the same step where one step can use both keys.
+ * Ends sessions: each has two keys, its own and one for a mark, which tells which verb ended it for as long as that verb
+ * may repeat the script. What needs space comes after DEL, because a full Redis refuses only what comes first.
  */
+export const END = `
+  local ended = {}
+  for i = 1, #KEYS, 2 do
+    local text = redis.call("GET", KEYS[i])
+    if text then
+      redis.call("DEL", KEYS[i])
+      redis.pcall("SET", KEYS[i + 1], ARGV[1], "PX", ARGV[2])
+    end
+    table.insert(ended, text or redis.call("GET", KEYS[i + 1]) == ARGV[1] and "")
+  end
+  return ended`;
+/** Ends a session if it is as expected, and makes another in the same step where one step can use both keys. */
 export const RELEASE = `
   local text = redis.call("GET", KEYS[1])
-  if not text then return {redis.call("GET", KEYS[2]) == ARGV[1] and "done" or "gone"} end
-  if ARGV[3] and text ~= ARGV[3] then return {"changed"} end
+  if not text then return redis.call("GET", KEYS[2]) == ARGV[1] and "done" or "gone" end
+  if text ~= ARGV[3] then return "changed" end
   redis.call("DEL", KEYS[1])
   redis.pcall("SET", KEYS[2], ARGV[1], "PX", ARGV[2])
   if KEYS[3] then redis.call("SET", KEYS[3], ARGV[4], "PX", ARGV[5]) end
-  return {"done", text}`;
-/** Notes an id until its deadline, by the clock of Redis, and drops those whose deadline is over. */
+  return "done"`;
+/** Notes a key until its deadline, by the clock of Redis, and drops those whose deadline is over. */
 export const NOTE = `
   local time = redis.call("TIME")
   local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -47,5 +58,5 @@ export const NOTE = `
   redis.call("PEXPIRE", KEYS[1], string.format("%d", last - now + ARGV[3]))
   return 1`;
 export const KEEP = `return redis.call("SET", KEYS[1], ARGV[1], "PX", ARGV[2]) and 1`;
-export const FORGET = `return redis.call("ZREM", KEYS[1], ARGV[1])`;
+export const FORGET = `return redis.call("ZREM", KEYS[1], unpack(ARGV))`;
 export const EXPIRE = `return redis.call("PEXPIRE", KEYS[1], ARGV[1])`;

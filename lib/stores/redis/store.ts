@@ -3,58 +3,60 @@
  *
  * @module
  */
+import { ADDRESS } from "../../_options.ts";
 import { isId } from "../../id.ts";
-import { type Log, silent } from "../../log.ts";
-import { CLOCK_SKEW, decode, encode, endOf, isLive, type SessionRecord } from "../../record.ts";
-import { type Change, type SessionStore, StoreFullError } from "../../store.ts";
-import { type RedisClient, RedisConnection } from "./connection.ts";
-import { tryCommands } from "./ready.ts";
-import { CREATE, EXPIRE, FORGET, KEEP, NOTE, RELEASE, REPLACE, TOUCH } from "./scripts.ts";
+import type { Log } from "../../log.ts";
+import { CLOCK_SKEW, decode, encode, endOf, freeze, isLive, type SessionRecord } from "../../record.ts";
+import { type Change, KeyTakenError, type SessionStore, type StoredSession } from "../../store.ts";
+import { checkStoreOptions, clientWith, NAME, type StoreOptions } from "../_options.ts";
 import { applyChange } from "../_change.ts";
 import { compareAndSet } from "../_compare_and_set.ts";
 import { logCorrupt } from "../_corrupt.ts";
-import { DeadlineError, within } from "../_deadline.ts";
+import { within } from "../_deadline.ts";
+import { Estimate } from "../_estimate.ts";
 import { checkPrefix } from "../_names.ts";
+import { Together } from "../_together.ts";
 import { hashOf } from "../_user_hash.ts";
+import { type RedisClient, RedisConnection } from "./connection.ts";
+import { tryCommands } from "./ready.ts";
+import { CREATE, END, EXPIRE, FORGET, KEEP, NOTE, RELEASE, REPLACE, TOUCH } from "./scripts.ts";
 
 export type { RedisClient };
 
 /** The options of a {@linkcode RedisStore}: where Redis is, or a client of it. */
-export interface RedisStoreOptions {
+export interface RedisStoreOptions extends StoreOptions {
   /**
    * Where Redis is: `redis://user:password@host:port/database`, `rediss://` with TLS, `redis+unix:///path?db=0` for a
    * socket. `?sentinel=NAME` makes the host a Sentinel that knows the master of that name, `?cluster` a node of a
    * Cluster; `&node=host:port` adds another one.
    */
   readonly url?: string | undefined;
-  /** A client that the program has already, connected or not; the store does not close it. */
+  /** A client that the program has already, connected or not. The store does not close it. */
   readonly client?: RedisClient | undefined;
   /** What the keys begin with: `session:` unless given. Another one for each application that shares this Redis. */
   readonly prefix?: string | undefined;
-  /** Live sessions at most: 1,000,000 unless given; `Infinity` for no limit, and no counting. */
-  readonly max?: number | undefined;
-  /** Told of lost connections and corrupt records. Without it, nothing is logged. */
-  readonly log?: Log | undefined;
 }
 
 /** How long the mark of an ended session is kept, in milliseconds: twice as long as any verb may take, or more. */
 const MARK_AGE = 10_000;
 /** How long to wait until an entry of a user's is removed, in milliseconds. */
 const FORGET_WAIT = 500;
-/** How many sessions are asked for at once. */
+/** How many sessions are read at once. */
 const BATCH = 100;
-/** A count of the sessions is believed for this many times as long as it took. */
-const COUNT_SHARE = 20;
-/** How long a new session waits for a count, in milliseconds. */
-const COUNT_WAIT = 200;
 /** How often, in milliseconds, a full store looks for sessions that can go. */
 const SWEEP_AGE = 60_000;
-/** How long a new session waits for that, in milliseconds. */
+/** How long a count waits for that, in milliseconds. */
 const SWEEP_WAIT = 500;
 
-interface Found {
-  readonly record: SessionRecord;
+/** What is stored under a key. */
+interface Entry {
+  readonly record: SessionRecord | "newer";
   readonly text: string;
+}
+
+/** The entry of a session that is live. */
+interface LiveEntry extends Entry {
+  readonly record: SessionRecord;
 }
 
 /**
@@ -77,28 +79,36 @@ export class RedisStore implements SessionStore {
   #prefix: string;
   #max: number;
   #log: Log;
-  #total = 0;
-  #countedUntil = -Infinity;
-  #counting: Promise<void> | undefined;
-  #underway = 0;
-  #made = 0;
+  #now: () => number;
+  #together = new Together((key, change) => within(this.#server, this.#change(key, change)));
+  #estimate: Estimate;
   #sweptAt = -Infinity;
   #sweeping: Promise<number> | undefined;
 
   /**
-   * Makes a store; it connects when it is first used.
+   * Makes a store. It connects at its first use.
    *
    * @param options Where Redis is, and what differs from the defaults.
-   * @throws {TypeError} if the address cannot be used or has a part that would not be, or the prefix cannot be one.
-   * @throws {RangeError} if the maximum is no number from 1.
+   * @throws {TypeError} naming an option, or a part of the address, that cannot be used; {@linkcode RangeError} for a
+   * number that is out of range.
    */
   constructor(options: RedisStoreOptions) {
-    this.#prefix = checkPrefix(options.prefix ?? "session:");
-    this.#max = options.max ?? 1_000_000;
-    if (!(this.#max >= 1)) throw new RangeError(`"max" must be a number from 1: received ${this.#max}`);
-    this.#log = options.log ?? silent;
-    this.#connection = new RedisConnection({ ...options, log: this.#log });
+    const { max, log, now } = checkStoreOptions("RedisStore", options, {
+      url: ADDRESS,
+      client: clientWith(
+        'a client of the package "@redis/client" or "redis", version 5 or later',
+        "pTTL",
+        "zRange",
+        "eval",
+      ),
+      prefix: NAME,
+    });
+    const { url, client, prefix = "session:" } = options;
+    this.#prefix = checkPrefix(prefix);
+    this.#connection = new RedisConnection({ url, client, log });
     this.#server = this.#connection.server;
+    [this.#max, this.#log, this.#now] = [max, log, now];
+    this.#estimate = new Estimate({ count: () => this.#count(), max, name: this.#server, log });
   }
 
   /**
@@ -107,294 +117,270 @@ export class RedisStore implements SessionStore {
    * @throws {Error} if Redis cannot be reached, or refuses one of them.
    */
   async ready(): Promise<void> {
-    await within(
-      this.#server,
-      tryCommands(this.#connection, { prefix: this.#prefix, counts: this.#max !== Infinity, log: this.#log }),
-    );
+    await within(this.#server, tryCommands(this.#connection, this.#prefix, this.#log));
   }
 
-  async create(id: string, record: SessionRecord): Promise<void> {
+  async create(key: string, record: SessionRecord): Promise<void> {
     const text = encode(record);
-    await within(
-      this.#server,
-      this.#counted(async () => {
-        await this.#note(id, record);
-        const values = { keys: [this.#key(id)], arguments: [text, leftOf(record)] };
-        const isMade = await this.#connection.untilAnswered((client) => client.eval(CREATE, values)) === 1;
-        if (!isMade) throw new Error("Cannot create a session: its id is already there");
-      }),
-    );
+    const create = async () => {
+      await this.#note(key, record);
+      if (await this.#repeat(CREATE, [this.#name(key)], [text, this.#left(record)]) !== 1) throw new KeyTakenError();
+    };
+    await within(this.#server, this.#estimate.make(create));
   }
 
-  async read(id: string): Promise<SessionRecord | undefined> {
-    return (await within(this.#server, this.#live(id)))?.record;
+  async read(key: string): Promise<SessionRecord | undefined> {
+    return (await within(this.#server, this.#live(key)))?.record;
   }
 
-  async update(id: string, change: Change): Promise<SessionRecord | undefined> {
-    return await within(
-      this.#server,
-      compareAndSet(async () => {
-        const found = await this.#live(id);
-        if (found === undefined) return undefined;
-        const { text, record } = changed(change, found.record);
-        if (record.deadline > found.record.deadline) await this.#note(id, record);
-        const values = { keys: [this.#key(id)], arguments: [found.text, text, leftOf(record)] };
-        return await this.#connection.once((client) => client.eval(REPLACE, values)) === 1 ? record : "again";
-      }),
-    );
+  async update(key: string, change: Change): Promise<SessionRecord | undefined> {
+    return await this.#together.update(key, change);
   }
 
-  async touch(id: string, expires: number): Promise<boolean> {
-    const values = { keys: [this.#key(id)], arguments: [String(expires), String(Date.now())] };
-    return await within(this.#server, this.#connection.untilAnswered((client) => client.eval(TOUCH, values))) === 1;
+  async touch(key: string, expires: number): Promise<boolean> {
+    const values = [String(expires), String(this.#now())];
+    return await within(this.#server, this.#repeat(TOUCH, [this.#name(key)], values)) === 1;
   }
 
-  async delete(id: string): Promise<boolean> {
-    const mark = crypto.randomUUID();
-    return await within(
-      this.#server,
-      this.#release(id, [mark, String(MARK_AGE)]).then(async ([outcome, text]) => {
-        if (outcome !== "done") return false;
-        this.#total--;
-        await this.#forget(id, userOf(text));
-        return true;
-      }),
-    );
+  async delete(key: string): Promise<boolean> {
+    return (await this.deleteMany([key])).length > 0;
+  }
+
+  async deleteMany(keys: readonly string[]): Promise<readonly string[]> {
+    const ended = await within(this.#server, this.#end([...new Set(keys)]));
+    this.#estimate.ended(ended.length);
+    const byUser = Map.groupBy(ended, ({ user }) => user);
+    for (const [user, some] of byUser) await this.#forget(user, some.map(({ key }) => key));
+    return ended.map(({ key }) => key);
   }
 
   async move(from: string, to: string, change: Change): Promise<SessionRecord | undefined> {
     return await within(this.#server, this.#move(from, to, change));
   }
 
-  async *sessionsOf(user: string): AsyncGenerator<readonly [string, SessionRecord]> {
-    const key = this.#userKey(user);
-    const ids = await within(
-      this.#server,
-      this.#connection.untilAnswered((client) => client.zRange(key, 0, -1)),
-    ) as string[];
-    for (let start = 0; start < ids.length; start += BATCH) {
-      for (const [id, { record }] of await this.#those(ids.slice(start, start + BATCH))) {
-        if (record.user === user && isLive(record, Date.now())) yield [id, record];
+  async *sessionsOf(user: string): AsyncGenerator<StoredSession> {
+    const found = new Set<string>();
+    // The new key of a session that moves is noted first. So a key without a session, new or old, calls for another look.
+    for (let isLookNeeded = true; isLookNeeded;) {
+      const before = found.size;
+      const noted = await within(this.#server, this.#notedOf(user));
+      const keys = noted.filter((key) => !found.has(key));
+      for await (const [key, { record }] of this.#entries(keys)) {
+        found.add(key);
+        if (record === "newer") yield [key, undefined];
+        else if (record.user === user && this.#isLive(record)) yield [key, record];
       }
+      const now = found.size - before;
+      isLookNeeded = now > 0 && now < keys.length;
     }
   }
 
   async *list(): AsyncGenerator<readonly [string, SessionRecord]> {
     const seen = new Set<string>();
-    for await (const ids of this.#ids()) {
-      for (const [id, { record }] of await this.#those(ids.filter((id) => !seen.has(id)))) {
-        seen.add(id);
-        if (isLive(record, Date.now())) yield [id, record];
+    for await (const keys of this.#keys()) {
+      for await (const [key, { record }] of this.#entries(keys.filter((key) => !seen.has(key)))) {
+        seen.add(key);
+        if (record !== "newer" && this.#isLive(record)) yield [key, record];
       }
     }
   }
 
   async close(): Promise<void> {
     await this.#connection.close();
-    await Promise.allSettled([this.#counting, this.#sweeping]);
+    await Promise.allSettled([this.#estimate.close(), this.#sweeping]);
+  }
+
+  async #change(key: string, change: Change): Promise<SessionRecord | undefined> {
+    return await compareAndSet(async () => {
+      const entry = await this.#live(key);
+      if (entry === undefined) return undefined;
+      const record = freeze(applyChange(change, entry.record));
+      const values = [entry.text, encode(record), this.#left(record)];
+      if (record.deadline > entry.record.deadline) await this.#note(key, record);
+      const script = { keys: [this.#name(key)], arguments: values };
+      return await this.#connection.once((client) => client.eval(REPLACE, script)) === 1 ? record : "again";
+    });
   }
 
   async #move(from: string, to: string, change: Change): Promise<SessionRecord | undefined> {
     const mark = crypto.randomUUID();
     const { isCluster } = this.#connection;
-    let record: SessionRecord | undefined;
-    let isMade = false;
+    let made: SessionRecord | undefined;
+    let isHalfDone = false;
     try {
-      const moved = await compareAndSet(async () => {
-        const found = await this.#live(from);
-        if (found === undefined) return undefined;
-        const next = changed(change, found.record);
-        record = next.record;
+      return await compareAndSet(async () => {
+        const entry = await this.#live(from);
+        if (entry === undefined) return undefined;
+        const record = made = freeze(applyChange(change, entry.record));
+        const text = encode(record);
         await this.#note(to, record);
-        // In a Cluster the two lie on different servers, so the new one comes first, for a moment only. Nobody knows its
-        // id: if this ends half-way, Redis removes it soon.
+        // In a Cluster the two keys lie on different servers, so the new one comes first, for a moment only. No request
+        // knows it yet: if this ends half-way, Redis removes it soon.
         if (isCluster) {
-          isMade = true;
-          const made = { keys: [this.#key(to)], arguments: [next.text, String(MARK_AGE)] };
-          await this.#connection.untilAnswered((client) => client.eval(KEEP, made));
+          isHalfDone = true;
+          await this.#repeat(KEEP, [this.#name(to)], [text, String(MARK_AGE)]);
         }
-        const values = [mark, String(MARK_AGE), found.text, next.text, leftOf(record)];
-        const [outcome] = await this.#release(from, values, isCluster ? [] : [this.#key(to)]);
+        const values = [mark, String(MARK_AGE), entry.text, text, this.#left(record)];
+        const outcome = await this.#release(from, values, isCluster ? [] : [this.#name(to)]);
         if (outcome === "changed") return "again";
         if (outcome !== "done") return undefined;
-        if (isCluster) {
-          const stays = { keys: [this.#key(to)], arguments: [leftOf(record)] };
-          await this.#connection.untilAnswered((client) => client.eval(EXPIRE, stays));
-        }
-        await this.#forget(from, found.record.user);
+        if (isCluster) await this.#repeat(EXPIRE, [this.#name(to)], [this.#left(record)]);
+        isHalfDone = false;
+        await this.#forget(entry.record.user, [from]);
         return record;
       });
-      if (moved === undefined && isMade) await this.#undo(to, record);
-      return moved;
-    } catch (error) {
-      if (isMade) await this.#undo(to, record);
-      throw error;
+    } finally {
+      // No session stays that no request knows. At worst it stays until it ends.
+      if (isHalfDone) {
+        await this.#end([to]).catch(() => {});
+        await this.#forget(made?.user, [to]);
+      }
     }
   }
 
-  /** Takes back what a move made, so that nothing is there that nobody knows; at worst it stays until it ends. */
-  async #undo(to: string, record: SessionRecord | undefined): Promise<void> {
-    await this.#release(to, [crypto.randomUUID(), String(MARK_AGE)]).catch(() => {});
-    await this.#forget(to, record?.user);
+  /** Ends sessions. Returns those that this call ended. */
+  async #end(keys: readonly string[]): Promise<{ key: string; user: string | undefined }[]> {
+    const values = [crypto.randomUUID(), String(MARK_AGE)];
+    const steps = this.#connection.isCluster ? keys.map((key) => [key]) : [keys];
+    const texts = (await Promise.all(steps.map((step) => {
+      const names = step.flatMap((key) => [this.#name(key), this.#markOf(key)]);
+      return this.#repeat(END, names, values) as Promise<(string | null)[]>;
+    }))).flat();
+    return keys.flatMap((key, index) => texts[index] === null ? [] : [{ key, user: userOf(texts[index]) }]);
   }
 
-  /** Ends a session. It may be asked again after a lost answer, and returns what happened all the same. */
-  async #release(id: string, values: string[], more: string[] = []): Promise<["done" | "gone" | "changed", string?]> {
-    const key = this.#key(id);
-    // The braces put the mark on the server that has the session.
-    const keys = [key, this.#key(`over:{${key}}`), ...more];
-    const script = { keys, arguments: values };
-    return await this.#connection.untilAnswered((client) => client.eval(RELEASE, script)) as ["done", string?];
+  /** Ends a session if it is as expected. It may be repeated, and returns what happened at first. */
+  async #release(key: string, values: string[], more: string[] = []): Promise<"done" | "gone" | "changed"> {
+    return await this.#repeat(RELEASE, [this.#name(key), this.#markOf(key), ...more], values) as "done";
   }
 
-  /** Puts a session's id among its user's, before the session is there, so that it is never missing. */
-  async #note(id: string, { user, deadline }: SessionRecord): Promise<void> {
+  /** Puts a session's key among its user's, before the session is there, so that it is never missing. */
+  async #note(key: string, { user, deadline }: SessionRecord): Promise<void> {
     if (user === undefined) return;
-    const left = Math.ceil(deadline - Date.now());
-    const values = { keys: [this.#userKey(user)], arguments: [id, String(left), String(CLOCK_SKEW)] };
-    await this.#connection.untilAnswered((client) => client.eval(NOTE, values));
+    const left = Math.ceil(deadline - this.#now());
+    await this.#repeat(NOTE, [this.#nameOf(user)], [key, String(left), String(CLOCK_SKEW)]);
   }
 
-  /** Drops an id that will never be a session again. If it stays, it is no error, and goes with its deadline. */
-  async #forget(id: string, user: string | undefined): Promise<void> {
+  /** The keys among which a user's sessions are. */
+  async #notedOf(user: string): Promise<string[]> {
+    return await this.#connection.untilAnswered((client) => client.zRange(this.#nameOf(user), 0, -1)) as string[];
+  }
+
+  /** Drops keys that will never be sessions again. One that stays is no error, and goes with its deadline. */
+  async #forget(user: string | undefined, keys: string[]): Promise<void> {
     if (user === undefined) return;
-    const values = { keys: [this.#userKey(user)], arguments: [id] };
-    // Nobody waits long for that, least of all to log out.
-    const forgetting = this.#connection.once((client) => client.eval(FORGET, values));
+    const script = { keys: [this.#nameOf(user)], arguments: keys };
+    // No request waits long for that, least of all to log out.
+    const forgetting = this.#connection.once((client) => client.eval(FORGET, script));
     await within(this.#server, forgetting, FORGET_WAIT).catch(() => {});
   }
 
-  async #live(id: string): Promise<Found | undefined> {
-    const found = await this.#find(id);
-    return found !== undefined && isLive(found.record, Date.now()) ? found : undefined;
+  async #live(key: string): Promise<LiveEntry | undefined> {
+    const { record, text } = await this.#entry(key) ?? {};
+    return record !== undefined && record !== "newer" && this.#isLive(record) ? { record, text: text! } : undefined;
   }
 
-  async #find(id: string): Promise<Found | undefined> {
-    const key = this.#key(id);
-    // Both commands leave in one packet, in this order; whatever comes between them, the id is never made anew.
+  async #entry(key: string): Promise<Entry | undefined> {
+    const name = this.#name(key);
+    // Both commands leave in one packet, in this order; whatever comes between them, the key is never made again.
     const [left, text] = await this.#connection.untilAnswered((client) =>
-      Promise.all([client.pTTL(key), client.get(key)])
+      Promise.all([client.pTTL(name), client.get(name)])
     ) as [number, string | null];
-    const now = Date.now();
+    const now = this.#now();
     if (text === null || left <= 0) return undefined;
     const record = decode(text);
-    if (record === "corrupt") logCorrupt(this.#log, this.#server);
-    if (typeof record === "string") return undefined;
+    if (record === "corrupt") return void logCorrupt(this.#log, this.#server);
     // Where the deadline cuts the idle limit short, the key lives until the deadline only.
-    if (record.expires >= record.deadline) return { record, text };
+    if (record === "newer" || record.expires >= record.deadline) return { record, text };
     return { record: Object.freeze({ ...record, expires: now + left }), text };
   }
 
-  async #those(ids: readonly string[]): Promise<(readonly [string, Found])[]> {
-    const found = await within(this.#server, Promise.all(ids.map(async (id) => [id, await this.#find(id)] as const)));
-    return found.filter((one): one is readonly [string, Found] => one[1] !== undefined);
+  /** The entries of some keys, in batches. */
+  async *#entries(keys: readonly string[]): AsyncGenerator<readonly [string, Entry]> {
+    for (let start = 0; start < keys.length; start += BATCH) {
+      const batch = keys.slice(start, start + BATCH);
+      const entries = await within(this.#server, Promise.all(batch.map((key) => this.#entry(key))));
+      for (const [index, entry] of entries.entries()) if (entry !== undefined) yield [batch[index]!, entry];
+    }
   }
 
-  /** The ids of all sessions, some at a time; one may come twice. */
-  async *#ids(): AsyncGenerator<string[]> {
+  /** The keys of all sessions, some at a time; one may come twice. */
+  async *#keys(): AsyncGenerator<string[]> {
     const masters = await within(this.#server, this.#connection.once((client) => this.#connection.masters(client)));
     for (const master of masters) {
       let cursor = "0";
       do {
-        const step = master.sendCommand(["SCAN", cursor, "MATCH", this.#key("*"), "COUNT", "1000"]);
-        const [next, keys] = await within(this.#server, step) as [string, string[]];
+        const step = master.sendCommand(["SCAN", cursor, "MATCH", this.#name("*"), "COUNT", "1000"]);
+        const [next, names] = await within(this.#server, step) as [string, string[]];
         cursor = next;
-        // Other keys of ours, and those of another application whose prefix begins with this one, are no sessions.
-        yield keys.map((key) => key.slice(this.#prefix.length)).filter(isId);
+        // Other keys of ours, and those of an application whose prefix begins with this one, are no sessions.
+        yield names.map((name) => name.slice(this.#prefix.length)).filter(isId);
       } while (cursor !== "0");
     }
   }
 
-  /** Makes a session, if there is room for it. */
-  async #counted(create: () => Promise<void>): Promise<void> {
-    if (this.#max !== Infinity && !await this.#hasRoom()) {
-      throw new StoreFullError(`Cannot create a session: ${this.#server} may hold ${this.#max} live sessions`);
-    }
-    this.#underway++;
-    this.#made++;
-    this.#total++;
-    try {
-      await create();
-    } catch (error) {
-      this.#total--;
-      throw error;
-    } finally {
-      this.#underway--;
-    }
-  }
-
   /** Other programs may have keys here, too. So the sessions are counted only when there are many keys in all. */
-  async #hasRoom(): Promise<boolean> {
-    const sizes = await this.#connection.once(async (client) => {
+  async #count(): Promise<number> {
+    const sizes = await this.#connection.untilAnswered(async (client) => {
       const masters = await this.#connection.masters(client);
       return await Promise.allSettled(masters.map((master) => master.sendCommand(["DBSIZE"])));
     });
     // While one of a Cluster's servers is away, the others go on.
     const [first] = sizes;
     if (first?.status === "rejected" && sizes.every(({ status }) => status === "rejected")) throw first.reason;
-    const keys = sizes.reduce((sum, size) => sum + (size.status === "fulfilled" ? size.value as number : 0), 0);
-    if (keys + this.#underway < this.#max) return true;
-    if (performance.now() >= this.#countedUntil) {
-      const counting = this.#counting ??= this.#count().finally(() => this.#counting = undefined);
-      // Where that takes long, what is known goes on counting meanwhile.
-      await within(this.#server, counting, COUNT_WAIT).catch((error) => {
-        if (!(error instanceof DeadlineError)) throw error;
-      });
-    }
-    return this.#total < this.#max;
+    const all = sizes.reduce((sum, size) => sum + (size.status === "fulfilled" ? Number(size.value) : 0), 0);
+    if (all < this.#max) return all;
+    let total = 0;
+    for await (const keys of this.#keys()) total += keys.length;
+    if (total < this.#max || performance.now() - this.#sweptAt < SWEEP_AGE) return total;
+    this.#sweptAt = performance.now();
+    return total - await within(this.#server, this.#sweeping = this.#sweep().catch(() => 0), SWEEP_WAIT).catch(() => 0);
   }
 
-  /** Removes sessions from a time that has not come yet; those that are over Redis removes by itself. */
+  /** Removes sessions from a time that has not come yet; Redis removes those that are over. */
   async #sweep(): Promise<number> {
     let swept = 0;
-    for await (const ids of this.#ids()) {
-      for (const [id, { record, text }] of await this.#those(ids)) {
-        if (isLive(record, Date.now())) continue;
+    for await (const keys of this.#keys()) {
+      for await (const [key, { record, text }] of this.#entries(keys)) {
+        if (record === "newer" || this.#isLive(record)) continue;
         const values = [crypto.randomUUID(), String(MARK_AGE), text];
-        const [outcome] = await within(this.#server, this.#release(id, values));
-        if (outcome === "done") swept++;
+        if (await within(this.#server, this.#release(key, values)) === "done") swept++;
       }
     }
     return swept;
   }
 
-  async #count(): Promise<void> {
-    const start = performance.now();
-    // Whether those made meanwhile are seen cannot be told; they are counted, so that there are never too many.
-    let total = this.#underway;
-    const before = this.#made;
-    for await (const ids of this.#ids()) total += ids.length;
-    if (total >= this.#max && start - this.#sweptAt > SWEEP_AGE) {
-      this.#sweptAt = start;
-      this.#sweeping = this.#sweep().catch(() => 0);
-      total -= await within(this.#server, this.#sweeping, SWEEP_WAIT).catch(() => 0);
-    }
-    this.#total = total + this.#made - before;
-    const end = performance.now();
-    this.#countedUntil = end + COUNT_SHARE * (end - start);
+  /** Runs a script; again, if its answer was lost. */
+  async #repeat(script: string, keys: string[], values: string[]): Promise<unknown> {
+    return await this.#connection.untilAnswered((client) => client.eval(script, { keys, arguments: values }));
   }
 
-  #key(name: string): string {
-    return this.#prefix + name;
+  #isLive(record: SessionRecord): boolean {
+    return isLive(record, this.#now());
   }
 
-  #userKey(user: string): string {
-    return this.#key(`user:${hashOf(user)}`);
+  /** Milliseconds until a session ends, as Redis takes them. */
+  #left(record: SessionRecord): string {
+    return String(Math.max(1, Math.ceil(endOf(record) - this.#now())));
   }
-}
 
-/** What a change makes of a record, and its text. */
-function changed(change: Change, record: SessionRecord): Found {
-  const text = encode(applyChange(change, record));
-  return { text, record: decode(text) as SessionRecord };
+  /** What Redis has a session under. */
+  #name(key: string): string {
+    return this.#prefix + key;
+  }
+
+  /** What Redis has the mark of the verb under that ended a session. The braces put it on the server of the session. */
+  #markOf(key: string): string {
+    return this.#name(`over:{${this.#name(key)}}`);
+  }
+
+  /** What Redis has the keys of a user's sessions under. */
+  #nameOf(user: string): string {
+    return this.#name(`user:${hashOf(user)}`);
+  }
 }
 
 function userOf(text: string | undefined): string | undefined {
   const record = text === undefined ? "corrupt" : decode(text);
   return typeof record === "string" ? undefined : record.user;
-}
-
-/** Milliseconds until a session ends, as Redis takes them. */
-function leftOf(record: SessionRecord): string {
-  return String(Math.max(1, Math.ceil(endOf(record) - Date.now())));
 }

@@ -1,10 +1,8 @@
 /** Config: what each setting means, and what is said of a value that cannot be used. */
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { readConfig } from "../../lib/server/config.ts";
-import { settingsOf } from "../../lib/server/environment.ts";
 import { ConfigError } from "../../lib/server/setting_values.ts";
-import { type Environment, explainSettings, type SettingName, SETTINGS } from "../../lib/server/settings.ts";
-import { startFlags } from "../support/server.ts";
+import type { Environment, SettingName } from "../../lib/server/settings.ts";
 
 const KEY = "a key for tests of at least 32 bytes";
 
@@ -190,26 +188,6 @@ Deno.test("config: an unusable value is refused: the name, what it must be, what
   }
 });
 
-Deno.test("config: an ORIGIN that no request can match is refused", () => {
-  const hosts = ["*.example.com", "a..b", "-a.com", "a~b", "example.com:0", "(a)", "a.".repeat(150)];
-  for (const value of hosts.map((host) => `https://${host}`)) {
-    assert(refusal({ ORIGIN: value }).startsWith('"ORIGIN" must be '), value);
-  }
-  const tls = { TLS_CERT_FILE: "c", TLS_KEY_FILE: "k" };
-  assert(refusal({ ...tls, ORIGIN: "http://example.com" }).startsWith('"ORIGIN" must be an https: address'));
-  for (const value of ["https://[::1]:8443", "http://my_pi:8000", "https://bücher.example", "HTTPS://Example.COM/"]) {
-    assert(readConfig({ ORIGIN: value }).origin?.startsWith("http"), value);
-  }
-});
-
-Deno.test("config: HOST may be an address in the brackets that it has in a URL", () => {
-  assertEquals(["[::1]", "::1", "[::]"].map((HOST) => readConfig({ HOST }).host), [
-    { hostname: "::1" },
-    { hostname: "::1" },
-    { hostname: "::" },
-  ]);
-});
-
 Deno.test("config: SESSION_TYPE is understood in any case", () => {
   assertEquals(readConfig({ SESSION_TYPE: "Redis", SESSION_URL: "redis://host" }).type, "redis");
   assertEquals(readConfig({ SESSION_TYPE: "FILESYSTEM" }).type, "filesystem");
@@ -258,151 +236,11 @@ Deno.test("config: empty keys among the fallbacks are none", () => {
   assertEquals(readConfig({ SECRET_KEY_FALLBACKS: `, ${KEY} ,,` }).fallbackKeys, [KEY]);
 });
 
-Deno.test("config: a shared store needs its address, which is not shown", () => {
-  for (const type of ["redis", "sqlite", "postgres", "memcached", "mongodb", "denokv"]) {
-    assert(refusal({ SESSION_TYPE: type }).startsWith('"SESSION_URL" must be'));
-    const message = refusal({ SESSION_TYPE: type, SESSION_URL: "nonsense://user:password@host" });
-    assert(message.startsWith('"SESSION_URL" must be') && !message.includes("password"), message);
-  }
-  const hosts = "mongodb://a:27017,b:27017/db";
-  assertEquals(readConfig({ SESSION_TYPE: "mongodb", SESSION_URL: hosts }).url, hosts);
-});
-
-Deno.test("config: a store's address may begin as its documentation says, in capitals too", () => {
-  const addresses: Record<string, string[]> = {
-    redis: ["redis://a", "rediss://a", "valkey://a", "valkeys://a", "redis+unix:///run/a.sock"],
-    memcached: ["memcached://a", "memcached+unix:///run/a.sock"],
-    postgres: ["postgres://u@a/d", "postgresql://u@a/d"],
-    mongodb: ["mongodb://a", "mongodb+srv://a"],
-    sqlite: ["sqlite:A.db"],
-    denokv: ["denokv:A.db", "https://a"],
-  };
-  for (const [type, urls] of Object.entries(addresses)) {
-    for (const url of urls) {
-      const capitals = url.replace(/^[^:]+/, (scheme) => scheme.toUpperCase());
-      for (const given of [url, capitals]) {
-        assertEquals(readConfig({ SESSION_TYPE: type, SESSION_URL: given }).url, url);
-      }
-    }
-  }
-});
-
 Deno.test("config: a table in PostgreSQL may have its schema before it", () => {
   const env = { SESSION_TYPE: "postgres", SESSION_URL: "postgres://u@a/d" };
   assertEquals(readConfig({ ...env, SESSION_TABLE: "app.sessions" }).table, "app.sessions");
   for (const table of ["a.b.c", ".b", "a.", "a.1"]) {
     assert(refusal({ ...env, SESSION_TABLE: table }).startsWith('"SESSION_TABLE" must be'), table);
-  }
-});
-
-Deno.test("config: a setting that is set to nothing is not set, and others are trimmed", () => {
-  const empty = Object.fromEntries(Object.keys(SETTINGS).map((name, index) => [name, index % 2 === 0 ? "" : " \n"]));
-  assertEquals(settingsOf(empty), { env: {}, unknown: [] });
-  assertEquals(readConfig(settingsOf(empty).env), readConfig({}));
-  const { env } = settingsOf({ SECRET_KEY: `${KEY}\n`, SECRET_KEY_FALLBACKS: `${KEY}1\n`, PORT: "80\r" });
-  const { secretKey, fallbackKeys, port } = readConfig(env);
-  assertEquals([secretKey, fallbackKeys, port], [KEY, [`${KEY}1`], 80]);
-});
-
-Deno.test("config: a variable that looks like a setting is found, with the one meant", () => {
-  const near: [name: string, meant: string | undefined][] = [
-    ["SESSION_COOKEI_NAME", "SESSION_COOKIE_NAME"],
-    ["SECRET_KEY_FALLBACK", "SECRET_KEY_FALLBACKS"],
-    ["SECRET_KEYS", "SECRET_KEY"],
-    ["SECRET_KEYFILE", "SECRET_KEY_FILE"],
-    ["SECERT_KEY", "SECRET_KEY"],
-    ["TLS_CERT", "TLS_CERT_FILE"],
-    ["TLS_KEY", "TLS_KEY_FILE"],
-    ["TLS_CERTIFICATE", undefined],
-    ["REUSEPORT", "REUSE_PORT"],
-    ["REUSE_PORTS", "REUSE_PORT"],
-    ["PERMANENT_SESSION_LIFETIMES", "PERMANENT_SESSION_LIFETIME"],
-    ["PERMANENT_SESSION", "PERMANENT_SESSION_LIFETIME"],
-    ["LOGLEVEL", "LOG_LEVEL"],
-    ["ORIGINS", "ORIGIN"],
-    ["PROT", "PORT"],
-    ["session_type", "SESSION_TYPE"],
-    ["SESSION_KEYPREFIX", "SESSION_KEY_PREFIX"],
-    ["SESSION_USE_SIGNER", undefined],
-    ["SESSION_COOKIE", undefined],
-    ["SESSION_", undefined],
-  ];
-  for (const [name, meant] of near) assertEquals(settingsOf({ [name]: "x" }).unknown, [{ name, meant }]);
-});
-
-Deno.test("config: variables of other programs are not taken for settings", () => {
-  const others = [
-    "HOME",
-    "HOSTNAME",
-    "HOSTTYPE",
-    "LOGNAME",
-    "XDG_SESSION_ID",
-    "SESSION_MANAGER",
-    "DESKTOP_SESSION",
-    "A",
-  ];
-  const kubernetes = ["SERVICE_HOST", "SERVICE_PORT", "SERVICE_PORT_HTTP", "PORT", "PORT_80_TCP", "PORT_80_TCP_ADDR"];
-  const all = [...others, ...kubernetes.map((name) => `SESSION_SERVER_${name}`), "TLS_CA_FILE", "SSL_CERT_FILE", ""];
-  assertEquals(settingsOf(Object.fromEntries(all.map((name) => [name, "x"]))), { env: {}, unknown: [] });
-});
-
-Deno.test("config: SESSION_TYPE follows the scheme of SESSION_URL when unset", () => {
-  const typeOf = (SESSION_URL: string) => readConfig({ SESSION_URL }).type;
-  const addresses = [
-    "rediss://a",
-    "POSTGRESQL://u@a/d",
-    "sqlite:a.db",
-    "memcached://a",
-    "mongodb+srv://a",
-    "https://a",
-  ];
-  assertEquals(addresses.map(typeOf), ["redis", "postgres", "sqlite", "memcached", "mongodb", "denokv"]);
-  assertEquals(readConfig({ SESSION_TYPE: "filesystem", SESSION_URL: "redis://a" }).type, "filesystem");
-  for (const SESSION_URL of ["mysql://user:password@a", "a.db", "password"]) {
-    const message = refusal({ SESSION_URL });
-    assert(message.startsWith('"SESSION_URL" must be an address') && !message.includes("password"), message);
-  }
-});
-
-Deno.test("config: sqlalchemy is PostgreSQL or SQLite, by the address as SQLAlchemy reads it", () => {
-  const read = (SESSION_URL: string) => {
-    const { type, url } = readConfig({ SESSION_TYPE: "sqlalchemy", SESSION_URL });
-    return [type, url];
-  };
-  assertEquals(read("postgresql://u:p@a/d?sslmode=require"), ["postgres", "postgresql://u:p@a/d?sslmode=require"]);
-  assertEquals(read("postgresql+psycopg2://u:p@a/d"), ["postgres", "postgresql://u:p@a/d"]);
-  assertEquals(read("POSTGRESQL+asyncpg://u@a/d"), ["postgres", "postgresql://u@a/d"]);
-  assertEquals(readConfig({ SESSION_URL: "postgresql+psycopg2://u@a/d" }).type, "postgres");
-  assertEquals(read("sqlite:///data/s.db"), ["sqlite", "sqlite:data/s.db"]);
-  assertEquals(read("sqlite:////var/lib/s.db"), ["sqlite", "sqlite:/var/lib/s.db"]);
-  assertEquals(read("sqlite+pysqlite:///s.db"), ["sqlite", "sqlite:s.db"]);
-  for (const memory of ["sqlite://", "sqlite:///", "sqlite:///:memory:"]) {
-    assert(
-      /"SESSION_URL" must name a file.* memory/.test(refusal({ SESSION_TYPE: "sqlalchemy", SESSION_URL: memory })),
-    );
-  }
-  for (const SESSION_URL of [undefined, "mysql://u:password@a/d", "sqlite:s.db", "sqlite://s.db"]) {
-    const message = refusal({ SESSION_TYPE: "sqlalchemy", ...(SESSION_URL && { SESSION_URL }) });
-    assert(message.startsWith('"SESSION_URL" must ') && !message.includes("password"), message);
-  }
-});
-
-Deno.test("config: HOST may be a Unix socket, without TLS", () => {
-  assertEquals(readConfig({ HOST: "unix:/run/a.sock" }).host, { path: "/run/a.sock" });
-  assertEquals(readConfig({ HOST: "unix:/run/a.sock" }).https, false);
-  const tls = { TLS_CERT_FILE: "c", TLS_KEY_FILE: "k" };
-  assert(refusal({ HOST: "unix:/run/a.sock", ...tls }).startsWith('"TLS_CERT_FILE" must be unset'));
-});
-
-Deno.test("config: ORIGIN may have a path, which the cookie follows", () => {
-  for (const ORIGIN of ["http://example.com/app", "http://example.com/app/"]) {
-    const { origin, basePath, cookie } = readConfig({ ORIGIN });
-    assertEquals([origin, basePath, cookie.path], ["http://example.com", "/app", "/app"]);
-  }
-  assertEquals(readConfig({ ORIGIN: "http://example.com/a/b%20c" }).basePath, "/a/b%20c");
-  for (const path of ["/", "/a", "/a/", "/a/b", "/a/b/"]) {
-    const { cookie } = readConfig({ ORIGIN: "http://example.com/a/b", SESSION_COOKIE_PATH: path });
-    assertEquals(cookie.path, path);
   }
 });
 
@@ -416,27 +254,4 @@ Deno.test("config: what the library says of the cookie has the settings' names i
   const must =
     '"SESSION_COOKIE_SAMESITE" must be Strict or Lax unless "SESSION_COOKIE_SECURE" is true: received "None"';
   assertEquals(refusal(env), must);
-});
-
-Deno.test("config: the help names every setting, in lines of at most 100 characters", () => {
-  const lines = explainSettings().split("\n");
-  const names = lines.map((line) => /^ {2}(\w+) /.exec(line)?.[1]).filter((name) => name !== undefined);
-  assertEquals(names, Object.keys(SETTINGS));
-  for (const line of lines) assert(line.length <= 100, line);
-});
-
-Deno.test("config: the start task may read every setting, and no other variable", () => {
-  const flag = startFlags().find((flag) => flag.startsWith("--allow-env="))!;
-  const allowed = flag.slice("--allow-env=".length).split(",");
-  const mayRead = (name: string) =>
-    allowed.some((one) => one.endsWith("*") ? name.startsWith(one.slice(0, -1)) : name === one);
-  for (const name of Object.keys(SETTINGS)) assert(mayRead(name), name);
-  // Deno reads that one itself when it opens a KV database elsewhere.
-  for (const one of allowed.filter((one) => one !== "DENO_KV_ACCESS_TOKEN")) {
-    assert(
-      Object.keys(SETTINGS).some((name) => one.endsWith("*") ? name.startsWith(one.slice(0, -1)) : name === one),
-      one,
-    );
-  }
-  for (const name of ["PATH", "HOME", "DENO_DIR", "AWS_SECRET_ACCESS_KEY"]) assert(!mayRead(name), name);
 });

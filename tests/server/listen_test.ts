@@ -83,7 +83,7 @@ Deno.test("listen: a stale socket is replaced, a live one and a file are not", {
   });
 });
 
-Deno.test("health: exit code 0 while the server is ready, on a port, over https, on a socket", async () => {
+Deno.test("health: exit code 0 while the server is ready, over https and sockets too", async () => {
   await withFolder(async (dir) => {
     const { cert, key } = makeCertificate();
     Deno.writeTextFileSync(`${dir}/cert.pem`, cert);
@@ -113,7 +113,7 @@ Deno.test("health: exit code 0 while the server is ready, on a port, over https,
   });
 });
 
-Deno.test("health: exit code 1 and one line when the store is away, or the settings are wrong", async () => {
+Deno.test("health: exit code 1 and one line when the store is away or settings are wrong", async () => {
   await withFolder(async (dir) => {
     const env = { SESSION_FILE_DIR: `${dir}/data`, PORT: "0" };
     const server = await Server.start(env);

@@ -249,7 +249,7 @@ Deno.test("server: a wrong word is named with the usage, exit code 2, and no ser
   }
 });
 
-Deno.test("server: help and --version are answered on standard output, whatever the settings", async () => {
+Deno.test("server: help and --version go to standard output, whatever the settings", async () => {
   const { version } = JSON.parse(await Deno.readTextFile(new URL("../../deno.json", import.meta.url)));
   const env = { PORT: "wrong" };
   assertEquals(await Server.run(env, "--version"), { code: 0, stdout: `session-server ${version}\n`, stderr: "" });

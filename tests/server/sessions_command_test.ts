@@ -173,7 +173,7 @@ Deno.test("sessions: a user without sessions is an error that names other spelli
   });
 });
 
-Deno.test("sessions: a name is understood as typed: with outer spaces, decomposed, or exactly", async () => {
+Deno.test("sessions: a name is understood with outer spaces, decomposed, or exactly", async () => {
   await withFolder(async (dir) => {
     const store = new FileStore({ dir });
     const env = { SESSION_FILE_DIR: dir };
@@ -239,7 +239,7 @@ Deno.test(
   },
 );
 
-Deno.test("sessions: copy takes every live session to another store, and each cookie with it", async () => {
+Deno.test("sessions: copy takes every live session to another store, cookies stay good", async () => {
   await withFolder(async (dir) => {
     const files = { SESSION_FILE_DIR: dir, PERMANENT_SESSION_LIFETIME: "600" };
     const url = `sqlite:${dir}/sessions.db`;

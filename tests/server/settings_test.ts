@@ -46,7 +46,7 @@ Deno.test("settings: names that look like one are seen by deno task start, and n
   });
 });
 
-Deno.test("settings: of the keys in SECRET_KEY_FILE the first signs, and the others are accepted", async () => {
+Deno.test("settings: of the keys in SECRET_KEY_FILE the first signs, others are accepted", async () => {
   await withFolder(async (dir) => {
     const file = `${dir}/keys`;
     const env = { SESSION_FILE_DIR: `${dir}/data`, SECRET_KEY_FILE: file };

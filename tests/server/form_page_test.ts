@@ -56,6 +56,7 @@ Deno.test("form: a store that is away or full costs nobody what was typed", asyn
 
 Deno.test("form: an unusable name is refused with its reason, whatever the store does", async () => {
   const { browser, memory } = serve();
+  await browser.post("/add", { username: "Ada" });
   takeAway(memory);
   assertEquals((await submit(browser, "x".repeat(65))).status, 422);
 });

@@ -85,7 +85,7 @@ export class EntryStore implements SessionStore {
   /** All live sessions, if the engine lists its entries. */
   readonly list?: () => AsyncGenerator<readonly [key: string, record: SessionRecord]>;
   /** Removes what is over, if the engine lists its entries or sweeps on its own. Returns how many sessions there were. */
-  readonly sweepAll?: () => Promise<number>;
+  readonly sweepAll?: (onRemoved?: (count: number) => void) => Promise<number>;
   /** Ends several sessions, if the engine does several writes in one call. Returns the keys of those it ended. */
   readonly deleteMany?: (keys: readonly string[]) => Promise<readonly string[]>;
   #entries: Entries;
@@ -117,7 +117,7 @@ export class EntryStore implements SessionStore {
     this.#estimate = new Estimate({ count: () => this.#count(), max: isCounted ? max : Infinity, name, log });
     if (ofUser) this.sessionsOf = (user) => this.#sessionsOf(user);
     if (list) this.list = () => this.#list();
-    if (sweep || list) this.sweepAll = () => this.#sweepAll();
+    if (sweep || list) this.sweepAll = (onRemoved) => this.#sweepAll(onRemoved);
     if (getMany && putMany) this.deleteMany = (keys) => this.#deleteMany(keys);
   }
 
@@ -214,11 +214,13 @@ export class EntryStore implements SessionStore {
     return count;
   }
 
-  async #sweepAll(): Promise<number> {
+  async #sweepAll(onRemoved: (count: number) => void = () => {}): Promise<number> {
     if (this.#entries.sweep) return await this.#entries.sweep();
     let swept = 0;
     for await (const [key, seen] of this.#marked.each(() => this.#entries.list!())) {
-      if (isOver(seen, this.#now()) && await this.#marked.put({ key, seen })) swept++;
+      if (!isOver(seen, this.#now()) || !await this.#marked.put({ key, seen })) continue;
+      swept++;
+      onRemoved(1);
     }
     return swept;
   }

@@ -193,12 +193,13 @@ export class SqliteStore implements SessionStore {
     this.#pacer.run();
   }
 
-  async sweepAll(): Promise<number> {
+  async sweepAll(onRemoved?: (count: number) => void): Promise<number> {
     let removed = 0;
     while (true) {
       const some = await this.#sweep();
       if (some === 0) return removed;
       removed += some;
+      onRemoved?.(some);
       await turn();
     }
   }

@@ -1,11 +1,12 @@
 /** Commit: brings the store in line with what a request did to its session, and says which cookie the answer needs. */
 import { Cache } from "./_cache.ts";
+import type { DeviceBound } from "./device_bound.ts";
 import { SessionGoneError, SessionStoreError, StoreFullError } from "./errors.ts";
 import type { EventType, Listener, Refusal } from "./events.ts";
 import type { GuardedStore } from "./_guarded_store.ts";
 import { handleOf, keyOf, newId } from "./id.ts";
 import type { Lifetimes } from "./_lifetimes.ts";
-import { isLive, type SessionRecord } from "./record.ts";
+import { type Binding, isLive, type SessionRecord } from "./record.ts";
 import type { SessionCookie } from "./session_cookie.ts";
 import { applyChanges, assign, type SessionState } from "./_session_state.ts";
 import type { Change } from "./store.ts";
@@ -22,6 +23,8 @@ export interface CommitOptions {
   /** Whether the cookie outlives the browser's run. */
   readonly permanent: boolean;
   readonly now: () => number;
+  /** Binds sessions to devices, where that is asked for. */
+  readonly bound: (() => Promise<DeviceBound>) | undefined;
   /** Called with every event. */
   readonly tell: Listener;
 }
@@ -73,7 +76,7 @@ export class Commit {
   async update(key: string, change: Change): Promise<SessionRecord | undefined> {
     const { store, lifetimes } = this.#options;
     const updated = await store.update(key, (now) => lifetimes.extend(change(now)));
-    if (updated !== undefined) this.#tell("changed", key, updated.user);
+    if (updated !== undefined) this.tell("changed", key, updated.user);
     return updated;
   }
 
@@ -81,6 +84,21 @@ export class Commit {
   isDue({ isShortened }: SessionState, record: SessionRecord): boolean {
     const { refresh, lifetimes } = this.#options;
     return refresh && (isShortened || lifetimes.isDue(record));
+  }
+
+  /**
+   * Stores the binding of a session, which is no use of it.
+   *
+   * @param isRight Whether the record that is stored at that moment may take it.
+   * @returns Whether it was stored.
+   */
+  async bind(key: string, binding: Binding, isRight: (record: SessionRecord) => boolean): Promise<boolean> {
+    let isTaken = false;
+    const updated = await this.#options.store.update(key, (now) => {
+      isTaken = isRight(now);
+      return isTaken ? { ...now, binding } : now;
+    });
+    return updated !== undefined && isTaken;
   }
 
   /** What to throw where a session is gone. */
@@ -100,18 +118,22 @@ export class Commit {
     this.#options.tell(Object.freeze({ type: "refused", handle, user, reason }));
   }
 
-  /** Stores what a request did to its session. Returns the `Set-Cookie` header that the answer must have, if any. */
-  async save(state: SessionState): Promise<string | undefined> {
+  /** Stores what a request did to its session. Returns the `Set-Cookie` headers that the answer must have. */
+  async save(state: SessionState): Promise<readonly string[]> {
     const { id, key, record } = state;
     if (id === undefined || key === undefined || record === undefined) {
-      return isKept(state) ? await this.#create(state) : undefined;
+      return isKept(state) ? [await this.#create(state)] : [];
     }
-    if (state.isOver !== false) return await this.#end(state, key, record);
-    if (state.renews) return await this.#move(state, key);
+    if (state.isOver !== false) {
+      const cookie = await this.#end(state, key, record);
+      const second = record.binding && (await this.#options.bound?.())?.clear();
+      return second === undefined ? [cookie] : [second, cookie];
+    }
+    if (state.renews) return [await this.#move(state, key)];
     const stored = await this.#change(state, key, record);
     // A cookie for a mere use could arrive after that of a log-in, and put the old id back.
     const isMoved = stored !== undefined && stored.deadline !== state.deadline;
-    return state.isStale || isMoved ? this.#issue(id, stored ?? record) : undefined;
+    return state.isStale || isMoved ? [this.#issue(id, stored ?? record)] : [];
   }
 
   /** Stores changes or a use, if there is anything to store. */
@@ -131,7 +153,7 @@ export class Commit {
       ? await store.touch(key, extended.expires).catch(() => false)
       : await store.update(key, (now) => lifetimes.extend(now)).catch(() => undefined) !== undefined;
     if (!isThere) return undefined;
-    this.#tell("used", key, record.user);
+    this.tell("used", key, record.user);
     return extended;
   }
 
@@ -144,8 +166,8 @@ export class Commit {
     const key = keyOf(id);
     await store.create(key, record);
     assign(state, id);
-    this.#tell("made", key, user);
-    await this.#loggedIn(state, key, before);
+    this.tell("made", key, user);
+    await this.#loggedIn(state, key, record, before);
     return this.#issue(id, record);
   }
 
@@ -157,13 +179,15 @@ export class Commit {
     const times = state.logIn && this.#begin(state, before);
     const moved = await store.move(from, to, (now) => {
       const changed = { ...now, ...applyChanges(state, now) };
-      return times === undefined ? lifetimes.extend(changed) : { ...changed, ...times, user: state.user };
+      return times === undefined
+        ? lifetimes.extend(changed)
+        : { ...changed, ...times, user: state.user, binding: undefined };
     });
     if (moved === undefined) throw this.gone(from, state.user);
     this.watch.ended([from]);
     assign(state, id);
-    this.#tell("new id", to, moved.user);
-    await this.#loggedIn(state, to, before);
+    this.tell("new id", to, moved.user);
+    await this.#loggedIn(state, to, moved, before);
     return this.#issue(id, moved);
   }
 
@@ -172,7 +196,7 @@ export class Commit {
     const { store, cookie } = this.#options;
     if (await store.delete(key)) {
       this.watch.ended([key]);
-      this.#tell(state.isOver === "logged out" && user !== undefined ? "logged out" : "ended", key, user);
+      this.tell(state.isOver === "logged out" && user !== undefined ? "logged out" : "ended", key, user);
     } else if (!this.#ended.get(key)) throw this.gone(key, user);
     assign(state, undefined);
     if (!isKept(state)) return cookie.clear();
@@ -191,9 +215,11 @@ export class Commit {
     return user === undefined || logIn?.most === undefined ? new Map() : await rank(this.users, user);
   }
 
-  async #loggedIn({ user, logIn }: SessionState, key: string, before: Ranking): Promise<void> {
+  async #loggedIn(state: SessionState, key: string, record: SessionRecord, before: Ranking): Promise<void> {
+    const { user, logIn } = state;
     if (user === undefined || logIn === undefined) return;
-    this.#tell("logged in", key, user);
+    state.registration = (await this.#options.bound?.())?.registration(record);
+    this.tell("logged in", key, user);
     if (logIn.most !== undefined) await endOldest(this.users, user, logIn.most, before);
   }
 
@@ -215,11 +241,12 @@ export class Commit {
     this.watch.ended(keys);
     for (const key of keys) {
       this.#ended.set(key, true, KEY_BYTES);
-      this.#tell("ended", key, user);
+      this.tell("ended", key, user);
     }
   }
 
-  #tell(type: EventType, key: string, user: string | undefined): void {
+  /** Tells that something happened. */
+  tell(type: EventType, key: string, user: string | undefined): void {
     this.#options.tell(Object.freeze({ type, handle: handleOf(key), user, reason: undefined }));
   }
 }

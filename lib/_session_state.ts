@@ -53,6 +53,8 @@ export interface SessionState {
   logIn: LogIn | undefined;
   /** Whether the stored session is to be deleted. */
   isOver: false | "logged out" | "for good";
+  /** The header that asks the browser to bind the session to its device, once a log-in was stored. */
+  registration: string | undefined;
   /** Who will commit it: the adapter that opened it (`true`), no one (`false`), or perhaps the program. */
   willCommit: boolean | undefined;
   /** Called when the session was stored, with the failure if it could not be. */
@@ -95,6 +97,7 @@ export function newState(now: () => number, origin: Origin = {}): SessionState {
     renews: false,
     logIn: undefined,
     isOver: false,
+    registration: undefined,
     willCommit: undefined,
     onCommit: undefined,
   };

@@ -13,6 +13,7 @@ import type { Level, Log } from "./log.ts";
  * - `changed`, `used`: its data were changed; its life was extended by a mere use.
  * - `new id`: it got a new id, and the old one is dead.
  * - `logged in`, `logged out`: its user logged in (after `made` or `new id`), or out.
+ * - `bound`: it was bound to the device that logged in.
  * - `ended`: it was ended otherwise, by `end`, `endAll` or a log-in that allowed no more sessions.
  * - `refused`: a cookie was refused, or a request stored nothing; `reason` says why.
  * - `failed`: the store failed; `verb` and `reason` say to do what, and why.
@@ -24,6 +25,7 @@ export type EventType =
   | "new id"
   | "logged in"
   | "logged out"
+  | "bound"
   | "ended"
   | "refused"
   | "failed";
@@ -57,6 +59,7 @@ export function newCounters(): SessionCounters {
     "new id": 0,
     "logged in": 0,
     "logged out": 0,
+    bound: 0,
     ended: 0,
     refused: 0,
     failed: 0,
@@ -68,6 +71,8 @@ export type Refusal =
   | "bad signature"
   | "unknown session"
   | "several cookies"
+  | "another device"
+  | "bad proof"
   | "session gone"
   | "value taken"
   | "store full"
@@ -78,6 +83,8 @@ const REFUSALS: Readonly<Record<Refusal, readonly [Level, string]>> = {
   "bad signature": ["warn", "A session cookie was refused: its signature is not one of ours"],
   "unknown session": ["info", "A session cookie was refused: its session is not stored"],
   "several cookies": ["info", "Several session cookies came in one request, and were deleted"],
+  "another device": ["warn", "A session cookie was refused: its session is bound to another device"],
+  "bad proof": ["warn", "A request to bind a session to a device, or to go on, was refused"],
   "session gone": ["info", "A request stored nothing: another one had ended its session or given it a new id"],
   "value taken": ["info", "A request stored nothing: another one had taken the same value or message"],
   "store full": ["warn", "A new session was refused: the store is full"],
@@ -99,6 +106,7 @@ const LINES: Readonly<Partial<Record<EventType, readonly [Level, string]>>> = {
   "new id": ["debug", "A session got a new id"],
   "logged in": ["info", "A user logged in"],
   "logged out": ["info", "A user logged out"],
+  "bound": ["info", "A session was bound to a device"],
   "ended": ["info", "A session was ended"],
 };
 

@@ -37,6 +37,23 @@ export interface Terms {
   readonly permanent?: boolean | undefined;
 }
 
+/** What a record keeps of the device that its session is bound to. */
+export interface Binding {
+  /** The name of the binding in the browser: random, and no secret. */
+  readonly id: string;
+  /** The browser's public key. */
+  readonly key: PublicKey;
+  /** When the session was bound, in milliseconds since 1970. */
+  readonly since: number;
+  /** The time of the challenge that was used last, in milliseconds since 1970: none that is as old is good again. */
+  readonly used: number;
+}
+
+/** A public key as a JSON Web Key (RFC 7517), of the two kinds that browsers make. */
+export type PublicKey =
+  | { readonly kty: "EC"; readonly crv: "P-256"; readonly x: string; readonly y: string }
+  | { readonly kty: "RSA"; readonly n: string; readonly e: string };
+
 /** What a store keeps of one session. Records given out are frozen; a change is made with `update`. */
 export interface SessionRecord {
   /** The visitor's data. */
@@ -55,6 +72,8 @@ export interface SessionRecord {
   readonly user?: string | undefined;
   /** The lifetimes its log-in asked for, if it did. */
   readonly terms?: Terms | undefined;
+  /** The device that it is bound to, if it is. */
+  readonly binding?: Binding | undefined;
 }
 
 /** The most a stored session may take as JSON text, in bytes. */
@@ -97,8 +116,9 @@ export function isLive(record: Pick<SessionRecord, "created" | "idle" | "expires
  * @throws {RecordTooLargeError} if it takes more.
  */
 export function encode(record: SessionRecord, most: number = MAX_RECORD_BYTES): string {
-  const { created, idle, expires, deadline, user, terms, flashes, data } = record;
-  const text = JSON.stringify({ version: VERSION, created, idle, expires, deadline, user, terms, flashes, data });
+  const { created, idle, expires, deadline, user, terms, binding, flashes, data } = record;
+  const times = { created, idle, expires, deadline };
+  const text = JSON.stringify({ version: VERSION, ...times, user, terms, binding, flashes, data });
   // A character takes three bytes at most, so most texts need not be measured.
   if (text.length * 3 > most) {
     const { length } = new TextEncoder().encode(text);
@@ -128,10 +148,11 @@ export function decode(text: string, expires?: number): SessionRecord | "corrupt
   if (!isObject(value)) return "corrupt";
   const { version, ...record } = value as Partial<SessionRecord> & { version?: unknown };
   if (typeof version === "number" && version > VERSION) return "newer";
-  const { created, idle, data, deadline, user, terms, flashes } = record;
+  const { created, idle, data, deadline, user, terms, binding, flashes } = record;
   const isRecord = version === VERSION && isObject(data) &&
     [created, idle, record.expires, deadline].every(Number.isFinite) &&
     (user === undefined || typeof user === "string") && (terms === undefined || isObject(terms)) &&
+    (binding === undefined || isObject(binding)) &&
     (flashes === undefined || (Array.isArray(flashes) && flashes.every(isObject)));
   if (!isRecord) return "corrupt";
   return freeze({ ...record, expires: expires ?? record.expires } as SessionRecord);

@@ -11,7 +11,7 @@ import { LIFETIME, lifetime } from "./_lifetimes.ts";
 import { BOOLEAN, checkOptions, COUNT, type Rule } from "./_options.ts";
 import type { Json, SessionData, StoredFlash, Terms } from "./record.ts";
 import type { SessionKey, Settable, SettableAs, Stored } from "./session_data.ts";
-import { type Draft, draftOf, NO_DATA, NO_FLASHES, type SessionState } from "./_session_state.ts";
+import { continued, type Draft, draftOf, NO_DATA, NO_FLASHES, type SessionState } from "./_session_state.ts";
 
 /** A message for the next page. */
 export interface Flash {
@@ -107,6 +107,11 @@ export class Session<Data extends object = Record<string, Json>> {
   get loggedInAt(): number | undefined {
     const { user, logIn, record } = this.#state;
     return user === undefined ? undefined : logIn?.at ?? record?.created;
+  }
+
+  /** Whether it is bound to the device that logged in, so that a copy of its cookie opens nothing. */
+  get isBound(): boolean {
+    return continued(this.#state)?.binding !== undefined;
   }
 
   /**

@@ -131,10 +131,7 @@ export class SessionCookie {
     if (header === null || !header.includes(this.#prefix)) return NOTHING;
     const candidates = new Set<string>();
     let refused = false;
-    for (const part of header.split(";")) {
-      const pair = trim(part);
-      if (!pair.startsWith(this.#prefix)) continue;
-      const value = pair.slice(this.#prefix.length);
+    for (const value of cookieValues(header, this.#prefix)) {
       if (!SIGNED_ID.test(value)) refused = true;
       else if (candidates.add(value).size > MAX_VERIFIED) return { ids: [], refused: true, tooMany: true };
     }
@@ -191,6 +188,18 @@ export class SessionCookie {
       return deletion({ ...attributes, path, ...(domain !== undefined && { domain }) });
     });
   }
+}
+
+/**
+ * The values of all cookies of a name.
+ *
+ * @param header The `Cookie` header, or `null` if there is none.
+ * @param prefix The name and `=`.
+ */
+export function cookieValues(header: string | null, prefix: string): string[] {
+  if (header === null || !header.includes(prefix)) return [];
+  const pairs = header.split(";").map(trim);
+  return pairs.filter((pair) => pair.startsWith(prefix)).map((pair) => pair.slice(prefix.length));
 }
 
 /** Without the space and tab around it. `String.trim` takes more than these for white space. */

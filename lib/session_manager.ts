@@ -3,7 +3,9 @@
  *
  * @module
  */
-import { Commit } from "./_commit.ts";
+import { answerBound } from "./_bound_answers.ts";
+import { Commit, type ReadRecord } from "./_commit.ts";
+import type { DeviceBound } from "./device_bound.ts";
 import { type Listener, logEvents, newCounters, type SessionCounters, type SessionEvent } from "./events.ts";
 import { FollowedSession } from "./followed_session.ts";
 import { GuardedStore } from "./_guarded_store.ts";
@@ -68,6 +70,8 @@ export class SessionManager<Data extends object = Record<string, Json>> {
   #lifetimes: Lifetimes;
   #commit: Commit;
   #now: () => number;
+  #bound: (() => Promise<DeviceBound>) | undefined;
+  #boundPath: string | undefined;
 
   /**
    * Makes a manager; touches nothing yet.
@@ -79,7 +83,7 @@ export class SessionManager<Data extends object = Record<string, Json>> {
   constructor(options: SessionOptions) {
     checkSessionOptions(options);
     const { store, keys, cookie, idle = 1800, absolute = 43_200, refresh = true, permanent = true } = options;
-    const { log = standardErrorLog, on, now = Date.now } = options;
+    const { log = standardErrorLog, on, now = Date.now, bound } = options;
     const writes = logEvents(log);
     const tell: Listener = (event: SessionEvent) => {
       this.counters[event.type]++;
@@ -91,7 +95,17 @@ export class SessionManager<Data extends object = Record<string, Json>> {
     this.#cookie = new SessionCookie(cookie, keys);
     this.#lifetimes = new Lifetimes(idle, absolute, now);
     const parts = { store: this.#store, cookie: this.#cookie, lifetimes: this.#lifetimes };
-    this.#commit = new Commit({ ...parts, refresh, permanent, now, tell });
+    if (bound !== undefined) {
+      const { path, lifetime = 300 } = bound;
+      // Loaded only where it is asked for.
+      let loaded: Promise<DeviceBound> | undefined;
+      this.#bound = () =>
+        loaded ??= import("./device_bound.ts").then(({ DeviceBound }) =>
+          new DeviceBound({ path, lifetime, keys, cookieName: this.#cookie.name, now })
+        );
+      this.#boundPath = `${path.replace(/\/$/, "")}/`;
+    }
+    this.#commit = new Commit({ ...parts, refresh, permanent, now, tell, bound: this.#bound });
   }
 
   /**
@@ -111,8 +125,9 @@ export class SessionManager<Data extends object = Record<string, Json>> {
       if (refused) this.#commit.refuse("bad signature");
       return new Session(newState(this.#now));
     }
-    if (ids.length > 1) return await this.#openOneOf(ids, request.url);
-    const found = await this.#commit.read(keyOf(id.value));
+    if (ids.length > 1) return await this.#openOneOf(ids, request);
+    const found = await this.#read(id, request);
+    if (found === "another device") return new Session(newState(this.#now));
     if (found === undefined) {
       // Not adopted: the visitor gets a new id when something is stored (strict mode; CVE-2015-5143).
       this.#commit.refuse("unknown session", keyOf(id.value));
@@ -148,6 +163,8 @@ export class SessionManager<Data extends object = Record<string, Json>> {
     }
     const answer = response.status === 101 ? response : new Response(response.body, response);
     addSessionHeaders(answer.headers, cookies);
+    const { registration } = stateOf(session);
+    if (registration !== undefined) answer.headers.set("secure-session-registration", registration);
     return answer;
   }
 
@@ -165,9 +182,9 @@ export class SessionManager<Data extends object = Record<string, Json>> {
     if (!state.isOpen) throw new TypeError("Cannot commit a session: it was committed before");
     state.isOpen = false;
     try {
-      const cookie = await this.#commit.save(state);
+      const cookies = await this.#commit.save(state);
       state.onCommit?.();
-      return cookie === undefined ? state.strays : [...state.strays, cookie];
+      return state.strays.length === 0 ? cookies : [...state.strays, ...cookies];
     } catch (failure) {
       state.onCommit?.(failure);
       throw failure;
@@ -267,6 +284,32 @@ export class SessionManager<Data extends object = Record<string, Json>> {
     });
   }
 
+  /**
+   * Answers a browser that binds a session to its device, or renews the second cookie of a bound one. `wrap` and the
+   * adapters call it; a program that calls `open` and `commit` itself does so first, where it gives the option `bound`.
+   *
+   * @param request The request.
+   * @returns The answer, or `undefined` if the request is for another address than the two below the option's path.
+   */
+  answerBound(request: RequestLike & { readonly method: string }): Promise<Response> | undefined {
+    if (this.#bound === undefined || request.url?.includes(this.#boundPath!) !== true) return undefined;
+    const address = URL.parse(request.url)?.pathname.slice(this.#boundPath!.length);
+    const isOurs = URL.parse(request.url)?.pathname.startsWith(this.#boundPath!);
+    if (!isOurs || (address !== "register" && address !== "refresh")) return undefined;
+    return answerBound({ bound: this.#bound, commit: this.#commit, cookie: this.#cookie }, request, address);
+  }
+
+  /**
+   * The `Secure-Session-Registration` header that the answer to a log-in must have where the option `bound` is given.
+   * `commit`, `wrap` and the adapters set it; a program that calls `save` does so itself.
+   *
+   * @param session A session that was saved.
+   * @returns The header's value, or `undefined` if the answer needs none.
+   */
+  registration(session: Session<Data>): string | undefined {
+    return stateOf(session).registration;
+  }
+
   /** The time by the clock of the sessions, in milliseconds since 1970. */
   now(): number {
     return this.#now();
@@ -278,12 +321,23 @@ export class SessionManager<Data extends object = Record<string, Json>> {
     await this.#store.close();
   }
 
-  async #openOneOf(ids: readonly SignedId[], url: string | undefined): Promise<Session<Data>> {
-    const found = await Promise.all(ids.map(async (id) => ({ ...id, read: await this.#commit.read(keyOf(id.value)) })));
-    const live = found.filter(({ read }) => read !== undefined);
+  async #openOneOf(ids: readonly SignedId[], request: RequestLike): Promise<Session<Data>> {
+    const found = await Promise.all(ids.map(async (id) => ({ ...id, read: await this.#read(id, request) })));
+    const live = found.filter(({ read }) => typeof read === "object");
     const [one] = live;
-    if (one?.read === undefined || live.length > 1) return this.#openNone(url);
+    if (typeof one?.read !== "object" || live.length > 1) return this.#openNone(request.url);
     return new Session(newState(this.#now, { id: one.value, isStale: one.stale, ...one.read }));
+  }
+
+  /** What is stored under an id, if the request may have it: a bound session needs its second cookie. */
+  async #read(id: SignedId, { headers }: RequestLike): Promise<ReadRecord | "another device" | undefined> {
+    const key = keyOf(id.value);
+    const found = await this.#commit.read(key);
+    const binding = found?.record.binding;
+    if (binding === undefined || this.#bound === undefined) return found;
+    if ((await this.#bound()).holds(headers.get("cookie"), binding)) return found;
+    this.#commit.refuse("another device", key, found?.record.user);
+    return "another device";
   }
 
   /** A session for a request with several cookies. One may be planted, so none counts; left alone, they would stay. */

@@ -22,12 +22,25 @@ export interface SessionOptions {
   readonly refresh?: boolean | undefined;
   /** Whether the cookie outlives the browser's run: `true` unless given. */
   readonly permanent?: boolean | undefined;
+  /**
+   * Binds sessions to the device that logged in, where the browser can: a stolen cookie opens nothing then. It needs
+   * https, and a cookie with `secure` and without `domain`.
+   */
+  readonly bound?: BoundOptions | undefined;
   /** Called with every event: what is made, changed, ended, refused, failed. It must not throw. */
   readonly on?: Listener | undefined;
   /** Called with a line for each event that matters: standard error, from `warn` on, unless given. */
   readonly log?: Log | undefined;
   /** The clock, in milliseconds since 1970: `Date.now` unless given. */
   readonly now?: (() => number) | undefined;
+}
+
+/** How sessions are bound to devices. */
+export interface BoundOptions {
+  /** The path below which the library answers the browser's requests, such as `/bound`. No page may lie there. */
+  readonly path: string;
+  /** Seconds that the second cookie lives, from 30 to 3,600: 300 unless given. The browser renews it in time. */
+  readonly lifetime?: number | undefined;
 }
 
 /** A request, or anything with its headers; the address is of use where several cookies of the name come. */
@@ -55,9 +68,23 @@ const RULES: Readonly<Record<string, Rule>> = {
   absolute: LIFETIME,
   refresh: BOOLEAN,
   permanent: BOOLEAN,
+  bound: OBJECT,
   on: FUNCTION,
   log: FUNCTION,
   now: FUNCTION,
+};
+
+const BOUND_RULES: Readonly<Record<string, Rule>> = {
+  path: {
+    needed: 'a path of letters, digits and _ . / - that begins with "/"',
+    accepts: (value) => typeof value === "string" && /^(?:\/[\w.-]+)+\/?$/.test(value),
+    isRequired: true,
+  },
+  lifetime: {
+    needed: "a number of seconds from 30 to 3600",
+    isRange: true,
+    accepts: (value) => Number.isInteger(value) && (value as number) >= 30 && (value as number) <= 3600,
+  },
 };
 
 /**
@@ -67,4 +94,10 @@ const RULES: Readonly<Record<string, Rule>> = {
  */
 export function checkSessionOptions(options: SessionOptions): void {
   checkOptions("Cannot manage sessions", options, RULES);
+  const { bound, cookie } = options;
+  if (bound === undefined) return;
+  checkOptions("Cannot bind sessions to devices", bound, BOUND_RULES);
+  if (cookie?.secure !== true || cookie.domain !== undefined) {
+    throw new TypeError('Cannot bind sessions to devices: the cookie must have "secure" and no "domain"');
+  }
 }

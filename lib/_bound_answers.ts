@@ -1,0 +1,136 @@
+/** The answers to a browser that binds a session to its device, or renews the second cookie of a bound session. */
+import type { Commit } from "./_commit.ts";
+import { type BoundAddress, type DeviceBound, ProofError } from "./device_bound.ts";
+import { SessionError } from "./errors.ts";
+import { keyOf } from "./id.ts";
+import type { Binding, SessionRecord } from "./record.ts";
+import type { SessionCookie } from "./session_cookie.ts";
+import type { RequestLike } from "./session_options.ts";
+
+/** What the answers need of the manager. */
+interface Access {
+  readonly bound: () => Promise<DeviceBound>;
+  readonly commit: Commit;
+  readonly cookie: SessionCookie;
+}
+
+/** A stored session, and where it is. */
+interface Found {
+  readonly key: string;
+  readonly record: SessionRecord;
+}
+
+/**
+ * Answers one of the two addresses. What is wrong with a request is said to the operator alone, by an event.
+ *
+ * @param access The manager's parts.
+ * @param request The request.
+ * @param address Which of the two it is for.
+ * @returns The answer; 503 if the store fails, and the browser tries again.
+ */
+export async function answerBound(
+  access: Access,
+  request: RequestLike & { readonly method: string },
+  address: BoundAddress,
+): Promise<Response> {
+  if (request.method !== "POST") return answer(null, { status: 405, headers: { allow: "POST" } });
+  const bound = await access.bound();
+  try {
+    const found = await find(access, request);
+    return address === "register"
+      ? await register(access, bound, request, found)
+      : await refresh(access, bound, request, found);
+  } catch (error) {
+    if (error instanceof ProofError) return answer(null, { status: 400 });
+    if (error instanceof SessionError) return error.getResponse();
+    throw error;
+  }
+}
+
+async function register(
+  { commit }: Access,
+  bound: DeviceBound,
+  { headers }: RequestLike,
+  found: Found | undefined,
+): Promise<Response> {
+  const { key, record } = found ?? {};
+  if (key === undefined || record?.user === undefined || record.binding !== undefined) return refused(commit, found);
+  const binding = await checked(commit, found, () => bound.register(headers.get("secure-session-response"), record));
+  const isStored = await commit.bind(key, binding, (now) => now.binding === undefined && now.user === record.user);
+  if (!isStored) return refused(commit, found);
+  commit.tell("bound", key, record.user);
+  return goesOn(bound, binding);
+}
+
+async function refresh(
+  { commit }: Access,
+  bound: DeviceBound,
+  { headers }: RequestLike,
+  found: Found | undefined,
+): Promise<Response> {
+  // A string of RFC 9651.
+  const [, id] = /^"?([0-9a-f]{40})"?(?:;|$)/.exec(headers.get("sec-secure-session-id") ?? "") ?? [];
+  if (id === undefined) return refused(commit, found);
+  const { key, record } = found ?? {};
+  const binding = record?.binding;
+  // The session was ended: the browser forgets its key (section 8.6).
+  if (key === undefined || binding?.id !== id) return answer({ session_identifier: id, continue: false });
+  const proof = headers.get("secure-session-response");
+  const again = (from: Binding) =>
+    answer(null, { status: 403, headers: { "secure-session-challenge": bound.challenge(from) } });
+  if (proof === null) return again(binding);
+  let renewed: Binding;
+  try {
+    renewed = await checked(commit, found, () => bound.renew(proof, binding));
+  } catch (error) {
+    if (error instanceof ProofError && error.fault === "challenge") return again(binding);
+    throw error;
+  }
+  const isStored = await commit.bind(key, renewed, ({ binding }) => binding?.id === id && binding.used < renewed.used);
+  return isStored ? goesOn(bound, renewed) : again(renewed);
+}
+
+/** The one session that a request has a cookie for, bound or not. */
+async function find({ commit, cookie }: Access, { headers }: RequestLike): Promise<Found | undefined> {
+  const { ids } = cookie.read(headers.get("cookie"));
+  const [id] = ids;
+  if (id === undefined || ids.length > 1) return undefined;
+  const key = keyOf(id.value);
+  const read = await commit.read(key);
+  return read && { key, record: read.record };
+}
+
+/** The binding that a proof gives; tells the operator of a proof that is not good. */
+async function checked(commit: Commit, found: Found | undefined, work: () => Promise<Binding>): Promise<Binding> {
+  try {
+    return await work();
+  } catch (error) {
+    // A challenge grows old between two uses, which is no fault.
+    if (error instanceof ProofError && error.fault !== "challenge") refuse(commit, found);
+    throw error;
+  }
+}
+
+function refused(commit: Commit, found: Found | undefined): Response {
+  refuse(commit, found);
+  return answer(null, { status: 400 });
+}
+
+function refuse(commit: Commit, found: Found | undefined): void {
+  commit.refuse("bad proof", found?.key, found?.record.user);
+}
+
+/** The answer that gives the browser a second cookie, and a challenge for the next time. */
+function goesOn(bound: DeviceBound, binding: Binding): Response {
+  const response = answer(bound.instructions(binding));
+  response.headers.append("set-cookie", bound.issue(binding));
+  response.headers.set("secure-session-challenge", bound.challenge(binding));
+  return response;
+}
+
+function answer(body: unknown, init: { status?: number; headers?: Record<string, string> } = {}): Response {
+  const headers = new Headers({ "cache-control": "no-store", "x-content-type-options": "nosniff", ...init.headers });
+  if (body === null) return new Response(null, { ...init, headers });
+  headers.set("content-type", "application/json");
+  return new Response(JSON.stringify(body), { ...init, headers });
+}

@@ -1,0 +1,243 @@
+/**
+ * Device-bound sessions: the protocol between the library and a browser that holds a key which cannot leave its device
+ * (Device Bound Session Credentials, W3C draft). Sections named below are those of the draft.
+ *
+ * @module
+ */
+import { Buffer } from "node:buffer";
+import { hash } from "node:crypto";
+import { newId } from "./id.ts";
+import { type Binding, CLOCK_SKEW, type PublicKey, type SessionRecord } from "./record.ts";
+import { cookieValues } from "./session_cookie.ts";
+import { Signer } from "./signer.ts";
+
+/** The addresses that the library answers, below the path of the option. */
+export type BoundAddress = "register" | "refresh";
+
+/** Why a browser's request for its binding was refused. */
+export type ProofFault = "form" | "challenge" | "signature";
+
+/** Thrown where a proof is not good. */
+export class ProofError extends Error {
+  override name = "ProofError";
+  /** What is wrong. */
+  readonly fault: ProofFault;
+
+  constructor(fault: ProofFault) {
+    super(`A proof of a device was refused: ${fault}`);
+    this.fault = fault;
+  }
+}
+
+/** How long after its binding a session is of use without the second cookie, in milliseconds: requests under way. */
+const GRACE = 10_000;
+/** How long the challenge of a registration is good, in milliseconds. */
+const REGISTRATION_AGE = 60_000;
+/** The longest proof that is looked at, in characters: a key of RSA 4096 and its signature take 1,800. */
+const MAX_PROOF = 4096;
+/** The cookies of the name that are verified at most. */
+const MAX_VERIFIED = 4;
+
+const BASE64URL = /^[A-Za-z0-9_-]+$/;
+
+/** What a {@linkcode DeviceBound} goes by. */
+export interface DeviceBoundOptions {
+  /** The path below which the two addresses lie. */
+  readonly path: string;
+  /** Seconds that the second cookie lives. */
+  readonly lifetime: number;
+  /** The keys that sign challenges and the second cookie. */
+  readonly keys: readonly string[];
+  /** The name of the session's cookie. */
+  readonly cookieName: string;
+  /** The clock, in milliseconds since 1970. */
+  readonly now: () => number;
+}
+
+/** The protocol for one manager. */
+export class DeviceBound {
+  readonly #path: string;
+  readonly #lifetime: number;
+  readonly #now: () => number;
+  readonly #name: string;
+  readonly #cookies: Signer;
+  readonly #challenges: Signer;
+
+  constructor({ path, lifetime, keys, cookieName, now }: DeviceBoundOptions) {
+    this.#path = path.replace(/\/$/, "");
+    this.#lifetime = lifetime;
+    this.#now = now;
+    this.#name = `__Host-${cookieName.replace(/^__(host|secure)-/i, "")}-bound`;
+    this.#cookies = new Signer(keys, `device-bound cookie\0${this.#name}`);
+    this.#challenges = new Signer(keys, `device-bound challenge\0${this.#name}`);
+  }
+
+  /** Which of the addresses a path is. */
+  addressOf(pathname: string): BoundAddress | undefined {
+    if (!pathname.startsWith(`${this.#path}/`)) return undefined;
+    const rest = pathname.slice(this.#path.length + 1);
+    return rest === "register" || rest === "refresh" ? rest : undefined;
+  }
+
+  /** The `Secure-Session-Registration` header that asks a browser to make a key (section 8.1). */
+  registration(record: SessionRecord): string {
+    return `(ES256 RS256);path="${this.#path}/register";challenge="${this.#challenge(subjectOf(record), this.#now())}"`;
+  }
+
+  /** The `Secure-Session-Challenge` header for the next renewal (section 8.2). */
+  challenge({ id, used }: Binding): string {
+    // Later than the one before, whatever the clock says.
+    return `"${this.#challenge(id, Math.max(this.#now(), used + 1))}";id="${id}"`;
+  }
+
+  /** The `Set-Cookie` value of the second cookie. */
+  issue({ id }: Binding): string {
+    const value = this.#cookies.sign(`${id}-${this.#now() + this.#lifetime * 1000}`);
+    return `${this.#name}=${value}; ${ATTRIBUTES}; Max-Age=${this.#lifetime}`;
+  }
+
+  /** The `Set-Cookie` value that deletes the second cookie. */
+  clear(): string {
+    return `${this.#name}=; ${ATTRIBUTES}; Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT`;
+  }
+
+  /** Whether a request may use a bound session: by its second cookie, or because it was bound just now. */
+  holds(header: string | null, { id, since }: Binding): boolean {
+    const now = this.#now();
+    if (now < since + GRACE && since <= now + CLOCK_SKEW) return true;
+    const values = cookieValues(header, `${this.#name}=`).slice(0, MAX_VERIFIED);
+    return values.some((value) => {
+      const [bound, expires] = this.#cookies.unsign(value)?.value.split("-") ?? [];
+      return bound === id && now < Number(expires) + CLOCK_SKEW;
+    });
+  }
+
+  /**
+   * The binding that a browser asks for.
+   *
+   * @param header The `Secure-Session-Response` header.
+   * @param record The record of the session, which has no binding yet.
+   * @throws {ProofError} if the proof is not good.
+   */
+  async register(header: string | null, record: SessionRecord): Promise<Binding> {
+    const proof = parseProof(header);
+    const used = this.#checkChallenge(proof.challenge, subjectOf(record), REGISTRATION_AGE);
+    const key = keyOfProof(proof.jwk);
+    await verify(proof, key);
+    return { id: newId(), key, since: this.#now(), used };
+  }
+
+  /**
+   * The binding after a renewal.
+   *
+   * @param header The `Secure-Session-Response` header.
+   * @param binding The binding as it was read. Whether the challenge was used before is checked where it is stored.
+   * @throws {ProofError} if the proof is not good.
+   */
+  async renew(header: string | null, binding: Binding): Promise<Binding> {
+    const proof = parseProof(header);
+    const used = this.#checkChallenge(proof.challenge, binding.id, 2 * this.#lifetime * 1000);
+    await verify(proof, binding.key);
+    return { ...binding, used };
+  }
+
+  /** What the browser is to do from then on (section 8.6). */
+  instructions({ id }: Binding): unknown {
+    return {
+      session_identifier: id,
+      refresh_url: `${this.#path}/refresh`,
+      scope: { include_site: false, scope_specification: [{ type: "exclude", domain: "*", path: this.#path }] },
+      credentials: [{ type: "cookie", name: this.#name, attributes: ATTRIBUTES }],
+    };
+  }
+
+  /** A challenge for a subject: signed, with its time, so that no server needs to remember it. */
+  #challenge(subject: string, time: number): string {
+    return this.#challenges.sign(`${subject}-${time}-${newId().slice(8, 24)}`);
+  }
+
+  #checkChallenge(challenge: string, subject: string, age: number): number {
+    const [for_, time] = this.#challenges.unsign(challenge)?.value.split("-") ?? [];
+    const at = Number(time);
+    const now = this.#now();
+    if (for_ !== subject || !(at > now - age && at <= now + CLOCK_SKEW)) throw new ProofError("challenge");
+    return at;
+  }
+}
+
+const ATTRIBUTES = "Path=/; Secure; HttpOnly; SameSite=Lax";
+
+/** What the challenge of a registration is for: this log-in of this user, whatever id the session gets. */
+function subjectOf({ user = "", created }: SessionRecord): string {
+  return hash("sha256", `${created}\0${user}`, "hex").slice(0, 32);
+}
+
+/** A proof, taken apart (section 8.8), its signature not checked yet. */
+interface Proof {
+  readonly alg: string;
+  readonly jwk: Record<string, unknown> | undefined;
+  readonly challenge: string;
+  readonly signed: Uint8Array<ArrayBuffer>;
+  readonly signature: Uint8Array<ArrayBuffer>;
+}
+
+function parseProof(header: string | null): Proof {
+  if (header === null || header.length > MAX_PROOF) throw new ProofError("form");
+  // A string of RFC 9651; a token's characters need no escape in it.
+  const [, head, payload, signature] = /^"?([\w-]+)\.([\w-]+)\.([\w-]+)"?(?:;|$)/.exec(header) ?? [];
+  if (head === undefined || payload === undefined || signature === undefined) throw new ProofError("form");
+  const { typ, alg, jwk, crit } = parsePart(head);
+  const { jti } = parsePart(payload);
+  if (typ !== "dbsc+jwt" || typeof alg !== "string" || typeof jti !== "string" || crit !== undefined) {
+    throw new ProofError("form");
+  }
+  return {
+    alg,
+    jwk: isObject(jwk) ? jwk : undefined,
+    challenge: jti,
+    signed: new TextEncoder().encode(`${head}.${payload}`),
+    signature: new Uint8Array(Buffer.from(signature, "base64url")),
+  };
+}
+
+function parsePart(part: string): Record<string, unknown> {
+  try {
+    const value: unknown = JSON.parse(Buffer.from(part, "base64url").toString());
+    if (isObject(value)) return value;
+  } catch {
+    // Said below.
+  }
+  throw new ProofError("form");
+}
+
+/** The key of a registration, with nothing but its public parts. */
+function keyOfProof(jwk: Record<string, unknown> | undefined): PublicKey {
+  const { kty, crv, x, y, n, e } = jwk ?? {};
+  if (kty === "EC" && crv === "P-256" && isPart(x, 43, 43) && isPart(y, 43, 43)) return { kty, crv, x, y };
+  // From 2,048 to 4,096 bits (RFC 7518, section 3.3), with the exponent that all keys have.
+  if (kty === "RSA" && isPart(n, 342, 683) && e === "AQAB") return { kty, n, e };
+  throw new ProofError("form");
+}
+
+function isPart(value: unknown, least: number, most: number): value is string {
+  return typeof value === "string" && BASE64URL.test(value) && value.length >= least && value.length <= most;
+}
+
+/** Checks the signature. The algorithm is the key's, so that no proof can choose another. */
+async function verify({ alg, signed, signature }: Proof, key: PublicKey): Promise<void> {
+  const isEc = key.kty === "EC";
+  if (alg !== (isEc ? "ES256" : "RS256")) throw new ProofError("form");
+  const kind = isEc ? { name: "ECDSA", namedCurve: "P-256" } : { name: "RSASSA-PKCS1-v1_5", hash: "SHA-256" };
+  try {
+    const imported = await crypto.subtle.importKey("jwk", { ...key }, kind, false, ["verify"]);
+    const how = isEc ? { name: "ECDSA", hash: "SHA-256" } : kind.name;
+    if (await crypto.subtle.verify(how, imported, signature, signed)) return;
+  } catch {
+    // A point that is not on the curve, or a signature of another length.
+  }
+  throw new ProofError("signature");
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}

@@ -1,0 +1,450 @@
+/** Device-bound sessions: the protocol, with a key of the test's own in the browser's place. */
+import { assert, assertEquals, assertMatch, assertThrows } from "@std/assert";
+import type { SessionEvent } from "../../lib/events.ts";
+import { SessionManager } from "../../lib/session_manager.ts";
+import type { SessionOptions } from "../../lib/session_options.ts";
+import { MemoryStore } from "../../lib/stores/memory.ts";
+import { Clock } from "../../lib/testing.ts";
+import { KEY } from "../support/site.ts";
+
+const HOME = "https://example.com";
+const SECURE = { secure: true, name: "__Host-session" };
+
+/** What a browser keeps: cookies, its key, and the challenge for the next time. */
+class Device {
+  readonly cookies = new Map<string, string>();
+  readonly #sessions: SessionManager<{ n: number }>;
+  id = "";
+  challenge = "";
+  keys!: CryptoKeyPair;
+
+  constructor(sessions: SessionManager<{ n: number }>) {
+    this.#sessions = sessions;
+  }
+
+  /** A device with a copy of the cookies, such as a thief's. */
+  copy(sessions = this.#sessions): Device {
+    const device = new Device(sessions);
+    for (const [name, value] of this.cookies) device.cookies.set(name, value);
+    device.id = this.id;
+    device.challenge = this.challenge;
+    return device;
+  }
+
+  request(path: string, headers: Record<string, string> = {}, method = "GET"): Request {
+    const cookie = [...this.cookies].map((pair) => pair.join("=")).join("; ");
+    return new Request(HOME + path, { method, headers: { ...headers, ...(cookie && { cookie }) } });
+  }
+
+  take(response: Response): Response {
+    for (const line of response.headers.getSetCookie()) {
+      const [, name = "", value = ""] = /^([^=]+)=([^;]*)/.exec(line)!;
+      if (line.includes("Max-Age=0")) this.cookies.delete(name);
+      else this.cookies.set(name, value);
+    }
+    const [, challenge] = /^"([^"]+)";id=/.exec(response.headers.get("secure-session-challenge") ?? "") ?? [];
+    if (challenge !== undefined) this.challenge = challenge;
+    return response;
+  }
+
+  /** Opens its session, and tells the user. */
+  async user(): Promise<string | undefined> {
+    return (await this.#sessions.open(this.request("/"))).user;
+  }
+
+  async logIn(user = "ada"): Promise<Response> {
+    const session = await this.#sessions.open(this.request("/"));
+    session.logIn(user);
+    const response = this.take(await this.#sessions.commit(session, new Response()));
+    this.challenge = /challenge="([^"]+)"/.exec(response.headers.get("secure-session-registration") ?? "")?.[1] ?? "";
+    return response;
+  }
+
+  async post(path: string, headers: Record<string, string>): Promise<Response> {
+    return this.take((await this.#sessions.answerBound(this.request(path, headers, "POST")))!);
+  }
+
+  async register(options: ProofOptions = {}): Promise<Response> {
+    this.keys ??= await newKeys();
+    const proof = await makeProof(this.keys, this.challenge, { withKey: true, ...options });
+    const response = await this.post("/bound/register", { "secure-session-response": `"${proof}"` });
+    if (response.status === 200) this.id = (await response.clone().json()).session_identifier;
+    return response;
+  }
+
+  async refresh(options: ProofOptions & { keys?: CryptoKeyPair } = {}): Promise<Response> {
+    const proof = await makeProof(options.keys ?? this.keys, this.challenge, options);
+    return await this.post("/bound/refresh", {
+      "sec-secure-session-id": `"${this.id}"`,
+      "secure-session-response": `"${proof}"`,
+    });
+  }
+}
+
+interface ProofOptions {
+  readonly withKey?: boolean;
+  readonly head?: Record<string, unknown>;
+  readonly payload?: Record<string, unknown>;
+  readonly alter?: (proof: string) => string;
+}
+
+async function newKeys(kind: "EC" | "RSA" = "EC", bits = 2048): Promise<CryptoKeyPair> {
+  const publicExponent = new Uint8Array([1, 0, 1]);
+  const algorithm = kind === "EC"
+    ? { name: "ECDSA", namedCurve: "P-256" }
+    : { name: "RSASSA-PKCS1-v1_5", hash: "SHA-256", modulusLength: bits, publicExponent };
+  return await crypto.subtle.generateKey(algorithm, true, ["sign", "verify"]) as CryptoKeyPair;
+}
+
+const base64url = (bytes: Uint8Array) => bytes.toBase64({ alphabet: "base64url", omitPadding: true });
+const part = (value: unknown) => base64url(new TextEncoder().encode(JSON.stringify(value)));
+
+async function makeProof(keys: CryptoKeyPair, challenge: string, options: ProofOptions = {}): Promise<string> {
+  const isEc = keys.privateKey.algorithm.name === "ECDSA";
+  const jwk = options.withKey ? { jwk: await crypto.subtle.exportKey("jwk", keys.publicKey) } : {};
+  const head = { alg: isEc ? "ES256" : "RS256", typ: "dbsc+jwt", ...jwk, ...options.head };
+  const signed = `${part(head)}.${part({ jti: challenge, ...options.payload })}`;
+  const how = isEc ? { name: "ECDSA", hash: "SHA-256" } : "RSASSA-PKCS1-v1_5";
+  const signature = await crypto.subtle.sign(how, keys.privateKey, new TextEncoder().encode(signed));
+  const proof = `${signed}.${base64url(new Uint8Array(signature))}`;
+  return options.alter?.(proof) ?? proof;
+}
+
+function place(options: Partial<SessionOptions> = {}) {
+  const clock = new Clock();
+  const store = new MemoryStore(clock);
+  const events: SessionEvent[] = [];
+  const make = () =>
+    new SessionManager<{ n: number }>({
+      store,
+      keys: [KEY],
+      cookie: SECURE,
+      bound: { path: "/bound" },
+      now: clock.now,
+      on: (event) => events.push(event),
+      log: () => {},
+      ...options,
+    });
+  const sessions = make();
+  const refusals = () => events.splice(0).filter(({ type }) => type === "refused").map(({ reason }) => reason);
+  return { clock, store, sessions, make, events, refusals, device: new Device(sessions) };
+}
+
+/** A device whose session is bound, past the seconds of grace. */
+async function boundDevice(options: Partial<SessionOptions> = {}) {
+  const one = place(options);
+  await one.device.logIn();
+  assertEquals((await one.device.register()).status, 200);
+  one.clock.pass(11);
+  one.events.length = 0;
+  return one;
+}
+
+Deno.test("bound: a log-in asks the browser to register, and what it gets is as the draft says", async () => {
+  const { device, sessions } = place();
+  const response = await device.logIn();
+  assertMatch(
+    response.headers.get("secure-session-registration")!,
+    /^\(ES256 RS256\);path="\/bound\/register";challenge="[\w.-]+"$/,
+  );
+  const registered = await device.register();
+  const { session_identifier: id, ...rest } = await registered.json();
+  assertMatch(id, /^[0-9a-f]{40}$/);
+  const attributes = "Path=/; Secure; HttpOnly; SameSite=Lax";
+  assertEquals(rest, {
+    refresh_url: "/bound/refresh",
+    scope: { include_site: false, scope_specification: [{ type: "exclude", domain: "*", path: "/bound" }] },
+    credentials: [{ type: "cookie", name: "__Host-session-bound", attributes }],
+  });
+  const [cookie = ""] = registered.headers.getSetCookie();
+  assertMatch(cookie, /^__Host-session-bound=[\w.-]+; Path=\/; Secure; HttpOnly; SameSite=Lax; Max-Age=300$/);
+  assertEquals([registered.headers.get("cache-control"), registered.headers.get("content-type")], [
+    "no-store",
+    "application/json",
+  ]);
+  assertEquals((await sessions.open(device.request("/"))).isBound, true);
+});
+
+Deno.test("bound: a browser that does not register is served as ever", async () => {
+  const { clock, device, sessions } = place();
+  await device.logIn();
+  clock.pass(600);
+  assertEquals([await device.user(), (await sessions.open(device.request("/"))).isBound], ["ada", false]);
+});
+
+Deno.test("bound: without the option nothing is asked, and nothing answered", async () => {
+  const { device, sessions } = place({ bound: undefined });
+  const response = await device.logIn();
+  assertEquals(response.headers.get("secure-session-registration"), null);
+  assertEquals(sessions.answerBound(device.request("/bound/register", {}, "POST")), undefined);
+});
+
+Deno.test("bound: only the two addresses are answered, and by POST alone", async () => {
+  const { device, sessions } = place();
+  for (const path of ["/", "/bound", "/bound/", "/bound/other", "/x/bound/register", "/?/bound/register"]) {
+    assertEquals(sessions.answerBound(device.request(path, {}, "POST")), undefined, path);
+  }
+  assertEquals((await sessions.answerBound(device.request("/bound/refresh?x", {}, "GET")))?.status, 405);
+});
+
+Deno.test("bound: a copied cookie opens nothing, and changes nothing", async () => {
+  const { device, refusals, sessions, store } = await boundDevice();
+  const thief = device.copy();
+  thief.cookies.delete("__Host-session-bound");
+  assertEquals([await thief.user(), refusals()], [undefined, ["another device"]]);
+  const session = await sessions.open(thief.request("/"));
+  session.set("n", 1);
+  thief.take(await sessions.commit(session, new Response()));
+  assertEquals([await device.user(), store.size], ["ada", 2]);
+});
+
+Deno.test("bound: both cookies copied are worth nothing after the second one's life", async () => {
+  const { clock, device } = await boundDevice();
+  const thief = device.copy();
+  assertEquals(await thief.user(), "ada", "for some minutes");
+  for (let renewal = 0; renewal < 3; renewal++) {
+    clock.pass(250);
+    assertEquals((await device.refresh()).status, 200);
+  }
+  assertEquals([await thief.user(), await device.user()], [undefined, "ada"]);
+  const keys = await newKeys();
+  assertEquals([(await thief.refresh({ keys })).status, (await thief.refresh({ keys })).status], [403, 400]);
+  assertEquals([await thief.user(), await device.user()], [undefined, "ada"]);
+});
+
+Deno.test("bound: the second cookie of another session is worth nothing", async () => {
+  const { clock, device, make } = await boundDevice();
+  const other = new Device(make());
+  await other.logIn("bob");
+  await other.register();
+  clock.pass(11);
+  const own = device.cookies.get("__Host-session-bound")!;
+  for (
+    const value of [other.cookies.get("__Host-session-bound")!, own.slice(0, -1), `${own}x`, "", own.toUpperCase()]
+  ) {
+    device.cookies.set("__Host-session-bound", value);
+    assertEquals(await device.user(), undefined);
+  }
+  device.cookies.set("__Host-session-bound", own);
+  assertEquals(await device.user(), "ada");
+});
+
+Deno.test("bound: requests under way when the session is bound still find it", async () => {
+  const { clock, device } = place();
+  await device.logIn();
+  const under = device.copy();
+  await device.register();
+  clock.pass(9);
+  assertEquals(await under.user(), "ada");
+  clock.pass(2);
+  assertEquals(await under.user(), undefined);
+});
+
+Deno.test("bound: every proof but the right one is refused, and nothing is stored", async () => {
+  const other = await newKeys();
+  const cut = (index: number, by: (part: string) => string) => (proof: string) =>
+    proof.split(".").map((part, at) => at === index ? by(part) : part).join(".");
+  const otherLast = (part: string) => (part[0] === "A" ? "B" : "A") + part.slice(1);
+  const wrong: Record<string, ProofOptions> = {
+    "alg none": { head: { alg: "none" }, alter: cut(2, () => "AA") },
+    "no signature": { alter: (proof) => proof.split(".").slice(0, 2).join(".") + "." },
+    "another algorithm": { head: { alg: "RS256" } },
+    "an algorithm of secrets": { head: { alg: "HS256" } },
+    "another type": { head: { typ: "JWT" } },
+    "a critical header": { head: { crit: ["exp"] } },
+    "no challenge": { payload: { jti: undefined } },
+    "a challenge of its own": { payload: { jti: "c1" } },
+    "a number for a challenge": { payload: { jti: 1 } },
+    "an altered signature": { alter: cut(2, otherLast) },
+    "a cut signature": { alter: cut(2, (part) => part.slice(0, -4)) },
+    "an altered payload": { alter: cut(1, (part) => `${part}AA`) },
+    "huge": { payload: { more: "x".repeat(100_000) } },
+    "no JSON": { alter: cut(0, () => "AAAA") },
+    "a list": { alter: cut(0, () => part([])) },
+    "not a proof": { alter: () => "hello" },
+    "empty": { alter: () => "" },
+  };
+  const keys: Record<string, ProofOptions> = {
+    "no key": { withKey: false },
+    "another key": { head: { jwk: await crypto.subtle.exportKey("jwk", other.publicKey) } },
+    "another curve": { head: { jwk: { kty: "EC", crv: "P-384", x: "a".repeat(43), y: "a".repeat(43) } } },
+    "no point of the curve": { head: { jwk: { kty: "EC", crv: "P-256", x: "A".repeat(43), y: "A".repeat(43) } } },
+    "a secret for a key": { head: { jwk: { kty: "oct", k: "AAAA" } } },
+    "a short RSA key": { head: { jwk: { kty: "RSA", n: "a".repeat(171), e: "AQAB" }, alg: "RS256" } },
+    "an exponent of 1": { head: { jwk: { kty: "RSA", n: "a".repeat(342), e: "AQ" }, alg: "RS256" } },
+    "a text for a key": { head: { jwk: "key" } },
+  };
+  for (const [name, options] of Object.entries({ ...wrong, ...keys })) {
+    const { device, refusals, sessions } = place();
+    await device.logIn();
+    const answer = await device.register(options);
+    assertEquals([answer.status, await answer.text()], [400, ""], name);
+    assertEquals(answer.headers.getSetCookie(), [], name);
+    assertEquals((await sessions.open(device.request("/"))).isBound, false, name);
+    const isQuiet = name.includes("challenge") && name !== "no challenge" && name !== "a number for a challenge";
+    assertEquals(refusals(), isQuiet ? [] : ["bad proof"], name);
+  }
+  for (const [name, options] of Object.entries(wrong)) {
+    const { device, store } = await boundDevice();
+    const before = JSON.stringify(await Array.fromAsync(store.list()));
+    const answer = await device.refresh(options);
+    assert(answer.status === 400 || answer.status === 403, name);
+    assertEquals([answer.headers.getSetCookie(), await answer.text()], [[], ""], name);
+    assertEquals(JSON.stringify(await Array.fromAsync(store.list())), before, name);
+  }
+});
+
+Deno.test("bound: RSA keys of 2,048 bits are taken as well", async () => {
+  const { clock, device } = place();
+  device.keys = await newKeys("RSA");
+  await device.logIn();
+  assertEquals((await device.register()).status, 200);
+  clock.pass(200);
+  assertEquals((await device.refresh()).status, 200);
+});
+
+Deno.test("bound: a challenge is good once, for its own session, for a while", async () => {
+  const { clock, device, make } = await boundDevice();
+  const { challenge } = device;
+  assertEquals((await device.refresh()).status, 200);
+  const next = device.challenge;
+  device.challenge = challenge;
+  clock.pass(1);
+  const again = await device.refresh();
+  assertEquals([again.status, again.headers.getSetCookie()], [403, []]);
+  assert(device.challenge !== challenge && device.challenge !== next, "a new one came with it");
+  assertEquals((await device.refresh()).status, 200);
+
+  const other = new Device(make());
+  await other.logIn("bob");
+  await other.register();
+  clock.pass(11);
+  other.challenge = device.challenge;
+  assertEquals((await other.refresh()).status, 403);
+  clock.pass(700);
+  const late = await device.refresh();
+  assertEquals(late.status, 403);
+  assertEquals((await device.refresh()).status, 200, "with the challenge that came with the refusal");
+});
+
+Deno.test("bound: a registration is for its own log-in, once, within a minute", async () => {
+  const one = place();
+  await one.device.logIn();
+  const { challenge } = one.device;
+  const other = new Device(one.sessions);
+  await other.logIn("bob");
+  other.challenge = challenge;
+  assertEquals((await other.register()).status, 400);
+  one.clock.pass(61);
+  assertEquals((await one.device.register()).status, 400);
+  one.clock.pass(1);
+  await one.device.logIn();
+  assertEquals((await one.device.register()).status, 200);
+  const thief = one.device.copy();
+  assertEquals((await thief.register()).status, 400, "it is bound already");
+  const guest = new Device(one.sessions);
+  guest.challenge = challenge;
+  assertEquals((await guest.register()).status, 400);
+});
+
+Deno.test("bound: of two registrations at once one is stored", async () => {
+  const { device } = place();
+  await device.logIn();
+  const thief = device.copy();
+  for (const one of [device, thief]) one.keys = await newKeys();
+  const statuses = (await Promise.all([device.register(), thief.register()])).map(({ status }) => status);
+  assertEquals(statuses.sort(), [200, 400]);
+});
+
+Deno.test("bound: of two renewals with one challenge at once one is stored", async () => {
+  const { clock, device } = await boundDevice();
+  const tab = device.copy();
+  tab.keys = device.keys;
+  const statuses = (await Promise.all([device.refresh(), tab.refresh()])).map(({ status }) => status);
+  assertEquals(statuses.sort(), [200, 403]);
+  for (const one of [tab, device]) {
+    clock.pass(1);
+    await one.refresh();
+    assertEquals((await one.refresh()).status, 200);
+  }
+});
+
+Deno.test("bound: after a log-out the browser is told that the session is over", async () => {
+  const { device, sessions } = await boundDevice();
+  const session = await sessions.open(device.request("/"));
+  session.logOut();
+  const answer = device.take(await sessions.commit(session, new Response()));
+  assert(answer.headers.getSetCookie().some((line) => line.startsWith("__Host-session-bound=; ")));
+  assertEquals([...device.cookies], []);
+  const refreshed = await device.refresh();
+  assertEquals([refreshed.status, await refreshed.json()], [200, { session_identifier: device.id, continue: false }]);
+});
+
+Deno.test("bound: a renewal that meets a log-out stores nothing", async () => {
+  const { device, sessions, store } = await boundDevice();
+  const refreshing = device.refresh();
+  await sessions.endAll("ada");
+  assertEquals([(await refreshing).status === 200 ? await device.user() : undefined, store.size], [undefined, 0]);
+});
+
+Deno.test("bound: a new id keeps the binding, and the second cookie", async () => {
+  const { device, sessions } = await boundDevice();
+  const session = await sessions.open(device.request("/"));
+  session.renew();
+  device.take(await sessions.commit(session, new Response()));
+  assertEquals([await device.user(), (await device.refresh()).status], ["ada", 200]);
+});
+
+Deno.test("bound: another log-in begins unbound, and asks again", async () => {
+  const { device, sessions } = await boundDevice();
+  const old = device.id;
+  const response = await device.logIn("bob");
+  assert(response.headers.has("secure-session-registration"));
+  assertEquals((await sessions.open(device.request("/"))).isBound, false);
+  device.id = old;
+  assertEquals((await (await device.refresh()).json()).continue, false, "the former session is over");
+});
+
+Deno.test("bound: it outlives a restart, and another server takes part", async () => {
+  const { clock, device, make } = await boundDevice();
+  const there = device.copy(make());
+  there.keys = device.keys;
+  assertEquals(await there.user(), "ada");
+  clock.pass(250);
+  assertEquals([(await there.refresh()).status, await there.user()], [200, "ada"]);
+});
+
+Deno.test("bound: servers whose clocks differ by less than a minute agree", async () => {
+  const { clock, device, make } = await boundDevice();
+  for (const by of [50_000, -50_000]) {
+    const there = device.copy(make());
+    there.keys = device.keys;
+    clock.time += by;
+    assertEquals(await there.user(), "ada", `${by}`);
+    clock.time -= by;
+  }
+});
+
+Deno.test("bound: a renewal is no use of the session", async () => {
+  const { clock, device } = await boundDevice({ idle: 600 });
+  for (let at = 0; at < 580; at += 145) {
+    clock.pass(145);
+    assertEquals((await device.refresh()).status, 200);
+  }
+  clock.pass(20);
+  assertEquals(await device.user(), undefined);
+});
+
+Deno.test("bound: without https, or with a domain, or a path that is none, it is refused", () => {
+  const wrong: [Partial<SessionOptions>, string][] = [
+    [{ cookie: {} }, '"secure"'],
+    [{ cookie: { secure: true, domain: "example.com" } }, '"domain"'],
+    [{ bound: {} as never }, '"path"'],
+    [{ bound: { path: "bound" } }, '"path"'],
+    [{ bound: { path: '/"' } }, '"path"'],
+    [{ bound: { path: "/" } }, '"path"'],
+    [{ bound: { path: "/bound", lifetime: 5 } }, '"lifetime"'],
+    [{ bound: { path: "/bound", minutes: 5 } as never }, '"minutes"'],
+  ];
+  for (const [options, name] of wrong) assertThrows(() => place(options), Error, name);
+});

@@ -1,0 +1,158 @@
+/**
+ * Steps: what the built-in functions go over while some work is done: the characters of strings, the elements of lists,
+ * the bytes of buffers. They are counted, never timed, and so the same on every machine.
+ */
+import { assert } from "@std/assert";
+import { createHmac } from "node:crypto";
+
+// deno-lint-ignore no-explicit-any -- Any function with any arguments is replaced.
+type Any = any;
+
+/** What was counted. */
+export interface Steps {
+  readonly count: number;
+  /** The regular expressions that were tried on a string of over 1,100 characters. */
+  readonly longPatterns: ReadonlySet<string>;
+}
+
+/** Strings of which regular expressions may be of any kind. The server's bounds lie below. */
+const SHORT = 1100;
+
+/** Counts the steps of some work. No other work may be done meanwhile. */
+export async function stepsOf(work: () => unknown): Promise<Steps> {
+  let count = 0;
+  let isCounting = false;
+  const longPatterns = new Set<string>();
+  const restore: (() => void)[] = [];
+  /** Makes a function count what `cost` says when it returns; `before` is called first, and `cost` gets what it returns. */
+  const replace = (
+    owner: Any,
+    name: PropertyKey,
+    cost: (self: Any, args: Any[], result: Any, before: number) => number,
+    before: (self: Any) => number = () => 0,
+  ) => {
+    const property = Object.getOwnPropertyDescriptor(owner, name);
+    if (typeof property?.value !== "function") return;
+    const original = property.value;
+    const counting = function (this: Any, ...args: Any[]) {
+      const start = before(this);
+      const result = Reflect.apply(original, this, args);
+      if (isCounting) return result;
+      // What the counting itself calls does not count.
+      isCounting = true;
+      count += cost(this, args, result, start);
+      isCounting = false;
+      return result;
+    };
+    Object.defineProperty(owner, name, { ...property, value: counting });
+    restore.push(() => Object.defineProperty(owner, name, property));
+  };
+  // A pass over the string itself, the strings given, and what is made of them.
+  const over = (self: Any, args: Any[], result: Any) =>
+    1 + [self, ...args, result].reduce((sum, it) => sum + sizeOf(it), 0);
+
+  for (const name of ownNames(String.prototype)) {
+    if (name === "constructor") continue;
+    // No more than linear time is promised for putting marks in order.
+    if (name === "normalize") replace(String.prototype, name, (self) => sizeOf(self) ** 2);
+    else if (/^(charCodeAt|codePointAt|charAt|at|toString|valueOf)$/.test(String(name))) {
+      replace(String.prototype, name, () => 1);
+    } else replace(String.prototype, name, over);
+  }
+  for (const name of ownNames(RegExp.prototype)) {
+    if (/^(constructor|toString|exec)$/.test(String(name))) continue;
+    replace(RegExp.prototype, name, (self: RegExp, args, result) => {
+      if (sizeOf(args[0]) > SHORT) longPatterns.add(self.source);
+      return over("", args, result);
+    });
+  }
+  // From where the last match ended to the end of this one.
+  replace(RegExp.prototype, "exec", (_, [text], match, start) => {
+    return 1 + Math.max(0, (match === null ? sizeOf(text) : match.index + match[0].length) - start);
+  }, ({ lastIndex }) => lastIndex);
+  for (const name of ownNames(Array.prototype)) {
+    if (name === "constructor") continue;
+    const isCheap = /^(push|pop|at|keys|values|entries)$/.test(String(name)) || name === Symbol.iterator;
+    replace(Array.prototype, name, isCheap ? (_, args) => 1 + args.length : over);
+  }
+  for (const list of [[], new Map(), new Set(), "", new Map().values(), /x/[Symbol.matchAll]("")] as Any[]) {
+    // Loops, spreads and destructuring take a step for each element.
+    replace(Object.getPrototypeOf(list[Symbol.iterator]()), "next", () => 1);
+  }
+  for (const prototype of [Map.prototype, Set.prototype] as Any[]) {
+    for (const name of ["get", "has", "set", "add", "delete"]) replace(prototype, name, () => 1);
+  }
+  for (const name of ownNames(Object.getPrototypeOf(Uint8Array.prototype))) {
+    if (/^(set|slice|fill|copyWithin|join|indexOf|includes|at|map)$/.test(String(name))) {
+      replace(Object.getPrototypeOf(Uint8Array.prototype), name, over);
+    }
+  }
+  for (const name of ["keys", "values", "entries", "assign", "fromEntries"]) replace(Object, name, over);
+  for (const name of ["parse", "stringify"]) replace(JSON, name, over);
+  for (const name of ["parse", "canParse"]) replace(URL, name, over);
+  replace(TextDecoder.prototype, "decode", over);
+  replace(TextEncoder.prototype, "encode", over);
+  replace(TextEncoder.prototype, "encodeInto", (_, args) => 1 + Math.min(sizeOf(args[0]), sizeOf(args[1])));
+  replace(Headers.prototype, "get", over);
+  replace(globalThis, "structuredClone", (_, args) => JSON.stringify(args[0])?.length ?? 1);
+  replaceClass("URL");
+  replaceClass("URLSearchParams");
+  const hmac = Object.getPrototypeOf(createHmac("sha256", ""));
+  // A signature takes as long as some hundreds of characters.
+  replace(hmac, "update", (_, args) => 200 + sizeOf(args[0]));
+
+  function replaceClass(name: "URL" | "URLSearchParams"): void {
+    const original = globalThis[name] as Any;
+    const counting = class extends original {
+      constructor(...args: Any[]) {
+        super(...args);
+        count += 1 + args.reduce((sum, arg) => sum + sizeOf(arg), 0);
+      }
+    };
+    Object.assign(globalThis, { [name]: counting });
+    restore.push(() => Object.assign(globalThis, { [name]: original }));
+  }
+
+  try {
+    await work();
+  } finally {
+    for (const undo of restore.reverse()) undo();
+  }
+  return { count, longPatterns };
+}
+
+/**
+ * Fails unless the steps of some work grow with its input, and no faster.
+ *
+ * @param name What is long.
+ * @param make Makes the work for an input of a size, and whatever it needs beforehand.
+ * @param most The longest input that there can be. Half and a quarter of it are tried as well.
+ * @returns What was counted for the longest.
+ */
+export async function assertLinear(
+  name: string,
+  make: (size: number) => (() => unknown) | Promise<() => unknown>,
+  most: number,
+): Promise<Steps> {
+  // The first run fills caches.
+  await (await make(most / 4))();
+  const steps: Steps[] = [];
+  for (const size of [most / 4, most / 2, most]) steps.push(await stepsOf(await make(size)));
+  const [quarter, half, whole] = steps.map(({ count }) => count) as [number, number, number];
+  const counted = `${quarter}, ${half} and ${whole} steps for ${most / 4}, ${most / 2} and ${most}`;
+  // Twice as much again takes twice as many more. If their number went by the square, it would be four times.
+  assert(whole - half <= 3 * Math.max(half - quarter, 0) + 1000, `${name}: ${counted}`);
+  // Some passes over the input, however many they are.
+  assert(whole <= 60 * most + 20_000, `${name}: ${counted}`);
+  return steps[2]!;
+}
+
+function ownNames(owner: object): PropertyKey[] {
+  return Reflect.ownKeys(owner);
+}
+
+function sizeOf(value: Any): number {
+  if (typeof value === "string") return value.length;
+  if (value === null || typeof value !== "object") return 0;
+  return typeof value.length === "number" ? value.length : 0;
+}

@@ -1,11 +1,19 @@
-/** Opener: what the adapters have in common. Each request has one session, opened when it is first asked for. */
+/** Opener: opens the session of one request when it is first asked for. `wrap` and the adapters share it. */
 import type { Session } from "./session.ts";
+
+/** Thrown where a session is first opened after its answer has begun: its cookie could not be sent any more. */
+export class LateOpenError extends Error {
+  constructor() {
+    super("Cannot open a session after its answer has begun: open it before answering");
+  }
+}
 
 /** The session of one request. */
 export class Opener<Data extends object> {
   #open: () => Promise<Session<Data>>;
   #opened: Promise<Session<Data>> | undefined;
   #isAnswered = false;
+  #failure: unknown;
 
   /** @param open Opens the session. */
   constructor(open: () => Promise<Session<Data>>) {
@@ -14,10 +22,17 @@ export class Opener<Data extends object> {
 
   /** Opens the session, once. */
   open(): Promise<Session<Data>> {
-    if (this.#opened === undefined && this.#isAnswered) {
-      throw new Error("Cannot open a session after its request was answered: open it before answering");
-    }
-    return this.#opened ??= this.#open();
+    if (this.#opened !== undefined) return this.#opened;
+    if (this.#isAnswered) throw new LateOpenError();
+    this.#opened = this.#open();
+    // A handler that does not wait for it must not end the process.
+    this.#opened.catch((error) => this.#failure = error);
+    return this.#opened;
+  }
+
+  /** The error that the session could not be opened with, once `answered` has returned. */
+  get failure(): unknown {
+    return this.#failure;
   }
 
   /** The session to commit with the answer; `undefined` if none was opened, or the handler dealt with its failure. */
@@ -29,9 +44,19 @@ export class Opener<Data extends object> {
       return undefined;
     }
   }
+
+  /** Lets go of the session, so that nothing is stored: another answer takes the place of the handler's. */
+  drop(): void {
+    this.#isAnswered = true;
+    this.#opened = undefined;
+  }
 }
 
-/** What to throw where a session is asked for on a request that passed no middleware. */
-export function noMiddleware(): Error {
-  return new Error("Cannot open a session: the request did not pass the middleware; use it before the routes");
+/**
+ * What to throw where a session is asked for on a request that passed no middleware.
+ *
+ * @param hint What else it can be.
+ */
+export function noMiddleware(hint: string = ""): Error {
+  return new Error(`Cannot open a session: the request did not pass the middleware; use it before the routes${hint}`);
 }

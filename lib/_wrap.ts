@@ -1,6 +1,10 @@
 /** Wrap: a handler with a session around one that takes a request, and its answers when the session cannot be had. */
-import { SessionGoneError, SessionStoreError, StoreFullError } from "./errors.ts";
+import { SessionError, SessionGoneError, type SessionStoreError, type StoreFullError } from "./errors.ts";
+import { checkResponse, insteadOf } from "./_headers.ts";
+import { Opener } from "./_opener.ts";
 import type { Session } from "./session.ts";
+
+export { addSessionHeaders } from "./_headers.ts";
 
 /** Opens the session of the request that is being handled; asked twice, it gives the same one. */
 export type Open<Data extends object> = () => Promise<Session<Data>>;
@@ -28,43 +32,27 @@ export function wrapHandler<Data extends object, Rest extends unknown[]>(
   options: WrapOptions,
 ): (request: Request, ...rest: Rest) => Promise<Response> {
   return async (request, ...rest) => {
-    let opened: Promise<Session<Data>> | undefined;
-    let isAnswered = false;
-    const open = () => {
-      if (opened === undefined && isAnswered) {
-        throw new Error("Cannot open a session after its request was answered: open it before answering");
-      }
-      return opened ??= sessions.open(request);
-    };
+    const opener = new Opener(() => sessions.open(request));
+    let withheld: Response | undefined;
     try {
-      const response = await handler(request, open, ...rest);
-      isAnswered = true;
-      if (opened === undefined) return response;
-      let session: Session<Data>;
-      try {
-        session = await opened;
-      } catch {
-        // The handler knows, and has answered.
-        return response;
-      }
+      const response = await handler(request, () => opener.open(), ...rest);
+      const session = await opener.answered();
+      if (session === undefined) return response;
+      checkResponse(response);
+      withheld = response;
       return await sessions.commit(session, response);
     } catch (error) {
-      isAnswered = true;
-      const { gone, unavailable } = options;
-      if (error instanceof SessionGoneError) return await (gone?.(request, error) ?? error.getResponse());
-      if (error instanceof StoreFullError || error instanceof SessionStoreError) {
-        return await (unavailable?.(request, error) ?? error.getResponse());
-      }
-      throw error;
+      opener.drop();
+      if (!(error instanceof SessionError)) throw error;
+      const answer = await answerTo(request, error, options);
+      return withheld === undefined ? answer : insteadOf(withheld, answer);
     }
   };
 }
 
-/** Adds what an answer that read a session carries: its cookies, and that it is not for caches. */
-export function addSessionHeaders(headers: Headers, cookies: readonly string[]): void {
-  const vary = headers.get("vary");
-  if (vary === null) headers.set("vary", "Cookie");
-  else if (vary !== "Cookie" && !/(^|,)\s*(cookie|\*)\s*(,|$)/i.test(vary)) headers.append("vary", "Cookie");
-  if (!headers.has("cache-control")) headers.set("cache-control", "no-store");
-  for (const cookie of cookies) headers.append("set-cookie", cookie);
+async function answerTo(request: Request, error: SessionError, options: WrapOptions): Promise<Response> {
+  const { gone, unavailable } = options;
+  if (error instanceof SessionGoneError) return await (gone?.(request, error) ?? error.getResponse());
+  if (error.statusCode !== 503) return error.getResponse();
+  return await (unavailable?.(request, error as SessionStoreError | StoreFullError) ?? error.getResponse());
 }

@@ -3,16 +3,20 @@
  *
  * @module
  */
+import { SessionError } from "../errors.ts";
+import { checkResponse, insteadOf } from "../_headers.ts";
+import { noMiddleware, Opener } from "../_opener.ts";
 import type { Session } from "../session.ts";
 import type { SessionManager } from "../session_manager.ts";
-import { noMiddleware, Opener } from "../_opener.ts";
 
 /** Of a Hono `Context`, what is used here. */
 export interface HonoContext {
   /** The request. */
   readonly req: { readonly raw: Request };
-  /** What a handler threw. */
+  /** The error that a handler threw. */
   readonly error: Error | undefined;
+  /** Whether there is an answer. */
+  readonly finalized: boolean;
   /** The answer, if there is one. */
   res: Response | undefined;
 }
@@ -28,7 +32,7 @@ export interface HonoSessions<Data extends object> {
 /**
  * Makes a middleware for Hono. A request that opens no session, such as one of a static file, costs nothing and stays
  * cacheable. What a handler throws goes to `onError` and stores nothing; an `HTTPException` is an answer, with which the
- * session is stored. What the session itself fails with goes to `onError`, too; without one it is answered 409 or 503.
+ * session is stored. An error of the library is answered by the middleware, with 409, 413 or 503, whatever `onError` is.
  *
  * @param sessions The manager.
  *
@@ -57,17 +61,35 @@ export interface HonoSessions<Data extends object> {
  */
 export function honoSessions<Data extends object>(sessions: SessionManager<Data>): HonoSessions<Data> {
   const openers = new WeakMap<Request, Opener<Data>>();
+
+  /** The answer to send in place of the handler's; `undefined` leaves that one as it is. */
+  async function finish(context: HonoContext, opener: Opener<Data>): Promise<Response | undefined> {
+    const { error, finalized } = context;
+    if (error instanceof SessionError) throw error;
+    // An HTTPException carries an answer; any other error stores nothing. Of a missing answer Hono complains.
+    if (!finalized || (error !== undefined && !("getResponse" in error))) return undefined;
+    const session = await opener.answered();
+    if (session === undefined) return undefined;
+    checkResponse(context.res!);
+    return await sessions.commit(session, context.res!);
+  }
+
   return {
     async middleware(context, next) {
       const request = context.req.raw;
       const opener = new Opener(() => sessions.open(request));
       openers.set(request, opener);
       await next();
-      const session = await opener.answered();
-      if (session === undefined) return;
-      // An HTTPException carries an answer; any other error stores nothing.
-      if (context.error !== undefined && !("getResponse" in context.error)) return;
-      const answer = await sessions.commit(session, context.res!);
+      let answer: Response | undefined;
+      try {
+        answer = await finish(context, opener);
+      } catch (error) {
+        if (!(error instanceof SessionError)) throw error;
+        answer = insteadOf(context.res!, error.getResponse());
+      } finally {
+        opener.drop();
+      }
+      if (answer === undefined) return;
       // Given one answer after another, Hono would mix their headers.
       context.res = undefined;
       context.res = answer;

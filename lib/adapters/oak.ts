@@ -3,18 +3,18 @@
  *
  * @module
  */
-import { SessionGoneError, SessionStoreError, StoreFullError } from "../errors.ts";
+import { SessionError } from "../errors.ts";
+import { addSessionHeaders, replaceHeaders } from "../_headers.ts";
+import { noMiddleware, Opener } from "../_opener.ts";
 import type { Session } from "../session.ts";
 import type { SessionManager } from "../session_manager.ts";
-import { addSessionHeaders } from "../_wrap.ts";
-import { noMiddleware, Opener } from "../_opener.ts";
 
 /** Of an Oak `Context`, what is used here. */
 export interface OakContext {
   /** The request. */
   readonly request: { readonly headers: Headers; readonly url: URL };
   /** The answer. */
-  readonly response: { status: number; body: unknown; readonly headers: Headers };
+  readonly response: { status: number; type: string | undefined; body: unknown; readonly headers: Headers };
 }
 
 /** Sessions in Oak. */
@@ -27,7 +27,7 @@ export interface OakSessions<Data extends object> {
 
 /**
  * Makes a middleware for Oak. A request that opens no session costs nothing and stays cacheable. What a handler throws
- * goes on to Oak and stores nothing; what the session itself fails with is answered 409 or 503.
+ * goes on to Oak and stores nothing; an error of the library is answered 409, 413 or 503.
  *
  * @param sessions The manager.
  *
@@ -63,16 +63,16 @@ export function oakSessions<Data extends object>(sessions: SessionManager<Data>)
         const session = await opener.answered();
         if (session !== undefined) addSessionHeaders(response.headers, await sessions.save(session));
       } catch (error) {
-        await opener.answered();
-        if (
-          !(error instanceof SessionGoneError || error instanceof SessionStoreError || error instanceof StoreFullError)
-        ) throw error;
+        if (!(error instanceof SessionError)) throw error;
         // An open file behind it would stay open.
         if (response.body instanceof ReadableStream) await response.body.cancel().catch(() => {});
         const answer = error.getResponse();
+        replaceHeaders(response.headers, answer.headers);
         response.status = answer.status;
+        response.type = undefined;
         response.body = await answer.text();
-        for (const [name, value] of answer.headers) response.headers.set(name, value);
+      } finally {
+        opener.drop();
       }
     },
     open({ request }) {

@@ -2,6 +2,9 @@
 // deno-lint-ignore-file no-import-prefix -- in deno.json, everybody would have to download the frameworks
 import { assert, assertEquals } from "@std/assert";
 import { Hono } from "npm:hono@4.13.19";
+import { compress } from "npm:hono@4.13.19/compress";
+import { cors } from "npm:hono@4.13.19/cors";
+import { etag } from "npm:hono@4.13.19/etag";
 import { serveStatic } from "npm:hono@4.13.19/deno";
 import { HTTPException } from "npm:hono@4.13.19/http-exception";
 import { streamSSE } from "npm:hono@4.13.19/streaming";
@@ -113,13 +116,15 @@ Deno.test("hono: an error reaches onError, and nothing is stored", async () => {
   assertEquals(await visitor.get("/who"), "nobody");
 });
 
-Deno.test("hono: a store that fails is answered 503, a session that is gone 409", async () => {
-  const down = program(failing(["create"], new MemoryStore()) as MemoryStore);
+Deno.test("hono: a store that fails is answered 503, a session that is gone 409, whatever onError", async () => {
+  const usual = (app: Hono) => app.onError((error, c) => c.text(error.message, 500));
+  const down = program(failing(["create", "read"], new MemoryStore()) as MemoryStore);
+  const up = program();
+  for (const { app } of [down, up]) usual(app);
   const response = await down.browser().request("/log-in/text");
   assertEquals([response.status, response.headers.get("retry-after")], [503, "5"]);
   await response.body?.cancel();
-
-  const { app, browser, manager, open } = program();
+  const { app, browser, manager, open } = up;
   app.get("/slow", async (c) => {
     (await open(c)).set("n", 1);
     await manager.endAll("text");
@@ -127,10 +132,74 @@ Deno.test("hono: a store that fails is answered 503, a session that is gone 409"
   });
   const visitor = browser();
   await visitor.get("/log-in/text");
+  const unread = await down.app.request("/who", { headers: { cookie: visitor.cookie } });
+  // It was signed with the same key.
+  assertEquals([unread.status, unread.headers.get("retry-after")], [503, "5"]);
   assertEquals((await visitor.request("/slow")).status, 409);
-  app.onError((error, c) => c.text(error instanceof SessionGoneError ? "please again" : "?", 409));
-  await visitor.get("/log-in/text");
-  assertEquals(await visitor.get("/slow"), "please again");
+});
+
+Deno.test("hono: an error of the library that a handler throws is answered, and stores nothing", async () => {
+  const { app, browser, open } = program();
+  app.get("/mine", async (c) => {
+    (await open(c)).logIn("mine");
+    throw new SessionGoneError("mine");
+  });
+  const visitor = browser();
+  const response = await visitor.request("/mine");
+  assertEquals([response.status, visitor.setCookies], [409, []]);
+  assert((await response.text()).includes("Nothing was stored"));
+  assertEquals(await visitor.get("/who"), "nobody");
+});
+
+Deno.test("hono: an error's answer is plain, and keeps what does not describe the other", async () => {
+  const { middleware, open } = program(failing(["create"], new MemoryStore()) as MemoryStore);
+  const app = new Hono();
+  app.use(middleware);
+  app.use(cors(), etag(), compress({ threshold: 0 }));
+  app.get("/", async (c) => {
+    (await open(c)).set("n", 1);
+    c.header("location", "/somewhere");
+    c.header("content-security-policy", "default-src 'self'");
+    return c.text("a page ".repeat(1000));
+  });
+  const response = await app.request("/", { headers: { "accept-encoding": "gzip" } });
+  assertEquals(response.status, 503);
+  assert((await response.text()).includes("cannot be reached"));
+  const names = ["content-encoding", "etag", "location", "access-control-allow-origin", "content-security-policy"];
+  assertEquals(names.map((name) => response.headers.get(name)), [null, null, null, "*", "default-src 'self'"]);
+});
+
+Deno.test("hono: a handler that returns no answer that can be sent stores nothing", async () => {
+  const { app, browser, open } = program();
+  const seen: string[] = [];
+  app.onError((error, c) => {
+    seen.push(error.message);
+    return c.text("sorry", 500);
+  });
+  for (const [path, answer] of Object.entries({ "/nothing": undefined, "/error": Response.error() })) {
+    app.get(path, async (c) => {
+      (await open(c)).logIn("mine");
+      return answer as Response;
+    });
+  }
+  for (const path of ["/nothing", "/error"]) {
+    const visitor = browser();
+    assertEquals([(await visitor.request(path)).status, visitor.setCookies], [500, []]);
+  }
+  assert(seen[0]!.includes("Did you forget to return a Response"), seen[0]);
+  assert(seen[1]!.includes("received one of status 0"), seen[1]);
+});
+
+Deno.test("hono: beside the session's cookie no shared cache may keep the answer", async () => {
+  const { app, browser, open } = program();
+  app.get("/cached", async (c) => {
+    (await open(c)).logIn("ada");
+    c.header("cache-control", "public, s-maxage=600, max-age=60");
+    c.header("cdn-cache-control", "max-age=600");
+    return c.text("hello");
+  });
+  const { headers } = await browser().request("/cached");
+  assertEquals([headers.get("cache-control"), headers.get("cdn-cache-control")], ["private, max-age=60", "no-store"]);
 });
 
 Deno.test("hono: a stream follows its session, and ends with it", async () => {

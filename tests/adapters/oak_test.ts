@@ -3,6 +3,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { Application } from "npm:@oakserver/oak@14.1.0";
 import { oakSessions } from "../../lib/adapters/oak.ts";
+import { SessionGoneError } from "../../lib/errors.ts";
 import { SessionManager } from "../../lib/session_manager.ts";
 import { MemoryStore } from "../../lib/stores/memory.ts";
 import { type Data, failing, KEY } from "../support/site.ts";
@@ -24,6 +25,22 @@ function program(store = new MemoryStore()) {
     if (pathname === "/ended") {
       (await open(context)).set("n", 1);
       await manager.endAll("ada");
+    }
+    if (pathname === "/mine") {
+      (await open(context)).logIn("mine");
+      throw new SessionGoneError("mine");
+    }
+    if (pathname === "/zipped") {
+      (await open(context)).logIn("ada");
+      const { headers } = context.response;
+      headers.set("access-control-allow-origin", "*");
+      headers.set("content-encoding", "gzip");
+      headers.set("etag", '"1"');
+      headers.set("cache-control", "public, s-maxage=600");
+      context.response.redirect("/somewhere");
+      context.response.type = "application/json";
+      context.response.body = new Blob(["{}"]).stream().pipeThrough(new CompressionStream("gzip"));
+      return;
     }
     if (pathname === "/static") {
       context.response.headers.set("cache-control", "public");
@@ -74,4 +91,33 @@ Deno.test("oak: a session that is gone is answered 409, a store that fails 503",
   const failed = await down.request("/log-in");
   assertEquals([failed.status, failed.headers.get("retry-after")], [503, "5"]);
   await failed.body?.cancel();
+});
+
+Deno.test("oak: an error's answer is plain, and keeps what does not describe the other", async () => {
+  const { browser } = program(failing(["create"], new MemoryStore()) as MemoryStore);
+  const response = await browser.request("/zipped");
+  assertEquals(response.status, 503);
+  assert((await response.text()).includes("cannot be reached"));
+  const names = ["content-type", "content-encoding", "etag", "location", "set-cookie", "access-control-allow-origin"];
+  assertEquals(names.map((name) => response.headers.get(name)), [
+    "text/plain; charset=utf-8",
+    null,
+    null,
+    null,
+    null,
+    "*",
+  ]);
+});
+
+Deno.test("oak: beside the session's cookie no shared cache may keep the answer", async () => {
+  const response = await program().browser.request("/zipped");
+  await response.body?.cancel();
+  assertEquals([response.status, response.headers.get("cache-control")], [302, "private"]);
+});
+
+Deno.test("oak: an error of the library that a handler throws is answered, and stores nothing", async () => {
+  const { browser } = program();
+  const response = await browser.request("/mine");
+  assert((await response.text()).includes("Nothing was stored"));
+  assertEquals([response.status, browser.cookies.has("session")], [409, false]);
 });

@@ -1,8 +1,10 @@
 /** wrap and commit: the answers that leave, and what they never carry. */
 import { assert, assertEquals, assertMatch, assertRejects, assertThrows } from "@std/assert";
-import { SessionGoneError } from "../../lib/errors.ts";
+import { SessionGoneError, SessionStoreError } from "../../lib/errors.ts";
+import type { Session } from "../../lib/session.ts";
 import { SessionManager } from "../../lib/session_manager.ts";
 import { MemoryStore } from "../../lib/stores/memory.ts";
+import type { WrapOptions } from "../../lib/_wrap.ts";
 import { type Data, failing, KEY, register, site } from "../support/site.ts";
 
 const URL = "http://localhost/";
@@ -93,6 +95,116 @@ async function withCookie() {
   await one.visit(register);
   return one;
 }
+
+Deno.test("wrap: an error's answer keeps what does not describe the one it replaces", async () => {
+  const headers = {
+    "access-control-allow-origin": "https://example.com",
+    "content-security-policy": "default-src 'self'",
+    "x-frame-options": "DENY",
+    "content-type": "application/json",
+    "content-encoding": "gzip",
+    "content-length": "7",
+    "content-language": "en",
+    "content-disposition": "attachment",
+    "etag": '"1"',
+    "last-modified": "Sat, 28 Nov 2026 15:00:00 GMT",
+    "location": "/",
+    "set-cookie": "own=1",
+    "accept-ranges": "bytes",
+    "cache-control": "public, max-age=600",
+  };
+  const handler = (options?: WrapOptions) =>
+    down().wrap(async (_request, open) => {
+      (await open()).set("n", 1);
+      return new Response("secret!", { headers });
+    }, options);
+  const response = await handler()(new Request(URL));
+  assertEquals([response.status, await response.text()], [503, await new SessionStoreError("").getResponse().text()]);
+  assertEquals(Object.fromEntries(response.headers), {
+    "access-control-allow-origin": "https://example.com",
+    "cache-control": "no-store",
+    "content-security-policy": "default-src 'self'",
+    "content-type": "text/plain; charset=utf-8",
+    "retry-after": "5",
+    "x-frame-options": "DENY",
+  });
+  const own = await handler({
+    unavailable: () =>
+      new Response("own", { status: 503, headers: { "set-cookie": "later=1", "content-type": "text/x" } }),
+  })(new Request(URL));
+  assertEquals([await own.text(), own.headers.getSetCookie()], ["own", ["later=1"]]);
+  assertEquals([own.headers.get("content-type"), own.headers.get("x-frame-options")], ["text/x", "DENY"]);
+});
+
+Deno.test("commit: beside the session's cookie no shared cache may keep the answer", async () => {
+  const { sessions } = site();
+  const sent = async (headers: HeadersInit, act: (session: Session<Data>) => void) => {
+    const session = await sessions.open(new Request(URL));
+    act(session);
+    return (await sessions.commit(session, new Response("", { headers }))).headers;
+  };
+  const cases: Record<string, string> = {
+    "public, max-age=600": "private, max-age=600",
+    "max-age=600": "private, max-age=600",
+    "PUBLIC , S-MaxAge = 10": "private",
+    's-maxage="10", immutable': "private, immutable",
+    'private="x, y", max-age=1': "private, max-age=1",
+    'no-cache="set-cookie, public", public': 'private, no-cache="set-cookie, public"',
+    'ext="\\", public", public': 'private, ext="\\", public"',
+    'ext="open, public': "private, ext=, open",
+    "Public; max-age=3": "private",
+    "no-store, public": "no-store",
+    "private": "private",
+  };
+  for (const [given, needed] of Object.entries(cases)) {
+    const headers = await sent({ "cache-control": given }, (session) => session.set("n", 1));
+    assertEquals(headers.get("cache-control"), needed);
+    // Without the cookie it is the program's to say.
+    assertEquals((await sent({ "cache-control": given }, () => {})).get("cache-control"), given);
+  }
+  // RFC 9213, and what is older.
+  const targeted = ["cdn-cache-control", "Vercel-CDN-Cache-Control", "surrogate-control", "edge-control"];
+  for (const name of targeted) {
+    assertEquals((await sent({ [name]: "max-age=60" }, (session) => session.set("n", 1))).get(name), "no-store");
+  }
+  const nginx = await sent({ "x-accel-expires": "60" }, (session) => session.set("n", 1));
+  assertEquals(nginx.get("x-accel-expires"), "0");
+});
+
+Deno.test("wrap: what is no answer that can be sent stores nothing, and is named", async () => {
+  const read = new Response("read");
+  await read.text();
+  const locked = new Response("locked");
+  locked.body!.getReader();
+  const wrong: [unknown, string][] = [
+    [undefined, "received undefined"],
+    [null, "received null"],
+    ["text", "received string"],
+    [{ status: 200 }, "received object"],
+    [Response.error(), "received one of status 0"],
+    [read, "whose body was read"],
+    [locked, "whose body was read"],
+  ];
+  for (const [answer, message] of wrong) {
+    const { sessions, calls } = site();
+    const handler = sessions.wrap(async (_request, open) => {
+      (await open()).set("n", 1);
+      return answer as Response;
+    });
+    await assertRejects(() => handler(new Request(URL)), TypeError, message);
+    assertEquals(calls, []);
+  }
+});
+
+Deno.test("wrap: an error of the library that the handler throws stores nothing", async () => {
+  const { sessions, calls } = site();
+  const handler = sessions.wrap(async (_request, open) => {
+    (await open()).logIn("ada");
+    throw new SessionGoneError("mine");
+  });
+  const response = await handler(new Request(URL));
+  assertEquals([response.status, response.headers.getSetCookie(), calls], [409, [], []]);
+});
 
 Deno.test("wrap: it can be told other answers", async () => {
   const sessions = down();

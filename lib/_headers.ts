@@ -1,0 +1,91 @@
+/** Headers: what an answer with a session carries, and what an error's answer keeps of the answer it replaces. */
+
+/** What is used of `Headers`, so that the headers of a `node:http` answer can be given as well. */
+export interface HeaderList {
+  get(name: string): string | null;
+  set(name: string, value: string): void;
+  append(name: string, value: string): void;
+  delete(name: string): void;
+  keys(): Iterable<string>;
+}
+
+/** Headers that tell certain shared caches what `Cache-Control` tells all (RFC 9213; Surrogate-Control is older). */
+const TARGETED = /^(?:(?:.+-)?cdn-cache-control|surrogate-control|edge-control)$/;
+
+/** One directive of `Cache-Control`, whose value may be a quoted string with commas in it (RFC 9111, section 5.2). */
+const DIRECTIVE = /(?:[^,"]|"(?:[^"\\]|\\.)*")+/g;
+
+/** Headers that describe the body of an answer, or act for it (RFC 9110, section 8). */
+const DESCRIBES =
+  /^(?:content-(?!security-policy).*|etag|last-modified|location|set-cookie|accept-ranges|(?:repr-)?digest|trailer|transfer-encoding)$/;
+
+/** Adds what an answer that read a session carries: its cookies, and that no cache may show it to another visitor. */
+export function addSessionHeaders(headers: HeaderList, cookies: readonly string[]): void {
+  const vary = headers.get("vary");
+  if (vary === null) headers.set("vary", "Cookie");
+  else if (vary !== "Cookie" && !/(^|,)\s*(cookie|\*)\s*(,|$)/i.test(vary)) headers.append("vary", "Cookie");
+  const control = headers.get("cache-control");
+  if (control === null) headers.set("cache-control", "no-store");
+  if (cookies.length === 0) return;
+  // A shared cache may keep a Set-Cookie and send it to the next visitor (RFC 9111, section 7.3; CVE-2024-26144).
+  if (control !== null) headers.set("cache-control", withoutSharing(control));
+  for (const name of [...headers.keys()]) {
+    if (TARGETED.test(name.toLowerCase())) headers.set(name, "no-store");
+  }
+  if (headers.get("x-accel-expires") !== null) headers.set("x-accel-expires", "0");
+  for (const cookie of cookies) headers.append("set-cookie", cookie);
+}
+
+/** The same `Cache-Control`, for the visitor's own browser alone. */
+function withoutSharing(control: string): string {
+  const kept = (control.match(DIRECTIVE) ?? []).map((directive) => directive.trim()).filter((directive) => {
+    const name = /^[\w-]*/.exec(directive)![0].toLowerCase();
+    // `private="name"` would keep that one header alone from shared caches.
+    return name !== "" && !["public", "s-maxage", "private"].includes(name);
+  });
+  const isStored = !kept.some((directive) => directive.toLowerCase() === "no-store");
+  return (isStored ? ["private", ...kept] : kept).join(", ");
+}
+
+/**
+ * Turns the headers of a withheld answer into those of the answer that replaces it. What describes the withheld answer
+ * goes; everything else stays, such as what programs set for other origins (CORS) and for security.
+ *
+ * @param headers The headers of the withheld answer.
+ * @param answer The headers of the answer that replaces it.
+ */
+export function replaceHeaders(headers: HeaderList, answer: Headers): void {
+  for (const name of [...headers.keys()]) if (DESCRIBES.test(name.toLowerCase())) headers.delete(name);
+  for (const [name, value] of answer) {
+    if (name === "set-cookie") headers.append(name, value);
+    else headers.set(name, value);
+  }
+}
+
+/**
+ * The answer that replaces a withheld one.
+ *
+ * @param withheld The answer that is not sent, of which some headers stay.
+ * @param answer The answer that is sent.
+ */
+export function insteadOf(withheld: Response, answer: Response): Response {
+  const headers = new Headers(withheld.headers);
+  replaceHeaders(headers, answer.headers);
+  return new Response(answer.body, { status: answer.status, statusText: answer.statusText, headers });
+}
+
+/**
+ * Checks that an answer can be sent, before its session is stored.
+ *
+ * @throws {TypeError} if it is no `Response`, an error response, or one whose body was read.
+ */
+export function checkResponse(response: Response): void {
+  const refuse = (what: string) => {
+    throw new TypeError(
+      `Cannot answer a request: the handler must return a Response that can be sent: received ${what}`,
+    );
+  };
+  if (!(response?.headers instanceof Headers)) refuse(response === null ? "null" : typeof response);
+  if (response.status !== 101 && response.status < 200) refuse(`one of status ${response.status}`);
+  if (response.bodyUsed || response.body?.locked) refuse("one whose body was read");
+}

@@ -1,95 +1,270 @@
-/** HeldResponse: keeps the answer of a node:http server back until something was done before it leaves. */
-import type { OutgoingHttpHeader, OutgoingHttpHeaders, ServerResponse } from "node:http";
+/** HeldResponse: holds the answer of a node:http server back until its session is stored. */
+import { Buffer } from "node:buffer";
+import { type IncomingMessage, type OutgoingHttpHeader, type OutgoingHttpHeaders, ServerResponse } from "node:http";
+import { setImmediate } from "node:timers";
+import { type HeaderList, replaceHeaders } from "../_headers.ts";
 
-type Headers = OutgoingHttpHeaders | OutgoingHttpHeader[];
+type GivenHeaders = OutgoingHttpHeaders | OutgoingHttpHeader[] | [string, OutgoingHttpHeader][];
+// deno-lint-ignore no-explicit-any -- any method at all
+type Methods = Record<string, (...args: any[]) => any>;
 
-/** How much is held back, in bytes, before whoever writes is told to wait. */
+/** What is done with a held answer before it leaves: its headers are changed, or another answer takes its place. */
+export type Outcome = ((headers: HeaderList) => void) | Response;
+
+/** How much is held back, in bytes, before the writer is told to wait. */
 const MAX_HELD_BYTES = 64 * 1024;
 
+/** The methods that change headers, each with the verb in the error that it throws once the head is sent. */
+const HEADER_METHODS = { setHeader: "set", setHeaders: "set", appendHeader: "append", removeHeader: "remove" };
+
 /**
- * Holds an answer back from its first byte on, until `finish` is done. What is written meanwhile follows in its order.
+ * Holds an answer back from its first byte on, until `finish` is done. To the program it looks as if it were on its way:
+ * its head takes no more changes, and what Node refuses is refused where it is called. Then all calls are made in their
+ * order.
+ *
+ * The methods stay replaced, because a middleware that came later may have replaced these in turn.
  *
  * @param response The answer.
- * @param finish Is called when the answer is about to leave. It may still change status and headers, or return another
- * answer that takes its place.
+ * @param finish Called with the status when the answer is about to leave. It must not reject.
  */
-export function holdBack(response: ServerResponse, finish: () => Promise<Response | undefined>): void {
-  const { writeHead, write, end, flushHeaders, on } = response;
+export function holdBack(response: ServerResponse, finish: (status: number) => Promise<Outcome>): void {
+  const methods = response as unknown as Methods;
+  const { writeHead, write, end, flushHeaders, on } = methods;
+  let state: "open" | "held" | "released" | "replaced" = "open";
   const calls: (() => void)[] = [];
-  // Who waits until more can be written. A program in between, as for compression, may have other ways to tell them.
+  // Listeners that wait until more can be written. A middleware in between, as for compression, keeps a list of its own.
   const waiting: (() => void)[] = [];
   let heldBytes = 0;
   let isEnded = false;
   let isFull = false;
 
-  const hold = (call: () => void) => {
-    calls.push(call);
-    if (calls.length > 1) return;
-    // Frameworks that look whether somebody has answered find that it was done.
-    Object.defineProperty(response, "headersSent", { get: () => true, configurable: true });
-    void finish().then(release);
-  };
-  const release = (other: Response | undefined) => {
-    delete (response as { headersSent?: boolean }).headersSent;
-    Object.assign(response, { writeHead, write, end, flushHeaders, on });
-    if (other !== undefined) return void replace(response, other);
-    for (const call of calls) call();
-    // Nobody else tells them if there is room.
-    if (!isEnded && !isFull) {
-      response.emit("drain");
-      for (const listener of waiting) listener.call(response);
-    }
-    for (const listener of waiting) on.call(response, "drain", listener);
+  const call = (method: Methods[string] | undefined, ...args: unknown[]) => Reflect.apply(method!, response, args);
+
+  /** Makes a call now, or when the answer leaves. The first one holds the answer back. */
+  const hold = (made: () => void) => {
+    if (state === "released" || state === "replaced") return made();
+    if (state === "open") begin();
+    calls.push(made);
   };
 
-  response.writeHead = (status: number, reason?: string | Headers, headers?: Headers) => {
-    response.statusCode = status;
-    if (typeof reason === "string") response.statusMessage = reason;
-    setHeaders(response, typeof reason === "string" ? headers : reason);
-    hold(() => response.writeHead(response.statusCode));
-    return response;
+  const begin = () => {
+    const { statusCode, statusMessage } = response;
+    checkHead(statusCode, statusMessage);
+    state = "held";
+    const unhide = define(response, {
+      headersSent: () => true,
+      writableEnded: () => isEnded,
+      writableNeedDrain: () => !isEnded && heldBytes >= MAX_HELD_BYTES,
+    });
+    // When an error reaches a framework after the answer has begun, it ends the connection.
+    const letGo = [postpone(response, ["destroy"])];
+    if (response instanceof ServerResponse && response.socket !== null) {
+      letGo.push(postpone(response.socket, ["destroy", "destroySoon", "end"]));
+    }
+    void finish(statusCode).then(async (outcome) => {
+      const text = outcome instanceof Response ? await outcome.text() : "";
+      unhide();
+      Object.assign(response, { statusCode, statusMessage });
+      try {
+        if (outcome instanceof Response) replace(outcome, text);
+        else release(outcome);
+      } catch (error) {
+        // The program can no longer be told where it called.
+        console.error(error);
+        response.destroy();
+      }
+      // Only after what was written has reached the socket.
+      setImmediate(() => letGo.forEach((go) => go()));
+    });
   };
-  response.write = (...args: unknown[]) => {
-    hold(() => void (isFull = Reflect.apply(write, response, args) === false));
-    heldBytes += (args[0] as string | Uint8Array).length;
-    return heldBytes < MAX_HELD_BYTES;
+
+  const release = (change: (headers: HeaderList) => void) => {
+    state = "released";
+    change(headersOf(response));
+    for (const made of calls) made();
+    if (!isEnded && !isFull) tellWriters();
+    for (const listener of waiting) call(on, "drain", listener);
   };
-  response.end = (...args: unknown[]) => {
-    isEnded = true;
-    hold(() => void Reflect.apply(end, response, args));
-    return response;
+
+  const replace = (answer: Response, text: string) => {
+    state = "replaced";
+    setHead(response, answer);
+    call(end, text);
+    // A writer of the withheld answer must not wait for ever, with an open file behind it.
+    tellWriters();
   };
-  response.flushHeaders = () => hold(() => response.flushHeaders());
-  response.on = ((event: string, listener: () => void) => {
-    if (event !== "drain") return on.call(response, event, listener);
-    waiting.push(listener);
-    return response;
-  }) as typeof on;
+
+  const tellWriters = () => {
+    response.emit("drain");
+    for (const listener of waiting) listener.call(response);
+  };
+
+  const replacements: Methods = {
+    writeHead(status: number, reason?: string | GivenHeaders, headers?: GivenHeaders) {
+      if (state === "held") throw headersSent("write");
+      if (state !== "open") return call(writeHead, status, reason, headers);
+      const message = typeof reason === "string" ? reason : response.statusMessage;
+      checkHead(status, message);
+      Object.assign(response, { statusCode: status, statusMessage: message });
+      setHeaders(response, typeof reason === "string" ? headers : headers ?? reason);
+      hold(() => call(writeHead, status));
+      return response;
+    },
+    write(...args: unknown[]) {
+      checkChunk(args);
+      if (isEnded || state === "replaced") return skip(response, isEnded, args.find(isFunction));
+      if (state === "released") return call(write, ...args);
+      hold(() => isFull = call(write, ...args) === false);
+      heldBytes += (args[0] as string | Uint8Array).length;
+      return heldBytes < MAX_HELD_BYTES;
+    },
+    end(...args: unknown[]) {
+      if (args[0] && !isFunction(args[0])) checkChunk(args);
+      // A second end does nothing, as if the program had not called it: it ended its answer well.
+      const left = isEnded || state === "replaced" ? args.filter(isFunction) : args;
+      hold(() => call(end, ...left));
+      isEnded = true;
+      return response;
+    },
+    flushHeaders() {
+      hold(() => call(flushHeaders));
+    },
+    on(event: string, listener: () => void) {
+      if (event !== "drain" || state === "released" || state === "replaced") return call(on, event, listener);
+      waiting.push(listener);
+      return response;
+    },
+  };
+  for (const [name, verb] of Object.entries(HEADER_METHODS)) {
+    const original = methods[name];
+    replacements[name] = (...args) => {
+      if (state === "held") throw headersSent(verb);
+      return call(original, ...args);
+    };
+  }
+  Object.assign(response, replacements);
 }
 
-/** Sets the headers that were given to `writeHead`, which takes an object, or a list of names and values in turn. */
-function setHeaders(response: ServerResponse, headers: Headers | undefined): void {
-  if (Array.isArray(headers)) {
-    const names = new Set<string>();
-    for (let i = 0; i + 1 < headers.length; i += 2) {
-      const [name, value] = [String(headers[i]), headers[i + 1]!];
-      if (names.has(name)) response.appendHeader(name, value as string | string[]);
-      else response.setHeader(name, value);
-      names.add(name);
-    }
+/**
+ * Answers with a `Response`, and keeps some of the headers that are set.
+ *
+ * @param response The answer; its head must not have been sent.
+ * @param answer What to send.
+ */
+export async function send(response: ServerResponse, answer: Response): Promise<void> {
+  const text = await answer.text();
+  if (response.headersSent) return;
+  setHead(response, answer);
+  response.end(text);
+}
+
+function setHead(response: ServerResponse, answer: Response): void {
+  replaceHeaders(headersOf(response), answer.headers);
+  Object.assign(response, { statusCode: answer.status, statusMessage: "" });
+}
+
+const isFunction = (value: unknown): value is () => void => typeof value === "function";
+
+/** Leaves out what is written after the end, or of an answer that another one replaced. */
+function skip(response: ServerResponse, isEnded: boolean, callback: ((error?: Error) => void) | undefined): boolean {
+  if (!isEnded) {
+    if (callback !== undefined) queueMicrotask(callback);
+    return true;
+  }
+  const error = coded("write after end", "ERR_STREAM_WRITE_AFTER_END");
+  setImmediate(() => {
+    callback?.(error);
+    // Node emits it in any case, and ends the process if nothing listens.
+    if (!response.destroyed && response.listenerCount("error") > 0) response.emit("error", error);
+  });
+  return false;
+}
+
+/** Throws what Node throws for a status or a message that cannot be sent. */
+function checkHead(status: number, message: string | undefined): void {
+  const isSent = Number.isInteger(status) && status >= 100 && status <= 999 &&
+    !/[^\t\x20-\x7e\x80-\xff]/.test(message ?? "");
+  if (!isSent) scratch().writeHead(status, message);
+}
+
+/** Throws what Node throws for a chunk that cannot be written. */
+function checkChunk([chunk, encoding]: unknown[]): void {
+  if (typeof chunk !== "string" && !(chunk instanceof Uint8Array)) scratch().write(chunk);
+  if (typeof chunk === "string" && typeof encoding === "string") Buffer.from("", encoding as "utf8");
+}
+
+/** An answer that goes nowhere. */
+function scratch(): ServerResponse {
+  return new ServerResponse({ method: "GET", httpVersionMajor: 1, httpVersionMinor: 1 } as IncomingMessage);
+}
+
+function headersSent(verb: string): Error {
+  return coded(`Cannot ${verb} headers after they are sent to the client`, "ERR_HTTP_HEADERS_SENT");
+}
+
+/** An error as Node makes them. */
+function coded(message: string, code: string): Error {
+  return Object.assign(new Error(message), { code });
+}
+
+/** Gives an object properties that hide its own; returns what removes them. */
+function define(target: object, properties: Record<string, () => unknown>): () => void {
+  for (const [name, get] of Object.entries(properties)) {
+    Object.defineProperty(target, name, { get, configurable: true });
+  }
+  return () => {
+    for (const name of Object.keys(properties)) Reflect.deleteProperty(target, name);
+  };
+}
+
+/** Keeps calls of methods back; returns what makes them. */
+function postpone(target: object, names: readonly string[]): () => void {
+  const methods = target as Methods;
+  const calls: (() => void)[] = [];
+  let isOver = false;
+  const restore = names.map((name) => {
+    const original = methods[name]!;
+    const isOwn = Object.hasOwn(target, name);
+    methods[name] = (...args) => {
+      if (isOver) return Reflect.apply(original, target, args);
+      calls.push(() => Reflect.apply(original, target, args));
+      return target;
+    };
+    return () => isOwn ? methods[name] = original : delete methods[name];
+  });
+  return () => {
+    isOver = true;
+    for (const one of [...restore, ...calls]) one();
+  };
+}
+
+/** Sets the headers that were given to `writeHead`: an object, a list of pairs, or names and values in turn. */
+function setHeaders(response: ServerResponse, headers: GivenHeaders | undefined): void {
+  if (!Array.isArray(headers)) {
+    for (const [name, value] of Object.entries(headers ?? {})) response.setHeader(name, value!);
     return;
   }
-  for (const [name, value] of Object.entries(headers ?? {})) if (value !== undefined) response.setHeader(name, value);
+  const flat = (Array.isArray(headers[0]) ? headers.flat() : headers) as (string | string[])[];
+  if (flat.length % 2 !== 0) scratch().writeHead(200, flat as string[]);
+  const names = new Set<string>();
+  for (let i = 0; i < flat.length; i += 2) {
+    const [name, value] = [String(flat[i]), flat[i + 1]!];
+    if (names.has(name.toLowerCase())) response.appendHeader(name, value);
+    else response.setHeader(name, value);
+    names.add(name.toLowerCase());
+  }
 }
 
-/** Sends another answer in the place of the one that was held back. */
-async function replace(response: ServerResponse, other: Response): Promise<void> {
-  for (const name of response.getHeaderNames()) response.removeHeader(name);
-  response.statusCode = other.status;
-  response.statusMessage = "";
-  for (const [name, value] of other.headers) response.setHeader(name, value);
-  const text = await other.text();
-  response.end(text);
-  // Whoever still writes the answer that was held back does no harm.
-  Object.assign(response, { write: () => false, end: () => response });
+/** The headers of an answer. */
+function headersOf(response: ServerResponse): HeaderList {
+  return {
+    get: (name) => {
+      const value = response.getHeader(name);
+      return value === undefined ? null : String(value);
+    },
+    set: (name, value) => void response.setHeader(name, value),
+    append: (name, value) => void response.appendHeader(name, value),
+    delete: (name) => response.removeHeader(name),
+    keys: () => response.getHeaderNames(),
+  };
 }

@@ -5,12 +5,12 @@
  * @module
  */
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { SessionGoneError, SessionStoreError, StoreFullError } from "../errors.ts";
+import { SessionError } from "../errors.ts";
 import type { Session } from "../session.ts";
 import type { SessionManager } from "../session_manager.ts";
-import { addSessionHeaders } from "../_wrap.ts";
-import { holdBack } from "./_held_response.ts";
-import { noMiddleware, Opener } from "../_opener.ts";
+import { addSessionHeaders } from "../_headers.ts";
+import { holdBack, type Outcome, send } from "./_held_response.ts";
+import { LateOpenError, noMiddleware, Opener } from "../_opener.ts";
 
 /** Sessions over `node:http`. */
 export interface NodeSessions<Data extends object> {
@@ -23,7 +23,7 @@ export interface NodeSessions<Data extends object> {
 /**
  * Makes a middleware for Express 5, for Fastify with `@fastify/middie`, and for plain `node:http`. A request that opens
  * no session costs nothing and stays cacheable. With an answer of status 500 or more, as after a handler that threw,
- * nothing is stored. What the session itself fails with is answered 409 or 503 in place of the handler's answer.
+ * nothing is stored. An error of the library is answered 409, 413 or 503 in place of the handler's answer.
  *
  * @param sessions The manager.
  *
@@ -50,24 +50,16 @@ export interface NodeSessions<Data extends object> {
 export function nodeSessions<Data extends object>(sessions: SessionManager<Data>): NodeSessions<Data> {
   const openers = new WeakMap<IncomingMessage, Opener<Data>>();
 
-  /** Stores the session, and gives the answer its headers or takes another one's place. */
-  async function finish(opener: Opener<Data>, response: ServerResponse): Promise<Response | undefined> {
-    const session = await opener.answered();
-    if (session === undefined || response.statusCode >= 500) return undefined;
+  /** Stores the session; returns what the answer needs then, or another answer. */
+  async function finish(opener: Opener<Data>, status: number): Promise<Outcome> {
     try {
-      const headers = new Headers();
-      for (const name of ["vary", "cache-control"]) {
-        const value = response.getHeader(name);
-        if (value !== undefined) headers.set(name, String(value));
-      }
-      addSessionHeaders(headers, await sessions.save(session));
-      for (const name of ["vary", "cache-control"]) response.setHeader(name, headers.get(name)!);
-      for (const cookie of headers.getSetCookie()) response.appendHeader("set-cookie", cookie);
-      return undefined;
+      const session = await opener.answered();
+      if (session === undefined) return afterFailure(opener.failure, status);
+      if (status >= 500) return () => {};
+      const cookies = await sessions.save(session);
+      return (headers) => addSessionHeaders(headers, cookies);
     } catch (error) {
-      if (
-        error instanceof SessionGoneError || error instanceof SessionStoreError || error instanceof StoreFullError
-      ) return error.getResponse();
+      if (error instanceof SessionError) return error.getResponse();
       console.error(error);
       return new Response("Internal Server Error\n", { status: 500, headers: { "cache-control": "no-store" } });
     }
@@ -76,18 +68,66 @@ export function nodeSessions<Data extends object>(sessions: SessionManager<Data>
   return {
     middleware(request, response, next) {
       const { headers: { cookie, host = "localhost" }, url = "/" } = request;
+      let isReplaced = false;
       const opener = new Opener(() => {
-        holdBack(response, () => finish(opener, response));
+        if (response.headersSent) throw new LateOpenError();
+        // Socket.IO gives a middleware such an object for a WebSocket.
+        if (typeof response.on !== "function") {
+          throw new Error(
+            "Cannot open a session here: no HTTP answer follows; use sessions.open(), save() and follow()",
+          );
+        }
+        holdBack(response, async (status) => {
+          const outcome = await finish(opener, status);
+          isReplaced = outcome instanceof Response;
+          return outcome;
+        });
         const headers = new Headers(cookie === undefined ? {} : { cookie });
         return sessions.open({ headers, url: `http://${host}${url}` });
       });
       openers.set(request, opener);
-      next();
+      const fail = (error: unknown) => {
+        // A pipeline into the answer that another one replaced ends early.
+        if (isReplaced && (error as { code?: unknown } | undefined)?.code === "ERR_STREAM_PREMATURE_CLOSE") return;
+        answerError(error, opener, response);
+      };
+      try {
+        // Frameworks return nothing here. A program without one may give an async function, which nothing else awaits.
+        const handled: unknown = next();
+        if (handled instanceof Promise) handled.catch(fail);
+      } catch (error) {
+        fail(error);
+      }
     },
     open(request) {
       const opener = openers.get(request);
-      if (opener === undefined) throw noMiddleware();
+      if (opener === undefined) throw noMiddleware(", and in Fastify give it request.raw");
       return opener.open();
     },
   };
+}
+
+/** What the answer of a handler needs that could not open its session, or did not try. */
+function afterFailure(failure: unknown, status: number): Outcome {
+  if (!(failure instanceof SessionError)) return () => {};
+  const answer = failure.getResponse();
+  // The framework's word for an error that it does not know.
+  if (status === 500) return answer;
+  return (headers) => {
+    const retryAfter = answer.headers.get("retry-after");
+    if (status === answer.status && retryAfter !== null) headers.set("retry-after", retryAfter);
+  };
+}
+
+/** Answers for a handler that let an error of the library through. Every other error is the program's, as ever. */
+function answerError<Data extends object>(error: unknown, opener: Opener<Data>, response: ServerResponse): void {
+  if (error instanceof SessionError && !response.headersSent) {
+    opener.drop();
+    void send(response, error.getResponse());
+  } else if (error instanceof SessionError || error instanceof LateOpenError) {
+    console.error(error);
+    if (!response.writableEnded) response.destroy();
+  } else {
+    throw error;
+  }
 }

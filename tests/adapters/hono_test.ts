@@ -116,7 +116,7 @@ Deno.test("hono: an error reaches onError, and nothing is stored", async () => {
   assertEquals(await visitor.get("/who"), "nobody");
 });
 
-Deno.test("hono: a store that fails is answered 503, a session that is gone 409, whatever onError", async () => {
+Deno.test("hono: whatever onError, a failing store is answered 503, a gone session 409", async () => {
   const usual = (app: Hono) => app.onError((error, c) => c.text(error.message, 500));
   const down = program(failing(["create", "read"], new MemoryStore()) as MemoryStore);
   const up = program();
@@ -138,7 +138,7 @@ Deno.test("hono: a store that fails is answered 503, a session that is gone 409,
   assertEquals((await visitor.request("/slow")).status, 409);
 });
 
-Deno.test("hono: an error of the library that a handler throws is answered, and stores nothing", async () => {
+Deno.test("hono: an error of the library from a handler is answered, and stores nothing", async () => {
   const { app, browser, open } = program();
   app.get("/mine", async (c) => {
     (await open(c)).logIn("mine");

@@ -1,15 +1,19 @@
 /** The node:http adapter, in the real Express and Fastify, and in neither. */
 // deno-lint-ignore-file no-import-prefix -- in deno.json, everybody would have to download the frameworks
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertThrows } from "@std/assert";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
+import { Readable } from "node:stream";
+import { pipeline } from "node:stream/promises";
 import middie from "npm:@fastify/middie@9.3.6";
 import compression from "npm:compression@1.8.1";
 import express from "npm:express@5.3.0";
 import fastify from "npm:fastify@5.12.8";
 import { type NodeSessions, nodeSessions } from "../../lib/adapters/node.ts";
+import { SessionGoneError } from "../../lib/errors.ts";
 import { SessionManager } from "../../lib/session_manager.ts";
 import { MemoryStore } from "../../lib/stores/memory.ts";
+import { cookieFor } from "../../lib/testing.ts";
 import { type Data, failing, KEY } from "../support/site.ts";
 import { Browser } from "../support/server.ts";
 
@@ -146,6 +150,151 @@ Deno.test("express: a session that is gone is answered 409, a failing store 503"
     assertEquals(browser.setCookies, []);
     await response.body?.cancel();
   });
+});
+
+Deno.test("express: whatever the error handler, a failing open is answered 503", async () => {
+  const manager = new SessionManager<Data>({ store: failing(["read"], new MemoryStore()), keys: [KEY] });
+  const { middleware, open } = nodeSessions(manager);
+  const app = express();
+  app.use(middleware);
+  // deno-lint-ignore no-explicit-any -- Express's types need @types/express
+  type Any = any;
+  app.get("/caught", async (req: Any, res: Any) => {
+    await open(req).catch(() => {});
+    res.send("a page without a session");
+  });
+  app.get("/", async (req: Any, res: Any) => res.send((await open(req)).user));
+  app.use((_error: Error, req: Any, res: Any, _next: Any) => res.status(Number(req.query.status)).send("handled"));
+  const cookie = await cookieFor(sessionsOf().manager, { n: 1 });
+  await serving(app, async ({ origin }) => {
+    const ask = async (path: string) => {
+      const response = await fetch(origin + path, { headers: { cookie } });
+      return [response.status, await response.text(), response.headers.get("retry-after")];
+    };
+    const [status, text, retryAfter] = await ask("/?status=500");
+    assertEquals([status, retryAfter], [503, "5"]);
+    assert(String(text).includes("cannot be reached"));
+    // A page of the program's own stays.
+    assertEquals(await ask("/?status=503"), [503, "handled", "5"]);
+    assertEquals(await ask("/caught"), [200, "a page without a session", null]);
+  });
+});
+
+Deno.test("express: an error's answer keeps what does not describe the one it replaces", async () => {
+  const { middleware, open } = sessionsOf(failing(["create"], new MemoryStore()) as MemoryStore);
+  const app = express();
+  app.use(middleware);
+  // deno-lint-ignore no-explicit-any -- Express's types need @types/express
+  app.get("/", async (req: any, res: any) => {
+    (await open(req)).logIn("ada");
+    res.set({ "access-control-allow-origin": "*", "content-security-policy": "default-src 'self'" });
+    res.set({ "content-language": "en", "accept-ranges": "bytes" }).cookie("own", "1").location("/somewhere");
+    res.json({ user: "ada" });
+  });
+  await serving(app, async (browser) => {
+    const { status, headers, body } = await browser.request("/");
+    await body?.cancel();
+    const gone = ["content-language", "accept-ranges", "set-cookie", "location", "etag"];
+    assertEquals([status, gone.filter((name) => headers.has(name))], [503, []]);
+    const kept = ["content-type", "access-control-allow-origin", "content-security-policy"];
+    assertEquals(kept.map((name) => headers.get(name)), ["text/plain; charset=utf-8", "*", "default-src 'self'"]);
+  });
+});
+
+Deno.test("node: beside the session's cookie no shared cache may keep the answer", async () => {
+  const { middleware, open } = sessionsOf();
+  const handler = (request: IncomingMessage, response: ServerResponse) =>
+    middleware(request, response, async () => {
+      (await open(request)).logIn("ada");
+      const headers = { "Cache-Control": "public, max-age=600", "CDN-Cache-Control": "max-age=600" };
+      if (request.url === "/set") {
+        for (const [name, value] of Object.entries(headers)) response.setHeader(name, value);
+      }
+      if (request.url === "/head") response.writeHead(200, headers);
+      response.end("hello");
+    });
+  await serving(handler, async (browser) => {
+    for (const path of ["/set", "/head"]) {
+      const { headers, body } = await browser.request(path);
+      await body?.cancel();
+      assertEquals(headers.get("cache-control"), "private, max-age=600");
+      assertEquals(headers.get("cdn-cache-control"), "no-store");
+    }
+  });
+});
+
+Deno.test("node: an error of the library is answered where nothing else catches it", async () => {
+  const { manager, middleware, open } = sessionsOf(failing(["read"], new MemoryStore()) as MemoryStore);
+  const handler = (request: IncomingMessage, response: ServerResponse) =>
+    middleware(request, response, async () => {
+      response.setHeader("x-own", "1");
+      const session = await open(request);
+      session.logIn("ada");
+      if (request.url === "/mine") throw new SessionGoneError("mine");
+      response.end("hello");
+    });
+  const cookie = await cookieFor(manager, { n: 1 });
+  await serving(handler, async (browser) => {
+    const failed = await fetch(browser.origin, { headers: { cookie } });
+    assertEquals([failed.status, failed.headers.get("retry-after"), failed.headers.get("x-own")], [503, "5", "1"]);
+    await failed.body?.cancel();
+    const mine = await browser.request("/mine");
+    assertEquals([mine.status, browser.setCookies], [409, []]);
+    assert((await mine.text()).includes("Nothing was stored"));
+  });
+});
+
+Deno.test("node: an open without an answer to hold back names what to do", () => {
+  const { middleware, open } = sessionsOf();
+  const request = { headers: {} } as IncomingMessage;
+  // What Socket.IO gives a middleware for a WebSocket.
+  middleware(request, { setHeader() {}, write() {}, end() {} } as unknown as ServerResponse, () => {});
+  assertThrows(() => open(request), Error, "sessions.open");
+  assertThrows(() => open({} as IncomingMessage), Error, "request.raw");
+});
+
+Deno.test("express: compression that comes after the session was opened loses nothing", async () => {
+  const { middleware, open } = sessionsOf();
+  const app = express();
+  // deno-lint-ignore no-explicit-any -- Express's types need @types/express
+  app.use(middleware, async (req: any, _res: any, next: any) => {
+    (await open(req)).logIn("ada");
+    next();
+  });
+  app.use(compression({ threshold: 0 }));
+  // deno-lint-ignore no-explicit-any
+  app.get("/", (_req: any, res: any) => res.send("hello ".repeat(100_000)));
+  await serving(app, async (browser) => {
+    assertEquals((await browser.get("/")).length, 600_000);
+    assertEquals(browser.setCookies.length, 1);
+  });
+});
+
+Deno.test("express: a big file that is withheld is let go", async () => {
+  const { middleware, open } = sessionsOf(failing(["create"], new MemoryStore()) as MemoryStore);
+  const big = await Deno.makeTempFile();
+  await Deno.writeFile(big, new Uint8Array(3_000_000));
+  const app = express();
+  app.use(middleware);
+  const settled = Promise.withResolvers<unknown>();
+  // deno-lint-ignore no-explicit-any -- Express's types need @types/express
+  app.get("/:how", async (req: any, res: any) => {
+    (await open(req)).logIn("ada");
+    if (req.params.how === "file") res.sendFile(big);
+    else {pipeline(Readable.from([new Uint8Array(3_000_000), new Uint8Array(1)]), res).then(
+        settled.resolve,
+        settled.resolve,
+      );}
+  });
+  await serving(app, async (browser) => {
+    for (const path of ["/file", "/pipeline"]) {
+      const response = await browser.request(path);
+      await response.body?.cancel();
+      assertEquals(response.status, 503);
+    }
+    await settled.promise;
+  });
+  await Deno.remove(big);
 });
 
 Deno.test("fastify: the session is kept, the cookie leaves, an error stores nothing", async () => {

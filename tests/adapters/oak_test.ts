@@ -115,7 +115,7 @@ Deno.test("oak: beside the session's cookie no shared cache may keep the answer"
   assertEquals([response.status, response.headers.get("cache-control")], [302, "private"]);
 });
 
-Deno.test("oak: an error of the library that a handler throws is answered, and stores nothing", async () => {
+Deno.test("oak: an error of the library from a handler is answered, and stores nothing", async () => {
   const { browser } = program();
   const response = await browser.request("/mine");
   assert((await response.text()).includes("Nothing was stored"));

@@ -1,0 +1,67 @@
+/** Wrong handlers over node:http: with the library the same becomes of them, and of the process, as without it. */
+import { assert, assertEquals } from "@std/assert";
+import type { Run } from "./wrong/run.ts";
+
+const root = new URL("../../", import.meta.url).pathname;
+
+async function run(command: string, args: string[], cwd: string): Promise<string> {
+  const { success, stdout, stderr } = await new Deno.Command(command, { args, cwd, env: { NO_COLOR: "1" } }).output();
+  if (!success) throw new Error(new TextDecoder().decode(stderr));
+  return new TextDecoder().decode(stdout);
+}
+
+/** Compares what became of the handlers without the library, with it, and with it while its store fails. */
+function compare([bare, works, fails]: [Run, Run, Run]): void {
+  const names = Object.keys(bare.outcomes);
+  assert(names.length > 70);
+  const isLate = (name: string) => name.startsWith("opens");
+  for (const name of names) {
+    const { answer } = bare.outcomes[name]!;
+    if (isLate(name)) {
+      if (name === "opens after it destroyed the answer") continue;
+      assert(works.late[name]!.endsWith("open it before answering"), `${name}: ${works.late[name]}`);
+      assert(!works.outcomes[name]!.hasCookie, name);
+      continue;
+    }
+    assertEquals(`${name}: ${works.outcomes[name]!.answer}`, `${name}: ${answer}`);
+    // Where a cookie left, the session was stored.
+    if (!works.outcomes[name]!.hasCookie) continue;
+    assert(fails.outcomes[name]!.answer.startsWith("503"), `${name}: ${fails.outcomes[name]!.answer}`);
+  }
+  assert(names.filter((name) => works.outcomes[name]!.hasCookie).length > 40);
+  for (const { deaths } of [works, fails]) {
+    const left = [...bare.deaths];
+    const more = deaths.filter((death) => !left.includes(death) || left.splice(left.indexOf(death), 1).length === 0);
+    assertEquals(more, [], "the process ends where it would live without the library");
+  }
+}
+
+for (const framework of ["node", "express", "fastify"]) {
+  Deno.test(`${framework}: no wrong handler ends the process that would not without the library`, async () => {
+    const args = ["run", "--allow-all", "--lock=tests/deno.lock", "--frozen", "tests/adapters/wrong/run.ts", framework];
+    compare(JSON.parse(await run(Deno.execPath(), args, root)));
+  });
+}
+
+// Nodes of version 22 and later, as in TEST_NODE=/path/to/node22:/path/to/node24
+const nodes = Deno.env.get("TEST_NODE")?.split(":") ?? [];
+
+Deno.test({
+  name: "wrong handlers: the same holds on Node",
+  ignore: nodes.length === 0,
+  fn: async () => {
+    const dir = await Deno.makeTempDir();
+    try {
+      const out = `--output=${dir}/run.mjs`;
+      const bundle = ["bundle", "--platform=deno", `--config=${root}deno.json`, out, "tests/adapters/wrong/run.ts"];
+      await run(Deno.execPath(), bundle, root);
+      for (const node of nodes) {
+        for (const framework of ["node", "express", "fastify"]) {
+          compare(JSON.parse(await run(node, ["--no-warnings", "run.mjs", framework], dir)));
+        }
+      }
+    } finally {
+      await Deno.remove(dir, { recursive: true });
+    }
+  },
+});

@@ -3,7 +3,7 @@ import { Answers } from "./answers.ts";
 import { SessionError } from "../errors.ts";
 import { HttpError } from "./http_error.ts";
 import { type Log, silent } from "../log.ts";
-import { type Handler, pageRoutes, type Routes, type Visitor } from "./pages.ts";
+import { type Handler, KEEPS_NOTHING, pageRoutes, type Routes, type Visitor } from "./pages.ts";
 import { isCrossSite } from "../cross_site.ts";
 import { hostsOf, isForHost, pathOf } from "./protection.ts";
 import { placeOf } from "../_reason.ts";
@@ -38,8 +38,6 @@ const READY_DEADLINE = 3000;
 const READY_KEPT = 1000;
 /** The methods that some page takes. */
 const ALL_METHODS = "GET, HEAD, POST, OPTIONS";
-
-const KEEPS_NOTHING = "No one can register here: this server's settings keep no names (SESSION_TYPE is null).";
 
 /** The handlers of one path. */
 interface Route {

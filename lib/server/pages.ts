@@ -53,6 +53,9 @@ const MAX_TYPED_LENGTH = 1024;
 /** What a name must be, for the visitor. */
 const HINT = `Up to ${MAX_NAME_LENGTH} characters.`;
 
+/** The message where the store keeps nothing. */
+export const KEEPS_NOTHING = "This server's settings keep no names (SESSION_TYPE is null).";
+
 /** The end of the home page's address after a renewal, and after a visitor asked to keep the name. */
 const ENDED = "/?ended";
 const KEEP = "/?keep";
@@ -67,9 +70,8 @@ const MAX_WAIT = 86_400;
  */
 export function pageRoutes(options: PageOptions): Routes {
   const { sessions, origin, basePath, answers, views, keepsNames, explain } = options;
-  const invitation = keepsNames
-    ? "This page would like to know what to call you."
-    : "But this server's settings keep no names (SESSION_TYPE is null), so no one can register.";
+  const invitation = keepsNames ? "This page would like to know what to call you." : KEEPS_NOTHING;
+  const hint = keepsNames ? HINT : `${HINT} ${KEEPS_NOTHING}`;
 
   /** Whether the visitor asked for this. A GET may come from another site, or before the visitor wants the page. */
   const isAsked = (request: Request) =>
@@ -111,7 +113,7 @@ export function pageRoutes(options: PageOptions): Routes {
   /** The form. */
   const addForm: Handler = async (request) => {
     const session = await sessions.open(request);
-    const html = views.addUsername({ username: "", hint: HINT });
+    const html = views.addUsername({ username: "", hint });
     // Reading the form is a use of the session.
     return answers.withCookies(answers.page(html), await sessions.save(session));
   };
@@ -126,7 +128,7 @@ export function pageRoutes(options: PageOptions): Routes {
     const problem = problemWith(username);
     if (problem !== undefined) {
       const shown = username.replace(/\p{Cc}/gu, "");
-      return answers.keptPage(views.addUsername({ username: shown, hint: HINT, problem }), 422);
+      return answers.keptPage(views.addUsername({ username: shown, hint, problem }), 422);
     }
     try {
       const session = await opening;
@@ -137,7 +139,7 @@ export function pageRoutes(options: PageOptions): Routes {
       return answers.withCookies(answers.home(), await sessions.save(session));
     } catch (error) {
       const { status, message, headers } = await explain(error);
-      return answers.keptPage(views.addUsername({ username, hint: HINT, trouble: message }), status, headers);
+      return answers.keptPage(views.addUsername({ username, hint, trouble: message }), status, headers);
     }
   };
 

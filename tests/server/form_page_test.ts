@@ -91,6 +91,7 @@ Deno.test("the null store: the pages say that names are not kept, and not to try
   const { browser } = serve({ store: new NullStore() });
   const home = await browser.get("/");
   assertMatch(home, /<h1>You Need to Register First!<\/h1>\n<p>[^<]*settings keep no names \(SESSION_TYPE is null\)/);
+  assertMatch(await browser.get("/add"), /id="username-hint">[^<]*settings keep no names \(SESSION_TYPE is null\)/);
   const page = await submit(browser, "Ada");
   assertEquals([page.status, page.headers.get("retry-after"), page.typed], [503, null, "Ada"]);
   assertMatch(page.alerts[0]!, /settings keep no names \(SESSION_TYPE is null\)/);

@@ -79,6 +79,56 @@ test("a lock that is never let go is given up on", async ({ dir, store, create }
   assertEquals((await store.read(id))?.data, { n: 1 });
 });
 
+test("on Windows, where a locked file cannot be read by its path, all goes well", async (place) => {
+  const { dir, open, clock, create } = place;
+  // Every process holds its locks by handles. A path of a file with a lock on it is unreadable.
+  const locks = new Map<Deno.FsFile, number>();
+  const lock = (original: (this: Deno.FsFile, isExclusive: boolean) => boolean) =>
+    function (this: Deno.FsFile, isExclusive: boolean) {
+      const isLocked = original.call(this, isExclusive);
+      if (isLocked) locks.set(this, this.statSync().ino!);
+      return isLocked;
+    };
+  const close = (original: (this: Deno.FsFile) => void) =>
+    function (this: Deno.FsFile) {
+      locks.delete(this);
+      original.call(this);
+    };
+  const read = (original: (path: string) => string) => (path: string) => {
+    if ([...locks.values()].includes(Deno.statSync(path).ino!)) {
+      throw new Error(`The process cannot access the file (os error 33): readfile '${path}'`);
+    }
+    return original(path);
+  };
+  await replacing(
+    Deno.FsFile.prototype,
+    "tryLockSync",
+    lock,
+    () =>
+      replacing(Deno.FsFile.prototype, "close", close, () =>
+        replacing(Deno, "readTextFileSync", read, async () => {
+          const store = open({ cacheBytes: 0 });
+          const [id, over, corrupt] = [await create(1), await create(1), await create(1)];
+          assertEquals((await store.update(id, increment))?.data, { n: 2 });
+          assert(await store.touch(id, clock.time + 2 * MINUTE));
+          const to = newId();
+          assertEquals((await store.move(id, to, increment))?.data, { n: 3 });
+          await Deno.writeTextFile(pathOf(dir, corrupt), "{");
+          assertEquals([await store.update(corrupt, same), await store.read(corrupt)], [undefined, undefined]);
+          clock.time += MINUTE;
+          assertEquals([await store.sweepAll(), await store.read(over)], [1, undefined]);
+          // A reader waits until another process lets go of the lock.
+          const file = locked(pathOf(dir, to));
+          locks.set(file, file.statSync().ino!);
+          const reading = store.read(to);
+          await pause(20);
+          file.close();
+          assertEquals((await reading)?.data, { n: 3 });
+          assert(await store.delete(to));
+        })),
+  );
+});
+
 test("with sync full a lock is held until the disk has the change", async (place) => {
   const { open, create } = place;
   const id = await create(0);

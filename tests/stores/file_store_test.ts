@@ -132,19 +132,27 @@ test("a session of more than 1 MiB is refused, and the old value stays", async (
   assertEquals(filesIn(dir).length, 1);
 });
 
-test("a newer program's record is no session, and is left where it is", async ({ dir, store, create, clock, logged }) => {
-  const id = await create(1);
+test("a newer program's record is no session, is left in place, and can be ended", async (place) => {
+  const { dir, store, open, clock, logged } = place;
+  const user = "Ada";
+  const id = newId(await store.groupOf(user));
+  await store.create(id, { ...record(clock, 1), user });
   const path = pathOf(dir, id);
   const newer = (await Deno.readTextFile(path)).replace('"version":1', '"version":2');
   await Deno.writeTextFile(path, newer);
-  assertEquals(await store.read(id), undefined);
-  assertEquals(await store.update(id, same), undefined);
-  assertEquals(await store.touch(id, clock.time + MINUTE), false);
-  assertEquals(await store.delete(id), false);
-  assertEquals(await Array.fromAsync(store.list()), []);
+  for (const one of [store, open()]) {
+    assertEquals(await one.read(id), undefined);
+    assertEquals(await one.update(id, same), undefined);
+    assertEquals(await one.touch(id, clock.time + MINUTE), false);
+    assertEquals(await one.move(id, newId(), same), undefined);
+    assertEquals(await Array.fromAsync(one.list()), []);
+    assertEquals(await Array.fromAsync(one.sessionsOf(user)), [[id, undefined]]);
+    assertEquals(await Array.fromAsync(one.sessionsOf("Bob")), []);
+  }
   clock.time += 100 * MINUTE;
   assertEquals(await store.sweepAll(), 0);
   assertEquals([await Deno.readTextFile(path), logged], [newer, []]);
+  assertEquals([await store.delete(id), await store.delete(id), filesIn(dir)], [true, false, []]);
 });
 
 test("what close waited for, goes on, and the store can be used on", async ({ store, create, clock }) => {

@@ -24,6 +24,41 @@ test("using a session sets its file's time, and writes nothing into it", async (
   }
 });
 
+test("reading a session changes no time of its file, so that no disk writes", async (place) => {
+  const { dir, store, open, clock } = place;
+  const id = newId();
+  await store.create(id, record(clock, 1, 59.5 * MINUTE));
+  const uses = [
+    () => Promise.resolve(),
+    () => store.update(id, same),
+    () => store.touch(id, clock.time + 59.9 * MINUTE),
+    () => store.touch(id, clock.time + 60.2 * MINUTE),
+  ];
+  for (const [n, use] of uses.entries()) {
+    await use();
+    const times = () => {
+      const { atime, mtime, ctime } = Deno.statSync(pathOf(dir, id));
+      return [atime, mtime, ctime].map((time) => time!.getTime());
+    };
+    const before = times();
+    for (let i = 0; i < 3; i++) assertEquals((await open({ cacheBytes: 0 }).read(id))?.data, { n: 1 });
+    assertEquals(times(), before, `use ${n}`);
+    // By default Linux writes down when a file was read, if that was later than it is written down to have been.
+    assert(before[0]! > before[1]! && before[0]! > before[2]!);
+  }
+});
+
+test("a session that is used near its deadline keeps what its file shows", async (place) => {
+  const { dir, store, open, clock, create } = place;
+  const id = await create(1, 60 * MINUTE);
+  clock.time += 10;
+  const { deadline } = (await store.read(id))!;
+  assert(await store.touch(id, deadline + 5));
+  for (const one of [store, open()]) assertEquals((await one.read(id))?.expires, deadline + 5);
+  assertEquals(mtimeOf(place, id), deadline);
+  assertEquals(JSON.parse(await Deno.readTextFile(pathOf(dir, id))).expires, deadline + 5);
+});
+
 test("an earlier end is written, and stays the end", async ({ store, open, clock, create }) => {
   for (const shorten of ["touch", "update", "move"]) {
     let id = await create();

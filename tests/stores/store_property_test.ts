@@ -3,6 +3,7 @@
 import fc from "npm:fast-check@4.10.2";
 import { assertEquals } from "@std/assert";
 import { newId } from "../../lib/id.ts";
+import { silent } from "../../lib/log.ts";
 import { endOf, type Json, type SessionRecord } from "../../lib/record.ts";
 import type { SessionStore } from "../../lib/store.ts";
 import { FileStore } from "../../lib/stores/file/store.ts";
@@ -234,7 +235,7 @@ const events = fc.array(event, { maxLength: 40 });
 Deno.test("file store: whatever two processes do to it is what a plain map would do", async () => {
   const dir = await Deno.makeTempDir();
   const clock = new Clock(Date.now());
-  const stores = Array.from({ length: PROCESSES }, () => new FileStore({ dir, now: clock.now }));
+  const stores = Array.from({ length: PROCESSES }, () => new FileStore({ dir, now: clock.now, log: silent }));
   try {
     await fc.assert(fc.asyncProperty(events, (events) => play(stores, clock, dir, events)), { numRuns: 150 });
   } finally {
@@ -248,7 +249,7 @@ Deno.test("file store: whatever one process does to it is what a plain map would
     fc.asyncProperty(events, async (events) => {
       const dir = await Deno.makeTempDir();
       const clock = new Clock(Date.now());
-      const store = new FileStore({ dir, now: clock.now });
+      const store = new FileStore({ dir, now: clock.now, log: silent });
       try {
         await play([store, store], clock, dir, events);
       } finally {

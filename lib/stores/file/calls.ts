@@ -1,4 +1,5 @@
 /** The file calls of the file store: looking at a name, locking a file, listing a folder. */
+import { existsSync } from "node:fs";
 import { TEMPORARY } from "./names.ts";
 
 /**
@@ -10,6 +11,7 @@ export interface Stat {
   readonly ino: number | null;
   readonly birth: number | undefined;
   readonly size: number;
+  readonly atime: number;
   readonly mtime: number;
   /** When anything of it changed last, by the file system's clock; nobody can set it. */
   readonly ctime: number;
@@ -19,13 +21,43 @@ export interface Stat {
 /** The state of what a name stands for, links not followed; `undefined` if there is nothing. */
 export function lstat(path: string): Stat | undefined {
   try {
-    const { ino, birthtime, size, mtime, ctime, isFile } = Deno.lstatSync(path);
+    const { ino, birthtime, size, atime, mtime, ctime, isFile } = Deno.lstatSync(path);
     const modified = mtime?.getTime() ?? 0;
-    return { ino, birth: birthtime?.getTime(), size, mtime: modified, ctime: ctime?.getTime() ?? modified, isFile };
+    return {
+      ino,
+      birth: birthtime?.getTime(),
+      size,
+      atime: atime?.getTime() ?? 0,
+      mtime: modified,
+      ctime: ctime?.getTime() ?? modified,
+      isFile,
+    };
   } catch (error) {
     if (isMissing(error)) return undefined;
     throw error;
   }
+}
+
+/** How much later than its mtime the atime of a session's file is at least, in milliseconds. */
+const LATER = 86_400_000;
+
+/**
+ * Sets a file's mtime to when its session ends. Its atime is set later by a day and the time from the last use to the end.
+ * As it is later, Linux writes nothing when the file is read (`relatime`).
+ */
+export function setTimes(path: string, used: number, end: number): void {
+  Deno.utimeSync(path, new Date(end + LATER + end - used), new Date(end));
+}
+
+/** When a session was last used, by its file's times; `undefined` if they are from a copy, or set by hand. */
+export function usedAt({ atime, mtime }: Stat): number | undefined {
+  const life = atime - mtime - LATER;
+  return life < 0 ? undefined : mtime - life;
+}
+
+/** Whether there is something of this name. For what is often missing: it takes a fifth of {@linkcode lstat} then. */
+export function exists(path: string): boolean {
+  return existsSync(path);
 }
 
 /** Whether nothing has changed between two looks. */
@@ -39,9 +71,10 @@ export type Locked<T> = { readonly result: T } | "busy" | "missing" | "irregular
 /**
  * Runs `work` while holding the lock of the file that `path` names; if it returns a promise, until that is settled.
  *
- * @param work Is given the state of the file, which nobody else changes meanwhile.
+ * @param work Is called with the state of the file, which no one else changes, and the file. On Windows a locked file can
+ * be read in no other way.
  */
-export function tryLocked<T>(path: string, work: (stat: Stat) => T): Locked<T> {
+export function tryLocked<T>(path: string, work: (stat: Stat, file: Deno.FsFile) => T): Locked<T> {
   while (true) {
     // Looked at first, because opening a pipe would wait for its other end.
     const before = lstat(path);
@@ -60,7 +93,7 @@ export function tryLocked<T>(path: string, work: (stat: Stat) => T): Locked<T> {
       // Between the opening and the lock, another process may have put a new file there, or removed it.
       const stat = lstat(path);
       if (stat === undefined || file.statSync().ino !== stat.ino) continue;
-      const result = work(stat);
+      const result = work(stat, file);
       if (!(result instanceof Promise)) return { result };
       isHeld = true;
       return { result: result.finally(() => file.close()) as T };
@@ -79,11 +112,6 @@ export function make(path: string, text: string): void {
     if (!(error instanceof Deno.errors.AlreadyExists || isMissing(error))) removeIfThere(path);
     throw error;
   }
-}
-
-/** Sets the mtime of a file. */
-export function setTime(path: string, mtime: number): void {
-  Deno.utimeSync(path, new Date(mtime), new Date(mtime));
 }
 
 /**
@@ -117,6 +145,32 @@ async function makeFlushed(path: string, text: string): Promise<void> {
   await flush(path);
 }
 
+/** Makes a file and locks it, to show that this process lives. Returns nothing if another process just tried its lock. */
+export function makeHeld(path: string): Deno.FsFile | undefined {
+  Deno.openSync(path, { write: true, createNew: true, mode: 0o600 }).close();
+  // Held for reading: a disk with a file open for writing cannot be made read-only.
+  const file = Deno.openSync(path, { read: true });
+  if (file.tryLockSync(true)) return file;
+  file.close();
+  removeIfThere(path);
+}
+
+/** Whether a living process holds the file; removes it otherwise. */
+export function isHeld(path: string): boolean {
+  let file: Deno.FsFile | undefined;
+  try {
+    file = Deno.openSync(path, { read: true });
+    if (!file.tryLockSync(true)) return true;
+    Deno.removeSync(path);
+    return false;
+  } catch (error) {
+    if (isMissing(error)) return false;
+    throw error;
+  } finally {
+    file?.close();
+  }
+}
+
 /** Waits until the disk has what a file holds. */
 export function flush(path: string): Promise<void> {
   // Windows flushes only what is open for writing.
@@ -147,7 +201,33 @@ export function makeDir(path: string): void {
   }
 }
 
-/** The names in a folder; none if it is not there. In one go: asynchronously it would take four times as long. */
+/** What an open file holds. */
+export function readOpen(file: Deno.FsFile, size: number): string {
+  const bytes = new Uint8Array(size);
+  let length = 0;
+  for (let read = 1; length < size && read > 0; length += read) read = file.readSync(bytes.subarray(length)) ?? 0;
+  return new TextDecoder().decode(bytes.subarray(0, length));
+}
+
+/** A folder that takes more bytes than this is listed in slices. Some 600 names take so much. */
+const LONG = 32 * 1024;
+
+/** Whether listing a folder in one go would keep other requests waiting. */
+export function isLong(dir: string): boolean {
+  return (lstat(dir)?.size ?? 0) > LONG;
+}
+
+/** The names in a folder, as {@linkcode namesIn}, while other requests have their turn. Takes twice as long. */
+export async function namesInLong(dir: string): Promise<string[]> {
+  try {
+    return await Array.fromAsync(Deno.readDir(dir), ({ name }) => name);
+  } catch (error) {
+    if (isMissing(error)) return [];
+    throw error;
+  }
+}
+
+/** The names in a folder; none if it is not there. */
 export function namesIn(dir: string): string[] {
   try {
     return Array.from(Deno.readDirSync(dir), ({ name }) => name);
@@ -178,4 +258,9 @@ export function reasonOf(error: unknown): string {
   if (permission === "all") return "Deno lets no program write";
   if (permission !== undefined) return `Requires ${permission} access to a file: needed --allow-${permission}`;
   return error.message.split(/: \w+ ['"]/)[0]!;
+}
+
+/** Whether a call failed because another process has locked the file, as reading does on Windows. */
+export function isLocked(error: unknown): boolean {
+  return error instanceof Error && error.message.includes("(os error 33)");
 }

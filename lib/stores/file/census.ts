@@ -1,16 +1,15 @@
 /** Census: how many sessions a folder holds, counted once and kept up to date since. */
 import type { Log } from "../../log.ts";
-import { turn } from "../_pause.ts";
-import { namesIn, reasonOf } from "./calls.ts";
+import { Slices, turn } from "../_pause.ts";
+import { isLong, namesIn, namesInLong, reasonOf } from "./calls.ts";
 import { isSession, isShard, shardOf } from "./names.ts";
 
-/**
- * How many files are counted before the rest is estimated. Keys are random, so every folder holds about as many. The
- * estimate is used while it is under half the maximum; above that, all files are counted.
- */
-const COUNTED_ENOUGH = 2000;
-/** How long to count files, in milliseconds, before requests get their turn. */
-const TURN = 4;
+/** How many files are counted before the rest is estimated. Keys are random, so every folder holds about as many. */
+const SAMPLE = 2000;
+/** An estimate under this share of the maximum will do; the rest is counted as soon as there may be more. */
+const FEW = 0.5;
+/** How far the estimate may be off. While it is that near the maximum, a new session waits for the count. */
+const MARGIN = 0.1;
 
 /** What one of the folders in a store's folder holds. */
 export interface Shard {
@@ -18,21 +17,22 @@ export interface Shard {
   readonly names: readonly string[];
 }
 
-/** The sessions in a folder by number. Other processes make and remove some too: a listing counts them anew. */
+/** The sessions in a folder by number. Other processes make and remove some too: a listing counts them again. */
 export class Census {
   #dir: string;
   #max: number;
   #log: Log;
   #counts = new Map<string, number>();
   #total = 0;
-  #isCounted = false;
+  // Which share of the folders is only estimated; of the first sample, nothing is known.
+  #left = Infinity;
   #isEstimated = false;
   #counting: Promise<void> | undefined;
 
   /**
    * @param dir The store's folder.
    * @param max How many sessions it may hold.
-   * @param log Told of folders that cannot be read.
+   * @param log Called with folders that cannot be read.
    */
   constructor(dir: string, max: number, log: Log) {
     this.#dir = dir;
@@ -40,25 +40,28 @@ export class Census {
     this.#log = log;
   }
 
-  /** How many sessions there are, those that are over but not yet swept included. */
-  get total(): number {
-    return this.#total;
-  }
-
-  /** Whether there are as many as there may be. */
+  /** Whether there are as many as there may be. Those that are over and not yet swept count. */
   get isFull(): boolean {
     return this.#total >= this.#max;
   }
 
   /**
-   * Makes sure that they are counted, and exactly as soon as that matters; tries again if it failed.
+   * Starts a count where it matters, and again if it failed.
    *
-   * @returns A promise only if they have to be counted now.
+   * @returns A promise only if a new session has to wait, because without a count there may be no room.
    */
   ready(): Promise<void> | undefined {
-    if (this.#isEstimated && this.#total > this.#max / 2) this.#isCounted = false;
-    if (this.#isCounted) return undefined;
-    return this.#counting ??= this.#count().finally(() => this.#counting = undefined);
+    if (this.#isEstimated && this.#total > this.#max * FEW) {
+      this.#isEstimated = false;
+      this.#left = 1;
+    }
+    if (this.#left === 0) return undefined;
+    if (this.#counting === undefined) {
+      this.#counting = this.#count().finally(() => this.#counting = undefined);
+      // Those that wait get the error.
+      this.#counting.catch(() => {});
+    }
+    return this.#mayBeFull() ? this.#wait(this.#counting) : undefined;
   }
 
   /** Waits for a count that is under way. */
@@ -73,8 +76,10 @@ export class Census {
   }
 
   /** The names in one of the folders. */
-  list(shard: string): string[] {
-    const names = namesIn(`${this.#dir}/${shard}`);
+  async list(shard: string): Promise<string[]> {
+    const path = `${this.#dir}/${shard}`;
+    // A short folder is listed and counted without a pause: no session is made in between.
+    const names = isLong(path) ? await namesInLong(path) : namesIn(path);
     this.#set(shard, names.filter(isSession).length);
     return names;
   }
@@ -84,18 +89,23 @@ export class Census {
    *
    * @param first Which folder to begin with, so that several processes are at different places.
    */
-  *shards(first = ""): Generator<Shard, undefined> {
-    const all = namesIn(this.#dir).filter(isShard).sort();
+  async *shards(first = ""): AsyncGenerator<Shard, undefined> {
+    const all = (await this.#shardNames()).sort();
     const before = all.filter((shard) => shard < first).length;
     for (const shard of [...all.slice(before), ...all.slice(0, before)]) {
-      const names = this.#tryList(shard);
+      const names = await this.#tryList(shard);
       if (names !== undefined) yield { shard, names };
     }
   }
 
-  #tryList(shard: string): string[] | undefined {
+  async #shardNames(): Promise<string[]> {
+    const names = isLong(this.#dir) ? await namesInLong(this.#dir) : namesIn(this.#dir);
+    return names.filter(isShard);
+  }
+
+  async #tryList(shard: string): Promise<string[] | undefined> {
     try {
-      return this.list(shard);
+      return await this.list(shard);
     } catch (error) {
       this.#log("error", "A folder with sessions cannot be read", `${reasonOf(error)} in "${this.#dir}/${shard}"`);
       return undefined;
@@ -107,24 +117,32 @@ export class Census {
     this.#counts.set(shard, count);
   }
 
+  #mayBeFull(): boolean {
+    return this.#total > this.#max * (1 - MARGIN * this.#left);
+  }
+
+  async #wait(counting: Promise<void>): Promise<void> {
+    while (this.#left > 0 && this.#mayBeFull()) await Promise.race([counting, turn()]);
+  }
+
   async #count(): Promise<void> {
-    const mayEstimate = !this.#isEstimated;
-    this.#isEstimated = false;
-    const shards = namesIn(this.#dir).filter(isShard);
-    let start = performance.now();
+    const shards = await this.#shardNames();
+    const slices = new Slices();
     let counted = 0;
     for (const [index, shard] of shards.entries()) {
-      counted += this.#tryList(shard)?.filter(isSession).length ?? 0;
-      const average = counted / (index + 1);
-      if (mayEstimate && counted >= COUNTED_ENOUGH && average * shards.length < this.#max / 2) {
-        for (const other of shards.slice(index + 1)) this.#set(other, Math.round(average));
-        this.#isEstimated = true;
-        break;
+      await this.#tryList(shard);
+      counted += this.#counts.get(shard) ?? 0;
+      const done = (index + 1) / shards.length;
+      if (this.#left <= 1) this.#left = 1 - done;
+      else if (counted >= SAMPLE) {
+        const average = Math.round(counted / (index + 1));
+        for (const other of shards.slice(index + 1)) this.#set(other, average);
+        this.#isEstimated = this.#total < this.#max * FEW;
+        if (this.#isEstimated) break;
+        this.#left = 1 - done;
       }
-      if (performance.now() - start < TURN) continue;
-      await turn();
-      start = performance.now();
+      await slices.next();
     }
-    this.#isCounted = true;
+    this.#left = 0;
   }
 }

@@ -46,6 +46,16 @@ export class Folder {
   }
 
   /**
+   * Makes sure that a user's session will be found by its key.
+   *
+   * @throws {TypeError} if the key was not made for the user.
+   */
+  checkOwner(key: string, user: string | undefined): void {
+    if (user === undefined || key.startsWith(this.groupOf(user))) return;
+    throw new TypeError("Cannot store a session of a user: its key must begin with what groupOf() gives for the user");
+  }
+
+  /**
    * Makes the folder if it is missing and the store has never seen it.
    *
    * @throws {Error} if the folder cannot be the store's.

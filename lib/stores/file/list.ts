@@ -1,14 +1,11 @@
 /** List: every live session in a folder, for an operator. */
 import type { Log } from "../../log.ts";
 import { isLive, type SessionRecord } from "../../record.ts";
-import { turn } from "../_pause.ts";
+import { Slices } from "../_pause.ts";
 import { lstat, reasonOf } from "./calls.ts";
 import type { Census } from "./census.ts";
 import { isSession, keyIn } from "./names.ts";
 import { readRecord } from "./record.ts";
-
-/** How long to read files, in milliseconds, before requests get their turn. */
-const TURN = 4;
 
 /**
  * Reads every session's file. One that cannot be read is logged and left out.
@@ -23,15 +20,13 @@ export async function* listSessions(
   now: () => number,
   log: Log,
 ): AsyncGenerator<readonly [key: string, record: SessionRecord]> {
-  let start = performance.now();
-  for (const { shard, names } of census.shards()) {
+  const slices = new Slices();
+  for await (const { shard, names } of census.shards()) {
     for (const name of names.filter(isSession)) {
       const record = read(`${dir}/${shard}`, name, log);
       if (record !== undefined && isLive(record, now())) yield [keyIn(shard, name), record];
+      await slices.next();
     }
-    if (performance.now() - start < TURN) continue;
-    await turn();
-    start = performance.now();
   }
 }
 

@@ -1,6 +1,6 @@
 /** Probe: finds out whether a folder's file system can do what the store needs. */
 import type { Log } from "../../log.ts";
-import { lstat, make, reasonOf, removeIfThere, setTime, tryLocked } from "./calls.ts";
+import { lstat, make, reasonOf, removeIfThere, setTimes, tryLocked } from "./calls.ts";
 import { TEMPORARY } from "./names.ts";
 
 /** How far, in milliseconds, the clocks of the file system and of the machine may differ without a word. */
@@ -24,7 +24,7 @@ export function probe(dir: string, log: Log): boolean {
       log("warn", "The file system goes by another clock", `that of "${dir}" is ${much} this machine's`);
     }
     tryLock(path);
-    setTime(path, 1);
+    setTimes(path, 0, 1);
     const { mode } = Deno.statSync(dir);
     if (mode !== null && (mode & 0o077) !== 0) {
       log("warn", `Others on this machine can reach into "${dir}": it should have mode 0700`);

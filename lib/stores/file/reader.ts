@@ -36,15 +36,23 @@ export class Reader {
     this.#cache = new Cache(bytes);
   }
 
+  /** The record in memory, if no one can have changed the file since the last look at it. */
+  fresh(key: string): SessionRecord | undefined {
+    const period = this.#roster.period();
+    const cached = this.#cache.get(key);
+    return cached !== undefined && cached.period === period && period !== 0 ? cached.record : undefined;
+  }
+
   /**
    * What a session's file holds now. Takes no lock, and no look at the file either if there was one in this period.
    *
    * @throws {TypeError} if it is not a key.
    */
   read(key: string): Content {
+    const fresh = this.fresh(key);
+    if (fresh !== undefined) return fresh;
     const period = this.#roster.period();
     const cached = this.#cache.get(key);
-    if (cached !== undefined && cached.period === period && period !== 0) return cached.record;
     const path = pathOf(this.#dir, key);
     while (true) {
       const stat = lstat(path);
@@ -60,8 +68,8 @@ export class Reader {
   }
 
   /** What a session's file holds, for a caller that has its lock and so knows its state. */
-  readLocked(key: string, path: string, stat: Stat): Content {
-    return this.#known(key, stat) ?? readRecord(path, stat);
+  readLocked(key: string, path: string, stat: Stat, file: Deno.FsFile): Content {
+    return this.#known(key, stat) ?? readRecord(path, stat, file);
   }
 
   /** Keeps a record in memory, unless its file is so new that another could look the same. */

@@ -2,12 +2,23 @@
  * A session's file: reading it, making it, putting another in its place.
  *
  * A session ends at the later of `expires` in its file and the file's mtime, and at its deadline in any case. Using a
- * session moves the mtime forward and writes nothing into the file; an earlier end is written. A file gets its end as its
- * mtime when it is made, too, so that the sweep need not look into it. Where the time is lost, as in a copy, or coarse,
- * `expires` stands.
+ * session moves the mtime forward and writes nothing into the file; an earlier end is written, and one past the deadline.
+ * A file gets its end as its mtime when it is made, too, so that the sweep need not look into it. Where the time is lost,
+ * as in a copy, or coarse, `expires` stands.
  */
-import { decode, encode, MAX_RECORD_BYTES, type SessionRecord } from "../../record.ts";
-import { flush, flushFolder, isMissing, make, makeDir, removeIfThere, setTime, type Stat, tryLocked } from "./calls.ts";
+import { decode, encode, endOf, MAX_RECORD_BYTES, type SessionRecord } from "../../record.ts";
+import {
+  flush,
+  flushFolder,
+  isMissing,
+  make,
+  makeDir,
+  readOpen,
+  removeIfThere,
+  setTimes,
+  type Stat,
+  tryLocked,
+} from "./calls.ts";
 import { CORRUPT, pathOf, shardOf, TEMPORARY } from "./names.ts";
 
 /** Whether a change waits for the disk: `"full"`, or leaves that to the operating system: `"normal"`. */
@@ -20,20 +31,34 @@ export const LEFTOVER = 60_000;
  * What a session's file holds.
  *
  * @param stat Its state, looked at before.
+ * @param file The file, if the caller has its lock.
  * @returns The record; what `decode` says it is otherwise; `undefined` if there is no file any more.
  */
-export function readRecord(path: string, stat: Stat): SessionRecord | "corrupt" | "newer" | undefined {
+export function readRecord(
+  path: string,
+  stat: Stat,
+  file?: Deno.FsFile,
+): SessionRecord | "corrupt" | "newer" | undefined {
   // Never follows a link, and reads no more than a record can be.
   if (!stat.isFile || stat.size > MAX_RECORD_BYTES) return "corrupt";
-  let text: string;
+  const text = file === undefined ? readIfThere(path) : readOpen(file, stat.size);
+  if (text === undefined) return undefined;
+  const record = decode(text);
+  return typeof record === "object" && stat.mtime > record.expires ? withEnd(record, stat.mtime) : record;
+}
+
+function readIfThere(path: string): string | undefined {
   try {
-    text = Deno.readTextFileSync(path);
+    return Deno.readTextFileSync(path);
   } catch (error) {
     if (isMissing(error)) return undefined;
     throw error;
   }
-  const record = decode(text);
-  return typeof record === "object" && stat.mtime > record.expires ? withEnd(record, stat.mtime) : record;
+}
+
+/** Sets the times of a file by the record in it. */
+export function keepTimes(path: string, record: SessionRecord): void {
+  setTimes(path, Math.max(record.created, record.expires - record.idle), endOf(record));
 }
 
 /** The same record with another idle limit. */
@@ -52,7 +77,7 @@ export function makeRecord(dir: string, key: string, record: SessionRecord, sync
   const start = performance.now();
   makeInShard(dir, key, path, text);
   try {
-    setTime(path, record.expires);
+    keepTimes(path, record);
     // A process that was stopped in the middle for so long may find its file swept as a dead one's.
     if (performance.now() - start > LEFTOVER / 2) throw new Error("A new session took too long to write");
   } catch (error) {
@@ -77,7 +102,7 @@ function makeInShard(dir: string, key: string, path: string, text: string): void
 async function flushNew(dir: string, key: string, path: string): Promise<void> {
   try {
     await flush(path);
-    await flushNames(dir, key);
+    await flushNames(dir, [shardOf(key)]);
   } catch (error) {
     removeIfThere(path);
     throw error;
@@ -102,7 +127,7 @@ export function replaceRecord(path: string, record: SessionRecord, sync: Sync): 
     make(beside, text);
   }
   try {
-    setTime(beside, record.expires);
+    keepTimes(beside, record);
     if (sync === "full") return flushAndRename(beside, path);
     Deno.renameSync(beside, path);
   } catch (error) {
@@ -128,8 +153,8 @@ async function flushAndRename(beside: string, path: string): Promise<void> {
  * @returns Whether there was one.
  */
 export function setAside(path: string): boolean {
-  const outcome = tryLocked(path, (stat) => {
-    if (readRecord(path, stat) !== "corrupt") return false;
+  const outcome = tryLocked(path, (stat, file) => {
+    if (readRecord(path, stat, file) !== "corrupt") return false;
     Deno.renameSync(path, path + CORRUPT);
     return true;
   });
@@ -137,12 +162,14 @@ export function setAside(path: string): boolean {
   return outcome === "irregular" || (typeof outcome === "object" && outcome.result);
 }
 
-/** Waits until the disk knows that a session's file was made or removed. */
-export async function flushNames(dir: string, key: string): Promise<void> {
-  await flushFolder(`${dir}/${shardOf(key)}`).catch((error) => {
-    // Empty, it may have gone with a sweep.
-    if (!isMissing(error)) throw error;
-  });
-  // The folder itself may have been made or removed just before.
+/** Waits until the disk knows that files were made or removed in some of the folders. */
+export async function flushNames(dir: string, shards: Iterable<string>): Promise<void> {
+  for (const shard of shards) {
+    await flushFolder(`${dir}/${shard}`).catch((error) => {
+      // Empty, it may have gone with a sweep.
+      if (!isMissing(error)) throw error;
+    });
+  }
+  // The folders themselves may have been made or removed just before.
   await flushFolder(dir);
 }

@@ -28,7 +28,7 @@
  * The clock is the system's monotonic one, the same for all processes of a machine; the locks work between those only.
  */
 import { pause } from "../_pause.ts";
-import { isMissing, lstat, makeDir, namesIn, removeIfThere } from "./calls.ts";
+import { isHeld, lstat, makeDir, makeHeld, namesIn, removeIfThere } from "./calls.ts";
 
 /** How long, in milliseconds, the look that found nobody else counts. */
 const PERIOD = 250;
@@ -67,7 +67,8 @@ export class Roster {
     try {
       makeDir(`${this.#dir}/${PROCESSES}`);
       for (let attempts = 0; this.#file === undefined && attempts < 5; attempts++) {
-        this.#file = this.#enter();
+        this.#path = `${this.#dir}/${PROCESSES}/${crypto.randomUUID()}`;
+        this.#file = makeHeld(this.#path);
         if (this.#file === undefined) continue;
         const joined = performance.now();
         // Leaves again if another process took the file for one of the dead before it was locked.
@@ -103,17 +104,6 @@ export class Roster {
     this.#file = undefined;
   }
 
-  /** Makes a file of its own and locks it. Returns nothing if another process is just trying its lock. */
-  #enter(): Deno.FsFile | undefined {
-    this.#path = `${this.#dir}/${PROCESSES}/${crypto.randomUUID()}`;
-    Deno.openSync(this.#path, { write: true, createNew: true, mode: 0o600 }).close();
-    // Held for reading: a disk with a file open for writing cannot be made read-only.
-    const file = Deno.openSync(this.#path, { read: true });
-    if (file.tryLockSync(true)) return file;
-    file.close();
-    removeIfThere(this.#path);
-  }
-
   /** Looks who else is there. */
   #look(): void {
     this.#lookedAt = performance.now();
@@ -127,21 +117,5 @@ export class Roster {
     } catch {
       // What cannot be looked at may hide somebody.
     }
-  }
-}
-
-/** Whether a living process holds the file; removes it otherwise. */
-function isHeld(path: string): boolean {
-  let file: Deno.FsFile | undefined;
-  try {
-    file = Deno.openSync(path, { read: true });
-    if (!file.tryLockSync(true)) return true;
-    Deno.removeSync(path);
-    return false;
-  } catch (error) {
-    if (isMissing(error)) return false;
-    throw error;
-  } finally {
-    file?.close();
   }
 }

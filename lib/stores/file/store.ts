@@ -20,19 +20,23 @@
 import type { Log } from "../../log.ts";
 import { COUNT, oneOf, type Rule } from "../../_options.ts";
 import { SessionError } from "../../errors.ts";
-import { endOf, freeze, isLive, type SessionRecord } from "../../record.ts";
-import { type Change, KeyTakenError, type SessionStore, StoreFullError } from "../../store.ts";
+import { freeze, isLive, type SessionRecord } from "../../record.ts";
+import { type Change, KeyTakenError, type SessionStore, type StoredSession, StoreFullError } from "../../store.ts";
 import { checkStoreOptions, type StoreOptions } from "../_options.ts";
 import { applyChange, ChangeError } from "../_change.ts";
-import { pause } from "../_pause.ts";
-import { flush, isMissing, lstat, reasonOf, removeIfThere, setTime, tryLocked } from "./calls.ts";
+import { eachOf } from "../_each_of.ts";
+import { Slices } from "../_pause.ts";
+import { Together } from "../_together.ts";
+import { exists, flush, isLocked, lstat, reasonOf, removeIfThere, tryLocked } from "./calls.ts";
 import { Census } from "./census.ts";
+import { Files } from "./files.ts";
 import { Folder } from "./folder.ts";
 import { listSessions } from "./list.ts";
-import { CORRUPT, isSession, keyIn, pathOf, shardOf } from "./names.ts";
+import { isSession, keyIn, pathOf, shardOf } from "./names.ts";
 import { probe } from "./probe.ts";
+import { Queue } from "./queue.ts";
 import { type Content, Reader } from "./reader.ts";
-import { flushNames, makeRecord, replaceRecord, setAside, withEnd } from "./record.ts";
+import { keepTimes, withEnd } from "./record.ts";
 import { Roster } from "./roster.ts";
 import { Sweep } from "./sweep.ts";
 
@@ -64,11 +68,8 @@ const RULES: Readonly<Record<string, Rule>> = {
   cacheBytes: COUNT,
 };
 
-/** How long to wait for another process's lock, in milliseconds, before giving up. */
-const LOCK_DEADLINE = 5000;
-
 /** What is done to a session under the lock of its file. */
-type Work<T> = (path: string, record: SessionRecord) => T | Promise<T>;
+type Work<Found, T> = (path: string, found: Found) => T | Promise<T>;
 
 /**
  * Sessions as JSON files in a folder.
@@ -104,9 +105,12 @@ export class FileStore implements SessionStore {
   #now: () => number;
   #folder: Folder;
   #roster: Roster;
+  #queue: Queue;
+  #together = new Together((key, change) => this.#update(key, change));
   #reader: Reader;
   #census: Census;
   #sweep: Sweep;
+  #files: Files;
 
   /**
    * Makes a store; touches nothing yet.
@@ -123,10 +127,13 @@ export class FileStore implements SessionStore {
     this.#now = now;
     this.#folder = new Folder(this.#dir);
     this.#roster = new Roster(this.#dir);
+    this.#queue = new Queue(this.#dir);
     this.#reader = new Reader(this.#dir, this.#roster, options.cacheBytes ?? 16 * 1024 * 1024);
     this.#census = new Census(this.#dir, this.#max, this.#log);
-    const removed = (key: string) => this.#forget(key);
+    const removed = (key: string) => this.#files.forget(key);
     this.#sweep = new Sweep({ dir: this.#dir, census: this.#census, log, now, removed });
+    const [reader, census, sweep] = [this.#reader, this.#census, this.#sweep];
+    this.#files = new Files({ dir: this.#dir, sync: this.#sync, reader, census, sweep, log });
   }
 
   /**
@@ -141,7 +148,8 @@ export class FileStore implements SessionStore {
       this.#folder.open();
       if (!probe(this.#dir, this.#log)) this.#reader.keepNothing();
       this.#roster.join();
-      // In a folder of a million this takes seconds, which the first new session need not wait for if it comes later.
+      this.#queue.clear();
+      // The first session need not wait for the count then, if it comes later.
       this.#census.ready()?.catch(() => {});
     });
   }
@@ -155,91 +163,114 @@ export class FileStore implements SessionStore {
   }
 
   async create(key: string, record: SessionRecord): Promise<void> {
-    await this.#try(async () => {
+    try {
       const making = this.#folder.ready();
       if (making !== undefined) await making;
-      this.#checkOwner(key, record.user);
+      this.#folder.checkOwner(key, record.user);
       const counting = this.#census.ready();
       if (counting !== undefined) await counting;
       while (this.#census.isFull) {
         if (await this.#sweep.makeRoom()) continue;
         throw new StoreFullError(`Cannot create a session: "${this.#dir}" may hold ${this.#max} live sessions`);
       }
-      const flushed = this.#make(key, record);
+      const flushed = this.#files.make(key, record);
       if (flushed !== undefined) await flushed;
-    });
+    } catch (error) {
+      throw this.#failure(error);
+    }
   }
 
   async read(key: string): Promise<SessionRecord | undefined> {
-    return await this.#try(() => {
-      let content = this.#reader.read(key);
+    const fresh = this.#folder.isKnown ? this.#reader.fresh(key) : undefined;
+    if (fresh !== undefined) return this.#live(fresh);
+    return await this.#try(async () => {
+      let content = await this.#read(key);
       if (content === undefined || !this.#folder.isKnown) {
         this.#folder.check();
         // The folder may have been away at the first look, and back at the check.
-        content = this.#reader.read(key);
+        if (content === undefined && exists(pathOf(this.#dir, key))) content = await this.#read(key);
       }
-      if (content === "corrupt") this.#setAside(key);
+      if (content === "corrupt") this.#files.setAside(key);
       return this.#live(content);
     });
   }
 
-  async update(key: string, change: Change): Promise<SessionRecord | undefined> {
-    return await this.#locked(key, (path, record) => {
-      const updated = freeze(applyChange(change, record));
-      return then(this.#write(key, path, updated), () => updated);
-    });
+  update(key: string, change: Change): Promise<SessionRecord | undefined> {
+    return this.#together.update(key, change);
   }
 
   async touch(key: string, expires: number): Promise<boolean> {
     // Under the lock, as otherwise a sweep could find the session over just before, and remove it just after.
-    const touched = await this.#locked(key, (path, record) => {
-      if (expires >= record.expires) {
-        setTime(path, expires);
+    const touched = await this.#changed(key, (path, record) => {
+      if (expires >= record.expires && expires <= record.deadline) {
+        const used = withEnd(record, expires);
+        keepTimes(path, used);
         const stat = lstat(path);
         if (stat !== undefined && stat.mtime >= expires) {
-          this.#reader.keep(key, withEnd(record, expires), stat);
+          this.#reader.keep(key, used, stat);
           return then(this.#sync === "full" ? flush(path) : undefined, () => true);
         }
       }
-      // An earlier end is written, and so is one that a file system with coarse times does not keep.
-      return then(this.#write(key, path, withEnd(record, expires)), () => true);
+      // Written is what the time of a file cannot say: an earlier end, and one that a coarse time does not keep.
+      return then(this.#files.replace(key, path, withEnd(record, expires)), () => true);
     });
     return touched ?? false;
   }
 
   async delete(key: string): Promise<boolean> {
-    const ended = await this.#locked(key, (path) => then(this.#remove(key, path), () => true));
-    return ended ?? false;
+    return (await this.deleteMany([key])).length > 0;
+  }
+
+  async deleteMany(keys: readonly string[]): Promise<readonly string[]> {
+    const ended: string[] = [];
+    const slices = new Slices();
+    for (const key of keys) {
+      if (await this.#locked(key, (path) => this.#files.remove(key, path))) ended.push(key);
+      await slices.next();
+    }
+    await this.#try(() => this.#files.flushRemoved(ended));
+    if (ended.length > 0) await this.#roster.waitAfter();
+    return ended;
   }
 
   async move(from: string, to: string, change: Change): Promise<SessionRecord | undefined> {
-    return await this.#locked(from, (path, record) => {
+    return await this.#changed(from, (path, record) => {
       const moved = freeze(applyChange(change, record));
-      this.#checkOwner(to, moved.user);
-      return then(this.#make(to, moved), () => {
+      this.#folder.checkOwner(to, moved.user);
+      return then(this.#files.make(to, moved), () => {
         try {
-          return then(this.#remove(from, path), () => moved);
+          this.#files.remove(from, path);
         } catch (error) {
           removeIfThere(pathOf(this.#dir, to));
-          this.#forget(to);
+          this.#files.forget(to);
           throw error;
         }
+        return then(this.#files.flushRemoved([from]), () => moved);
       });
     });
   }
 
-  async *sessionsOf(user: string): AsyncGenerator<readonly [string, SessionRecord]> {
+  /**
+   * The live sessions of a user. Those that a later version wrote are the user's if their key is in the user's group. One
+   * in four billion of other sessions has the same group by chance, so a log-out everywhere might end one of another user,
+   * but none of the user's is left.
+   */
+  async *sessionsOf(user: string): AsyncGenerator<StoredSession> {
     try {
       this.#folder.check();
       if (!this.#folder.isKnown) return;
       const group = this.#folder.groupOf(user);
-      const names = this.#census.list(shardOf(group));
-      this.#folder.check();
-      for (const name of names) {
-        const key = keyIn(shardOf(group), name);
-        if (!key.startsWith(group) || !isSession(name)) continue;
-        const record = this.#live(this.#reader.read(key));
-        if (record?.user === user) yield [key, record];
+      const list = async () => {
+        const names = await this.#census.list(shardOf(group));
+        this.#folder.check();
+        return names.filter(isSession).map((name) => keyIn(shardOf(group), name)).filter((key) =>
+          key.startsWith(group)
+        );
+      };
+      for await (const [key, content] of eachOf(list, (key) => this.#read(key))) {
+        const record = this.#live(content);
+        if (content === "newer") yield [key, undefined];
+        else if (record?.user === user) yield [key, record];
       }
     } catch (error) {
       throw this.#failure(error);
@@ -278,101 +309,56 @@ export class FileStore implements SessionStore {
     return typeof content === "object" && isLive(content, this.#now()) ? content : undefined;
   }
 
-  /**
-   * Does some work on a live session's file under its lock. Waits while another process has the lock.
-   *
-   * @returns What the work returns; `undefined` if there is no such session.
-   */
-  async #locked<T>(key: string, work: Work<T>): Promise<T | undefined> {
-    const path = pathOf(this.#dir, key);
-    const start = performance.now();
-    return await this.#try(async () => {
-      while (true) {
-        const waiting = this.#roster.wait();
-        if (waiting !== undefined) {
-          await waiting;
-          continue;
-        }
-        this.#folder.check();
-        let isCorrupt = false;
-        const outcome = tryLocked(path, (stat) => {
-          const content = this.#reader.readLocked(key, path, stat);
-          isCorrupt = content === "corrupt";
-          const record = this.#live(content);
-          return record && work(path, record);
-        });
-        if (outcome === "busy") {
-          if (performance.now() - start > LOCK_DEADLINE) {
-            throw new Error(`Another process has kept a session locked for ${LOCK_DEADLINE / 1000} seconds`);
-          }
-          await pause(1 + Math.random() * 4);
-          continue;
-        }
-        // The folder may have gone between the check and the look for the file.
-        if (outcome === "missing") this.#folder.check();
-        if (outcome === "irregular" || isCorrupt) this.#setAside(key);
-        if (typeof outcome === "string") return undefined;
-        const result = outcome.result instanceof Promise ? await outcome.result : outcome.result;
-        if (result !== undefined) await this.#roster.waitAfter();
-        return result;
-      }
-    });
-  }
-
-  /** Makes the file of a new session. */
-  #make(key: string, record: SessionRecord): Promise<void> | undefined {
-    const flushed = makeRecord(this.#dir, key, record, this.#sync);
-    this.#census.add(key, 1);
-    this.#sweep.created(endOf(record));
-    return flushed?.catch((error) => {
-      this.#forget(key);
-      throw error;
-    });
-  }
-
-  /** Puts another record into the place of a session's, under the lock of its file. */
-  #write(key: string, path: string, record: SessionRecord): Promise<void> | undefined {
-    const flushed = replaceRecord(path, record, this.#sync);
-    this.#reader.forget(key);
-    this.#sweep.noteEnd(endOf(record));
-    // While the disk was waited for, a reader may have kept the old one.
-    return flushed?.finally(() => this.#reader.forget(key));
-  }
-
-  /** Removes the file of a session, under its lock. */
-  #remove(key: string, path: string): Promise<void> | undefined {
-    Deno.removeSync(path);
-    this.#forget(key);
-    return this.#sync === "full" ? flushNames(this.#dir, key) : undefined;
-  }
-
-  /** Takes a session whose file is gone out of memory and out of the count. */
-  #forget(key: string): void {
-    this.#reader.forget(key);
-    this.#census.add(key, -1);
-  }
-
-  /** Moves a corrupt record out of the way, and logs that. */
-  #setAside(key: string): void {
+  /** What a session's file holds now. */
+  async #read(key: string): Promise<Content> {
     try {
-      if (!setAside(pathOf(this.#dir, key))) return;
-      this.#forget(key);
-      const detail = `its name in "${this.#dir}" now ends in "${CORRUPT}"`;
-      this.#log("warn", "A corrupt session record was put aside", detail);
+      return this.#reader.read(key);
     } catch (error) {
-      if (isMissing(error)) return;
-      this.#log("warn", "A corrupt session record could not be put aside", `${reasonOf(error)} in "${this.#dir}"`);
+      if (!isLocked(error)) throw error;
+      return await this.#locked(key, (_, found) => found);
     }
   }
 
+  /** Changes a live session under the lock of its file. Returns `undefined` if there is no such session. */
+  async #changed<T>(key: string, work: Work<SessionRecord, T>): Promise<T | undefined> {
+    const result = await this.#locked(key, (path, found) => found === "newer" ? undefined : work(path, found));
+    if (result !== undefined) await this.#roster.waitAfter();
+    return result;
+  }
+
   /**
-   * Makes sure that a user's session will be found by its key.
+   * Does some work on a session's file under its lock. Waits while another process has the lock.
    *
-   * @throws {TypeError} if the key was not made for the user.
+   * @param work Is called with a live record, or with `"newer"` for one of a later version.
+   * @returns What the work returns; `undefined` if there is no such session.
    */
-  #checkOwner(key: string, user: string | undefined): void {
-    if (user === undefined || key.startsWith(this.#folder.groupOf(user))) return;
-    throw new TypeError("Cannot store a session of a user: its key must begin with what groupOf() gives for the user");
+  async #locked<T>(key: string, work: Work<SessionRecord | "newer", T>): Promise<T | undefined> {
+    const path = pathOf(this.#dir, key);
+    return await this.#try(() =>
+      this.#queue.run(key, async () => {
+        for (let waiting = this.#roster.wait(); waiting !== undefined; waiting = this.#roster.wait()) await waiting;
+        this.#folder.check();
+        let isCorrupt = false;
+        const outcome = tryLocked(path, (stat, file) => {
+          const content = this.#reader.readLocked(key, path, stat, file);
+          isCorrupt = content === "corrupt";
+          const found = content === "newer" ? content : this.#live(content);
+          return found && work(path, found);
+        });
+        if (outcome === "busy") return outcome;
+        // The folder may have gone between the check and the look for the file.
+        if (outcome === "missing") this.#folder.check();
+        if (outcome === "irregular" || isCorrupt) this.#files.setAside(key);
+        return typeof outcome === "string" ? undefined : await outcome.result;
+      })
+    );
+  }
+
+  async #update(key: string, change: Change): Promise<SessionRecord | undefined> {
+    return await this.#changed(key, (path, record) => {
+      const updated = freeze(applyChange(change, record));
+      return then(this.#files.replace(key, path, updated), () => updated);
+    });
   }
 
   /** Does some work; what it throws is made into an error for programs. */

@@ -3,8 +3,8 @@ import { newId } from "../../id.ts";
 import type { Log } from "../../log.ts";
 import { CLOCK_SKEW, endOf, isLive } from "../../record.ts";
 import { Pacer } from "../_pacer.ts";
-import { turn } from "../_pause.ts";
-import { lstat, namesIn, reasonOf, removeIfThere, type Stat, tryLocked } from "./calls.ts";
+import { Slices } from "../_pause.ts";
+import { lstat, namesInLong, reasonOf, removeIfThere, type Stat, tryLocked, usedAt } from "./calls.ts";
 import type { Census } from "./census.ts";
 import { isSession, keyIn, TEMPORARY } from "./names.ts";
 import { LEFTOVER, readRecord } from "./record.ts";
@@ -17,13 +17,6 @@ const NAMES_PER_STEP = 64;
  * while N / 12 sessions are made; so about a twelfth is over.
  */
 const NAMES_PER_CREATE = 12;
-/**
- * One in how many passes looks into every file: the times alone do not tell a session whose deadline comes before its
- * idle limit, and not always one that was made before a clock was set back.
- */
-const THOROUGH = 8;
-/** How many files to remove before requests get their turn. */
-const REMOVALS_PER_TURN = 4;
 /** How long, in milliseconds, a store that found no room does not look for it again. */
 const FULL_INTERVAL = 10_000;
 /** How long a new session waits at most, in milliseconds, while room is looked for. */
@@ -48,9 +41,8 @@ export class Sweep {
   #removed: (key: string) => void;
   #pacer: Pacer;
   #first = newId().slice(0, 3);
-  #pass: Generator<boolean, undefined> | undefined;
-  #passes = 0;
-  #search: Generator<boolean, undefined> | undefined;
+  #pass: AsyncGenerator<boolean, undefined> | undefined;
+  #search: AsyncGenerator<boolean, undefined> | undefined;
   #searching: Promise<boolean> | undefined;
   #lastFull = -Infinity;
   // Nothing ends before this, by what the last pass saw and what was done here since: until then, new sessions call for
@@ -89,10 +81,10 @@ export class Sweep {
   /** Removes everything that can go. Returns how many sessions there were. */
   async all(): Promise<number> {
     let swept = 0;
-    let looked = 0;
-    for (const isRemoved of this.#looks(true)) {
+    const slices = new Slices();
+    for await (const isRemoved of this.#looks()) {
       if (isRemoved) swept++;
-      if (++looked % NAMES_PER_STEP === 0 || (isRemoved && swept % REMOVALS_PER_TURN === 0)) await turn();
+      await slices.next();
     }
     return swept;
   }
@@ -111,15 +103,16 @@ export class Sweep {
   /** Goes on where the last search stopped, until there is room or everything was looked at. */
   async #findRoom(): Promise<boolean> {
     const start = performance.now();
+    const slices = new Slices();
     let isWhole = false;
-    for (let looked = 1; this.#census.isFull && performance.now() - start < SEARCH_TIME; looked++) {
+    while (this.#census.isFull && performance.now() - start < SEARCH_TIME) {
       if (this.#search === undefined) {
         if (isWhole) break;
         isWhole = true;
-        this.#search = this.#looks(true);
+        this.#search = this.#looks();
       }
-      if (this.#search.next().done) this.#search = undefined;
-      if (looked % NAMES_PER_STEP === 0) await turn();
+      if ((await this.#search.next()).done) this.#search = undefined;
+      await slices.next();
     }
     if (this.#census.isFull) this.#lastFull = this.#now();
     return !this.#census.isFull;
@@ -133,21 +126,23 @@ export class Sweep {
   /** Looks at some names, going on where the last step stopped. Returns how many sessions it removed. */
   async #step(): Promise<number> {
     let swept = 0;
+    const slices = new Slices();
     for (let looked = 0; looked < NAMES_PER_STEP; looked++) {
-      const look = this.#next();
+      const look = await this.#next();
       if (look.done) break;
-      if (look.value && ++swept % REMOVALS_PER_TURN === 0) await turn();
+      if (look.value) swept++;
+      await slices.next();
     }
     return swept;
   }
 
-  #next(): IteratorResult<boolean, undefined> {
+  async #next(): Promise<IteratorResult<boolean, undefined>> {
     if (this.#pass === undefined) {
-      this.#pass = this.#looks(this.#passes++ % THOROUGH === 0);
+      this.#pass = this.#looks();
       this.#earliestOfPass = Infinity;
     }
     try {
-      const look = this.#pass.next();
+      const look = await this.#pass.next();
       if (look.done) {
         this.#pass = undefined;
         this.#earliest = this.#earliestOfPass;
@@ -162,18 +157,16 @@ export class Sweep {
   /**
    * Looks at every name once, and says of each whether a session's file was removed. Every pass begins with the same
    * folder, so no name waits for longer than one pass.
-   *
-   * @param thorough Whether to look into every file.
    */
-  *#looks(thorough: boolean): Generator<boolean, undefined> {
-    for (const name of namesIn(this.#dir)) {
+  async *#looks(): AsyncGenerator<boolean, undefined> {
+    for (const name of await namesInLong(this.#dir)) {
       if (name.endsWith(TEMPORARY)) this.#sweepTemporary(`${this.#dir}/${name}`);
     }
-    for (const { shard, names } of this.#census.shards(this.#first)) {
+    for await (const { shard, names } of this.#census.shards(this.#first)) {
       yield false;
       let left = names.length;
       for (const name of names) {
-        const isRemoved = this.#look(shard, name, thorough);
+        const isRemoved = this.#look(shard, name);
         if (isRemoved) left--;
         yield isRemoved;
       }
@@ -183,14 +176,14 @@ export class Sweep {
   }
 
   /** Removes one file if it can go. Returns whether it was a session's. */
-  #look(shard: string, name: string, thorough: boolean): boolean {
+  #look(shard: string, name: string): boolean {
     const path = `${this.#dir}/${shard}/${name}`;
     try {
       if (name.endsWith(TEMPORARY)) this.#sweepTemporary(path);
-      if (!isSession(name) || !this.#isOver(path, lstat(path), thorough)) return false;
+      if (!isSession(name) || !this.#isOver(path, lstat(path))) return false;
       // It may have been used since.
-      const outcome = tryLocked(path, (stat) => {
-        if (!this.#isOver(path, stat, thorough)) return false;
+      const outcome = tryLocked(path, (stat, file) => {
+        if (!this.#isOver(path, stat, file)) return false;
         Deno.removeSync(path);
         return true;
       });
@@ -205,12 +198,12 @@ export class Sweep {
     return true;
   }
 
-  #isOver(path: string, stat: Stat | undefined, thorough: boolean): boolean {
+  #isOver(path: string, stat: Stat | undefined, file?: Deno.FsFile): boolean {
     if (stat === undefined || !stat.isFile) return false;
     const now = this.#now();
-    const isFromFuture = stat.ctime > now + CLOCK_SKEW;
-    if (stat.mtime > now && !isFromFuture && !thorough) return this.#stays(stat.mtime);
-    const record = readRecord(path, stat);
+    // The times tell, unless they are from a copy or set by hand, or the clock was set back since the last use.
+    if (stat.mtime > now && (usedAt(stat) ?? Infinity) <= now + CLOCK_SKEW) return this.#stays(stat.mtime);
+    const record = readRecord(path, stat, file);
     if (record === "newer" || record === undefined) return false;
     if (record === "corrupt") return stat.ctime + LEFTOVER <= now || this.#stays(stat.ctime + LEFTOVER);
     return !isLive(record, now) || this.#stays(endOf(record));

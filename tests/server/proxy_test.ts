@@ -19,14 +19,18 @@ async function behindNginx(
   fn: (context: { server: Server; port: number; browser: Browser }) => Promise<void>,
   originAt: (port: number) => string = () => ORIGIN,
   configure: (site: string) => string = (site) => site,
+  placeIn: (dir: string) => Record<string, string> = () => ({}),
 ) {
   const dir = await Deno.makeTempDir();
   await Deno.chmod(dir, 0o755); // For nginx's workers, if it is started as root.
   const port = freePort();
   const origin = originAt(port);
-  const server = await Server.start({ ORIGIN: origin, SESSION_FILE_DIR: `${dir}/sessions` });
+  const server = await Server.start({ ORIGIN: origin, SESSION_FILE_DIR: `${dir}/sessions`, ...placeIn(dir) });
+  const socket = /^unix:(.*)/.exec(server.origin)?.[1];
+  // For nginx's workers, which are of another group in the tests.
+  if (socket !== undefined) await Deno.chmod(socket, 0o666);
   const site = (await Deno.readTextFile(new URL("nginx.conf", import.meta.url)))
-    .replace("server 127.0.0.1:8000;", `server ${new URL(server.origin).host};`)
+    .replace("server 127.0.0.1:8000;", `server ${socket === undefined ? new URL(server.origin).host : server.origin};`)
     // The client's address is what the test says.
     .replace("listen 80;", `listen 127.0.0.1:${port}; set_real_ip_from 127.0.0.1; real_ip_header X-Test-Client;`)
     .replace(/(client_header_timeout|client_body_timeout) 10s;/g, "$1 1s;")
@@ -231,4 +235,17 @@ test("on a port of its own the site works as well", async () => {
     assertEquals(await browser.post("/add", { username: "Ada" }, { origin: browser.origin }), 303);
     assertMatch(await browser.get("/"), /Hi, <bdi>Ada<\/bdi>!/);
   }, (port) => `http://example.com:${port}`);
+});
+
+test("over a Unix socket the site works as well", async () => {
+  await behindNginx(
+    async ({ browser }) => {
+      assertEquals(await browser.post("/add", { username: "Ada" }, { origin: ORIGIN }), 303);
+      assertMatch(browser.setCookies[0]!, /^__Host-session=\S+; (?=.*Secure)/);
+      assertMatch(await browser.get("/"), /Hi, <bdi>Ada<\/bdi>!/);
+    },
+    undefined,
+    undefined,
+    (dir) => ({ HOST: `unix:${dir}/server.sock` }),
+  );
 });

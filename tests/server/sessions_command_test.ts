@@ -252,6 +252,8 @@ Deno.test("sessions: copy takes every live session to another store, cookies sta
     const copied = await sessions(files, "copy", "--to-type", "sqlite", "--to-url", url);
     assertEquals([copied.code, copied.stderr], [0, ""]);
     assertEquals(copied.stdout, "Copied 2, left 0 that were there already, failed 0\n");
+    const twice = await sessions(files, "copy", "--to-url", url);
+    assertEquals([twice.code, twice.stdout], [0, "Copied 0, left 2 that were there already, failed 0\n"]);
 
     const env = { ...files, SESSION_URL: url };
     const moved = await Server.start(env);

@@ -39,7 +39,7 @@ export interface SessionOptions {
 export interface BoundOptions {
   /** The path below which the library answers the browser's requests, such as `/bound`. No page may lie there. */
   readonly path: string;
-  /** Seconds that the second cookie lives, from 30 to 3,600: 300 unless given. The browser renews it in time. */
+  /** Seconds that the second cookie lives, from 10 to 3,600: 300 unless given. The browser renews it in time. */
   readonly lifetime?: number | undefined;
 }
 
@@ -81,9 +81,9 @@ const BOUND_RULES: Readonly<Record<string, Rule>> = {
     isRequired: true,
   },
   lifetime: {
-    needed: "a number of seconds from 30 to 3600",
+    needed: "a whole number of seconds from 10 to 3600",
     isRange: true,
-    accepts: (value) => Number.isInteger(value) && (value as number) >= 30 && (value as number) <= 3600,
+    accepts: (value) => Number.isInteger(value) && (value as number) >= 10 && (value as number) <= 3600,
   },
 };
 

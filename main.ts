@@ -6,7 +6,7 @@ import { createApp } from "./lib/server/app.ts";
 import { loadConfig } from "./lib/server/config.ts";
 import { placeFor } from "./lib/server/listen.ts";
 import { openStore } from "./lib/server/open_store.ts";
-import type { Visitor } from "./lib/server/pages.ts";
+import { BOUND_PATH, type Visitor } from "./lib/server/pages.ts";
 import { reasonOf } from "./lib/_reason.ts";
 import { keysOf } from "./lib/server/secret_key.ts";
 import { Server } from "./lib/server/serve.ts";
@@ -21,9 +21,11 @@ async function serve(): Promise<void> {
   // The key is made last, so that a start that fails leaves none behind.
   const keys = keysOf(config, log);
   const { cookie, idle, absolute, refresh, permanent, origin, basePath, https } = config;
-  const options = { store, keys, cookie, idle, absolute, refresh, permanent, log };
+  const bound = config.bound ? { path: basePath + BOUND_PATH } : undefined;
+  const options = { store, keys, cookie, idle, absolute, refresh, permanent, bound, log };
   const sessions = new SessionManager<Visitor>(withTelemetry(options));
-  const app = createApp({ sessions, store, origin, basePath, https, log, logRequests: config.logLevel === "debug" });
+  const logRequests = config.logLevel === "debug";
+  const app = createApp({ sessions, store, origin, basePath, bound: config.bound, https, log, logRequests });
   server.serve(app, () => sessions.close());
 }
 

@@ -107,6 +107,16 @@ export class Answers {
   }
 
   /**
+   * A response of the library, with the headers of every response.
+   *
+   * @param response The response.
+   */
+  secured(response: Response): Response {
+    for (const [name, value] of this.#security) response.headers.set(name, value);
+    return response;
+  }
+
+  /**
    * A line of text for a program.
    *
    * @param body The line.

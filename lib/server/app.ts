@@ -22,6 +22,8 @@ export interface AppOptions {
   readonly origin?: string | undefined;
   /** The path that the site lies below, such as `/app`; the empty string, the default, if it has a host of its own. */
   readonly basePath?: string | undefined;
+  /** Whether `sessions` binds to devices, below `BOUND_PATH`: `false` unless given. */
+  readonly bound?: boolean | undefined;
   /** Whether the site is served over https: as `origin` says unless given. */
   readonly https?: boolean | undefined;
   /** Called with each failure. Without it, nothing is logged. */
@@ -54,12 +56,12 @@ interface Route {
  * @param options The store, the sessions, and all that differs from the defaults.
  */
 export function createApp(options: AppOptions): (request: Request) => Promise<Response> {
-  const { sessions, store, origin, basePath = "", log = silent } = options;
+  const { sessions, store, origin, basePath = "", bound = false, log = silent } = options;
   const hosts = origin === undefined ? undefined : hostsOf(origin);
   const answers = new Answers(options.https ?? origin?.startsWith("https:") ?? false, basePath);
   const views = new Views(basePath);
   const keepsNames = !(store instanceof NullStore);
-  const pages = pageRoutes({ sessions, origin, basePath, answers, views, keepsNames, explain });
+  const pages = pageRoutes({ sessions, origin, basePath, answers, views, bound, keepsNames, explain });
   const probes: Routes = {
     "/healthz": { GET: () => answers.text("ok") },
     "/readyz": { GET: readiness(store, answers, () => sessions.now()) },

@@ -35,11 +35,16 @@ export interface PageOptions {
   readonly answers: Answers;
   /** Renders the pages. */
   readonly views: Views;
+  /** Whether sessions are bound to devices, so that browsers ask for the two addresses below `BOUND_PATH`. */
+  readonly bound: boolean;
   /** Whether the store keeps anything: the null store does not. */
   readonly keepsNames: boolean;
   /** Turns an error into a status and words for the visitor. */
   readonly explain: (error: unknown) => Promise<HttpError>;
 }
+
+/** The path below which browsers bind their sessions to their devices, after the base path. */
+export const BOUND_PATH = "/bound";
 
 /** The longest a name may be, in characters (code points). */
 const MAX_NAME_LENGTH = 64;
@@ -69,7 +74,7 @@ const MAX_WAIT = 86_400;
  * @param options The options.
  */
 export function pageRoutes(options: PageOptions): Routes {
-  const { sessions, origin, basePath, answers, views, keepsNames, explain } = options;
+  const { sessions, origin, basePath, answers, views, bound, keepsNames, explain } = options;
   const invitation = keepsNames ? "This page would like to know what to call you." : KEEPS_NOTHING;
   const hint = keepsNames ? HINT : `${HINT} ${KEEPS_NOTHING}`;
 
@@ -136,7 +141,10 @@ export function pageRoutes(options: PageOptions): Routes {
       session.logIn(username);
       session.set("user", username);
       session.set("greet", `Successfully registered username - ${username}.`);
-      return answers.withCookies(answers.home(), await sessions.save(session));
+      const answer = answers.withCookies(answers.home(), await sessions.save(session));
+      const registration = sessions.registration(session);
+      if (registration !== undefined) answer.headers.set("secure-session-registration", registration);
+      return answer;
     } catch (error) {
       const { status, message, headers } = await explain(error);
       return answers.keptPage(views.addUsername({ username, hint, trouble: message }), status, headers);
@@ -155,6 +163,12 @@ export function pageRoutes(options: PageOptions): Routes {
     return answers.withCookies(answers.home(), await sessions.save(session));
   };
 
+  /** Binds a session to the visitor's device, or renews that. A proxy may have stripped the base path. */
+  const bind = (address: "register" | "refresh"): Handler => async ({ method, headers }) => {
+    const url = `https://localhost${basePath}${BOUND_PATH}/${address}`;
+    return answers.secured((await sessions.answerBound({ method, headers, url }))!);
+  };
+
   /** A file whose address has a hash of its content, so that it can be cached forever. */
   const file = (type: string, text: string): Handler => () =>
     answers.other(text, 200, { "content-type": type, "cache-control": "public, max-age=31536000, immutable" });
@@ -165,6 +179,10 @@ export function pageRoutes(options: PageOptions): Routes {
     "/remove": { GET: remove, POST: remove },
     "/style.css": { GET: file("text/css; charset=utf-8", styleSheet) },
     "/favicon.svg": { GET: file("image/svg+xml", icon) },
+    ...(bound && {
+      [`${BOUND_PATH}/register`]: { POST: bind("register") },
+      [`${BOUND_PATH}/refresh`]: { POST: bind("refresh") },
+    }),
   };
 }
 

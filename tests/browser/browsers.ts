@@ -1,5 +1,6 @@
 /** Drives Chromium and Firefox: visitors' windows that record what must not happen, and axe. Loaded by name, as it needs packages. */
 // deno-lint-ignore-file no-import-prefix -- Only this file needs them, so only its lock file names them.
+import { createHash, X509Certificate } from "node:crypto";
 import axe from "npm:axe-core@4.14.1";
 // Later versions need a command (emulation.setMediaFeaturesOverride) that Firefox ESR does not have.
 import {
@@ -50,6 +51,29 @@ export async function launchChromium(options: LaunchOptions): Promise<Driver> {
       Deno.removeSync(profile, { recursive: true });
     },
   };
+}
+
+/**
+ * Starts Chromium with a profile of its own that binds sessions to keys, which a test machine can only have in software.
+ * It takes one certificate, and a host name that is not this machine's.
+ *
+ * @param executablePath Where it is.
+ * @param cert The certificate, as PEM.
+ */
+export async function launchBound(executablePath: string, cert: string): Promise<BrowserContext> {
+  const key = new X509Certificate(cert).publicKey.export({ type: "spki", format: "der" });
+  const profile = Deno.makeTempDirSync({ prefix: "session-server-" });
+  const context = await chromium.launchPersistentContext(profile, {
+    executablePath,
+    args: [
+      ...["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"],
+      ...["--disable-component-update", "--disable-sync", "--host-resolver-rules=MAP app.example.test 127.0.0.1"],
+      "--enable-features=DeviceBoundSessions,EnableBoundSessionCredentialsSoftwareKeysForManualTesting",
+      `--ignore-certificate-errors-spki-list=${createHash("sha256").update(key).digest("base64")}`,
+    ],
+  });
+  context.on("close", () => Deno.removeSync(profile, { recursive: true }));
+  return context;
 }
 
 /** Starts Firefox as Mozilla and Debian ship it, by WebDriver BiDi. */

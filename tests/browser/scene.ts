@@ -6,7 +6,7 @@ import { Server } from "../support/server.ts";
 export type BrowserName = "Chromium" | "Firefox";
 
 // Where the browsers are. The tests of one that is not named are shown as ignored; all need the lock file beside this.
-const PATHS: Readonly<Record<BrowserName, string | undefined>> = {
+export const PATHS: Readonly<Record<BrowserName, string | undefined>> = {
   Chromium: Deno.env.get("TEST_CHROMIUM"),
   Firefox: Deno.env.get("TEST_FIREFOX"),
 };

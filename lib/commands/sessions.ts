@@ -7,7 +7,7 @@ import { SessionManager } from "../session_manager.ts";
 import type { SessionStore, StoredSession } from "../store.ts";
 import { isShard } from "../stores/file/names.ts";
 import { PROCESSES } from "../stores/file/roster.ts";
-import { isDatabase } from "../stores/sqlite_file.ts";
+import { isDatabase } from "../stores/_sqlite_file.ts";
 import type { SessionsCommand } from "./arguments.ts";
 import { copy, targetOf } from "./copy.ts";
 import { print, Progress, ReaderGone } from "./output.ts";

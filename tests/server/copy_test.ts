@@ -52,6 +52,11 @@ Deno.test("copy: a store that takes nothing is given up", async () => {
   };
   const { failed } = await copyAll(from, { create } as unknown as SessionStore, noop);
   assert(failed === calls && calls < 100, `${calls} calls`);
+
+  let n = 0;
+  const everyOther = () => n++ % 2 === 0 ? Promise.reject(new Error("busy")) : Promise.resolve();
+  const half = await copyAll(from, { create: everyOther } as unknown as SessionStore, noop);
+  assertEquals([half.copied, half.failed], [500, 500], "one that takes some is not");
   const unlisted = { create } as unknown as SessionStore;
   await assertRejects(() => copyAll(unlisted, from, noop), Error, "cannot list");
 });

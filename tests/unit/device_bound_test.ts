@@ -3,7 +3,7 @@ import { assert, assertEquals, assertMatch, assertThrows } from "@std/assert";
 import type { SessionOptions } from "../../lib/session_options.ts";
 import { boundDevice, Device, makeProof, newKeys, part, place, type ProofOptions } from "./bound_place.ts";
 
-Deno.test("bound: a log-in asks the browser to register, and what it gets is as the draft says", async () => {
+Deno.test("bound: a log-in asks the browser to register, in the words of the draft", async () => {
   const { device, sessions } = place();
   const response = await device.logIn();
   assertMatch(

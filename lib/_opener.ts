@@ -1,5 +1,5 @@
 /** Opener: opens the session of one request when it is first asked for. `wrap` and the adapters share it. */
-import type { Session } from "./session.ts";
+import { expectCommit, giveUpCommit, type Session } from "./session.ts";
 
 /** Thrown where a session is first opened after its answer has begun: its cookie could not be sent any more. */
 export class LateOpenError extends Error {
@@ -26,7 +26,7 @@ export class Opener<Data extends object> {
     if (this.#isAnswered) throw new LateOpenError();
     this.#opened = this.#open();
     // A handler that does not wait for it must not end the process.
-    this.#opened.catch((error) => this.#failure = error);
+    this.#opened.then(expectCommit, (error) => this.#failure = error);
     return this.#opened;
   }
 
@@ -48,6 +48,7 @@ export class Opener<Data extends object> {
   /** Lets go of the session, so that nothing is stored: another answer takes the place of the handler's. */
   drop(): void {
     this.#isAnswered = true;
+    this.#opened?.then(giveUpCommit, () => {});
     this.#opened = undefined;
   }
 }

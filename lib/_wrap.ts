@@ -1,10 +1,8 @@
 /** Wrap: a handler with a session around one that takes a request, and its answers when the session cannot be had. */
 import { SessionError, SessionGoneError, type SessionStoreError, type StoreFullError } from "./errors.ts";
-import { checkResponse, insteadOf } from "./_headers.ts";
+import { insteadOf } from "./_headers.ts";
 import { Opener } from "./_opener.ts";
 import type { Session } from "./session.ts";
-
-export { addSessionHeaders } from "./_headers.ts";
 
 /** Opens the session of the request that is being handled; asked twice, it gives the same one. */
 export type Open<Data extends object> = () => Promise<Session<Data>>;
@@ -41,7 +39,6 @@ export function wrapHandler<Data extends object, Rest extends unknown[]>(
       const response = await handler(request, () => opener.open(), ...rest);
       const session = await opener.answered();
       if (session === undefined) return response;
-      checkResponse(response);
       withheld = response;
       return await sessions.commit(session, response);
     } catch (error) {

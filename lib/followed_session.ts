@@ -18,7 +18,8 @@ interface Access {
   gone(key: string): SessionGoneError;
 }
 
-/** How long a session that the program opened may take to be committed, in milliseconds. */
+/** How long a session may take to be committed, in milliseconds: one that an adapter will commit, and any other. */
+const EXPECTED_DEADLINE = 60_000;
 const COMMIT_DEADLINE = 5000;
 
 const NOT_COMMITTED = "Cannot follow a session that no one commits: call sessions.save(session) first, as for a socket";
@@ -159,19 +160,18 @@ export class FollowedSession<Data extends object = Record<string, Json>> {
     const state = this.#state;
     if (!state.isOpen || this.#committed === undefined) await this.#committed;
     else if (state.willCommit === false) throw new TypeError(NOT_COMMITTED);
-    else if (state.willCommit === true) await this.#committed;
-    else await inTime(this.#committed);
+    else await inTime(this.#committed, state.willCommit === true ? EXPECTED_DEADLINE : COMMIT_DEADLINE);
     // A session that its own request ended was never one to follow.
     if (state.key === undefined && state.isOver !== false) throw this.#access.gone("");
     return state.key;
   }
 }
 
-/** Waits for a commit that the program itself may make. */
-async function inTime(committed: Promise<void>): Promise<void> {
+/** Waits for a commit, and no longer than it may take. */
+async function inTime(committed: Promise<void>, deadline: number): Promise<void> {
   let timer: ReturnType<typeof setTimeout> | undefined;
   const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new TypeError(NOT_COMMITTED)), COMMIT_DEADLINE);
+    timer = setTimeout(() => reject(new TypeError(NOT_COMMITTED)), deadline);
   });
   try {
     await Promise.race([committed, late]);

@@ -43,6 +43,18 @@ const LOG_IN_RULES: Readonly<Record<string, Rule>> = {
 /** The state of a session. A function, so that it is no member that programs see. */
 export let stateOf: (session: object) => SessionState;
 
+/** Notes that the session will be committed with the answer, so that it can be followed before that. */
+export function expectCommit(session: object): void {
+  stateOf(session).willCommit = true;
+}
+
+/** Notes that no one will commit the session, as after a handler that threw. */
+export function giveUpCommit(session: object): void {
+  const state = stateOf(session);
+  state.willCommit = false;
+  state.onCommit?.(new TypeError("Cannot follow a session whose request stored nothing: its handler failed"));
+}
+
 /**
  * One visitor's data during one request. It does no input or output: the {@linkcode SessionManager} that opened it
  * stores its changes when the request is answered. After that it takes no more changes and says so.

@@ -8,6 +8,7 @@ import { Commit, type ReadRecord } from "./_commit.ts";
 import type { DeviceBound } from "./device_bound.ts";
 import { type Listener, logEvents, newCounters, type SessionCounters, type SessionEvent } from "./events.ts";
 import { FollowedSession } from "./followed_session.ts";
+import { addSessionHeaders, checkResponse } from "./_headers.ts";
 import { GuardedStore } from "./_guarded_store.ts";
 import { keyOf } from "./id.ts";
 import { Lifetimes } from "./_lifetimes.ts";
@@ -18,7 +19,7 @@ import { SessionCookie, type SignedId } from "./session_cookie.ts";
 import { checkSessionOptions, type RequestLike, type SessionOptions } from "./session_options.ts";
 import { continued, newState } from "./_session_state.ts";
 import { endSession, endSessions, showSessions, type UserSession } from "./_user_sessions.ts";
-import { addSessionHeaders, type Open, wrapHandler, type WrapOptions } from "./_wrap.ts";
+import { type Open, wrapHandler, type WrapOptions } from "./_wrap.ts";
 
 /** When a session ends, in milliseconds since 1970. */
 export interface SessionEnds {
@@ -344,15 +345,5 @@ export class SessionManager<Data extends object = Record<string, Json>> {
   #openNone(url: string | undefined): Session<Data> {
     this.#commit.refuse("several cookies");
     return new Session(newState(this.#now, { strays: this.#cookie.clearAll(url) }));
-  }
-}
-
-/** Refuses what no server can send, before anything is stored. */
-function checkResponse(response: Response | undefined): void {
-  if (typeof response?.status !== "number") {
-    throw new TypeError(`Cannot commit a session: the handler must return a Response: received ${typeof response}`);
-  }
-  if (response.status === 0) {
-    throw new TypeError("Cannot commit a session: Response.error() cannot be sent; return a Response with a status");
   }
 }

@@ -188,3 +188,16 @@ Deno.test("follow: of a session that no one commits it throws instead of waiting
   const follow = sessions.follow(session);
   await assertRejects(() => follow.read(), TypeError, "sessions.save(session)");
 });
+
+Deno.test("follow: of a request whose handler failed it fails at once", async () => {
+  const { sessions, request, visit } = site();
+  await visit(register);
+  let reading: Promise<unknown> | undefined;
+  const handler = sessions.wrap(async (_request, open) => {
+    reading = sessions.follow(await open()).read();
+    reading.catch(() => {});
+    throw new Error("own");
+  });
+  await assertRejects(() => handler(request()), Error, "own");
+  await assertRejects(() => reading!, TypeError, "stored nothing");
+});

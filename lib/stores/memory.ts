@@ -3,16 +3,9 @@
  *
  * @module
  */
-import { freeze, isLive, type SessionRecord } from "../record.ts";
-import { type Change, type SessionStore, StoreFullError } from "../store.ts";
-
-/** The options of a {@linkcode MemoryStore}. */
-export interface MemoryStoreOptions {
-  /** Live sessions at most: 1,000,000 unless given. */
-  readonly max?: number | undefined;
-  /** The clock, in milliseconds since 1970: `Date.now` unless given. */
-  readonly now?: (() => number) | undefined;
-}
+import { decode, encode, isLive, type SessionRecord } from "../record.ts";
+import { type Change, KeyTakenError, type SessionStore, StoreFullError } from "../store.ts";
+import { checkStoreOptions, type StoreOptions } from "./_options.ts";
 
 /** How many stored sessions are looked at for each new one, so that dead ones stay under a seventh of the live. */
 const LOOKS_PER_CREATE = 8;
@@ -27,12 +20,12 @@ const LOOKS_PER_CREATE = 8;
  *
  * let now = 0;
  * const store = new MemoryStore({ now: () => now });
- * const id = newId();
- * await store.create(id, { data: { user: "Ada" }, created: 0, idle: 500, expires: 500, deadline: 1000 });
+ * const key = newId();
+ * await store.create(key, { data: { user: "Ada" }, created: 0, idle: 500, expires: 500, deadline: 1000 });
  * now = 499;
- * assertEquals((await store.read(id))?.data, { user: "Ada" });
+ * assertEquals((await store.read(key))?.data, { user: "Ada" });
  * now = 500;
- * assertEquals(await store.read(id), undefined);
+ * assertEquals(await store.read(key), undefined);
  * ```
  */
 export class MemoryStore implements SessionStore {
@@ -46,10 +39,12 @@ export class MemoryStore implements SessionStore {
    * Makes an empty store.
    *
    * @param options What differs from the defaults.
+   * @throws {TypeError} if an option is unknown or cannot be used, naming it.
    */
-  constructor(options: MemoryStoreOptions = {}) {
-    this.#max = options.max ?? 1_000_000;
-    this.#now = options.now ?? Date.now;
+  constructor(options: StoreOptions = {}) {
+    const { max, now } = checkStoreOptions("MemoryStore", options);
+    this.#max = max;
+    this.#now = now;
   }
 
   /** How many sessions it holds, those that are over but not yet swept included. */
@@ -58,35 +53,35 @@ export class MemoryStore implements SessionStore {
   }
 
   // deno-lint-ignore require-await -- a failure rejects
-  async create(id: string, record: SessionRecord): Promise<void> {
+  async create(key: string, record: SessionRecord): Promise<void> {
     this.#sweep(LOOKS_PER_CREATE);
     if (this.#records.size >= this.#max) this.#sweep(this.#records.size);
     if (this.#records.size >= this.#max) {
       throw new StoreFullError(`Cannot create a session: the store may hold ${this.#max} live sessions`);
     }
-    if (this.#get(id)) throw new Error("Cannot create a session: its id is already there");
-    this.#set(id, record);
+    if (this.#get(key)) throw new KeyTakenError();
+    this.#set(key, record);
   }
 
-  read(id: string): Promise<SessionRecord | undefined> {
-    return Promise.resolve(this.#get(id));
+  read(key: string): Promise<SessionRecord | undefined> {
+    return Promise.resolve(this.#get(key));
   }
 
   // deno-lint-ignore require-await -- a failure rejects
-  async update(id: string, change: Change): Promise<SessionRecord | undefined> {
-    const record = this.#get(id);
-    return record && this.#set(id, change(record));
+  async update(key: string, change: Change): Promise<SessionRecord | undefined> {
+    const record = this.#get(key);
+    return record && this.#set(key, change(record));
   }
 
-  touch(id: string, expires: number): Promise<boolean> {
-    const record = this.#get(id);
-    if (record !== undefined) this.#records.set(id, Object.freeze({ ...record, expires }));
+  touch(key: string, expires: number): Promise<boolean> {
+    const record = this.#get(key);
+    if (record !== undefined) this.#records.set(key, Object.freeze({ ...record, expires }));
     return Promise.resolve(record !== undefined);
   }
 
-  delete(id: string): Promise<boolean> {
-    const isThere = this.#get(id) !== undefined;
-    this.#remove(id);
+  delete(key: string): Promise<boolean> {
+    const isThere = this.#get(key) !== undefined;
+    this.#remove(key);
     return Promise.resolve(isThere);
   }
 
@@ -115,47 +110,47 @@ export class MemoryStore implements SessionStore {
   }
 
   /** Those that are live now, all looked at before the first is given out. */
-  #live(ids: string[]): (readonly [string, SessionRecord])[] {
-    return ids.flatMap((id) => {
-      const record = this.#get(id);
-      return record === undefined ? [] : [[id, record] as const];
+  #live(keys: string[]): (readonly [string, SessionRecord])[] {
+    return keys.flatMap((key) => {
+      const record = this.#get(key);
+      return record === undefined ? [] : [[key, record] as const];
     });
   }
 
-  #get(id: string): SessionRecord | undefined {
-    const record = this.#records.get(id);
+  #get(key: string): SessionRecord | undefined {
+    const record = this.#records.get(key);
     return record !== undefined && isLive(record, this.#now()) ? record : undefined;
   }
 
-  #set(id: string, record: SessionRecord): SessionRecord {
-    const kept = freeze(structuredClone(record));
-    this.#records.set(id, kept);
+  #set(key: string, record: SessionRecord): SessionRecord {
+    const kept = decode(encode(record)) as SessionRecord;
+    this.#records.set(key, kept);
     if (kept.user !== undefined) {
-      const ids = this.#users.get(kept.user) ?? new Set();
-      this.#users.set(kept.user, ids.add(id));
+      const keys = this.#users.get(kept.user) ?? new Set();
+      this.#users.set(kept.user, keys.add(key));
     }
     return kept;
   }
 
-  #remove(id: string): void {
-    const user = this.#records.get(id)?.user;
-    this.#records.delete(id);
+  #remove(key: string): void {
+    const user = this.#records.get(key)?.user;
+    this.#records.delete(key);
     if (user === undefined) return;
-    const ids = this.#users.get(user);
-    ids?.delete(id);
-    if (ids?.size === 0) this.#users.delete(user);
+    const keys = this.#users.get(user);
+    keys?.delete(key);
+    if (keys?.size === 0) this.#users.delete(user);
   }
 
   /** Looks at some records, going on where the last sweep stopped, and drops those that are over. */
   #sweep(looks: number): void {
     for (; looks > 0; looks--) {
-      let { value: id } = this.#walk.next();
-      if (id === undefined) {
+      let { value: key } = this.#walk.next();
+      if (key === undefined) {
         this.#walk = this.#records.keys();
-        id = this.#walk.next().value;
-        if (id === undefined) return;
+        key = this.#walk.next().value;
+        if (key === undefined) return;
       }
-      if (this.#get(id) === undefined) this.#remove(id);
+      if (this.#get(key) === undefined) this.#remove(key);
     }
   }
 }

@@ -22,9 +22,6 @@ export type Act = (session: Session<Data>) => unknown;
 export const KEY = "the key that these tests sign with, 32 bytes or more";
 export const OLD_KEY = "an older key that these tests sign with, 32 bytes or more";
 
-/** Options of a manager with device-bound sessions. */
-export const BOUND = { store: new MemoryStore(), keys: [KEY], cookie: { secure: true }, bound: { path: "/bound" } };
-
 /** Registers a visitor. */
 export const register: Act = (session) => session.set("name", "Ada");
 
@@ -32,7 +29,7 @@ export const register: Act = (session) => session.set("name", "Ada");
 export function site(options: Partial<SessionOptions> = {}) {
   const clock = new Clock();
   const calls: string[] = [];
-  const memory = new MemoryStore(clock);
+  const memory = new MemoryStore({ now: clock.now });
   const sessions = new SessionManager<Data>({
     keys: [KEY],
     idle: 60,

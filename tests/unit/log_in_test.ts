@@ -151,7 +151,7 @@ function turn(): Promise<void> {
 Deno.test("log-in: of several at once with one session at most, exactly one lives", async () => {
   for (let round = 0; round < 100; round++) {
     const clock = new Clock();
-    const store = new SlowStore(clock);
+    const store = new SlowStore({ now: clock.now });
     // The clocks of the servers differ.
     const servers = [0, 30_000, -30_000].map((by) => site({ store, now: () => clock.time + by }).sessions);
     const logIn = async (_: unknown, index: number) => {
@@ -182,7 +182,7 @@ Deno.test("log-in: one that sees another's session wins, though its clock is beh
         await firstDone.promise;
       }
     }
-  }(clock);
+  }({ now: clock.now });
   const logIn = async (n: number, behind: number) => {
     const { sessions } = site({ store, now: () => clock.time + behind });
     const session = await sessions.open(new Request("http://localhost/"));
@@ -211,7 +211,7 @@ Deno.test("log-out: everywhere, then here with a word of goodbye, is answered an
   assertEquals((await sessions.open(request())).user, undefined);
 });
 
-Deno.test("log-out: a message after endAll() alone is refused, with a way out", async () => {
+Deno.test("log-out: a message after endAll() alone is refused, and the error says what to do", async () => {
   const { request, sessions, visit } = site();
   await visit((session) => session.logIn("ada"));
   const session = await sessions.open(request());

@@ -13,7 +13,7 @@ function record(now: number, user?: string) {
 
 Deno.test("memory store: dead sessions stay under a seventh of the live ones", async () => {
   const clock = new Clock();
-  const store = new MemoryStore(clock);
+  const store = new MemoryStore({ now: clock.now });
   for (let made = 0; made < 20_000; made++) {
     clock.time += 1;
     await store.create(newId(), record(clock.time));
@@ -23,7 +23,7 @@ Deno.test("memory store: dead sessions stay under a seventh of the live ones", a
 
 Deno.test("memory store: sweepAll removes what is over, and counts it", async () => {
   const clock = new Clock();
-  const store = new MemoryStore(clock);
+  const store = new MemoryStore({ now: clock.now });
   for (let i = 0; i < 10; i++) await store.create(newId(), record(clock.time, "ada"));
   assertEquals((await Array.fromAsync(store.sessionsOf("ada"))).length, 10);
   clock.pass(1);

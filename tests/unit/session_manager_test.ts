@@ -155,7 +155,7 @@ Deno.test("sessions: a store that fails is told, and what was stored still stand
     ["move", (session) => session.renew()],
   ];
   for (const [verb, act] of cases) {
-    const memory = new MemoryStore(clock);
+    const memory = new MemoryStore({ now: clock.now });
     const good = site({ store: memory, now: clock.now });
     await good.visit((session) => session.set("n", 1));
     const lines: string[] = [];
@@ -171,7 +171,7 @@ Deno.test("sessions: a store that fails is told, and what was stored still stand
 
 Deno.test("sessions: a page that only reads is answered though it cannot be extended", async () => {
   const clock = new Clock();
-  const memory = new MemoryStore(clock);
+  const memory = new MemoryStore({ now: clock.now });
   const { browser, visit } = site({ store: failing(["touch"], memory), now: clock.now });
   await visit(register);
   clock.pass(30);
@@ -190,7 +190,7 @@ Deno.test("sessions: a full store refuses new ones, and the others go on", async
 Deno.test("sessions: a full or failing store keeps nobody from logging out", async () => {
   for (const max of [1, 0]) {
     const clock = new Clock();
-    const memory = new MemoryStore({ ...clock, max: 1 });
+    const memory = new MemoryStore({ now: clock.now, max: 1 });
     const { browser, sessions, visit } = site({ store: max ? memory : failing(["create"], memory), now: clock.now });
     browser.cookies.set(
       "session",
@@ -340,7 +340,7 @@ Deno.test("sessions: a mere use sends no cookie that could come after a log-in's
   assertEquals([late, browser.cookies.size], [[[], []], 1]);
 });
 
-Deno.test("sessions: what cannot be sent is refused before anything is stored", async () => {
+Deno.test("sessions: what is no answer that can be sent is refused before anything is stored", async () => {
   const { memory, sessions } = site();
   for (const response of [undefined, null, "hello", {}, Response.error()]) {
     const session = await sessions.open(new Request("http://localhost/"));

@@ -66,7 +66,7 @@ Deno.test("users: a session that gets a new id while all are ended is ended too"
       meanwhile = undefined;
       return await super.delete(id);
     }
-  })(clock);
+  })({ now: clock.now });
   const { sessions, visit, laptop, phone, bob, userOf } = await devices({ store, now: clock.now });
   meanwhile = async () => {
     for (const browser of [laptop, phone]) await visit((session) => session.renew(), browser);
@@ -105,7 +105,7 @@ Deno.test("users: a store that fails is told as such", async () => {
 
 Deno.test("users: a session that moves while it is looked for is found by another look", async () => {
   const clock = new Clock();
-  const inner = new MemoryStore(clock);
+  const inner = new MemoryStore({ now: clock.now });
   let looks = 0;
   const store: SessionStore = new Proxy(inner, {
     get(target, verb) {
@@ -124,7 +124,7 @@ Deno.test("users: a session that moves while it is looked for is found by anothe
 
 Deno.test("users: one that is over under a shortened lifetime is not shown", async () => {
   const clock = new Clock();
-  const store = new MemoryStore(clock);
+  const store = new MemoryStore({ now: clock.now });
   await site({ store, now: clock.now, idle: 60 }).visit(logIn("ada"));
   const { sessions } = site({ store, now: clock.now, idle: 30 });
   clock.pass(29);
@@ -135,7 +135,7 @@ Deno.test("users: one that is over under a shortened lifetime is not shown", asy
 
 Deno.test("users: a longer lifetime is shown from the next use on", async () => {
   const clock = new Clock();
-  const store = new MemoryStore(clock);
+  const store = new MemoryStore({ now: clock.now });
   await site({ store, now: clock.now, idle: 30 }).visit(logIn("ada"));
   const [shown] = await Array.fromAsync(site({ store, now: clock.now, idle: 60 }).sessions.of("ada"));
   assertEquals([shown!.used, shown!.expires], [clock.time, clock.time + 30_000]);
@@ -143,7 +143,7 @@ Deno.test("users: a longer lifetime is shown from the next use on", async () => 
 
 Deno.test("users: an endless chase after sessions that move ends with an error", async () => {
   const clock = new Clock();
-  const inner = new MemoryStore(clock);
+  const inner = new MemoryStore({ now: clock.now });
   let looks = 0;
   const store: SessionStore = new Proxy(inner, {
     get(target, verb) {

@@ -7,15 +7,10 @@
  */
 export function isDatabase(path: string): boolean {
   try {
-    const file = Deno.openSync(path);
-    try {
-      const start = new Uint8Array(16);
-      file.readSync(start);
-      return new TextDecoder().decode(start) === "SQLite format 3\0";
-    } finally {
-      // By hand: Node 22, where the library is parsed too, has no `using`.
-      file.close();
-    }
+    using file = Deno.openSync(path);
+    const start = new Uint8Array(16);
+    file.readSync(start);
+    return new TextDecoder().decode(start) === "SQLite format 3\0";
   } catch (error) {
     return !(error instanceof Deno.errors.NotFound);
   }

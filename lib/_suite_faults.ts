@@ -1,0 +1,200 @@
+/** The suite's tests of hard times: many changes at once, lost answers, corrupt records and those of later versions. */
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { increment, keyIn, same, SECOND, set, type Suite } from "./_suite.ts";
+import { RecordTooLargeError } from "./errors.ts";
+import { newId } from "./id.ts";
+import { MAX_RECORD_BYTES, type SessionRecord } from "./record.ts";
+import type { SessionStore, StoredSession } from "./store.ts";
+
+/** How long a verb may take, in milliseconds: some seconds, and what a busy machine adds. */
+const SOME_SECONDS = 15 * SECOND;
+
+/** Tests hard times. */
+export function testFaults({ test, now, record, open, subject }: Suite): void {
+  const thousand = async (stores: readonly SessionStore[]) => {
+    const key = newId();
+    await stores[0]!.create(key, record({ n: 0 }));
+    const changes = Array.from({ length: 1000 }, (_, n) => stores[n % stores.length]!.update(key, increment));
+    const made = (await Promise.all(changes)).map((changed) => changed?.data["n"] as number);
+    assertEquals(made.sort((a, b) => a - b), Array.from({ length: 1000 }, (_, n) => n + 1), "each made its own");
+    assertEquals((await stores[0]!.read(key))?.data, { n: 1000 });
+  };
+
+  test("1,000 changes of one session at once are all made", async (store) => await thousand([store]));
+
+  test("1,000 changes at once over four processes are all made", async (store, other) => {
+    const more = [await open(), await open()];
+    try {
+      await thousand([store, other, ...more]);
+    } finally {
+      for (const one of more) await one.close?.();
+    }
+  });
+
+  test("of changes at once, one that throws is refused alone", async (store) => {
+    const key = newId();
+    await store.create(key, record({ n: 0 }));
+    const own = new RangeError("sold out");
+    const fail = () => {
+      throw own;
+    };
+    const changes = [increment, fail, increment, fail, increment].map((change) => store.update(key, change));
+    const outcomes = await Promise.allSettled(changes);
+    assertEquals(outcomes.map(({ status }) => status === "fulfilled"), [true, false, true, false, true]);
+    for (const outcome of outcomes) if (outcome.status === "rejected") assert(outcome.reason === own);
+    assertEquals((await store.read(key))?.data, { n: 3 });
+  });
+
+  test("a record that is too large is refused, and the old one stays", async (store) => {
+    const key = newId();
+    await store.create(key, record({ n: 1 }));
+    const large = set({ text: "x".repeat(MAX_RECORD_BYTES) });
+    const to = newId();
+    await assertRejects(() => store.create(to, large(record())), RecordTooLargeError);
+    await assertRejects(() => store.update(key, large), RecordTooLargeError);
+    await assertRejects(() => store.move(key, to, large), RecordTooLargeError);
+    assertEquals([(await store.read(key))?.data, await store.read(to)], [{ n: 1 }, undefined]);
+    assert(await store.update(key, same), "it is not left locked");
+  });
+
+  const { rewrite, openHooked } = subject;
+  if (rewrite !== undefined) {
+    test("a corrupt record is no session, and does others no harm", async (store, other) => {
+      for (const text of ["", "{", "[]", "null", '{"version":1}', "\ufffd\0"]) {
+        const user = `Ada ${text}`;
+        const [corrupt, kept] = [await keyIn(store, user), await keyIn(store, user)];
+        for (const key of [corrupt, kept]) await store.create(key, { ...record({ n: 0 }), user });
+        await rewrite(corrupt, () => text);
+        for (const one of [store, other]) {
+          assertEquals(await one.read(corrupt), undefined, text);
+          assertEquals(await one.update(corrupt, same), undefined, text);
+          assertEquals(await one.touch(corrupt, now() + SECOND), false, text);
+          assertEquals(await one.move(corrupt, newId(), same), undefined, text);
+          assertEquals(await one.delete(corrupt), false, text);
+          await one.deleteMany?.([corrupt]);
+          assertEquals(await found(one.sessionsOf?.(user)), one.sessionsOf && [kept], text);
+          assertEquals(await found(one.list?.()), one.list && [kept], text);
+        }
+        await store.sweepAll?.();
+        assert(await store.delete(kept));
+      }
+    });
+
+    test("a later version's record is left alone, until it is ended", async (store, other) => {
+      const keys = await Promise.all([1, 2].map(() => keyIn(store, "Ada")));
+      for (const key of keys) await store.create(key, { ...record({ n: 0 }), user: "Ada" });
+      for (const key of keys) await rewrite(key, (text) => text.replace(/"version":\s*1\b/, '"version":1000000'));
+      for (const one of [store, other]) {
+        for (const key of keys) {
+          assertEquals(await one.read(key), undefined);
+          assertEquals(await one.update(key, same), undefined);
+          assertEquals(await one.touch(key, now() + SECOND), false);
+          assertEquals(await one.move(key, newId(), same), undefined);
+        }
+        assertEquals(await found(one.list?.()), one.list && []);
+        await one.sweepAll?.();
+        const theirs = one.sessionsOf && await Array.fromAsync<StoredSession>(one.sessionsOf("Ada"));
+        const unknown = keys.map((key) => [key, undefined] as const).sort();
+        assertEquals(theirs?.sort(), theirs && unknown, "endAll must find it");
+      }
+      assertEquals(await store.delete(keys[0]!), true);
+      assertEquals(await other.delete(keys[0]!), false);
+      if (other.deleteMany) assertEquals(await other.deleteMany(keys), [keys[1]!]);
+      else assertEquals(await other.delete(keys[1]!), true);
+      assertEquals(await found(store.sessionsOf?.("Ada")), store.sessionsOf && []);
+    });
+  }
+
+  if (openHooked !== undefined) {
+    test("what was done without an answer is done once, whatever came after it", async (_, other) => {
+      let between: (() => Promise<unknown>) | undefined;
+      const lossy = await openHooked({ now }, {
+        before: () => Promise.resolve(),
+        async after() {
+          if (between === undefined) return;
+          const work = between;
+          between = undefined;
+          await work();
+          throw new Error("the connection was lost");
+        },
+      });
+      /** Does a verb whose first write gets no answer. A verb may fail; what it reports is no guess. */
+      const lose = async <T>(work: () => Promise<T>, then: () => Promise<unknown>): Promise<[T] | []> => {
+        between = then;
+        const outcome = await work().then((value): [T] => [value], (): [] => []);
+        assertEquals(between, undefined, "an answer was lost");
+        return outcome;
+      };
+      const dataOf = async (key: string) => (await other.read(key))?.data["n"] as number;
+      try {
+        for (const then of [increment, same]) {
+          const [key, to] = [newId(), newId()];
+          let added = 0;
+          /** What another process changes in between, once the session is there. */
+          const changeToo = (key: string) => async () => {
+            const made = await other.update(key, then);
+            if (made !== undefined && then === increment) added++;
+          };
+          await lose(() => lossy.create(key, record({ n: 0 })), changeToo(key));
+          assertEquals(await dataOf(key), added);
+          const before = added;
+          const updated = await lose(() => lossy.update(key, increment), changeToo(key));
+          assertEquals(await dataOf(key), added + 1);
+          if (updated.length > 0) assertEquals(updated[0]?.data, { n: before + 1 });
+          await lose(() => lossy.touch(key, now() + 50 * SECOND), changeToo(key));
+          assertEquals(await dataOf(key), added + 1);
+          await lose(() => lossy.move(key, to, increment), changeToo(to));
+          assertEquals([await other.read(key), await dataOf(to)], [undefined, added + 2]);
+          const ended = await lose(() => lossy.delete(to), () => other.delete(to));
+          if (ended.length > 0) assertEquals(ended, [true]);
+          assertEquals(await other.read(to), undefined);
+        }
+      } finally {
+        await lossy.close?.();
+      }
+    });
+
+    test("a verb ends in some seconds though others always come first", async (_, other) => {
+      const [key, to] = [newId(), newId()];
+      let others = 0;
+      let isOver = false;
+      const hooked = await openHooked({ now }, {
+        async before() {
+          if (!isOver && await other.update(key, increment)) others++;
+        },
+        after: () => Promise.resolve(),
+      });
+      await other.create(key, record({ n: 0, made: 0 }));
+      let verbs: Promise<unknown>[] = [];
+      try {
+        const change = (record: SessionRecord) => ({ ...record, data: { ...record.data, made: 1 } });
+        verbs = [hooked.update(key, change), hooked.move(key, to, same)];
+        const outcomes = await inTime(Promise.allSettled(verbs), SOME_SECONDS);
+        isOver = true;
+        const [updated, moved] = outcomes;
+        const isMoved = moved?.status === "fulfilled" && moved.value !== undefined;
+        const { n, made } = (await other.read(isMoved ? to : key))!.data;
+        assertEquals(n, others);
+        if (updated?.status === "fulfilled") assertEquals(made, updated.value ? 1 : 0);
+        else assertEquals(made, 0);
+      } finally {
+        isOver = true;
+        await inTime(Promise.allSettled(verbs), SECOND).catch(() => {}); // The test has failed already.
+        await hooked.close?.();
+      }
+    });
+  }
+}
+
+/** The keys that were found, sorted. */
+async function found(sessions: AsyncIterable<readonly [string, unknown]> | undefined): Promise<string[] | undefined> {
+  return sessions && (await Array.fromAsync(sessions)).map(([key]) => key).sort();
+}
+
+async function inTime<T>(work: Promise<T>, milliseconds: number): Promise<T> {
+  let timer: ReturnType<typeof setTimeout>;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error("a verb took longer than some seconds")), milliseconds);
+  });
+  return await Promise.race([work, late]).finally(() => clearTimeout(timer));
+}

@@ -1,0 +1,201 @@
+/** The suite's tests of ends and lists: when sessions end, whose they are, and how many there may be. */
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { keyIn, keysOf, same, SECOND, set, type Suite } from "./_suite.ts";
+import { newId } from "./id.ts";
+import { endOf, type SessionRecord } from "./record.ts";
+import { StoreFullError } from "./store.ts";
+
+/** Tests when sessions end. */
+export function testEnds({ test, now, pass, late, record, isNear, live }: Suite): void {
+  test("a session ends at its idle limit, and not before", async (store) => {
+    const key = newId();
+    const made = record({}, SECOND);
+    await store.create(key, made);
+    await pass(made.expires - 1 - now() - late);
+    live(await store.read(key), made.expires);
+    await pass(made.expires - now() + late);
+    assertEquals(await store.read(key), undefined);
+    assertEquals(await store.update(key, same), undefined);
+    assertEquals(await store.touch(key, now() + SECOND), false);
+    assertEquals(await store.delete(key), false);
+    assertEquals(await store.move(key, newId(), same), undefined);
+  });
+
+  test("touch moves the idle limit and nothing else", async (store, other) => {
+    const key = newId();
+    const made = record({ n: 1 }, 2 * SECOND);
+    await store.create(key, made);
+    await pass(SECOND);
+    const expires = now() + 2 * SECOND;
+    live(await store.touch(key, expires), made.expires);
+    await pass(1.5 * SECOND);
+    const read = live(await other.read(key), expires);
+    assertEquals(read.data, { n: 1 });
+    isNear(read.expires, expires);
+  });
+
+  test("update can lengthen a life, and cut it short", async (store) => {
+    const key = newId();
+    const made = record({ n: 1 }, 2 * SECOND);
+    await store.create(key, made);
+    const idle = (idle: number) => (record: SessionRecord) => ({ ...record, idle, expires: now() + idle });
+    const { expires } = live(await store.update(key, idle(5 * SECOND)), made.expires);
+    await pass(3 * SECOND);
+    live(await store.read(key), expires);
+    live(await store.update(key, idle(SECOND)), expires);
+    await pass(SECOND + late);
+    assertEquals(await store.read(key), undefined);
+  });
+
+  test("no touch or update carries a session past its deadline", async (store) => {
+    const [touched, updated] = [newId(), newId()];
+    const made = record({}, 60 * SECOND, 2 * SECOND);
+    for (const key of [touched, updated]) await store.create(key, made);
+    live(await store.touch(touched, now() + 60 * SECOND), endOf(made));
+    live(await store.update(updated, (record) => ({ ...record, expires: now() + 60 * SECOND })), endOf(made));
+    for (const key of [touched, updated]) live(await store.read(key), endOf(made));
+    await pass(2 * SECOND + late);
+    for (const key of [touched, updated]) {
+      assertEquals(await store.touch(key, now() + 60 * SECOND), false);
+      assertEquals(await store.update(key, same), undefined);
+      assertEquals(await store.read(key), undefined);
+    }
+  });
+}
+
+/** Tests what is listed and counted. */
+export function testLists({ test, now, pass, late, record, live, subject }: Suite): void {
+  const { ownClock = false, counts = false } = subject;
+
+  test("of a user it knows every live session, and no one else's", async (store, other) => {
+    if (store.sessionsOf === undefined) return;
+    // Names that some engine takes for the same one, or for more than a name.
+    const names = [
+      "Ada",
+      "ada",
+      "ADA",
+      "Ada ",
+      "\u00c5sa",
+      "A\u030asa",
+      "stra\u00dfe",
+      "strasse",
+      "A%",
+      "%",
+      "_da",
+      "*",
+    ]
+      .concat(["../Bob", "", "\0", "x".repeat(2000), `${"x".repeat(2000)}y`, "🧑‍🚀", "\ud800"]);
+    const keys = new Map<string, string>();
+    for (const user of names) {
+      const key = await keyIn(store, user);
+      await store.create(key, { ...record({ user }), user });
+      keys.set(user, key);
+    }
+    const guest = newId();
+    await store.create(guest, record());
+    const moved = await keyIn(store, "Ada");
+    await other.move(guest, moved, (record) => ({ ...record, user: "Ada" }));
+    for (const one of [store, other]) {
+      for (const user of names) {
+        const there = user === "Ada" ? [keys.get(user)!, moved].sort() : [keys.get(user)!];
+        assertEquals(await keysOf(one, user), there, JSON.stringify(user.slice(0, 20)));
+      }
+    }
+    await other.delete(moved);
+    assertEquals(await keysOf(store, "Ada"), [keys.get("Ada")!]);
+    assertEquals(await keysOf(store, "nobody"), []);
+  });
+
+  test("of a user it shows no session that is over", async (store, other) => {
+    if (store.sessionsOf === undefined) return;
+    const keys = await Promise.all([1, 2, 3].map(() => keyIn(store, "Ada")));
+    await store.create(keys[0]!, { ...record({}, SECOND), user: "Ada" });
+    await store.create(keys[1]!, { ...record({}, 60 * SECOND, SECOND), user: "Ada" });
+    await store.create(keys[2]!, { ...record(), user: "Ada" });
+    await pass(SECOND + late);
+    for (const one of [store, other]) assertEquals(await keysOf(one, "Ada"), [keys[2]!]);
+  });
+
+  test("sessions that get new keys while a user's are found are not missed", async (store, other) => {
+    if (store.sessionsOf === undefined) return;
+    const moves = new Map<string, string>();
+    for (let n = 0; n < 40; n++) {
+      const [key, to] = [await keyIn(store, "Ada"), await keyIn(store, "Ada")];
+      await store.create(key, { ...record(), user: "Ada" });
+      moves.set(key, to);
+    }
+    const found = new Set<string>();
+    for await (const [key] of store.sessionsOf("Ada")) {
+      // The first one that is found lets all others move, those that were passed by and those that are still to come.
+      if (found.size === 0) {
+        for (const [from, to] of moves) if (from !== key) assert(await other.move(from, to, same));
+      }
+      found.add(key);
+    }
+    for (const [from, to] of moves) assert(found.has(from) || found.has(to), "a session that moved is missing");
+  });
+
+  test("it lists the live sessions, and sweeps those that are over", async (store, other) => {
+    if (other.list === undefined) return;
+    const [dead, kept, used, future] = [newId(), newId(), newId(), newId()];
+    await store.create(dead, record({ n: 1 }, SECOND));
+    await store.create(kept, record({ n: 2 }));
+    const made = record({ n: 3 }, 2 * SECOND);
+    await store.create(used, made);
+    if (!ownClock) await store.create(future, { ...record({ n: 4 }), created: now() + 86_400 * SECOND });
+    await pass(SECOND + late);
+    const expires = now() + 2 * SECOND;
+    live(await other.touch(used, expires), made.expires);
+    await pass(SECOND + late);
+    const listed = new Map(await Array.fromAsync(other.list!()));
+    live(listed.get(used), expires);
+    assertEquals([listed.size, listed.get(kept)?.data, listed.get(used)?.data], [2, { n: 2 }, { n: 3 }]);
+    if (other.sweepAll !== undefined) {
+      assertEquals(await other.sweepAll() + await store.sweepAll!(), ownClock ? 1 : 2);
+    }
+    live((await Array.fromAsync(store.list!())).length === 2, expires);
+  });
+
+  test("deleteMany ends those that are there, and names them", async (store, other) => {
+    if (store.deleteMany === undefined) return;
+    assertEquals(await store.deleteMany([]), []);
+    const keys = Array.from({ length: 500 }, () => newId());
+    const there = keys.filter((_, index) => index % 5 > 0);
+    await Promise.all(there.map((key) => store.create(key, record({ n: 1 }))));
+    const gone = there.slice(0, 10);
+    for (const key of gone) await other.delete(key);
+    const kept = newId();
+    await store.create(kept, record());
+    const ended = await store.deleteMany(keys);
+    assertEquals([...ended].sort(), there.slice(10).sort());
+    for (const key of [ended[0]!, ended.at(-1)!]) {
+      assertEquals([await other.read(key), await other.update(key, same)], [undefined, undefined]);
+    }
+    assert(await other.read(kept));
+    assertEquals(await other.deleteMany!(keys), []);
+  });
+
+  test("past its maximum it refuses new ones, and the others go on", async (store) => {
+    if (!counts) return;
+    const keys = Array.from({ length: 5 }, () => newId());
+    for (const key of keys) await store.create(key, record({ n: 1 }));
+    await assertRejects(() => store.create(newId(), record()), StoreFullError);
+    for (const key of keys) assert(await store.update(key, set({ n: 2 })));
+    assert(await store.move(keys[0]!, newId(), same), "a move is no new session");
+    await assertRejects(() => store.create(newId(), record()), StoreFullError);
+    await store.delete(keys[1]!);
+    await store.create(newId(), record());
+    await assertRejects(() => store.create(newId(), record()), StoreFullError);
+    if (ownClock) return;
+    await pass(60 * SECOND);
+    // The room of those that are over is found at once, or by the next count.
+    for (let attempts = 1;; attempts++) {
+      try {
+        return await store.create(newId(), record());
+      } catch (error) {
+        if (!(error instanceof StoreFullError) || attempts === 50) throw error;
+        await new Promise((resolve) => setTimeout(resolve, 100));
+      }
+    }
+  }, 5);
+}

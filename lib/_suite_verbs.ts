@@ -1,0 +1,185 @@
+/** The suite's tests of the verbs: what each does, and what happens where several meet. */
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { keyIn, same, SECOND, set, type Suite } from "./_suite.ts";
+import { newId } from "./id.ts";
+import type { Json, SessionData, SessionRecord } from "./record.ts";
+import { KeyTakenError } from "./store.ts";
+
+/** Tests the verbs. */
+export function testVerbs({ test, now, record, isNear }: Suite): void {
+  test("a new session is read back as it was, elsewhere too", async (store, other) => {
+    const key = await keyIn(store, "Zoë 👋");
+    const made: SessionRecord = {
+      ...record({ name: "Zoë 👋", cart: [1, { two: null }], flag: true }),
+      user: "Zoë 👋",
+      terms: { permanent: true, absolute: 600 * SECOND },
+      flashes: [{ id: "1", category: "message", message: "hello" }],
+    };
+    await store.create(key, made);
+    for (const reader of [store, other]) {
+      const { expires, ...rest } = (await reader.read(key))!;
+      const { expires: madeExpires, ...madeRest } = made;
+      assertEquals(rest, madeRest);
+      isNear(expires, madeExpires);
+    }
+  });
+
+  test("an unknown key reads as nothing, and no verb makes it", async (store) => {
+    const key = newId();
+    assertEquals(await store.read(key), undefined);
+    assertEquals(await store.update(key, same), undefined);
+    assertEquals(await store.touch(key, now() + SECOND), false);
+    assertEquals(await store.delete(key), false);
+    const to = newId();
+    assertEquals(await store.move(key, to, same), undefined);
+    for (const one of [key, to]) assertEquals(await store.read(one), undefined);
+  });
+
+  test("create refuses a key that is already there", async (store, other) => {
+    const key = newId();
+    await store.create(key, record({ n: 1 }));
+    for (const one of [store, other]) await assertRejects(() => one.create(key, record({ n: 2 })), KeyTakenError);
+    assertEquals((await store.read(key))?.data, { n: 1 });
+  });
+
+  test("keys like __proto__ and constructor are just keys", async (store) => {
+    const key = newId();
+    const data = JSON.parse('{"__proto__": {"admin": true}, "constructor": 1, "toString": "x"}');
+    await store.create(key, record(data));
+    assertEquals(JSON.stringify((await store.read(key))?.data), JSON.stringify(data));
+    assertEquals(({} as Record<string, unknown>)["admin"], undefined);
+    const more = (record: SessionRecord) => ({
+      ...record,
+      data: Object.assign(Object.create(null), record.data, { more: 1 }) as SessionData,
+    });
+    const updated = await store.update(key, more);
+    assertEquals(Object.keys(updated!.data), ["__proto__", "constructor", "toString", "more"]);
+  });
+
+  test("what is read is frozen, however deep", async (store) => {
+    const key = newId();
+    await store.create(key, record({ list: [{ a: 1 }] }));
+    const { data } = (await store.read(key))!;
+    const list = data["list"] as Json[];
+    assert(Object.isFrozen(data) && Object.isFrozen(list) && Object.isFrozen(list[0]));
+  });
+
+  test("update applies to what is stored now and returns it", async (store, other) => {
+    const key = newId();
+    await store.create(key, record({ n: 1 }));
+    await store.read(key);
+    await other.update(key, set({ m: 1 }));
+    const updated = await store.update(key, set({ n: 2 }));
+    assertEquals(updated?.data, { n: 2, m: 1 });
+    assertEquals((await other.read(key))?.data, { n: 2, m: 1 });
+  });
+
+  test("a change made elsewhere is seen at the next read", async (store, other) => {
+    const key = newId();
+    await store.create(key, record({ n: 0 }));
+    for (let n = 1; n <= 30; n++) {
+      assertEquals((await other.read(key))?.data, { n: n - 1 });
+      await store.update(key, set({ n }));
+    }
+    assertEquals((await other.read(key))?.data, { n: 30 });
+  });
+
+  test("of 8 × 50 increments in two processes none is lost", async (store, other) => {
+    const key = newId();
+    await store.create(key, record({ n: 0 }));
+    const increment = (record: SessionRecord) => ({ ...record, data: { n: record.data["n"] as number + 1 } });
+    await Promise.all(Array.from({ length: 8 }, async (_, client) => {
+      for (let i = 0; i < 50; i++) assert(await (client % 2 ? store : other).update(key, increment));
+    }));
+    assertEquals((await store.read(key))?.data, { n: 400 });
+  });
+
+  test("an error of the change itself comes out, and nothing is stored", async (store) => {
+    const key = newId();
+    await store.create(key, record({ n: 1 }));
+    const own = new RangeError("sold out");
+    const fail = () => {
+      throw own;
+    };
+    const to = newId();
+    for (const verb of [() => store.update(key, fail), () => store.move(key, to, fail)]) {
+      const thrown = await assertRejects(verb);
+      assert(thrown === own, "the very same error");
+    }
+    assertEquals((await store.read(key))?.data, { n: 1 });
+    assertEquals(await store.read(to), undefined);
+    assert(await store.update(key, same), "it is not left locked");
+  });
+
+  test("delete ends a session everywhere at once, and says so", async (store, other) => {
+    const key = newId();
+    await store.create(key, record({ n: 1 }));
+    await other.read(key);
+    assertEquals(await store.delete(key), true);
+    for (const one of [store, other]) {
+      assertEquals(await one.read(key), undefined);
+      assertEquals(await one.update(key, same), undefined);
+      assertEquals(await one.touch(key, now() + SECOND), false);
+      assertEquals(await one.delete(key), false);
+    }
+  });
+
+  test("no update, touch or move revives an ended session", async (store, other) => {
+    for (let round = 0; round < 50; round++) {
+      const [key, to] = [newId(), newId()];
+      await store.create(key, record({ n: 0 }));
+      const [, , isEnded, , , moved] = await Promise.all([
+        store.update(key, set({ n: 1 })),
+        other.touch(key, now() + 60 * SECOND),
+        round % 2 ? other.delete(key) : store.delete(key),
+        other.update(key, set({ n: 1 })),
+        store.touch(key, now() + 60 * SECOND),
+        round % 3 ? undefined : store.move(key, to, same),
+      ]);
+      assertEquals([await store.read(key), await other.read(key)], [undefined, undefined]);
+      assertEquals(isEnded, moved === undefined, "it was ended or moved, never both");
+      assertEquals(await other.read(to) === undefined, moved === undefined);
+    }
+  });
+
+  test("of several deletes at once, one ended the session", async (store, other) => {
+    const key = newId();
+    await store.create(key, record({ n: 1 }));
+    const all = await Promise.all([store.delete(key), other.delete(key), store.delete(key), other.delete(key)]);
+    assertEquals(all.filter(Boolean).length, 1);
+  });
+
+  test("move gives a new key, with all that was stored by then", async (store, other) => {
+    const [key, to] = [newId(), await keyIn(store, "Ada")];
+    await store.create(key, record({ n: 1 }));
+    await store.read(key);
+    await other.update(key, set({ m: 1 }));
+    const moved = await store.move(key, to, (record) => ({ ...set({ n: 2 })(record), user: "Ada" }));
+    assertEquals([moved?.data, moved?.user], [{ n: 2, m: 1 }, "Ada"]);
+    for (const one of [store, other]) {
+      assertEquals((await one.read(to))?.data, { n: 2, m: 1 });
+      assertEquals(await one.read(key), undefined);
+      assertEquals(await one.update(key, same), undefined);
+      assertEquals(await one.touch(key, now() + SECOND), false);
+      assertEquals(await one.delete(key), false);
+    }
+  });
+
+  test("of several moves at once, one wins and one session is left", async (store, other) => {
+    const key = newId();
+    await store.create(key, record({ n: 1 }));
+    const targets = Array.from({ length: 4 }, () => newId());
+    const all = await Promise.all(targets.map((to, i) => (i % 2 ? store : other).move(key, to, same)));
+    assertEquals(all.filter(Boolean).length, 1);
+    for (const [i, to] of targets.entries()) assertEquals(await store.read(to) === undefined, all[i] === undefined);
+  });
+
+  test("a move loses no update that comes in between", async (store, other) => {
+    for (let round = 0; round < 20; round++) {
+      const [key, to] = [newId(), newId()];
+      await store.create(key, record({ n: 0 }));
+      const [updated] = await Promise.all([other.update(key, set({ n: 1 })), store.move(key, to, same)]);
+      assertEquals((await store.read(to))?.data, { n: updated === undefined ? 0 : 1 });
+    }
+  });
+}

@@ -1,0 +1,45 @@
+/** An engine in memory for stores on compare-and-set, whose answers can be lost. */
+import type { Entries, Entry, EntryWrite, NewEntry } from "../../lib/stores/entries.ts";
+
+/** What happens around a write; returns what the engine says, or throws if its answer is lost. */
+export type Around = (write: () => boolean, writes: readonly EntryWrite[]) => Promise<boolean>;
+
+/** An engine in memory. Several stores can use one map. */
+export class MapEntries implements Entries {
+  around: Around = (write) => Promise.resolve(write());
+  constructor(readonly entries = new Map<string, NewEntry>()) {}
+
+  get(key: string): Promise<Entry | undefined> {
+    return Promise.resolve(this.entries.get(key));
+  }
+  put(write: EntryWrite): Promise<boolean> {
+    return this.around(() => this.#set(write), [write]);
+  }
+  swap(from: EntryWrite, to: EntryWrite): Promise<boolean> {
+    return this.around(() => this.#set(from, to), [from, to]);
+  }
+  async *list(): AsyncGenerator<Entry> {
+    yield* [...this.entries.values()];
+  }
+  async *ofUser(user: string): AsyncGenerator<Entry> {
+    yield* [...this.entries.values()].filter((entry) => entry.user === user);
+  }
+  getMany(keys: readonly string[]): Promise<Entry[]> {
+    return Promise.resolve(keys.flatMap((key) => this.entries.get(key) ?? []));
+  }
+  putMany(writes: readonly EntryWrite[]): Promise<boolean> {
+    return this.around(() => writes.map((write) => this.#set(write)).every(Boolean), writes);
+  }
+  #set(...writes: EntryWrite[]): boolean {
+    if (!writes.every(({ entry, seen }) => this.entries.get(entry.key)?.version === seen)) return false;
+    for (const { entry } of writes) this.entries.set(entry.key, entry);
+    return true;
+  }
+}
+
+/** Changes the text of a session's record, past the store. */
+export function rewriteText(entries: Map<string, NewEntry>, key: string, edit: (text: string) => string): void {
+  const entry = entries.get(key)!;
+  const [head = "", text = ""] = entry.content.split("\n");
+  entries.set(key, { ...entry, version: `${entry.version}x`, content: `${head}\n${edit(text)}` });
+}

@@ -1,0 +1,173 @@
+/** The suite for stores, tried on stores that each have a fault: it finds every one. */
+import { assert, assertEquals } from "@std/assert";
+import { storeTests } from "../../lib/store_suite.ts";
+import { silent } from "../../lib/log.ts";
+import type { SessionRecord } from "../../lib/record.ts";
+import type { Change, SessionStore, StoredSession } from "../../lib/store.ts";
+import type { NewEntry } from "../../lib/stores/entries.ts";
+import { EntryStore } from "../../lib/stores/entry_store.ts";
+import { MapEntries, rewriteText } from "../support/map_entries.ts";
+
+type Fault = (store: SessionStore, entries: Map<string, NewEntry>, engine: MapEntries) => Partial<SessionStore>;
+
+/** The names of the tests that fail for a store with a fault; of those only whose names have a word. */
+async function failures(fault: Fault, word = ""): Promise<string[]> {
+  let entries = new Map<string, NewEntry>();
+  const make = (now: () => number, max = 100_000, engine = new MapEntries(entries)): SessionStore => {
+    const store: SessionStore = new EntryStore(engine, { name: "a map", log: silent, now, max });
+    const verbs: (keyof SessionStore)[] = ["create", "read", "update", "touch", "delete", "move", "ready", "close"];
+    const whole = Object.assign(
+      { ...store },
+      Object.fromEntries(verbs.map((verb) => [verb, store[verb]!.bind(store)])),
+    );
+    return Object.assign(whole, fault({ ...whole } as SessionStore, entries, engine)) as unknown as SessionStore;
+  };
+  const tests = storeTests({
+    name: "faulty",
+    open: ({ now, max }) => make(now, max),
+    openHooked({ now }, { before, after }) {
+      const engine = new MapEntries(entries);
+      engine.around = async (write) => {
+        await before();
+        const isDone = write();
+        await after();
+        return isDone;
+      };
+      return make(now, undefined, engine);
+    },
+    rewrite: (key, edit) => rewriteText(entries, key, edit),
+    clear: () => void (entries = new Map()),
+    counts: true,
+  });
+  const failed: string[] = [];
+  for (const { name, run } of tests) {
+    if (name.includes(word)) await run().catch(() => failed.push(name.replace("faulty: ", "")));
+  }
+  return failed;
+}
+
+/** Declares a test that the suite finds a fault by a test of this name. */
+function finds(what: string, by: string, fault: Fault): void {
+  Deno.test(`suite: it finds a store that ${what}`, async () => {
+    assertEquals(await failures(() => ({}), by), []);
+    assertEquals(await failures(fault, by), [by]);
+  });
+}
+
+/** Where a user's sessions are found, by something that is done to each. */
+function sessionsOf(
+  store: SessionStore,
+  each: (session: StoredSession) => StoredSession[] | Promise<StoredSession[]>,
+): (user: string) => AsyncGenerator<StoredSession> {
+  return async function* (user) {
+    for await (const session of store.sessionsOf!(user)) yield* await each(session);
+  };
+}
+
+finds("takes users of any case for the same", "of a user it knows every live session, and no one else's", (store) => ({
+  async *sessionsOf(user) {
+    for await (const [key, record] of store.list!()) {
+      if (record.user?.toLowerCase() === user.toLowerCase()) yield [key, record];
+    }
+  },
+}));
+
+finds("shows sessions that are over", "of a user it shows no session that is over", (_, entries) => ({
+  async *sessionsOf(user) {
+    for (const { key, record } of entries.values()) if (record?.user === user) yield [key, record];
+  },
+}));
+
+finds(
+  "misses sessions that move",
+  "sessions that get new keys while a user's are found are not missed",
+  (store, entries) => ({
+    async *sessionsOf(user) {
+      const keys = [...entries.values()].filter(({ record }) => record?.user === user).map(({ key }) => key);
+      for (const key of keys) {
+        const record = await store.read(key);
+        if (record !== undefined) yield [key, record];
+      }
+    },
+  }),
+);
+
+finds("gives up where others come first", "1,000 changes at once over four processes are all made", (store) => {
+  return {
+    async update(key: string, change: Change) {
+      const before = await store.read(key);
+      return await store.update(key, (record) => {
+        if (JSON.stringify(before) !== JSON.stringify(record)) throw new Error("too many changes at once");
+        return change(record);
+      });
+    },
+  };
+});
+
+finds("never gives up", "a verb ends in some seconds though others always come first", (store) => ({
+  async update(key: string, change: Change) {
+    while (true) {
+      const made = await store.update(key, change).catch(() => "again" as const);
+      if (made !== "again") return made;
+    }
+  },
+}));
+
+finds("throws at a corrupt record", "a corrupt record is no session, and does others no harm", (store, entries) => ({
+  read(key: string) {
+    const entry = entries.get(key);
+    if (entry && entry.record) JSON.parse(entry.content.slice(entry.content.indexOf("\n")));
+    return store.read(key);
+  },
+}));
+
+finds(
+  "makes a change twice whose answer was lost",
+  "what was done without an answer is done once, whatever came after it",
+  (_store, _entries, engine) => {
+    const get = engine.get.bind(engine);
+    engine.get = async (key) => {
+      const entry = await get(key);
+      return entry && { ...entry, content: entry.content.replace(/^.*\n/, "\n") };
+    };
+    return {};
+  },
+);
+
+finds(
+  "leaves a later version's record alive",
+  "a later version's record is left alone, until it is ended",
+  (store) => ({
+    async delete(key: string) {
+      return await store.read(key) !== undefined && await store.delete(key);
+    },
+  }),
+);
+
+finds("hides a later version's record", "a later version's record is left alone, until it is ended", (store) => ({
+  sessionsOf: sessionsOf(store, (session) => session[1] === undefined ? [] : [session]),
+}));
+
+finds("names sessions that others ended", "deleteMany ends those that are there, and names them", (store) => ({
+  async deleteMany(keys: readonly string[]) {
+    await store.deleteMany!(keys);
+    return keys;
+  },
+}));
+
+finds("replaces a session by a new one", "create refuses a key that is already there", (store, entries) => ({
+  async create(key: string, record: SessionRecord) {
+    entries.delete(key);
+    await store.create(key, record);
+  },
+}));
+
+finds("takes records of any size", "a record that is too large is refused, and the old one stays", (store) => ({
+  async create(key: string, record: SessionRecord) {
+    await store.create(key, JSON.stringify(record).length > 1_000_000 ? { ...record, data: {} } : record);
+  },
+}));
+
+Deno.test("suite: a store without a fault passes", async () => {
+  assert((await failures(() => ({}))).length === 0);
+});

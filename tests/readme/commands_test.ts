@@ -27,7 +27,7 @@ const blocks = DOCUMENTS.flatMap((document) => {
   const text = Deno.readTextFileSync(root + document);
   return [...text.matchAll(/^```sh( slow)?\n(.*?)^```$/gms)].map(([, slow, script = ""]) => ({
     document,
-    isSlow: slow !== undefined || /task (?!start|dev)/.test(script),
+    isSlow: slow !== undefined || /task (?!(--\S+ )*(start|dev)\b)/.test(script),
     script,
   }));
 });
@@ -58,7 +58,7 @@ Deno.test({
           sanitizeOps: false,
           sanitizeResources: false,
           fn: async () => {
-            if (/task (start|dev)\b|\bmain\.ts\b|dist\/session-server/.test(script)) {
+            if (/task (--\S+ )*(start|dev)\b|\bmain\.ts\b|dist\/session-server/.test(script)) {
               await stop(server);
               server = undefined;
             }

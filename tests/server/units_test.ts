@@ -1,5 +1,6 @@
 /** The files to copy for systemd and containers: that systemd takes them, and that they name settings there are. */
 import { assert, assertEquals } from "@std/assert";
+import { parseArguments } from "../../lib/commands/arguments.ts";
 import { SETTINGS } from "../../lib/server/settings.ts";
 import { withFolder } from "../support/server.ts";
 
@@ -44,4 +45,12 @@ Deno.test("units: what they set are settings", async () => {
   const names = [...files.matchAll(/(?:Environment=|ENV |(?<=^ENV .*) )([A-Z_]+)=/gm)].map((match) => match[1]!);
   assert(names.includes("HOST") && names.includes("SESSION_FILE_DIR") && names.includes("REUSE_PORT"), `${names}`);
   for (const name of names) assert(name === "XDG_CACHE_HOME" || name in SETTINGS, name);
+});
+
+Deno.test("units: a container is asked for its health by its own program", async () => {
+  const text = await read("Containerfile");
+  const [, words] = /^HEALTHCHECK .*CMD (\[.*\])$/m.exec(text)!;
+  const [program, ...args] = JSON.parse(words!);
+  assert(text.includes(`/usr/local/bin/${program}`));
+  assertEquals(parseArguments(args), { name: "health" });
 });

@@ -9,12 +9,14 @@ import { nodeSessions } from "@session-server/sessions/node";
 import { PostgresStore } from "@session-server/sessions/postgres";
 import { RedisStore } from "@session-server/sessions/redis";
 import { SqliteStore } from "@session-server/sessions/sqlite";
+import { EntryStore } from "@session-server/sessions/store";
+import { withTelemetry } from "@session-server/sessions/telemetry";
 import { cookieFor } from "@session-server/sessions/testing";
 
 const keys = ["only for trying it out: 32 bytes or more"];
 
 for (const store of [new MemoryStore(), new SqliteStore({ path: "sessions.db" })]) {
-  const manager = new SessionManager({ store, keys });
+  const manager = new SessionManager(withTelemetry({ store, keys }));
   const { middleware, open } = nodeSessions(manager);
   const server = createServer((request, response) =>
     middleware(request, response, async () => {
@@ -55,6 +57,8 @@ assert.throws(() => new FileStore({ dir: "sessions" }), {
   name: "TypeError",
   message: /Deno.*use SqliteStore instead/,
 });
+
+assert.equal(typeof EntryStore, "function");
 
 const require = createRequire(import.meta.url);
 assert.equal(require("@session-server/sessions").SessionManager, SessionManager);

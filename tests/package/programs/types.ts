@@ -7,6 +7,8 @@ import { PostgresStore } from "@session-server/sessions/postgres";
 import { RedisStore } from "@session-server/sessions/redis";
 import { MemoryStore, type SessionData, SessionManager, type SessionStore } from "@session-server/sessions";
 import { SqliteStore } from "@session-server/sessions/sqlite";
+import { EntryStore, type StoreOptions } from "@session-server/sessions/store";
+import { withTelemetry } from "@session-server/sessions/telemetry";
 import { Clock, cookieFor, testStore } from "@session-server/sessions/testing";
 import express from "express";
 import { Hono } from "hono";
@@ -23,7 +25,8 @@ const stores: SessionStore[] = [
   new MongoStore({ url: "mongodb://127.0.0.1/app" }),
   new MemcachedStore({ url: "memcached://127.0.0.1" }),
 ];
-const sessions = new SessionManager<Shop>({ store: stores[0]!, keys: ["only for trying it out: 32 bytes or more"] });
+const keys = ["only for trying it out: 32 bytes or more"];
+const sessions = new SessionManager<Shop>(withTelemetry({ store: stores[0]!, keys }));
 
 const { middleware, open } = nodeSessions(sessions);
 const app = express();
@@ -42,6 +45,8 @@ export const handler: (request: Request) => Promise<Response> = sessions.wrap(as
 });
 export const cookie: Promise<string> = cookieFor(sessions, { cart: ["tea"] });
 export const data: SessionData = { cart: ["tea"] };
+export const base: typeof EntryStore = EntryStore;
+export const options: StoreOptions = { max: 10 };
 export const suite: typeof testStore = testStore;
 
 const dated = new SessionManager<{ since: Date }>({ store: stores[0]!, keys: [] });

@@ -1,0 +1,85 @@
+/** Mutants: small faults that a hand could make, planted into a source file one at a time. */
+
+/** One planted fault. */
+export interface Mutant {
+  /** The line, from 1. */
+  readonly line: number;
+  /** What was done. */
+  readonly kind: Kind;
+  /** The line as it was, and as it is with the fault, both trimmed. */
+  readonly before: string;
+  readonly after: string;
+  /** The whole file with the fault. */
+  readonly source: string;
+}
+
+/** What can be done to a line. */
+export type Kind =
+  | "condition turned"
+  | "comparison changed"
+  | "line dropped"
+  | "await dropped"
+  | "lines swapped"
+  | "constant off";
+
+/** What is replaced in a line, and by what. */
+type Edit = readonly [kind: Kind, pattern: RegExp, replace: (...match: string[]) => string];
+
+const EDITS: readonly Edit[] = [
+  ["condition turned", /\bif \((.+)\) (?=\S)/, (_, condition) => `if (!(${condition})) `],
+  [
+    "condition turned",
+    /^(\s*(?:return|const \w+ =) .*?)( && | \|\| )/,
+    (_, head, sign) => head + (sign === " && " ? " || " : " && "),
+  ],
+  [
+    "comparison changed",
+    / (<=|>=|<|>) (?=[\w(#.])/,
+    (_, sign) => ` ${{ "<": "<=", "<=": "<", ">": ">=", ">=": ">" }[sign]} `,
+  ],
+  ["comparison changed", / (===|!==) /, (_, sign) => sign === "===" ? " !== " : " === "],
+  ["await dropped", /\bawait (?!Promise\.race)/, () => ""],
+  ["constant off", /\b(\d+)(?=[;,)]| \*)/, (_, digits) => String(Number(digits) + 1)],
+  ["constant off", /\b(true|false)\b(?=[;,)])/, (_, word) => word === "true" ? "false" : "true"],
+];
+
+/** A statement that stands alone in its line. */
+const STATEMENT =
+  /^\s+(?!return\b|const\b|let\b|import\b|export\b|type\b|case\b|break\b|continue\b|readonly\b|\/\/|\*)[\w#.!]+.*[;]$/;
+/** What is no code, or only names things. */
+const QUIET = /^\s*(?:\/\/|\/?\*|import\b|export (?:type|interface|\*|\{)|type\b|interface\b|readonly\b|@)/;
+
+/**
+ * All mutants of a file.
+ *
+ * @param source The file's text.
+ */
+export function mutantsOf(source: string): Mutant[] {
+  const lines = source.split("\n");
+  const mutants: Mutant[] = [];
+  const add = (index: number, kind: Kind, changed: readonly string[], after: string) =>
+    mutants.push({
+      line: index + 1,
+      kind,
+      before: lines[index]!.trim(),
+      after: after.trim(),
+      source: changed.join("\n"),
+    });
+  let isInType = false;
+  for (const [index, line] of lines.entries()) {
+    if (/^(?:export )?(?:interface|type)\b/.test(line)) isInType = true;
+    const isQuiet = isInType || QUIET.test(line);
+    if (/^(?:\}|.*;)$/.test(line)) isInType = false;
+    if (isQuiet) continue;
+    for (const [kind, pattern, replace] of EDITS) {
+      const after = line.replace(pattern, replace);
+      if (after !== line) add(index, kind, lines.with(index, after), after);
+    }
+    if (!STATEMENT.test(line)) continue;
+    add(index, "line dropped", lines.with(index, ""), "");
+    const next = lines[index + 1] ?? "";
+    const isBeside = STATEMENT.test(next) && /^\s*/.exec(next)![0] === /^\s*/.exec(line)![0];
+    if (isBeside) add(index, "lines swapped", lines.with(index, next).with(index + 1, line), next);
+  }
+  return mutants;
+}

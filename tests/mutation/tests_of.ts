@@ -1,0 +1,33 @@
+/** Which tests are to find the faults of a file: those that run in a second or two, and need no server of others. */
+
+const TESTS: readonly [path: RegExp, tests: readonly string[]][] = [
+  [/^lib\/adapters\//, ["tests/adapters"]],
+  [/^lib\/server\/(?:app|pages|views|answers|form|protection|http_error)\.ts$/, [
+    "tests/server/app_test.ts",
+    "tests/server/app_trouble_test.ts",
+    "tests/server/form_test.ts",
+    "tests/server/hostile_input_test.ts",
+    "tests/server/pages_test.ts",
+    "tests/server/protection_test.ts",
+  ]],
+  [/^lib\/server\//, ["tests/server"]],
+  [/^lib\/commands\/(?:arguments|sessions|session_table|columns)\.ts$/, ["tests/server/sessions_command_test.ts"]],
+  [/^lib\/commands\//, []],
+  [/^lib\/stores\/file\//, ["tests/stores/file_*_test.ts"]],
+  [/^lib\/stores\/sqlite\//, ["tests/stores/sqlite_test.ts", "tests/stores/sqlite_faults_test.ts"]],
+  [/^lib\/stores\/deno_kv\//, ["tests/stores/deno_kv_test.ts"]],
+  // Their engines are servers.
+  [/^lib\/stores\/(?:redis|postgres|memcached|mongodb)\//, []],
+  [/^lib\/stores\//, ["tests/unit", "tests/stores/deno_kv_test.ts"]],
+  [/^lib\//, ["tests/unit"]],
+];
+
+/**
+ * The tests for the faults of a file.
+ *
+ * @param file The file's path in the project.
+ * @returns The paths of tests; none if the file is not among those that are tried.
+ */
+export function testsOf(file: string): readonly string[] {
+  return TESTS.find(([path]) => path.test(file))?.[1] ?? [];
+}

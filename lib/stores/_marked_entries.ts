@@ -226,7 +226,7 @@ export class MarkedEntries {
     const until = record === undefined ? this.#now() + ENDED_AGE : endOf(record);
     const owned = record ?? seen.record;
     const user = typeof owned === "object" && owned.user !== undefined ? hashOf(owned.user) : undefined;
-    return { entry: { key, content, version, until, user, record }, seen: seen.version };
+    return { entry: { key, content, version, until, user, record, movedTo }, seen: seen.version };
   }
 
   async #write([first, second]: readonly EntryWrite[]): Promise<boolean> {

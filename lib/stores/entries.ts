@@ -21,6 +21,8 @@ export interface NewEntry extends Entry {
   readonly user: string | undefined;
   /** The session's record, for engines that keep its times apart; `undefined` if the session moved or ended. */
   readonly record: SessionRecord | undefined;
+  /** The key that the session moved to. Only then `ofUser` has to find an entry without a record. */
+  readonly movedTo?: string | undefined;
 }
 
 /** A write. */
@@ -63,7 +65,7 @@ export interface Entries {
   /** All entries. Those made or removed in between may be there or not. */
   list?(): AsyncIterable<Entry>;
 
-  /** The entries that were written with this `user`, until their `until`, those of moved and ended sessions included. */
+  /** The entries that were written with this `user`, until their `until`, those of moved sessions included. */
   ofUser?(user: string): AsyncIterable<Entry>;
 
   /** Does several writes, each on its own, and returns whether all were done. With `getMany`, for `deleteMany`. */
@@ -75,6 +77,10 @@ export interface Entries {
   /** How many live sessions there are, for engines that can tell without `list`. */
   count?(): Promise<number>;
 
-  /** Removes what is over, and returns how many sessions that were, for engines that can do it without `list`. */
-  sweep?(): Promise<number>;
+  /**
+   * Removes what is over, and returns how many sessions that were, for engines that can do it without `list`.
+   *
+   * @param onRemoved Called now and then with how many were removed since the last call.
+   */
+  sweep?(onRemoved?: (count: number) => void): Promise<number>;
 }

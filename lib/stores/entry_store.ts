@@ -215,7 +215,7 @@ export class EntryStore implements SessionStore {
   }
 
   async #sweepAll(onRemoved: (count: number) => void = () => {}): Promise<number> {
-    if (this.#entries.sweep) return await this.#entries.sweep();
+    if (this.#entries.sweep) return await this.#entries.sweep(onRemoved);
     let swept = 0;
     for await (const [key, seen] of this.#marked.each(() => this.#entries.list!())) {
       if (!isOver(seen, this.#now()) || !await this.#marked.put({ key, seen })) continue;

@@ -51,6 +51,29 @@ export class Engine {
     throw new Error(`${program} does not start`);
   }
 
+  /** Starts a hot standby of it, a PostgreSQL that follows and only reads. */
+  async standby(): Promise<Engine> {
+    const dir = await Deno.makeTempDir({ prefix: "sessions-standby-" });
+    const engine = new Engine(this.type, dir, freePort(), this.user, this.more);
+    await engine.follow(this);
+    await engine.up();
+    return engine;
+  }
+
+  /** Makes this PostgreSQL, which must not run, a hot standby of another one: a copy that follows. */
+  async follow(primary: Engine): Promise<void> {
+    const { uid, gid } = this.user;
+    if (uid !== undefined) await Deno.chown(this.dir, uid, gid!);
+    await Deno.remove(`${this.dir}/data`, { recursive: true }).catch(() => {});
+    const source = `host=127.0.0.1 port=${primary.port} user=tester password=${PASSWORD}`;
+    await this.#run("pg_basebackup", ["-D", `${this.dir}/data`, "-d", source, "-R", "-c", "fast", "-X", "stream"]);
+  }
+
+  /** Makes a hot standby a primary. */
+  async promote(): Promise<void> {
+    await this.#run("pg_ctl", ["promote", "-D", `${this.dir}/data`, "-w"]);
+  }
+
   /** Ends it as a crash would, and waits until it has ended. */
   async kill(): Promise<void> {
     // PostgreSQL is several processes: told to quit, they all end at once and clean up nothing.
@@ -123,11 +146,16 @@ export class Engine {
     if (uid !== undefined) await Deno.chown(this.dir, uid, gid!);
     await Deno.writeTextFile(`${this.dir}/password`, PASSWORD);
     await Deno.chmod(`${this.dir}/password`, 0o644);
-    const { success, stderr } = await new Deno.Command(await binary("initdb"), {
-      args: ["-D", `${this.dir}/data`, "-U", "tester", "-A", "scram-sha-256", "--pwfile", `${this.dir}/password`, "-N"],
-      cwd: this.dir,
-      ...this.user,
-    }).output();
+    await this.#run("initdb", [
+      ...["-D", `${this.dir}/data`, "-U", "tester", "-A", "scram-sha-256", "--pwfile", `${this.dir}/password`, "-N"],
+      ...["-E", "UTF8", "--locale", "C"],
+    ]);
+  }
+
+  /** Runs a program of PostgreSQL. */
+  async #run(program: string, args: string[]): Promise<void> {
+    const options = { args, cwd: this.dir, ...this.user };
+    const { success, stderr } = await new Deno.Command(await binary(program), options).output();
     if (!success) throw new Error(new TextDecoder().decode(stderr));
   }
 

@@ -79,14 +79,12 @@ Deno.test("postgres address: hosts may be several, IPv6, or the folder of a sock
   assertEquals(differences("postgres://me@a:5433,b,[::1]:7/db"), {
     hosts: ["a", "b", "::1"],
     ports: [5433, 5432, 7],
-    target: "read-write",
   });
   assertEquals(differences("postgres://me@a,b/db?target_session_attrs=any"), {
     hosts: ["a", "b"],
     ports: [5432, 5432],
-    target: "read-write",
   });
-  assertEquals(differences("postgres://me@db/db?target_session_attrs=primary"), { target: "primary" });
+  assertEquals(differences("postgres://me@db/db?target_session_attrs=primary"), {});
   assertEquals(differences("postgres://me@[::1]:6543/db"), { hosts: ["::1"], ports: [6543] });
   const socket = { hosts: ["/run/postgresql"], folder: "/run/postgresql", tls: "disable" } as const;
   assertEquals(differences("postgres:///db?host=/run/postgresql&user=me"), socket);

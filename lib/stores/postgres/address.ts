@@ -24,8 +24,6 @@ export interface PostgresAddress {
   readonly files: { readonly ca?: string; readonly cert?: string; readonly key?: string };
   /** Whether TLS starts without asking the server first. */
   readonly isDirect: boolean;
-  /** Which of several servers will do. */
-  readonly target: "read-write" | "primary" | undefined;
   /** Whether statements may be prepared. */
   readonly prepares: boolean;
   /** How many connections there may be. */
@@ -107,7 +105,8 @@ export function parsePostgresAddress(address: string): PostgresAddress {
   if (user === "") throw new TypeError(`the address must name a user, as in ${EXAMPLE}`);
   oneOf(text, "client_encoding", ["utf8", "UTF8", "UTF-8", "utf-8", "auto"]);
   oneOf(text, "gssencmode", ["disable", "prefer"]);
-  const target = oneOf(text, "target_session_attrs", ["any", "read-write", "primary"]);
+  // A server that only reads is of no use, whichever of them is asked for.
+  oneOf(text, "target_session_attrs", ["any", "read-write", "primary"]);
   const hosts = nodes.map(([host]) => host.replace(/^\[|\]$/g, "") || "localhost");
 
   return {
@@ -121,8 +120,6 @@ export function parsePostgresAddress(address: string): PostgresAddress {
     tls: folder === undefined ? tls : "disable",
     files,
     isDirect: oneOf(text, "sslnegotiation", ["postgres", "direct"]) === "direct",
-    // Of several servers one that only reads is of no use.
-    target: target === "any" || target === undefined ? hosts.length > 1 ? "read-write" : undefined : target,
     prepares: !isOff(text, "prepare") && !isOff(text, "prepared_statements") && !isOn(text, "pgbouncer") &&
       text("statement_cache_size") !== "0" && text("prepareThreshold") !== "0",
     max: whole("max", text("max") ?? "10", 10_000),

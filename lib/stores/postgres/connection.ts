@@ -3,9 +3,8 @@ import type { Log } from "../../log.ts";
 import { loadClient } from "../_client.ts";
 import { parsePostgresAddress, type PostgresAddress, tlsOf } from "./address.ts";
 import { reasonOf } from "../../_reason.ts";
-import { ChangeError } from "../_change.ts";
-import { DEADLINE, DeadlineError } from "../_deadline.ts";
-import { pause } from "../_pause.ts";
+import { CALL_DEADLINE, DEADLINE } from "../_deadline.ts";
+import { pause, turn } from "../_pause.ts";
 
 /** The package; a program that brings its own client never loads it. */
 type Postgres = typeof import("npm:postgres@3.4.9");
@@ -18,31 +17,32 @@ export type Row = Readonly<Record<string, unknown>>;
 export interface PostgresClient {
   /** Where it connects to, for messages. */
   readonly options: { readonly host: readonly string[]; readonly port: readonly number[] };
-  /** Asks the database. */
-  unsafe(statement: string, values?: (string | number | null)[], options?: { prepare?: boolean }): PromiseLike<Row[]>;
+  /** Queries the database. */
+  unsafe(statement: string, values?: Value[], options?: { prepare?: boolean }): PromiseLike<Row[]>;
   /** Ends its connections. */
   end(options?: { timeout?: number }): Promise<void>;
 }
 
-/** Asks the database: a statement, and the values for `$1` and so on. */
-export type Ask = (statement: string, values?: readonly (string | number | null)[]) => Promise<readonly Row[]>;
-
-/** How a piece of work may be tried again when nobody knows whether it was done. */
-export interface RunOptions {
-  /** Whether it is asked again after a silence, too: then it takes twice as long at most. */
-  readonly afterSilence?: boolean;
-}
+/** A value of a statement. */
+export type Value = string | number | null;
 
 /** How long, in milliseconds, connections that were just replaced are not replaced again. */
 const RENEW_AGE = 500;
 
+/** How often a statement is tried on connections that turn out to be of no use. */
+const TRIES = 3;
+/** The code of a server that only reads: a hot standby, or one that is set so. */
+const READ_ONLY = "25006";
 /**
- * What the server or the client says of a connection that is of no use any more, though another one may be: it leads to
- * a server that only reads, that starts or stops, that was told to end it, or it is broken.
+ * The codes of a connection that is of no use any more, though another one may be: it leads to a server that only reads,
+ * that starts or stops, or that ended it, or it is broken. The last eight are the client's.
  * https://www.postgresql.org/docs/current/errcodes-appendix.html
  */
 const NO_USE =
   /^(25006|57P0[1-5]|08...|CONNECTION_CLOSED|CONNECTION_DESTROYED|CONNECTION_ENDED|ECONNRESET|EPIPE|ECONNABORTED|ENOTCONN)$/;
+
+/** The codes of transactions that were undone, because they met others: serialization failures and deadlocks. */
+const UNDONE = /^40(001|P01)$/;
 
 /** The connections of one store. */
 export class PostgresConnection {
@@ -53,6 +53,8 @@ export class PostgresConnection {
   #given: PostgresClient | undefined;
   #client: PostgresClient | undefined;
   #isPooled = false;
+  /** Which host is tried first. */
+  #first = 0;
   #renewedAt = -Infinity;
   #running = new Set<Promise<unknown>>();
   #isClosed = false;
@@ -64,7 +66,7 @@ export class PostgresConnection {
   constructor(options: { readonly url?: string | undefined; readonly client?: PostgresClient | undefined; log: Log }) {
     const { url, client, log } = options;
     if ((url === undefined) === (client === undefined)) {
-      throw new TypeError('A store in PostgreSQL needs one of "url" and "client"');
+      throw new TypeError('Cannot make a PostgresStore: it needs one of "url" and "client"');
     }
     this.#given = client;
     this.address = url === undefined ? undefined : parsePostgresAddress(url);
@@ -73,15 +75,15 @@ export class PostgresConnection {
   }
 
   /**
-   * Does some work that may be done twice. Connections that turn out to be of no use are made anew, and the work is done
-   * once more with them.
+   * Asks the database. A statement is repeated on another connection if its own was of no use, so it must be right to do
+   * it twice.
    *
-   * @param work Asks the database; the same work again must be right whether or not it was done before.
-   * @throws What `change` threw, as it is; otherwise an error that names the server.
+   * @param statement The statement, or several without values, which are one transaction.
+   * @param values The values for `$1` and so on.
    */
-  async run<T>(work: (ask: Ask) => Promise<T>, options: RunOptions = {}): Promise<T> {
-    if (this.#isClosed) throw new Error(`${this.server}: the store is closed`);
-    const running = this.#run(work, options);
+  async ask(statement: string, values: readonly Value[] = []): Promise<readonly Row[]> {
+    if (this.#isClosed) throw new Error("the store is closed");
+    const running = this.#ask(statement, values);
     this.#running.add(running);
     try {
       return await running;
@@ -90,32 +92,37 @@ export class PostgresConnection {
     }
   }
 
-  /** Waits for what runs, and ends the connections, unless they are those of a client that was given. */
+  /** Has the next statement use new connections. Statements that wait for the old ones are refused. */
+  reconnect(): void {
+    if (this.#client !== undefined) this.#renew(this.#client);
+  }
+
+  /** Waits for the verbs that run, and ends the connections, unless they are those of a client that was given. */
   async close(): Promise<void> {
+    // A verb may take several statements.
+    for (; this.#running.size > 0; await turn()) await Promise.allSettled(this.#running);
     this.#isClosed = true;
-    await Promise.allSettled(this.#running);
     const client = this.#client;
     this.#client = undefined;
     if (this.#given === undefined) await client?.end({ timeout: 1 });
   }
 
-  async #run<T>(work: (ask: Ask) => Promise<T>, { afterSilence = false }: RunOptions): Promise<T> {
+  async #ask(statement: string, values: readonly Value[]): Promise<readonly Row[]> {
     const start = performance.now();
-    for (let attempts = 1;; attempts++) {
+    for (let tries = 1;; tries++) {
       const client = await this.#connected();
-      const outcome = await this.#once(client, work);
-      if ("value" in outcome) return outcome.value;
-      const { error } = outcome;
-      if (error instanceof ChangeError) throw error.cause;
-      const isSilent = error instanceof DeadlineError;
-      const isNoUse = this.#isRefusedByPooler(error) || isSilent || NO_USE.test(codeOf(error));
-      if (isNoUse) this.#renew(client);
-      const isWorthIt = isSilent
-        ? afterSilence && attempts === 1
-        : attempts < 3 && performance.now() - start < DEADLINE;
-      if (!isNoUse || !isWorthIt) throw failure(this.server, error);
-      // A server that restarts needs a moment.
-      await pause(attempts === 1 ? 0 : 50 * 2 ** attempts);
+      const prepare = !this.#isPooled && (this.address?.prepares ?? true) && values.length > 0;
+      try {
+        return await client.unsafe(statement, [...values], { prepare });
+      } catch (error) {
+        const isNoUse = this.#isRefusedByPooler(error) || NO_USE.test(codeOf(error));
+        if (isNoUse) this.#renew(client, codeOf(error) === READ_ONLY);
+        const isWorthIt = UNDONE.test(codeOf(error)) || (isNoUse && tries < TRIES);
+        // Nothing is done after the call was given up.
+        if (!isWorthIt || performance.now() - start > CALL_DEADLINE - 200) throw error;
+        // A server that restarts needs a moment, and so do the transactions that it met.
+        await pause(isNoUse && tries === 1 ? 0 : 50 * tries * Math.random());
+      }
     }
   }
 
@@ -124,29 +131,35 @@ export class PostgresConnection {
     if (known !== undefined) return known;
     // deno-lint-ignore no-import-prefix -- in deno.json, everyone would have to download it
     const postgres = await loadClient("PostgresStore", "postgres@3", () => import("npm:postgres@3.4.9"));
-    return this.#client ??= connect(postgres, this.address!, this.#isPooled);
+    return this.#client ??= this.#connect(postgres, this.address!);
   }
 
-  /** Does the work once, within the deadline. */
-  async #once<T>(client: PostgresClient, work: (ask: Ask) => Promise<T>): Promise<{ value: T } | { error: unknown }> {
-    const prepare = !this.#isPooled && (this.address?.prepares ?? true);
-    let isOver = false;
-    const ask: Ask = async (statement, values = []) => {
-      // Nothing more is done after a failure was reported.
-      if (isOver) throw new Error("given up");
-      return await client.unsafe(statement, [...values], { prepare: prepare && values.length > 0 });
-    };
-    let timer: ReturnType<typeof setTimeout> | undefined;
-    const late = new Promise<{ error: unknown }>((resolve) => {
-      const error = new DeadlineError(`no answer in ${DEADLINE / 1000} seconds`);
-      timer = setTimeout(() => resolve({ error }), DEADLINE);
-    });
-    try {
-      return await Promise.race([work(ask).then((value) => ({ value }), (error) => ({ error })), late]);
-    } finally {
-      isOver = true;
-      clearTimeout(timer);
-    }
+  #connect(postgres: Postgres, address: PostgresAddress): PostgresClient {
+    const { hosts, ports, folder, user, password, database, max, startup, isDirect } = address;
+    return postgres({
+      host: rotated(hosts, this.#first),
+      port: rotated(ports, this.#first),
+      ...(folder === undefined ? {} : { path: `${folder}/.s.PGSQL.${ports[0]}` }),
+      user,
+      // As a function, so that without a password it does not look for one elsewhere.
+      pass: () => password,
+      database,
+      ssl: tlsOf(address),
+      sslnegotiation: isDirect ? "direct" : null,
+      // The client's "read-write" takes a hot standby, https://github.com/porsager/postgres/blob/v3.4.9/src/connection.js.
+      target_session_attrs: hosts.length > 1 ? "primary" : null,
+      max,
+      connect_timeout: DEADLINE / 1000,
+      // A query that needs a connection waits for the next try to make one, so it comes soon.
+      backoff: () => 0.1,
+      fetch_types: false,
+      // Unless a pooler has refused settings, the server is asked to give up when no verb waits any more.
+      connection: { ...startup, ...(this.#isPooled ? {} : { statement_timeout: CALL_DEADLINE }) },
+      onnotice: () => {},
+      // Given here, so that the client looks nothing up in the environment.
+      ...{ idle_timeout: null, max_lifetime: 45 * 60, max_pipeline: 100, keep_alive: 60, prepare: true, debug: false },
+      publications: "alltables",
+    } as unknown as PostgresOptions);
   }
 
   /** A pooler that hands out connections for one transaction at a time knows no settings of a connection. */
@@ -157,12 +170,13 @@ export class PostgresConnection {
     return this.#isPooled;
   }
 
-  /** Has the next work use new connections. What waits for the old ones is refused. */
-  #renew(client: PostgresClient): void {
+  #renew(client: PostgresClient, isReadOnly = false): void {
     if (this.#given !== undefined || client !== this.#client) return;
     if (performance.now() - this.#renewedAt < RENEW_AGE) return;
     this.#renewedAt = performance.now();
     this.#client = undefined;
+    // The client knows a hot standby, but takes a server that is set to only read. Then another host comes first.
+    if (isReadOnly) this.#first++;
     client.end({ timeout: 0 }).catch(() => {});
   }
 }
@@ -170,12 +184,6 @@ export class PostgresConnection {
 /** The code of a failure, of the server's or the client's. */
 export function codeOf(error: unknown): string {
   return String((error as { code?: unknown } | undefined)?.code ?? "");
-}
-
-/** A failure that names the server, and nothing that the client may have put into its error but the message. */
-function failure(server: string, error: unknown): Error {
-  const Failure = error instanceof DeadlineError ? DeadlineError : Error;
-  return new Failure(`${server}: ${reasonOf(error)}`);
 }
 
 function placeOf({ hosts, host = hosts, ports, port = ports, folder, path = folder }: {
@@ -190,29 +198,7 @@ function placeOf({ hosts, host = hosts, ports, port = ports, folder, path = fold
   return host!.map((name, index) => `${name.includes(":") ? `[${name}]` : name}:${port![index]}`).join(",");
 }
 
-function connect(postgres: Postgres, address: PostgresAddress, isPooled: boolean): PostgresClient {
-  const { hosts, ports, folder, user, password, database, target, max, startup, isDirect } = address;
-  return postgres({
-    host: [...hosts],
-    port: [...ports],
-    ...(folder === undefined ? {} : { path: `${folder}/.s.PGSQL.${ports[0]}` }),
-    user,
-    // As a function, so that without a password it does not look for one elsewhere.
-    pass: () => password,
-    database,
-    ssl: tlsOf(address),
-    sslnegotiation: isDirect ? "direct" : null,
-    target_session_attrs: target ?? null,
-    max,
-    connect_timeout: DEADLINE / 1000,
-    // A query that needs a connection waits for the next try to make one, so it comes soon.
-    backoff: () => 0.1,
-    fetch_types: false,
-    // Before a pooler said that it takes no settings, the server is asked to give up when nobody waits any more.
-    connection: { ...startup, ...(isPooled ? {} : { statement_timeout: DEADLINE }) },
-    onnotice: () => {},
-    // Said here, so that nothing is looked up in the environment that a server may be started with.
-    ...{ idle_timeout: null, max_lifetime: 45 * 60, max_pipeline: 100, keep_alive: 60, prepare: true, debug: false },
-    publications: "alltables",
-  } as unknown as PostgresOptions);
+/** A list that begins at another one of its items. */
+function rotated<T>(list: readonly T[], first: number): T[] {
+  return list.map((_, index) => list[(index + first) % list.length]!);
 }

@@ -1,25 +1,21 @@
 /** The table of sessions in PostgreSQL: how it is named, made and looked at before it is used. */
 import { checkQualifiedTable } from "../_names.ts";
-import type { Ask } from "./connection.ts";
+import type { Row } from "./connection.ts";
 
-/** What is stored: the record's text, and beside it what is asked for. */
+/** What a statement is asked by. */
+type Ask = (statement: string) => Promise<readonly Row[]>;
+
+/** The columns: an entry, and what it is found, counted and swept by. */
 const COLUMNS: Readonly<Record<string, string>> = {
-  id: "text primary key",
-  record: "text not null",
-  revision: "text not null",
+  key: "text primary key",
+  content: "text not null",
+  version: "text not null",
   user_hash: "text",
-  created: "double precision not null",
-  idle: "double precision not null",
-  // Counts instead of the one in the record.
-  expires: "double precision not null",
-  deadline: "double precision not null",
+  until: "double precision not null",
+  // When the session was last used; null where it moved or ended.
+  used: "double precision",
 };
 const PRIVILEGES = ["SELECT", "INSERT", "UPDATE", "DELETE"];
-
-/** When a session ends: what `endOf` says, in SQL. */
-export const ENDS = "least(expires, deadline)";
-/** When it was last used, or made. */
-export const USED = "greatest(created, expires - idle)";
 
 /**
  * The name of a table as SQL takes it, whatever its letters and words.
@@ -36,41 +32,56 @@ export function quoted(name: string, schema?: string): string {
 }
 
 /**
- * Makes the table if it is missing, and looks whether it can be used.
+ * Makes the table if it is missing, and checks the database, the table and the user's rights.
  *
  * @param table Its name as {@linkcode quoted} gives it.
- * @throws {Error} if it is somebody else's, or may not be made or used.
+ * @throws {Error} if one of them cannot be used, saying what to do.
  */
 export async function makeTable(ask: Ask, table: string): Promise<void> {
-  // Looked for first, because whoever may use a table need not be allowed to make one.
-  let columns = await columnsOf(ask, table);
-  if (columns === undefined) {
-    await ask(schemaOf(table)).catch(explainMissing(table));
-    columns = await columnsOf(ask, table);
+  const [database] = await ask("select current_setting('server_encoding') as encoding");
+  if (database!["encoding"] !== "UTF8") {
+    const made = "create database … encoding 'UTF8' template template0";
+    throw new Error(`the database must be in UTF8: it is in ${database!["encoding"]}: make one with "${made}"`);
   }
-  if (columns?.join() !== Object.keys(COLUMNS).sort().join()) {
+  // Looked for first, because a user who may use a table need not be allowed to make one.
+  let found = await look(ask, table);
+  if (found === undefined) {
+    await ask(schemaOf(table)).catch(explainMissing(table));
+    found = await look(ask, table);
+  }
+  const wanted = Object.entries(COLUMNS).map(([name, type]) => `${name} ${type.replace("primary key", "not null")}`);
+  if (found?.["kind"] !== "table" || found["columns"] !== wanted.sort().join() || found["keyed"] !== true) {
     throw new Error(`the table ${table} is there and no table of this store: choose another "table"`);
   }
-  const checks = PRIVILEGES.map((name) => `has_table_privilege('${table}'::regclass, '${name}') as "${name}"`);
-  const [may] = await ask(`select ${checks.join(", ")}`);
-  const missing = PRIVILEGES.filter((name) => may?.[name] !== true);
+  if (found["secured"] === true) {
+    throw new Error(`row security hides rows of ${table} from the user: make the user its owner, or disable it`);
+  }
+  const missing = PRIVILEGES.filter((name) => found[name] !== true);
   if (missing.length > 0) {
     throw new Error(`the user lacks a privilege: grant ${missing.join(", ").toLowerCase()} on ${table} to it`);
   }
-  await ask(`select id, record, revision, expires from ${table} limit 0`);
+  // Fails on a server that only reads.
+  await ask(`delete from ${table} where key = ''`);
 }
 
-/** The names of a table's columns in the order of the alphabet; none if it is something else, `undefined` if missing. */
-async function columnsOf(ask: Ask, table: string): Promise<string[] | undefined> {
-  const [found] = await ask(`select c.relkind in ('r', 'p') as ok, array_to_string(array(
-      select a.attname::text collate "C" from pg_attribute a
-      where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped order by 1), ',') as names
+/** What there is under a table's name, if anything. */
+async function look(ask: Ask, table: string): Promise<Row | undefined> {
+  const privileges = PRIVILEGES.map((name) => `has_table_privilege(c.oid, '${name}') as "${name}"`);
+  const [found] = await ask(`
+    select case when c.relkind in ('r', 'p') then 'table' end as kind, row_security_active(c.oid) as secured,
+      array_to_string(array(
+        select a.attname || ' ' || format_type(a.atttypid, a.atttypmod) || case when a.attnotnull then ' not null' else '' end
+        from pg_attribute a where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
+        order by a.attname::text collate "C"), ',') as columns,
+      exists (
+        select from pg_index i join pg_attribute a on a.attrelid = i.indrelid and a.attnum = i.indkey[0]
+        where i.indrelid = c.oid and i.indisunique and i.indisvalid and i.indnkeyatts = 1 and i.indpred is null
+          and a.attname = 'key') as keyed, ${privileges.join(", ")}
     from pg_class c where c.oid = to_regclass('${table}')`);
-  if (found === undefined) return undefined;
-  return found["ok"] === true ? String(found["names"]).split(",") : [];
+  return found;
 }
 
-/** One query and thereby one transaction; the lock is for servers that start at once. */
+/** One query and thereby one transaction; the lock is for servers that start at the same time. */
 function schemaOf(table: string): string {
   const columns = Object.entries(COLUMNS).map((column) => column.join(" ")).join(", ");
   return `
@@ -78,8 +89,8 @@ function schemaOf(table: string): string {
     do $$ begin
       if to_regclass('${table}') is null then
         create table ${table} (${columns});
-        create index on ${table} ((${ENDS}));
-        create index on ${table} ((${USED}));
+        create index on ${table} (until);
+        create index on ${table} (used);
         create index on ${table} (user_hash) where user_hash is not null;
       end if;
     end $$`;

@@ -1,0 +1,176 @@
+/** The entries of a PostgreSQL store: one row for each session, and for a while for each that moved or ended. */
+import { CLOCK_SKEW, type SessionRecord } from "../../record.ts";
+import type { Entries, Entry, EntryWrite, NewEntry } from "../entries.ts";
+import { codeOf, type PostgresConnection, type Row, type Value } from "./connection.ts";
+import { makeTable } from "./table.ts";
+
+/** How many rows one step of a sweep removes at most. */
+export const SWEEP_SIZE = 500;
+/** How many rows of a list are read at once. */
+const BATCH = 200;
+/** The code of a table that is missing, https://www.postgresql.org/docs/current/errcodes-appendix.html. */
+const UNDEFINED_TABLE = "42P01";
+
+/** Sessions as rows of a table. */
+export class PostgresEntries implements Entries {
+  #connection: PostgresConnection;
+  #table: string;
+  #now: () => number;
+  #opening: Promise<void> | undefined;
+  #isOpen = false;
+
+  /**
+   * @param connection Where the table is.
+   * @param table Its name as SQL takes it.
+   * @param now The clock.
+   */
+  constructor(connection: PostgresConnection, table: string, now: () => number) {
+    this.#connection = connection;
+    this.#table = table;
+    this.#now = now;
+  }
+
+  /** Makes or checks the table before its first use. */
+  open(): Promise<void> | undefined {
+    if (this.#isOpen) return undefined;
+    return this.#opening ??= makeTable((statement) => this.#connection.ask(statement), this.#table)
+      .then(() => void (this.#isOpen = true))
+      .finally(() => this.#opening = undefined);
+  }
+
+  /** Has the next call check the table again. */
+  check(): void {
+    this.#isOpen = false;
+  }
+
+  reconnect(): void {
+    this.#connection.reconnect();
+  }
+
+  async close(): Promise<void> {
+    await this.#connection.close();
+  }
+
+  async get(key: string): Promise<Entry | undefined> {
+    const [row] = await this.#ask(`select key, content, version from ${this.#table} where key = $1`, [key]);
+    return row && toEntry(row);
+  }
+
+  async getMany(keys: readonly string[]): Promise<Entry[]> {
+    const statement = `select key, content, version from ${this.#table}
+      where key in (select json_array_elements_text($1::text::json))`;
+    return (await this.#ask(statement, [JSON.stringify(keys)])).map(toEntry);
+  }
+
+  async put({ entry, seen }: EntryWrite): Promise<boolean> {
+    const statement = seen === undefined
+      ? `insert into ${this.#table} (key, content, version, user_hash, until, used) values ($1, $2, $3, $4, $5, $6)
+        on conflict do nothing returning key`
+      : `update ${this.#table} set content = $2, version = $3, user_hash = $4, until = $5, used = $6
+        where key = $1 and version = $7 returning key`;
+    const rows = await this.#ask(statement, [...valuesOf(entry), ...(seen === undefined ? [] : [seen])]);
+    return rows.length === 1;
+  }
+
+  async swap(from: EntryWrite, to: EntryWrite): Promise<boolean> {
+    const statement = `
+      with moved as (
+        update ${this.#table} set content = $2, version = $3, user_hash = $4, until = $5, used = $6
+        where key = $1 and version = $7 returning key
+      )
+      insert into ${this.#table} (key, content, version, user_hash, until, used)
+      select $8::text, $9::text, $10::text, $11::text, $12::double precision, $13::double precision from moved
+      returning key`;
+    const rows = await this.#ask(statement, [...valuesOf(from.entry), from.seen!, ...valuesOf(to.entry)]);
+    return rows.length === 1;
+  }
+
+  async putMany(writes: readonly EntryWrite[]): Promise<boolean> {
+    const statement = `
+      update ${this.#table} as old set content = w.content, version = w.version, user_hash = w.user_hash,
+        until = w.until, used = w.used
+      from json_to_recordset($1::text::json) as w (key text, content text, version text, user_hash text,
+        until double precision, used double precision, seen text)
+      where old.key = w.key and old.version = w.seen returning old.key`;
+    const values = writes.map(({ entry, seen }) => {
+      const [key, content, version, user_hash, until, used] = valuesOf(entry);
+      return { key, content, version, user_hash, until, used, seen };
+    });
+    return (await this.#ask(statement, [JSON.stringify(values)])).length === writes.length;
+  }
+
+  async *list(): AsyncGenerator<Entry> {
+    const statement = `select key, content, version from ${this.#table} where key > $1 and used is not null
+      order by key limit ${BATCH}`;
+    let rows: readonly Row[] = [];
+    do {
+      rows = await this.#ask(statement, [String(rows.at(-1)?.["key"] ?? "")]);
+      for (const row of rows) yield toEntry(row);
+    } while (rows.length === BATCH);
+  }
+
+  async *ofUser(user: string): AsyncGenerator<Entry> {
+    // Pages by key would sort all rows for each page while the database does not know that a user has many.
+    const rows = await this.#ask(`select key from ${this.#table} where user_hash = $1`, [user]);
+    for (let start = 0; start < rows.length; start += BATCH) {
+      yield* await this.getMany(rows.slice(start, start + BATCH).map(({ key }) => String(key)));
+    }
+  }
+
+  async count(): Promise<number> {
+    const statement = `select count(*) as total from ${this.#table} where used <= $2 and until > $1`;
+    const [row] = await this.#ask(statement, [this.#now(), this.#now() + CLOCK_SKEW]);
+    return Number(row!["total"]);
+  }
+
+  async sweep(onRemoved?: (count: number) => void): Promise<number> {
+    let swept = 0;
+    while (true) {
+      const { rows, sessions } = await this.#sweepSome();
+      if (rows === 0) return swept;
+      swept += sessions;
+      onRemoved?.(sessions);
+    }
+  }
+
+  /** Takes one step of a sweep. Returns how many sessions it removed. */
+  async sweepSome(): Promise<number> {
+    await this.open();
+    return (await this.#sweepSome()).sessions;
+  }
+
+  async #sweepSome(): Promise<{ rows: number; sessions: number }> {
+    // Sessions that are over, and those from a time that has not come yet. Rows that another process is changing are left
+    // to the next step, so that none waits for another.
+    const some = (where: string) =>
+      `array(select key from ${this.#table} where ${where} limit ${SWEEP_SIZE} for update skip locked)`;
+    const statement = `delete from ${this.#table} where key = any(${some("until <= $1")} || ${some("used > $2")})
+      returning used`;
+    const rows = await this.#ask(statement, [this.#now(), this.#now() + CLOCK_SKEW]);
+    return { rows: rows.length, sessions: rows.filter(({ used }) => used !== null).length };
+  }
+
+  async #ask(statement: string, values: readonly Value[]): Promise<readonly Row[]> {
+    try {
+      return await this.#connection.ask(statement, values);
+    } catch (error) {
+      // The next call makes it.
+      if (codeOf(error) === UNDEFINED_TABLE) this.check();
+      throw error;
+    }
+  }
+}
+
+function toEntry(row: Row): Entry {
+  return { key: String(row["key"]), content: String(row["content"]), version: String(row["version"]) };
+}
+
+function valuesOf({ key, content, version, user, until, record, movedTo }: NewEntry): Value[] {
+  const isFound = record !== undefined || movedTo !== undefined;
+  return [key, content, version, isFound ? user ?? null : null, until, record === undefined ? null : usedAt(record)];
+}
+
+/** When a session was last used, or made. */
+function usedAt({ created, expires, idle }: SessionRecord): number {
+  return Math.max(created, expires - idle);
+}

@@ -19,8 +19,15 @@ const DIRECTIVE = /(?:[^,"]|"(?:[^"\\]|\\.)*")+/g;
 const DESCRIBES =
   /^(?:content-(?!security-policy).*|etag|last-modified|location|set-cookie|accept-ranges|(?:repr-)?digest|trailer|transfer-encoding)$/;
 
-/** Adds what an answer that read a session carries: its cookies, and that no cache may show it to another visitor. */
-export function addSessionHeaders(headers: HeaderList, cookies: readonly string[]): void {
+/**
+ * Adds what an answer that read a session carries: its cookies, and that no cache may show it to another visitor.
+ *
+ * @param headers The headers of the answer.
+ * @param cookies The `Set-Cookie` headers that `save` returned.
+ * @param registration The header that asks the browser to bind the session to its device, if it should.
+ */
+export function addSessionHeaders(headers: HeaderList, cookies: readonly string[], registration?: string): void {
+  if (registration !== undefined) headers.set("secure-session-registration", registration);
   const vary = headers.get("vary");
   if (vary === null) headers.set("vary", "Cookie");
   else if (vary !== "Cookie" && !/(^|,)\s*(cookie|\*)\s*(,|$)/i.test(vary)) headers.append("vary", "Cookie");

@@ -9,6 +9,7 @@ export type Open<Data extends object> = () => Promise<Session<Data>>;
 
 /** What a wrapped handler needs of the manager. */
 interface Sessions<Data extends object> {
+  answerBound(request: Request): Promise<Response> | undefined;
   open(request: Request): Promise<Session<Data>>;
   commit(session: Session<Data>, response: Response): Promise<Response>;
 }
@@ -30,6 +31,8 @@ export function wrapHandler<Data extends object, Rest extends unknown[]>(
   options: WrapOptions,
 ): (request: Request, ...rest: Rest) => Promise<Response> {
   return async (request, ...rest) => {
+    const bound = sessions.answerBound(request);
+    if (bound !== undefined) return await bound;
     const opener = new Opener(() => sessions.open(request));
     let withheld: Response | undefined;
     try {

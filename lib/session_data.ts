@@ -8,18 +8,35 @@ import type { Json } from "./record.ts";
 /** The names that a session of this type has values for. */
 export type SessionKey<Data> = Extract<keyof Data, string>;
 
+/**
+ * What has no members that could change.
+ *
+ * @internal
+ */
 type Primitive = null | undefined | boolean | number | string;
 
-/** Whether a type is `Json`, `unknown` or `any`: what a key has in a session without a type of its own. */
+/**
+ * Whether a type is `Json`, `unknown` or `any`: what a key has in a session without a type of its own.
+ *
+ * @internal
+ */
 type IsAnyJson<T> = [Json] extends [T] ? true : false;
 
-/** Whether objects of a type have methods, as a `Date` and a `Map` do. */
+/**
+ * Whether objects of a type have methods, as a `Date` and a `Map` do.
+ *
+ * @internal
+ */
 type HasMethods<T> = T extends readonly unknown[] ? false
   : true extends
     { [K in keyof T]-?: Extract<T[K], (...args: never[]) => unknown> extends never ? never : true }[keyof T] ? true
   : false;
 
-/** Stands in the place of a type that JSON would change, so that the compiler's error says why it is refused. */
+/**
+ * Stands in the place of a type that JSON would change, so that the compiler's error says why it is refused.
+ *
+ * @internal
+ */
 type NotJson =
   "JSON does not keep such a value: store strings, numbers, booleans, null, lists and plain objects of them";
 

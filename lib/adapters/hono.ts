@@ -77,6 +77,11 @@ export function honoSessions<Data extends object>(sessions: SessionManager<Data>
   return {
     async middleware(context, next) {
       const request = context.req.raw;
+      const bound = sessions.answerBound(request);
+      if (bound !== undefined) {
+        context.res = await bound;
+        return;
+      }
       const opener = new Opener(() => sessions.open(request));
       openers.set(request, opener);
       await next();

@@ -57,17 +57,18 @@ export function nodeSessions<Data extends object>(sessions: SessionManager<Data>
       if (session === undefined) return afterFailure(opener.failure, status);
       if (status >= 500) return () => {};
       const cookies = await sessions.save(session);
-      return (headers) => addSessionHeaders(headers, cookies);
+      return (headers) => addSessionHeaders(headers, cookies, sessions.registration(session));
     } catch (error) {
       if (error instanceof SessionError) return error.getResponse();
-      console.error(error);
-      return new Response("Internal Server Error\n", { status: 500, headers: { "cache-control": "no-store" } });
+      return unexpected(error);
     }
   }
 
   return {
     middleware(request, response, next) {
-      const { headers: { cookie, host = "localhost" }, url = "/" } = request;
+      const given = requestOf(request);
+      const bound = sessions.answerBound(given);
+      if (bound !== undefined) return void bound.catch(unexpected).then((answer) => send(response, answer));
       let isReplaced = false;
       const opener = new Opener(() => {
         if (response.headersSent) throw new LateOpenError();
@@ -82,8 +83,7 @@ export function nodeSessions<Data extends object>(sessions: SessionManager<Data>
           isReplaced = outcome instanceof Response;
           return outcome;
         });
-        const headers = new Headers(cookie === undefined ? {} : { cookie });
-        return sessions.open({ headers, url: `http://${host}${url}` });
+        return sessions.open(given);
       });
       openers.set(request, opener);
       const fail = (error: unknown) => {
@@ -103,6 +103,24 @@ export function nodeSessions<Data extends object>(sessions: SessionManager<Data>
       const opener = openers.get(request);
       if (opener === undefined) throw noMiddleware(", and in Fastify give it request.raw");
       return opener.open();
+    },
+  };
+}
+
+/** The answer to an error that is not the program's to handle: its handler has answered. */
+function unexpected(error: unknown): Response {
+  console.error(error);
+  return new Response("Internal Server Error\n", { status: 500, headers: { "cache-control": "no-store" } });
+}
+
+/** The request, as the manager takes it. The headers are made when they are asked for: most requests open no session. */
+function requestOf({ headers, method = "GET", url = "/" }: IncomingMessage) {
+  return {
+    method,
+    url: `http://${headers.host ?? "localhost"}${url}`,
+    get headers() {
+      const names = ["cookie", "secure-session-response", "sec-secure-session-id"];
+      return new Headers(names.flatMap((name) => name in headers ? [[name, String(headers[name])]] : []));
     },
   };
 }

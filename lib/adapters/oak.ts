@@ -12,7 +12,7 @@ import type { SessionManager } from "../session_manager.ts";
 /** Of an Oak `Context`, what is used here. */
 export interface OakContext {
   /** The request. */
-  readonly request: { readonly headers: Headers; readonly url: URL };
+  readonly request: { readonly headers: Headers; readonly method: string; readonly url: URL };
   /** The answer. */
   readonly response: { status: number; type: string | undefined; body: unknown; readonly headers: Headers };
 }
@@ -55,22 +55,21 @@ export function oakSessions<Data extends object>(sessions: SessionManager<Data>)
   const openers = new WeakMap<OakContext["request"], Opener<Data>>();
   return {
     async middleware({ request, response }, next) {
-      const { headers, url } = request;
+      const { headers, method, url } = request;
+      const bound = sessions.answerBound({ headers, method, url: url.href });
+      if (bound !== undefined) return await replace(response, await bound);
       const opener = new Opener(() => sessions.open({ headers, url: url.href }));
       openers.set(request, opener);
       try {
         await next();
         const session = await opener.answered();
-        if (session !== undefined) addSessionHeaders(response.headers, await sessions.save(session));
+        if (session === undefined) return;
+        addSessionHeaders(response.headers, await sessions.save(session), sessions.registration(session));
       } catch (error) {
         if (!(error instanceof SessionError)) throw error;
         // An open file behind it would stay open.
         if (response.body instanceof ReadableStream) await response.body.cancel().catch(() => {});
-        const answer = error.getResponse();
-        replaceHeaders(response.headers, answer.headers);
-        response.status = answer.status;
-        response.type = undefined;
-        response.body = await answer.text();
+        await replace(response, error.getResponse());
       } finally {
         opener.drop();
       }
@@ -81,4 +80,11 @@ export function oakSessions<Data extends object>(sessions: SessionManager<Data>)
       return opener.open();
     },
   };
+}
+
+async function replace(response: OakContext["response"], answer: Response): Promise<void> {
+  replaceHeaders(response.headers, answer.headers);
+  response.status = answer.status;
+  response.type = undefined;
+  response.body = await answer.text();
 }

@@ -5,6 +5,7 @@ import type { Config } from "../server/config.ts";
 import { openStore } from "../server/open_store.ts";
 import { named, SETTINGS } from "../server/settings.ts";
 import type { Log } from "../log.ts";
+import type { SessionRecord } from "../record.ts";
 import { KeyTakenError, type SessionStore } from "../store.ts";
 import { print, Progress } from "./output.ts";
 
@@ -47,7 +48,7 @@ export async function copy(store: SessionStore, target: Config, log: Log): Promi
   const to = await openStore(target, log).catch((error) => {
     throw new Error(reasonOf(error).replaceAll('"SESSION_URL"', '"--to-url"'));
   });
-  const progress = new Progress("Copied");
+  const progress = new Progress("Done");
   try {
     const { copied, left, failed, reason } = await copyAll(store, to, () => progress.add(1));
     progress.end();
@@ -72,9 +73,9 @@ export interface Outcome {
  *
  * @param from The store to copy from.
  * @param to The store to copy into.
- * @param onCopied Called for each session that was copied.
+ * @param onDone Called after each session.
  */
-export async function copyAll(from: SessionStore, to: SessionStore, onCopied: () => void): Promise<Outcome> {
+export async function copyAll(from: SessionStore, to: SessionStore, onDone: () => void): Promise<Outcome> {
   if (from.list === undefined) throw new Error("the store of the settings cannot list its sessions");
   const outcome = { copied: 0, left: 0, failed: 0, reason: "" };
   let failedInARow = 0;
@@ -82,20 +83,28 @@ export async function copyAll(from: SessionStore, to: SessionStore, onCopied: ()
   const work = async () => {
     for await (const [key, record] of sessions) {
       try {
-        await to.create(key, record);
-        outcome.copied++;
+        outcome[await copyOne(to, key, record)]++;
         failedInARow = 0;
-        onCopied();
       } catch (error) {
-        if (error instanceof KeyTakenError) outcome.left++;
-        else {
-          outcome.failed++;
-          outcome.reason = reasonOf(error);
-          if (++failedInARow >= GIVE_UP) return;
-        }
+        outcome.failed++;
+        outcome.reason = reasonOf(error);
+        if (++failedInARow >= GIVE_UP) return;
       }
+      onDone();
     }
   };
   await Promise.all(Array.from({ length: AT_ONCE }, work));
   return outcome;
+}
+
+async function copyOne(to: SessionStore, key: string, record: SessionRecord): Promise<"copied" | "left"> {
+  // Looked at first: some stores take a session that they have for a repeated call.
+  if (await to.read(key) !== undefined) return "left";
+  try {
+    await to.create(key, record);
+    return "copied";
+  } catch (error) {
+    if (error instanceof KeyTakenError) return "left";
+    throw error;
+  }
 }

@@ -1,12 +1,12 @@
-/** The table of `sessions list`: one line a session, in 80 columns of a terminal. */
+/** The table of `sessions list`: one line per session, in 80 columns of a terminal. */
 import { endOf, type SessionRecord } from "../record.ts";
 import { fit } from "./columns.ts";
 
-const WIDTHS = [12, 16, 5, 5, 5, 8, 17];
+const WIDTHS = [12, 16, 5, 5, 5, 7, 5, 11];
 
-/** The first line: how long ago a session was made and used, and how long it has left. */
+/** The first line: how long ago a session was made and used, how long it has left, whether it is bound to a device. */
 export function header(): string {
-  return line(["ID", "USER", "MADE", "USED", "LEFT", "SIZE", "DATA"]);
+  return line(["ID", "USER", "MADE", "USED", "LEFT", "SIZE", "BOUND", "DATA"]);
 }
 
 /**
@@ -17,11 +17,11 @@ export function header(): string {
  * @param now The time, in milliseconds since 1970.
  */
 export function row(name: string, record: SessionRecord, now: number): string {
-  const { created, expires, idle, user = "-", data } = record;
+  const { created, expires, idle, user = "-", binding, data } = record;
   const { length } = new TextEncoder().encode(JSON.stringify(data));
   const times = [now - created, now - (expires - idle), endOf(record) - now].map(short);
   const size = length < 10_000 ? `${length} B` : `${Math.round(length / 1024)} kB`;
-  return line([name, user, ...times, size, Object.keys(data).join(", ") || "-"]);
+  return line([name, user, ...times, size, binding === undefined ? "-" : "yes", Object.keys(data).join(", ") || "-"]);
 }
 
 /** A duration in the biggest unit of which it has two, as `90s` or `12h`. */

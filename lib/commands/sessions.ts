@@ -7,7 +7,7 @@ import { SessionManager } from "../session_manager.ts";
 import type { SessionStore, StoredSession } from "../store.ts";
 import { isShard } from "../stores/file/names.ts";
 import { PROCESSES } from "../stores/file/roster.ts";
-import { isDatabase } from "../stores/sqlite_file.ts";
+import { isDatabase } from "../stores/_sqlite_file.ts";
 import type { SessionsCommand } from "./arguments.ts";
 import { copy, targetOf } from "./copy.ts";
 import { print, Progress, ReaderGone } from "./output.ts";
@@ -103,7 +103,7 @@ async function list(store: SessionStore, config: Config, user: string | undefine
 
 /** What is shown of a session: the names of its data, but neither its key nor its data. */
 function shown(key: string, record: SessionRecord) {
-  const { created, expires, idle, deadline, user = null, data } = record;
+  const { created, expires, idle, deadline, user = null, binding, data } = record;
   const time = (milliseconds: number) => new Date(milliseconds).toISOString();
   return {
     handle: handleOf(key),
@@ -112,6 +112,7 @@ function shown(key: string, record: SessionRecord) {
     used: time(expires - idle),
     expires: time(endOf(record)),
     deadline: time(deadline),
+    bound: binding !== undefined,
     keys: Object.keys(data),
     bytes: new TextEncoder().encode(JSON.stringify(data)).length,
   };

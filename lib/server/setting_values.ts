@@ -20,7 +20,7 @@ export function wrong(needed: string, value: string): ConfigError {
 }
 
 /** Any value, for settings that are checked with others or by the library. */
-export const any: Parser<string> = (value) => value;
+export const unchecked: Parser<string> = (value) => value;
 
 /** A string of a certain form. */
 export function matching(pattern: RegExp, needed: string): Parser<string> {

@@ -5,7 +5,7 @@ import { checkPrefix } from "../stores/_names.ts";
 import { type StoreName, STORES } from "../stores/table.ts";
 import { parseHost, parseOrigin } from "./addresses.ts";
 import { reasonOf } from "../_reason.ts";
-import { any, ConfigError, flag, integer, key, keys, matching, oneOf, type Parser } from "./setting_values.ts";
+import { ConfigError, flag, integer, key, keys, matching, oneOf, type Parser, unchecked } from "./setting_values.ts";
 
 interface Setting {
   /** The value of a setting that is unset. Without one, the setting is `undefined` then. */
@@ -39,14 +39,18 @@ export const SETTINGS = {
     meaning: `${Object.keys(STORES).join(" ")}\nor sqlalchemy`,
     parse: oneOf<StoreName | "sqlalchemy">(...Object.keys(STORES) as StoreName[], "sqlalchemy"),
   },
-  SESSION_URL: { meaning: "address of the store, such as redis://127.0.0.1:6379", parse: any },
+  SESSION_URL: { meaning: "address of the store, such as redis://127.0.0.1:6379", parse: unchecked },
   SESSION_FILE_DIR: { unset: "session_data", meaning: "folder of the files, and of the key that is made", parse: path },
   SESSION_KEY_PREFIX: {
     unset: "session:",
     meaning: "beginning of the keys in Redis, memcached and Deno KV",
     parse: checkPrefix,
   },
-  SESSION_TABLE: { unset: "sessions", meaning: "table in PostgreSQL and SQLite, collection in MongoDB", parse: any },
+  SESSION_TABLE: {
+    unset: "sessions",
+    meaning: "table in PostgreSQL and SQLite, collection in MongoDB",
+    parse: unchecked,
+  },
   SESSION_SYNC: {
     unset: "normal",
     meaning: "full: files and SQLite wait for the disk at every change",
@@ -66,9 +70,13 @@ export const SETTINGS = {
   },
   SESSION_REFRESH_EACH_REQUEST: { unset: "true", meaning: "false: only a change extends the life", parse: flag },
   SESSION_BOUND: { unset: "false", meaning: "true: sessions bound to the device where the browser can", parse: flag },
-  SESSION_COOKIE_NAME: { unset: "session", meaning: "name of the cookie, without __Host-", parse: any },
-  SESSION_COOKIE_DOMAIN: { otherwise: "the host alone", meaning: "domain that also gets the cookie", parse: any },
-  SESSION_COOKIE_PATH: { otherwise: "path of ORIGIN", meaning: "path below which the cookie is sent", parse: any },
+  SESSION_COOKIE_NAME: { unset: "session", meaning: "name of the cookie, without __Host-", parse: unchecked },
+  SESSION_COOKIE_DOMAIN: { otherwise: "the host alone", meaning: "domain that also gets the cookie", parse: unchecked },
+  SESSION_COOKIE_PATH: {
+    otherwise: "path of ORIGIN",
+    meaning: "path below which the cookie is sent",
+    parse: unchecked,
+  },
   SESSION_COOKIE_HTTPONLY: { unset: "true", meaning: "scripts cannot read the cookie", parse: flag },
   SESSION_COOKIE_SECURE: { otherwise: "from ORIGIN", meaning: "the cookie is sent over https only", parse: flag },
   SESSION_COOKIE_SAMESITE: {

@@ -12,7 +12,7 @@ import { honoSessions } from "../../lib/adapters/hono.ts";
 import { SessionGoneError } from "../../lib/errors.ts";
 import { SessionManager } from "../../lib/session_manager.ts";
 import { MemoryStore } from "../../lib/stores/memory.ts";
-import { type Data, failing, KEY } from "../support/site.ts";
+import { BOUND, type Data, failing, KEY } from "../support/site.ts";
 import { Browser } from "../support/server.ts";
 
 const upstream = () => {
@@ -240,4 +240,17 @@ Deno.test("hono: a session asked for without the middleware names what to do", a
   });
   await app.request("/");
   assert(message.includes("use it before the routes"), message);
+});
+
+Deno.test("hono: a log-in asks to bind the session, and the library answers below its path", async () => {
+  const { middleware, open } = honoSessions(new SessionManager<Data>({ ...BOUND, log: () => {} }));
+  const app = new Hono().use(middleware);
+  app.all("*", async (c) => {
+    (await open(c)).logIn("ada");
+    return c.text("hello");
+  });
+  const { headers } = await app.request("/");
+  assert(headers.get("secure-session-registration")!.includes('path="/bound/register"'));
+  const refused = await app.request("http://localhost/bound/refresh", { method: "POST" });
+  assertEquals([refused.status, await refused.text()], [400, ""]);
 });

@@ -14,7 +14,7 @@ import { SessionGoneError } from "../../lib/errors.ts";
 import { SessionManager } from "../../lib/session_manager.ts";
 import { MemoryStore } from "../../lib/stores/memory.ts";
 import { cookieFor } from "../../lib/testing.ts";
-import { type Data, failing, KEY } from "../support/site.ts";
+import { BOUND, type Data, failing, KEY } from "../support/site.ts";
 import { Browser } from "../support/server.ts";
 
 const FILE = new URL("../../templates/style.css", import.meta.url).pathname;
@@ -241,6 +241,22 @@ Deno.test("node: an error of the library is answered where nothing else catches 
     const mine = await browser.request("/mine");
     assertEquals([mine.status, browser.setCookies], [409, []]);
     assert((await mine.text()).includes("Nothing was stored"));
+  });
+});
+
+Deno.test("node: a log-in asks to bind the session, and the library answers below its path", async () => {
+  const { middleware, open } = nodeSessions(new SessionManager<Data>(BOUND));
+  const handler = (request: IncomingMessage, response: ServerResponse) =>
+    middleware(request, response, async () => {
+      (await open(request)).logIn("ada");
+      response.end("hello");
+    });
+  await serving(handler, async (browser) => {
+    const response = await browser.request("/");
+    await response.body?.cancel();
+    assert(response.headers.get("secure-session-registration")!.includes('path="/bound/register"'));
+    const refused = await browser.request("/bound/refresh", { method: "POST" });
+    assertEquals([refused.status, await refused.text()], [400, ""]);
   });
 });
 

@@ -6,7 +6,7 @@ import { oakSessions } from "../../lib/adapters/oak.ts";
 import { SessionGoneError } from "../../lib/errors.ts";
 import { SessionManager } from "../../lib/session_manager.ts";
 import { MemoryStore } from "../../lib/stores/memory.ts";
-import { type Data, failing, KEY } from "../support/site.ts";
+import { BOUND, type Data, failing, KEY } from "../support/site.ts";
 import { Browser } from "../support/server.ts";
 
 function program(store = new MemoryStore()) {
@@ -120,4 +120,19 @@ Deno.test("oak: an error of the library from a handler is answered, and stores n
   const response = await browser.request("/mine");
   assert((await response.text()).includes("Nothing was stored"));
   assertEquals([response.status, browser.cookies.has("session")], [409, false]);
+});
+
+Deno.test("oak: a log-in asks to bind the session, and the library answers below its path", async () => {
+  const { middleware, open } = oakSessions(new SessionManager<Data>({ ...BOUND, log: () => {} }));
+  const app = new Application({ logErrors: false });
+  app.use(middleware, async (context) => {
+    (await open(context)).logIn("ada");
+    context.response.body = "hello";
+  });
+  const send = async (path: string, method: string) =>
+    await app.handle(new Request(`http://localhost${path}`, { method }) as never) as unknown as Response;
+  const response = await send("/", "GET");
+  assert(response.headers.get("secure-session-registration")!.includes('path="/bound/register"'));
+  const refused = await send("/bound/refresh", "POST");
+  assertEquals([refused.status, await refused.text()], [400, ""]);
 });

@@ -1,4 +1,4 @@
-/** Wrong handlers over node:http: with the library the same becomes of them, and of the process, as without it. */
+/** Wrong handlers: with the library the same becomes of them, and of the process, as without it. */
 import { assert, assertEquals } from "@std/assert";
 import type { Run } from "./wrong/run.ts";
 
@@ -13,7 +13,6 @@ async function run(command: string, args: string[], cwd: string): Promise<string
 /** Compares what became of the handlers without the library, with it, and with it while its store fails. */
 function compare([bare, works, fails]: [Run, Run, Run]): void {
   const names = Object.keys(bare.outcomes);
-  assert(names.length > 70);
   const isLate = (name: string) => name.startsWith("opens");
   for (const name of names) {
     const { answer } = bare.outcomes[name]!;
@@ -28,7 +27,7 @@ function compare([bare, works, fails]: [Run, Run, Run]): void {
     if (!works.outcomes[name]!.hasCookie) continue;
     assert(fails.outcomes[name]!.answer.startsWith("503"), `${name}: ${fails.outcomes[name]!.answer}`);
   }
-  assert(names.filter((name) => works.outcomes[name]!.hasCookie).length > 40);
+  assert(names.filter((name) => works.outcomes[name]!.hasCookie).length >= names.length / 3);
   for (const { deaths } of [works, fails]) {
     const left = [...bare.deaths];
     const more = deaths.filter((death) => !left.includes(death) || left.splice(left.indexOf(death), 1).length === 0);
@@ -36,9 +35,12 @@ function compare([bare, works, fails]: [Run, Run, Run]): void {
   }
 }
 
-for (const framework of ["node", "express", "fastify"]) {
+const programs = { node: "run", express: "run", fastify: "run", wrap: "fetch", hono: "fetch", oak: "fetch" };
+
+for (const [framework, program] of Object.entries(programs)) {
   Deno.test(`${framework}: no wrong handler ends the process that would not without the library`, async () => {
-    const args = ["run", "--allow-all", "--lock=tests/deno.lock", "--frozen", "tests/adapters/wrong/run.ts", framework];
+    const flags = ["--allow-all", "--no-check", "--lock=tests/deno.lock", "--frozen"];
+    const args = ["run", ...flags, `tests/adapters/wrong/${program}.ts`, framework];
     compare(JSON.parse(await run(Deno.execPath(), args, root)));
   });
 }

@@ -63,6 +63,16 @@ test("a name that cannot be used stays in the form, with the reason", async ({ o
   assertEquals(await page.innerText("h1"), "Hi, Ada!");
 });
 
+test("a store that is away costs nobody what was typed", async ({ open, withoutStore }) => {
+  const page = await open("/add");
+  await withoutStore(() => submit(page, "Ada Lovelace"));
+  assertEquals(await page.inputValue("input"), "Ada Lovelace");
+  assertEquals(await page.evaluate(`document.activeElement === document.querySelector("input")`), true);
+  assert((await page.innerText("[role=alert]")).endsWith("Please try again in a moment."));
+  await page.keyboard.press("Enter");
+  await page.waitForSelector("text=Hi, Ada Lovelace!");
+});
+
 test("everything can be done from the keyboard, and shows where one is", async ({ open }) => {
   const page = await open("/");
   const tabTo = async (name: string) => {

@@ -23,6 +23,14 @@ const STRICT = [
   ...["--target", "es2023", "--lib", "es2023,dom,dom.iterable,esnext.disposable"],
 ];
 
+const FOR_DENO = `
+import { FileStore } from "@session-server/sessions";
+import { honoSessions } from "@session-server/sessions/hono";
+
+new FileStore({ dir: "sessions" });
+console.log(typeof FileStore, typeof honoSessions);
+`;
+
 async function run(command: string, args: string[], cwd: string): Promise<string> {
   const env = { NO_COLOR: "1", NODE_NO_WARNINGS: "1" };
   const { success, stdout, stderr } = await new Deno.Command(command, { args, cwd, env }).output();
@@ -103,6 +111,19 @@ Deno.test({
           assert(/\b(pass 2\d|2\d pass)\b/.test(said), said);
         });
       }
+      await t.step("Deno takes it in a project with a package.json, with no store's client", async () => {
+        await Deno.writeTextFile(`${dir}/alone/deno.json`, "{}\n");
+        await Deno.writeTextFile(`${dir}/alone/main.ts`, FOR_DENO);
+        await run(Deno.execPath(), ["check", "main.ts"], `${dir}/alone`);
+        assertEquals(
+          await run(Deno.execPath(), ["run", "--allow-env", "main.ts"], `${dir}/alone`),
+          "function function\n",
+        );
+        assertEquals(
+          [...Deno.readDirSync(`${dir}/alone/node_modules/`)].filter(({ name }) => !name.startsWith(".")).length,
+          1,
+        );
+      });
       await t.step("TypeScript finds no fault in it", async () => {
         const tsc = `${dir}/frameworks/node_modules/typescript/bin/tsc`;
         for (const module of [["--module", "nodenext"], ["--module", "esnext", "--moduleResolution", "bundler"]]) {

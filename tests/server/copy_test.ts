@@ -15,6 +15,11 @@ function record(user?: string): SessionRecord {
   return { data: { cart: ["tea"] }, ...times, user };
 }
 
+/** A store with nothing in it, whose `create` does as it is told. */
+function target(create: () => Promise<void>): SessionStore {
+  return { create, read: () => Promise.resolve(undefined) } as unknown as SessionStore;
+}
+
 /** A store with some sessions. */
 async function filled(count: number): Promise<MemoryStore> {
   const store = new MemoryStore();
@@ -29,6 +34,7 @@ Deno.test("copy: keys, lifetimes, users and data are the same afterwards", async
   assertEquals([outcome, counted], [{ copied: 100, left: 0, failed: 0, reason: "" }, 100]);
   const sorted = async (store: MemoryStore) => (await Array.fromAsync(store.list())).sort(([a], [b]) => a < b ? -1 : 1);
   assertEquals(await sorted(to), await sorted(from));
+  assertEquals(await copyAll(from, to, noop), { copied: 0, left: 100, failed: 0, reason: "" });
 });
 
 Deno.test("copy: what is there already is left, and what fails is counted", async () => {
@@ -39,7 +45,7 @@ Deno.test("copy: what is there already is left, and what fails is counted", asyn
     if (n % 3 === 0) return Promise.reject(new KeyTakenError());
     return n % 3 === 1 ? Promise.reject(new Error("no space")) : Promise.resolve();
   };
-  const outcome = await copyAll(from, { create } as unknown as SessionStore, noop);
+  const outcome = await copyAll(from, target(create), noop);
   assertEquals(outcome, { copied: 10, left: 10, failed: 10, reason: "no space" });
 });
 
@@ -50,9 +56,14 @@ Deno.test("copy: a store that takes nothing is given up", async () => {
     calls++;
     return Promise.reject(new Error("away"));
   };
-  const { failed } = await copyAll(from, { create } as unknown as SessionStore, noop);
+  const { failed } = await copyAll(from, target(create), noop);
   assert(failed === calls && calls < 100, `${calls} calls`);
-  const unlisted = { create } as unknown as SessionStore;
+
+  let n = 0;
+  const everyOther = () => n++ % 2 === 0 ? Promise.reject(new Error("busy")) : Promise.resolve();
+  const half = await copyAll(from, target(everyOther), noop);
+  assertEquals([half.copied, half.failed], [500, 500], "one that takes some is not");
+  const unlisted = target(create);
   await assertRejects(() => copyAll(unlisted, from, noop), Error, "cannot list");
 });
 

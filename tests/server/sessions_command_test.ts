@@ -4,7 +4,7 @@ import { keyOf, newId } from "../../lib/id.ts";
 import { FileStore } from "../../lib/stores/file/store.ts";
 import { Browser, type Outcome, Server, withFolder } from "../support/server.ts";
 
-const HEADER = "ID            USER              MADE   USED   LEFT   SIZE      DATA\n";
+const HEADER = "ID            USER              MADE   USED   LEFT   SIZE     BOUND  DATA\n";
 
 /** Runs `sessions …` with these settings. */
 const sessions = (env: Record<string, string>, ...args: string[]) => Server.run(env, "sessions", ...args);
@@ -111,7 +111,7 @@ Deno.test("sessions: --json gives what is known of each session, but not its id 
     const { handle, created, used, expires, deadline, ...rest } = ada;
     assertMatch(handle, /^[0-9a-f]{16}$/);
     for (const time of [created, used, expires, deadline]) assertEquals(new Date(time).toISOString(), time);
-    assertEquals(rest, { user: "Ada", keys: ["secret"], bytes: 32 });
+    assertEquals(rest, { user: "Ada", bound: false, keys: ["secret"], bytes: 32 });
     const [id] = (await Array.fromAsync(store.sessionsOf("Ada")))[0]!;
     assert(!stdout.includes(id) && !stdout.includes("nobody may"), stdout);
   });

@@ -226,7 +226,7 @@ Deno.test("entry store: it measures a record with what it adds", async () => {
   assert((await engine.get(key))!.content.length <= 1000);
 });
 
-Deno.test("entry store: the maximum is exact within one process, and a failure takes no room", async () => {
+Deno.test("entry store: the maximum is exact in one process, and a failure takes no room", async () => {
   const { engine, store } = place({ max: 20 });
   engine.around = () => Promise.reject(new RecordTooLargeError("no"));
   await assertRejects(() => store.create(newId(), fresh()), RecordTooLargeError);

@@ -166,7 +166,7 @@ Deno.test("follow: while the store fails its signal does not abort", async () =>
   one.follow.close();
 });
 
-Deno.test("follow: what is watched is looked up once a second, and no more when it is closed", async () => {
+Deno.test("follow: a watched session is looked up each second until it is closed", async () => {
   const one = await followed();
   const others = Array.from({ length: 3 }, () => one.follow);
   for (const follow of others) assertEquals(follow.signal.aborted, false);

@@ -5,7 +5,7 @@ import type { Session } from "../../lib/session.ts";
 import { SessionManager } from "../../lib/session_manager.ts";
 import { MemoryStore } from "../../lib/stores/memory.ts";
 import type { WrapOptions } from "../../lib/_wrap.ts";
-import { type Data, failing, KEY, register, site } from "../support/site.ts";
+import { BOUND, type Data, failing, KEY, register, site } from "../support/site.ts";
 
 const URL = "http://localhost/";
 const down = () => new SessionManager<Data>({ keys: [KEY], store: failing(["read", "create"], new MemoryStore()) });
@@ -254,4 +254,15 @@ Deno.test("wrap: a session opened first in a stream throws, naming the way out",
   assertThrows(() => open!(), Error, "open it before answering");
   assertEquals(await response.text(), "streams on");
   assert(response.ok);
+});
+
+Deno.test("wrap: a log-in asks to bind the session, and the library answers below its path", async () => {
+  const handler = new SessionManager<Data>({ ...BOUND, log: () => {} }).wrap(async (_request, open) => {
+    (await open()).logIn("ada");
+    return new Response("hello");
+  });
+  const { headers } = await handler(new Request(URL));
+  assert(headers.get("secure-session-registration")!.includes('path="/bound/register"'));
+  const refused = await handler(new Request("http://localhost/bound/refresh", { method: "POST" }));
+  assertEquals([refused.status, await refused.text()], [400, ""]);
 });

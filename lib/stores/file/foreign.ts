@@ -1,5 +1,5 @@
 /** Foreign: finds what does not belong into a folder of sessions, so that no other program's folder is used for one. */
-import { isDatabase } from "../sqlite_file.ts";
+import { isDatabase } from "../_sqlite_file.ts";
 import { isMissing } from "./calls.ts";
 import { CORRUPT, isShard, SECRET, TEMPORARY } from "./names.ts";
 

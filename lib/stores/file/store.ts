@@ -116,9 +116,13 @@ export class FileStore implements SessionStore {
    * Makes a store; touches nothing yet.
    *
    * @param options The folder, and what differs from the defaults.
-   * @throws {TypeError} if an option is missing, unknown or invalid; {@linkcode RangeError} if a number is.
+   * @throws {TypeError} if an option is missing, unknown or invalid; {@linkcode RangeError} if a number is. Where there
+   * are no file locks, it always throws: on Node, on Bun, and on Deno before 2.7.
    */
   constructor(options: FileStoreOptions) {
+    if (!("Deno" in globalThis && "tryLockSync" in Deno.FsFile.prototype)) {
+      throw new TypeError("A FileStore needs the file locks of Deno 2.7 or later: use SqliteStore instead");
+    }
     const { max, log, now } = checkStoreOptions("FileStore", options, RULES);
     this.#dir = options.dir;
     this.#max = max;

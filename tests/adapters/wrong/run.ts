@@ -153,12 +153,19 @@ async function run(framework: string, kind: Library): Promise<Run> {
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   const { port } = server.address() as AddressInfo;
   [deaths, late] = [[], {}];
+  const outcomes: Record<string, Outcome> = {};
+  const askAll = async (names: string[]) => {
+    await Promise.all(names.map(async (name) => outcomes[name] = await ask(port, `/${encodeURIComponent(name)}`)));
+  };
   const names = Object.keys({ ...ROWS, ...LATE_ROWS, ...OWN_ROWS[framework] });
-  const answers = await Promise.all(names.map(async (name) => [name, await ask(port, `/${encodeURIComponent(name)}`)]));
+  await askAll(names);
   await pause(100);
+  const first = { deaths: deaths.sort(), late };
+  // On a busy machine some answers may have come too late.
+  await askAll(names.filter((name) => outcomes[name]!.answer === "no answer"));
   server.closeAllConnections();
   server.close();
-  return { outcomes: Object.fromEntries(answers), deaths: deaths.sort(), late };
+  return { outcomes, ...first };
 }
 
 const framework = process.argv.at(-1)!;

@@ -7,10 +7,15 @@
  */
 export function isDatabase(path: string): boolean {
   try {
-    using file = Deno.openSync(path);
-    const start = new Uint8Array(16);
-    file.readSync(start);
-    return new TextDecoder().decode(start) === "SQLite format 3\0";
+    const file = Deno.openSync(path);
+    try {
+      const start = new Uint8Array(16);
+      file.readSync(start);
+      return new TextDecoder().decode(start) === "SQLite format 3\0";
+    } finally {
+      // By hand: Node 22, where the library is parsed too, has no `using`.
+      file.close();
+    }
   } catch (error) {
     return !(error instanceof Deno.errors.NotFound);
   }

@@ -62,8 +62,8 @@ Deno.test("listen: a stale socket is replaced, a live one and a file are not", {
   await withFolder(async (dir) => {
     const path = `${dir}/server.sock`;
     await withSocket(path, async (first) => {
-      const second = await Server.spawn({ ...ENV, HOST: `unix:${path}` });
-      assertEquals(await second.ended(), 1);
+      const second = await Server.run({ ...ENV, HOST: `unix:${path}` });
+      assertEquals(second.code, 1);
       assertMatch(second.stderr, /^Cannot start: "HOST" must be .*a process listens on "[^\n]+\n$/);
       assertMatch(await ask(path, HOME), / 200 /);
       await first.kill();
@@ -73,12 +73,12 @@ Deno.test("listen: a stale socket is replaced, a live one and a file are not", {
 
     Deno.removeSync(path);
     Deno.writeTextFileSync(path, "mine");
-    const other = await Server.spawn({ ...ENV, HOST: `unix:${path}` });
-    assertEquals(await other.ended(), 1);
+    const other = await Server.run({ ...ENV, HOST: `unix:${path}` });
+    assertEquals(other.code, 1);
     assertMatch(other.stderr, /^Cannot start: "HOST" must be .*is no socket\n$/);
     assertEquals(Deno.readTextFileSync(path), "mine");
-    const nowhere = await Server.spawn({ ...ENV, HOST: `unix:${dir}/no/server.sock` });
-    assertEquals(await nowhere.ended(), 1);
+    const nowhere = await Server.run({ ...ENV, HOST: `unix:${dir}/no/server.sock` });
+    assertEquals(nowhere.code, 1);
     assertMatch(nowhere.stderr, /^Cannot start: "HOST" must be a socket that can be made: [^\n]+\n$/);
   });
 });

@@ -16,10 +16,10 @@ async function withServer(env: Record<string, string>, test: (server: Server) =>
 
 /** The one line in which a start is refused. */
 async function refusal(env: Record<string, string>): Promise<string> {
-  const server = await Server.spawn(env);
-  assertEquals([await server.ended(), server.stdout], [1, ""], server.stderr);
-  assertMatch(server.stderr, /^Cannot start: [^\n]+\n$/);
-  return server.stderr;
+  const { code, stdout, stderr } = await Server.run(env);
+  assertEquals([code, stdout], [1, ""], stderr);
+  assertMatch(stderr, /^Cannot start: [^\n]+\n$/);
+  return stderr;
 }
 
 Deno.test("settings: names that look like one are seen by deno task start, and named", async () => {

@@ -152,7 +152,10 @@ export class Server {
   /** Runs the program to its end with arguments; returns its exit code and what it said. */
   static async run(env: Record<string, string>, ...args: string[]): Promise<Outcome> {
     const server = Server.spawn(env, undefined, args);
+    // A server that was not to start would run for ever.
+    const timer = setTimeout(() => server.kill(), 60_000);
     const code = await server.ended();
+    clearTimeout(timer);
     return { code, stdout: server.stdout, stderr: server.stderr };
   }
 

@@ -31,29 +31,48 @@ unpack() {
   return $unpacked
 }
 
-# Runs the program from a folder below folder $1, or returns if that cannot be. Only this user may be able to change
-# what is run: the folder must be this user's own, no link, and not be for others to rename.
+# Whether only this user and the system can change what lies in folder $1, a path without links: both it and every folder
+# above it belong to one of the two, and others may write to none. In a sticky folder such as /tmp they may, as they can
+# replace there only what is theirs.
+safe() {
+  at=$1
+  while :; do
+    set -f
+    set -- $(ls -ldn "$at/" 2>/dev/null) # mode, links, owner, …
+    set +f
+    case ${3:-} in 0 | "$user") ;; *) return 1 ;; esac
+    case $1 in
+      ?????????[tT]*) ;;
+      ?????w* | ????????w*) return 1 ;;
+    esac
+    [ -n "$at" ] || return 0
+    at=${at%/*}
+  done
+}
+
+# Runs the program from a folder below folder $1, or returns if that cannot be or another user could change it there.
 run() {
-  parent=$1
-  case $parent in /*) shift ;; *) return ;; esac
-  [ -d "$parent" ] || { [ -O "${parent%/*}" ] && mkdir -m 700 "$parent"; } 2>/dev/null
-  [ -O "$parent" ] || [ -k "$parent" ] || return
+  case $1 in /*) ;; *) return ;; esac
+  [ -d "$1" ] || { [ -O "${1%/*}" ] && mkdir -m 700 "$1"; } 2>/dev/null
+  parent=$(cd -P "$1" 2>/dev/null && pwd -P) && safe "$parent" || return
+  shift
   folder=$parent/$name
   [ -e "$folder" ] || mkdir -m 700 "$folder" 2>/dev/null
-  [ -d "$folder" ] && [ ! -L "$folder" ] && [ -O "$folder" ] && chmod 700 "$folder" 2>/dev/null || return
+  [ ! -L "$folder" ] && [ -O "$folder" ] && safe "$folder" && chmod 700 "$folder" 2>/dev/null || return
   whole "$folder" || unpack "$folder" || return
   DENO_DIR=$folder/cache DENO_NO_UPDATE_CHECK=1 exec "$folder/deno" run --no-config --no-lock --no-remote --no-npm \
     @FLAGS@ "$folder/main.js" "$@"
 }
 
 self=$0
+user=$(id -u)
 run "${XDG_CACHE_HOME:-}" "$@"
 run "${HOME:+$HOME/.cache}" "$@"
 run "${TMPDIR:-/tmp}" "$@"
-for tool in cksum gzip mktemp tail tar; do
+for tool in cksum gzip id ls mktemp tail tar; do
   command -v "$tool" >/dev/null && continue
   echo "Cannot start: $tool is needed to unpack the program: install it" >&2
   exit 1
 done
-echo 'Cannot start: no folder to unpack the program into and run it from: set XDG_CACHE_HOME to one of yours with 150 MB free' >&2
+echo 'Cannot start: no folder to unpack the program into and run it from: set XDG_CACHE_HOME to one that no other user can change, with 150 MB free' >&2
 exit 1

@@ -264,16 +264,61 @@ testPacked("never runs what lies behind a link, and leaves that alone", async (p
 });
 
 testPacked("never runs what another user could change", async (place) => {
-  assertEquals(await (await place.start()).stop(), 0);
+  const chosen = `${place.folder}/chosen`;
+  const cache = `${chosen}/cache`;
+  // What is done to the folders, and whether XDG_CACHE_HOME is used then.
+  const cases: Record<string, [inflict: () => void, used: boolean]> = {
+    "nothing": [() => {}, true],
+    "others can write": [() => Deno.chmodSync(cache, 0o777), false],
+    "its group can write": [() => Deno.chmodSync(cache, 0o775), false],
+    "others can write above": [() => Deno.chmodSync(chosen, 0o757), false],
+    "it is sticky and this user's": [() => Deno.chmodSync(cache, 0o1777), true],
+    "it lies in a sticky folder": [() => Deno.chmodSync(chosen, 0o1777), true],
+    "it is another user's": [() => Deno.chownSync(cache, NOBODY, NOBODY), false],
+    "it is sticky and another user's": [() => {
+      Deno.chmodSync(cache, 0o1777);
+      Deno.chownSync(cache, NOBODY, NOBODY);
+    }, false],
+    "it lies in a sticky folder of another user's": [() => {
+      Deno.chmodSync(chosen, 0o1777);
+      Deno.chownSync(chosen, NOBODY, NOBODY);
+    }, false],
+    "it is a link to a folder of this user's": [() => {
+      Deno.renameSync(cache, `${chosen}/other`);
+      Deno.symlinkSync("other", cache);
+    }, true],
+    "it is a link to where others can write": [() => {
+      Deno.renameSync(cache, `${chosen}/other`);
+      Deno.chmodSync(`${chosen}/other`, 0o777);
+      Deno.symlinkSync("other", cache);
+    }, false],
+  };
+  for (const [name, [inflict, used]] of Object.entries(cases)) {
+    Deno.mkdirSync(cache, { recursive: true });
+    inflict();
+    const version = await Server.spawn({}, place.command({ XDG_CACHE_HOME: cache }), ["--version"]);
+    assertEquals([await version.ended(), version.stderr], [0, ""], name);
+    assertEquals(list(cache).length, used ? 1 : 0, name);
+    Deno.removeSync(chosen, { recursive: true });
+  }
+}, isRoot);
+
+testPacked("never runs what lay where another user could write", async (place) => {
+  const version = async () => {
+    const run = await Server.spawn({}, place.command(), ["--version"]);
+    assertEquals([await run.ended(), run.stderr], [0, ""]);
+  };
+  await version();
   const cache = place.cache();
-  Deno.chownSync(cache, NOBODY, NOBODY);
-  assertEquals(await (await place.start()).stop(), 0);
-  place.cache(place.tmp);
-  // A folder of one's own in a folder of somebody else's can be renamed and replaced by them.
-  Deno.chownSync(cache, 0, 0);
-  Deno.chownSync(`${place.home}/.cache`, NOBODY, NOBODY);
+  Deno.chmodSync(cache, 0o777);
+  Deno.writeTextFileSync(`${cache}/main.js`, "not run");
+  await version();
+  assertEquals(Deno.readTextFileSync(`${cache}/main.js`), "not run");
   Deno.removeSync(place.cache(place.tmp), { recursive: true });
-  assertEquals(await (await place.start()).stop(), 0);
+  // A file where the folder should be.
+  Deno.removeSync(cache, { recursive: true });
+  Deno.writeTextFileSync(cache, "");
+  await version();
   place.cache(place.tmp);
 }, isRoot);
 

@@ -22,6 +22,9 @@ export type Act = (session: Session<Data>) => unknown;
 export const KEY = "the key that these tests sign with, 32 bytes or more";
 export const OLD_KEY = "an older key that these tests sign with, 32 bytes or more";
 
+/** Options of a manager with device-bound sessions. */
+export const BOUND = { store: new MemoryStore(), keys: [KEY], cookie: { secure: true }, bound: { path: "/bound" } };
+
 /** Registers a visitor. */
 export const register: Act = (session) => session.set("name", "Ada");
 

@@ -117,7 +117,7 @@ export async function makeProof(keys: CryptoKeyPair, challenge: string, options:
 /** A manager that binds sessions, and a device. */
 export function place(options: Partial<SessionOptions> = {}) {
   const clock = new Clock();
-  const store = new MemoryStore(clock);
+  const store = new MemoryStore({ now: clock.now });
   const events: SessionEvent[] = [];
   const make = () =>
     new SessionManager<{ n: number }>({

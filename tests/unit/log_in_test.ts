@@ -211,7 +211,7 @@ Deno.test("log-out: everywhere, then here with a word of goodbye, is answered an
   assertEquals((await sessions.open(request())).user, undefined);
 });
 
-Deno.test("log-out: a message after endAll() alone is refused, and the error says what to do", async () => {
+Deno.test("log-out: a message after endAll() alone is refused, with a way out", async () => {
   const { request, sessions, visit } = site();
   await visit((session) => session.logIn("ada"));
   const session = await sessions.open(request());

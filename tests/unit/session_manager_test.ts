@@ -340,7 +340,7 @@ Deno.test("sessions: a mere use sends no cookie that could come after a log-in's
   assertEquals([late, browser.cookies.size], [[[], []], 1]);
 });
 
-Deno.test("sessions: what is no answer that can be sent is refused before anything is stored", async () => {
+Deno.test("sessions: what cannot be sent is refused before anything is stored", async () => {
   const { memory, sessions } = site();
   for (const response of [undefined, null, "hello", {}, Response.error()]) {
     const session = await sessions.open(new Request("http://localhost/"));

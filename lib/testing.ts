@@ -7,7 +7,7 @@
 import type { SessionManager } from "./session_manager.ts";
 import type { SessionKey, Settable } from "./session_data.ts";
 
-export { type StoreSubject, testStore } from "./store_suite.ts";
+export { type StoreSubject, testStore, type WriteHooks } from "./store_suite.ts";
 
 /**
  * A clock that stands still until it is moved. Give its `now` to the store and the manager, so that both go by it.

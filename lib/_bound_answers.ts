@@ -1,6 +1,6 @@
 /** The answers to a browser that binds a session to its device, or renews the second cookie of a bound session. */
 import type { Commit } from "./_commit.ts";
-import { type BoundAddress, type DeviceBound, ProofError } from "./device_bound.ts";
+import { type DeviceBound, ProofError } from "./device_bound.ts";
 import { SessionError } from "./errors.ts";
 import { keyOf } from "./id.ts";
 import type { Binding, SessionRecord } from "./record.ts";
@@ -21,7 +21,7 @@ interface Found {
 }
 
 /**
- * Answers one of the two addresses. What is wrong with a request is said to the operator alone, by an event.
+ * Answers one of the two addresses. Only the operator learns what is wrong with a request, by an event.
  *
  * @param access The manager's parts.
  * @param request The request.
@@ -31,7 +31,7 @@ interface Found {
 export async function answerBound(
   access: Access,
   request: RequestLike & { readonly method: string },
-  address: BoundAddress,
+  address: "register" | "refresh",
 ): Promise<Response> {
   if (request.method !== "POST") return answer(null, { status: 405, headers: { allow: "POST" } });
   const bound = await access.bound();

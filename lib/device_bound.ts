@@ -11,9 +11,6 @@ import { type Binding, CLOCK_SKEW, type PublicKey, type SessionRecord } from "./
 import { cookieValues } from "./session_cookie.ts";
 import { Signer } from "./signer.ts";
 
-/** The addresses that the library answers, below the path of the option. */
-export type BoundAddress = "register" | "refresh";
-
 /** Why a browser's request for its binding was refused. */
 export type ProofFault = "form" | "challenge" | "signature";
 
@@ -70,13 +67,6 @@ export class DeviceBound {
     this.#name = `__Host-${cookieName.replace(/^__(host|secure)-/i, "")}-bound`;
     this.#cookies = new Signer(keys, `device-bound cookie\0${this.#name}`);
     this.#challenges = new Signer(keys, `device-bound challenge\0${this.#name}`);
-  }
-
-  /** Which of the addresses a path is. */
-  addressOf(pathname: string): BoundAddress | undefined {
-    if (!pathname.startsWith(`${this.#path}/`)) return undefined;
-    const rest = pathname.slice(this.#path.length + 1);
-    return rest === "register" || rest === "refresh" ? rest : undefined;
   }
 
   /** The `Secure-Session-Registration` header that asks a browser to make a key (section 8.1). */
@@ -205,7 +195,7 @@ function parsePart(part: string): Record<string, unknown> {
     const value: unknown = JSON.parse(Buffer.from(part, "base64url").toString());
     if (isObject(value)) return value;
   } catch {
-    // Said below.
+    // The error is thrown below.
   }
   throw new ProofError("form");
 }

@@ -1,5 +1,5 @@
 /**
- * A session's record: what is stored of a session, when that ends, and its text. Every store uses this one codec.
+ * A session's record: what is stored of a session, when it ends, and its form as JSON. Every store uses this one codec.
  *
  * @module
  */
@@ -19,7 +19,7 @@ export type SessionData = Readonly<Record<string, Json>>;
 
 /** A message for the next page that reads it. */
 export interface StoredFlash {
-  /** Tells this message from another with the same text. */
+  /** Tells this message from another with the same words. */
   readonly id: string;
   /** What kind of message it is. */
   readonly category: string;
@@ -76,16 +76,16 @@ export interface SessionRecord {
   readonly binding?: Binding | undefined;
 }
 
-/** The most a stored session may take as JSON text, in bytes. */
+/** The most that a stored session may take as JSON, in bytes. */
 export const MAX_RECORD_BYTES: number = 1024 * 1024;
 
 /**
  * How far clocks may differ, in milliseconds. A record that was made or used further in the future than that was written
- * before a clock was set back, and nobody can tell how long ago.
+ * before a clock was set back, and its age is unknown.
  */
 export const CLOCK_SKEW: number = 60_000;
 
-/** The version of the text below. A program that knows a higher one may have written what this one cannot read. */
+/** The version of the JSON below. A program that knows a higher version may write what this one cannot read. */
 const VERSION = 1;
 
 /**
@@ -109,7 +109,7 @@ export function isLive(record: Pick<SessionRecord, "created" | "idle" | "expires
 }
 
 /**
- * The text under which a record is stored.
+ * A record as JSON.
  *
  * @param record The record.
  * @param most The most bytes it may take in UTF-8.
@@ -119,7 +119,7 @@ export function encode(record: SessionRecord, most: number = MAX_RECORD_BYTES): 
   const { created, idle, expires, deadline, user, terms, binding, flashes, data } = record;
   const times = { created, idle, expires, deadline };
   const text = JSON.stringify({ version: VERSION, ...times, user, terms, binding, flashes, data });
-  // A character takes three bytes at most, so most texts need not be measured.
+  // A character takes three bytes at most, so most records need not be measured.
   if (text.length * 3 > most) {
     const { length } = new TextEncoder().encode(text);
     if (length > most) {
@@ -130,11 +130,11 @@ export function encode(record: SessionRecord, most: number = MAX_RECORD_BYTES): 
 }
 
 /**
- * The record that a text was made of.
+ * The record that a string was made of.
  *
  * @param text What the store holds.
- * @param expires When the session ends unless it is used, for stores that keep that beside the text: it counts instead
- * of what the text says.
+ * @param expires When the session ends unless it is used, for stores that keep this time beside the JSON. It replaces the
+ * time in the JSON.
  * @returns The record, frozen; `"newer"` if a later version of this program wrote it, to be left alone; `"corrupt"` if
  * it is no record.
  */

@@ -17,7 +17,7 @@ import { continued, type Draft, draftOf, NO_DATA, NO_FLASHES, type SessionState 
 export interface Flash {
   /** What kind of message it is: `message` unless it was given another. */
   readonly category: string;
-  /** Its text. */
+  /** Its words. */
   readonly message: string;
 }
 
@@ -234,7 +234,7 @@ export class Session<Data extends object = Record<string, Json>> {
   /**
    * Leaves a message for the next page that reads it with `takeFlashes`.
    *
-   * @param message Its text.
+   * @param message Its words.
    * @param category What kind of message it is.
    * @throws {TypeError} if one of them is not a string.
    * @throws {Error} if the session was committed already.

@@ -30,7 +30,7 @@ export interface CookieOptions {
 export interface SignedId {
   /** The id. */
   readonly value: string;
-  /** Whether an older key signed it, so that it should be sent again, signed anew. */
+  /** Whether an older key signed it, so that it should be signed and sent again. */
   readonly stale: boolean;
 }
 

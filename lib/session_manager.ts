@@ -163,9 +163,7 @@ export class SessionManager<Data extends object = Record<string, Json>> {
       throw error;
     }
     const answer = response.status === 101 ? response : new Response(response.body, response);
-    addSessionHeaders(answer.headers, cookies);
-    const { registration } = stateOf(session);
-    if (registration !== undefined) answer.headers.set("secure-session-registration", registration);
+    addSessionHeaders(answer.headers, cookies, this.registration(session));
     return answer;
   }
 
@@ -174,8 +172,8 @@ export class SessionManager<Data extends object = Record<string, Json>> {
    * answer should have `Vary: Cookie`, and `Cache-Control: no-store` if it shows anything of the session.
    *
    * @param session The session that `open` returned, once.
-   * @returns The `Set-Cookie` headers that the answer must have: none or one, and more only where cookies that did not
-   * count are deleted.
+   * @returns The `Set-Cookie` headers that the answer must have: usually none or one. There are more where cookies that
+   * did not count are deleted, and at the end of a bound session.
    * @throws What `commit` throws.
    */
   async save(session: Session<Data>): Promise<readonly string[]> {
@@ -195,12 +193,13 @@ export class SessionManager<Data extends object = Record<string, Json>> {
   }
 
   /**
-   * Makes a handler with sessions out of one that takes a request and a function that opens its session. If it opens
-   * it, the session is committed with the answer; if it throws, nothing is stored. What the session itself fails with
-   * becomes an answer: 409 if it was ended meanwhile, 503 with `Retry-After` if the store is full or fails.
+   * Wraps a handler that takes a request and a function which opens its session. If the handler opens the session, it is
+   * committed with the answer. If the handler throws, nothing is stored. Errors of the library become answers: 409 if
+   * another request ended the session in between, 413 if it is too large, 503 with `Retry-After` if the store is full or
+   * fails.
    *
    * @param handler Answers a request. Awaiting `open()` gives the session.
-   * @param options Other answers than plain text.
+   * @param options Answers for 409 and 503 in place of plain text.
    * @returns A handler for `Deno.serve` and the like. It throws what the handler throws.
    */
   wrap<Rest extends unknown[]>(
@@ -213,8 +212,8 @@ export class SessionManager<Data extends object = Record<string, Json>> {
   /**
    * Follows a session beyond its request: for sockets and streams, whose messages come after the commit.
    *
-   * @param session A session that `open` returned. If it was not committed yet, `read` and `change` wait until it is.
-   * @returns What reads and changes the session as it is stored by then.
+   * @param session A session that `open` returned. If it is not committed yet, `read` and `change` wait until it is.
+   * @returns An object that reads and changes the session as it is stored at that moment.
    */
   follow(session: Session<Data>): FollowedSession<Data> {
     const commit = this.#commit;
@@ -230,8 +229,8 @@ export class SessionManager<Data extends object = Record<string, Json>> {
    * The live sessions of a user, such as the devices that are logged in.
    *
    * @param user The user, as given to `logIn`.
-   * @returns The sessions, in no order. None is missing whose log-in was answered before.
-   * @throws {TypeError} if the store keeps no index of users.
+   * @returns The sessions, in no order. No session is missing whose log-in was answered before the call.
+   * @throws {TypeError} if the store has no index of users.
    * @throws {SessionStoreError} while it is iterated, if the store fails.
    */
   of(user: string): AsyncIterable<UserSession<Data>> {
@@ -240,12 +239,13 @@ export class SessionManager<Data extends object = Record<string, Json>> {
 
   /**
    * Ends all sessions of a user, as after a change of password (ASVS 5, 7.4.3). When it resolves, no session whose
-   * log-in was answered before it was called is of use anywhere.
+   * log-in was answered before the call is of use anywhere. If the request's own session is among them, call
+   * `session.logOut()` afterwards, and set or flash a message then.
    *
    * @param user The user, as given to `logIn`.
-   * @param options A session to leave alone: the one that asks.
-   * @returns How many were ended.
-   * @throws {TypeError} if the store keeps no index of users.
+   * @param options A session to leave alone, such as that of the request.
+   * @returns How many sessions were ended.
+   * @throws {TypeError} if the store has no index of users.
    * @throws {SessionStoreError} if the store fails; some sessions may have been ended.
    */
   async endAll(user: string, options: { readonly except?: Session<Data> | undefined } = {}): Promise<number> {
@@ -258,8 +258,8 @@ export class SessionManager<Data extends object = Record<string, Json>> {
    *
    * @param user The user, as given to `logIn`.
    * @param handle The session's handle, as `of` gives it.
-   * @returns Whether it was ended; `false` if there is none of that handle.
-   * @throws {TypeError} if the store keeps no index of users.
+   * @returns Whether it was ended; `false` if the user has no session with that handle.
+   * @throws {TypeError} if the store has no index of users.
    * @throws {SessionStoreError} if the store fails.
    */
   async end(user: string, handle: string): Promise<boolean> {
@@ -286,18 +286,19 @@ export class SessionManager<Data extends object = Record<string, Json>> {
   }
 
   /**
-   * Answers a browser that binds a session to its device, or renews the second cookie of a bound one. `wrap` and the
-   * adapters call it; a program that calls `open` and `commit` itself does so first, where it gives the option `bound`.
+   * Answers a browser that binds a session to its device, or renews the second cookie of a bound session. `wrap` and the
+   * adapters call it. A program that gives the option `bound`, and calls `open` and `commit` itself, calls this first.
    *
    * @param request The request.
-   * @returns The answer, or `undefined` if the request is for another address than the two below the option's path.
+   * @returns The answer, or `undefined` if the request is for any address but the two below the option's path.
    */
   answerBound(request: RequestLike & { readonly method: string }): Promise<Response> | undefined {
-    if (this.#bound === undefined || request.url?.includes(this.#boundPath!) !== true) return undefined;
-    const address = URL.parse(request.url)?.pathname.slice(this.#boundPath!.length);
-    const isOurs = URL.parse(request.url)?.pathname.startsWith(this.#boundPath!);
-    if (!isOurs || (address !== "register" && address !== "refresh")) return undefined;
-    return answerBound({ bound: this.#bound, commit: this.#commit, cookie: this.#cookie }, request, address);
+    const [bound, path] = [this.#bound, this.#boundPath];
+    if (bound === undefined || path === undefined || request.url?.includes(path) !== true) return undefined;
+    const pathname = URL.parse(request.url)?.pathname;
+    const address = (["register", "refresh"] as const).find((address) => pathname === path + address);
+    if (address === undefined) return undefined;
+    return answerBound({ bound, commit: this.#commit, cookie: this.#cookie }, request, address);
   }
 
   /**

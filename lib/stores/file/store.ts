@@ -295,10 +295,10 @@ export class FileStore implements SessionStore {
     this.#sweep.run();
   }
 
-  async sweepAll(): Promise<number> {
+  async sweepAll(onRemoved?: (count: number) => void): Promise<number> {
     return await this.#try(() => {
       this.#folder.check();
-      return this.#sweep.all();
+      return this.#sweep.all(onRemoved);
     });
   }
 

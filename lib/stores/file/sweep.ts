@@ -79,11 +79,14 @@ export class Sweep {
   }
 
   /** Removes everything that can go. Returns how many sessions there were. */
-  async all(): Promise<number> {
+  async all(onRemoved: (count: number) => void = () => {}): Promise<number> {
     let swept = 0;
     const slices = new Slices();
     for await (const isRemoved of this.#looks()) {
-      if (isRemoved) swept++;
+      if (isRemoved) {
+        swept++;
+        onRemoved(1);
+      }
       await slices.next();
     }
     return swept;

@@ -44,7 +44,7 @@ export function settingsOf(
       continue;
     }
     const meant = nearest(name);
-    const isOurs = /^(SESSION_|SECRET_KEY|TLS_CERT|TLS_KEY)/.test(name) && !FOREIGN.test(name);
+    const isOurs = /^(SESSION_|SECRET_KEY|TLS_CERT|TLS_KEY|PERMANENT_)/.test(name) && !FOREIGN.test(name);
     if (meant !== undefined || isOurs) unknown.push({ name, meant });
   }
   return { env, unknown };

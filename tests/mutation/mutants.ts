@@ -46,6 +46,8 @@ const EDITS: readonly Edit[] = [
 /** A statement that stands alone in its line. */
 const STATEMENT =
   /^\s+(?!return\b|const\b|let\b|import\b|export\b|type\b|case\b|break\b|continue\b|readonly\b|\/\/|\*)[\w#.!]+.*[;]$/;
+/** A member without a value, or an assignment that no other line waits for. */
+const PLAIN = /^\s+(?:#?\w+[!?]?(?::.*)?|this\.#?\w+ = \w+);$/;
 /** What is no code, or only names things. */
 const QUIET = /^\s*(?:\/\/|\/?\*|import\b|export (?:type|interface|\*|\{)|type\b|interface\b|readonly\b|@)/;
 
@@ -75,10 +77,11 @@ export function mutantsOf(source: string): Mutant[] {
       const after = line.replace(pattern, replace);
       if (after !== line) add(index, kind, lines.with(index, after), after);
     }
-    if (!STATEMENT.test(line)) continue;
+    if (!STATEMENT.test(line) || /^\s+#?\w+[!?]?: /.test(line)) continue;
     add(index, "line dropped", lines.with(index, ""), "");
     const next = lines[index + 1] ?? "";
-    const isBeside = STATEMENT.test(next) && /^\s*/.exec(next)![0] === /^\s*/.exec(line)![0];
+    const isBeside = STATEMENT.test(next) && !(PLAIN.test(line) && PLAIN.test(next)) &&
+      /^\s*/.exec(next)![0] === /^\s*/.exec(line)![0];
     if (isBeside) add(index, "lines swapped", lines.with(index, next).with(index + 1, line), next);
   }
   return mutants;

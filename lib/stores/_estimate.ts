@@ -61,6 +61,7 @@ export class Estimate {
    * @throws {StoreFullError} if there are as many as there may be.
    */
   async make(create: () => Promise<void>): Promise<void> {
+    if (this.#max === Infinity) return await create();
     const age = performance.now() - this.#countedAt;
     if (age >= COUNT_AGE && this.#mayCount()) this.#startCount();
     while (this.#allowed <= 0 || this.#total >= this.#max) {
@@ -102,7 +103,6 @@ export class Estimate {
   }
 
   #mayCount(): boolean {
-    if (this.#max === Infinity) return false;
     if (this.#counting !== undefined || this.#countedAt === -Infinity) return true;
     if (this.#total < this.#max && this.#counted <= FEW) return true;
     return performance.now() - this.#countedAt >= (this.#took - CHEAP) * SHARE;

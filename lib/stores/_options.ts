@@ -39,7 +39,7 @@ export function checkStoreOptions(
   options: StoreOptions,
   rules: Readonly<Record<string, Rule>> = {},
 ): { max: number; log: Log; now: () => number } {
-  checkOptions(`Cannot make a ${store}`, options, { ...rules, max: COUNT, log: FUNCTION, now: FUNCTION });
+  checkOptions(`Cannot make a ${store}`, options, { max: COUNT, log: FUNCTION, now: FUNCTION, ...rules });
   const { max = 1_000_000, log = standardErrorLog, now = Date.now } = options;
   return { max, log, now };
 }

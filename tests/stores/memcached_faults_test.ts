@@ -70,6 +70,20 @@ test("a move of a session that is ended meanwhile leaves none", async () => {
   }
 });
 
+test("a change whose answer is lost is made once, and reported", async () => {
+  await using engine = await Engine.start("memcached");
+  await using proxy = new LossyProxy(engine.port);
+  await using store = await open({ url: through(proxy) });
+  const key = newId();
+  await store.create(key, fresh({ n: 0 }));
+  for (let n = 1; n <= 4; n++) {
+    proxy.loseNext(n % 2 ? "request" : "answer", `"n":${n}`);
+    const record = await store.update(key, (record) => ({ ...record, data: { n: record.data["n"] as number + 1 } }));
+    assertEquals([record?.data, proxy.lost], [{ n }, n]);
+  }
+  assertEquals((await store.read(key))?.data, { n: 4 });
+});
+
 test("on a server that has no space left people log out", async () => {
   await using engine = await Engine.start("memcached", ["-M", "-m", "8"]);
   await using store = await open({ url: engine.url });
@@ -87,7 +101,7 @@ test("on a server that has no space left people log out", async () => {
   const client = await connectionTo(engine);
   const small = Array.from(
     { length: 30_000 },
-    () => client.store("set", `session:${newId()}`, "x".repeat(36), { lifetime: 0 }),
+    () => client.store("set", `session:${newId()}`, "x".repeat(12), { lifetime: 0 }),
   );
   assert((await Promise.allSettled(small)).some(({ status }) => status === "rejected"));
   client.close();
@@ -137,7 +151,7 @@ test("a client that the program has is used, and left open", async () => {
   assert(await store.move(id, to, set({ n: 2 })));
   assertEquals([await store.delete(to), await store.delete(to)], [true, false]);
   await store.close!();
-  await client.version();
+  assertEquals(await client.gets("session:nothing"), undefined);
   client.close();
 });
 
@@ -175,11 +189,21 @@ test("what an address says and nobody would use is refused", async () => {
       ["memcached://localhost?timeout=1", /"timeout"/],
       ["memcached:///", /must name a host/],
       ["memcached+unix://host/path", /socket must be like/],
+      ["memcached://localhost:99999", /the port must be a whole number from 1 to 65535/],
+      ["memcached://localhost:0", /the port must be a whole number from 1 to 65535/],
     ] as const
   ) {
     const error = assertThrows(() => new Store({ url }), TypeError);
     assertMatch(error.message, message);
     assert(!error.message.includes("secret"));
   }
-  assertThrows(() => new Store({ url: "memcached://localhost", prefix: "a b" }), TypeError, "prefix");
+  const url = "memcached://localhost";
+  assertThrows(() => new Store({ url, prefix: "a b" }), TypeError, "prefix");
+  assertThrows(() => new Store({ url, max: 5 }), TypeError, "cannot count");
+  assertThrows(() => new Store({ url, ...{ prefx: "a" } }), TypeError, 'no option "prefx"');
+  assertThrows(() => new Store({}), TypeError, '"url" and "client"');
+  // As memjs has it.
+  for (const client of [{ get() {}, set() {}, delete() {} }, {}, url, null]) {
+    assertThrows(() => new Store({ client }), TypeError, '"memcache-client"');
+  }
 });

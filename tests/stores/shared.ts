@@ -66,7 +66,8 @@ export interface Shared extends Partial<StoreSubject> {
 export function testSharedStore(type: string, { url, options, ...differences }: Shared): void {
   const subject: StoreSubject = {
     name: `${type} store`,
-    open: (given) => openShared(type, { url, ...options, ...given }),
+    // A store that cannot count takes no maximum.
+    open: ({ now, max }) => openShared(type, { url, ...options, now, max: differences.counts ? max : undefined }),
     clear: () => removeAll(type, { url, ...options }),
     ignore: url === undefined,
     ...differences,

@@ -15,8 +15,6 @@ export interface MemcachedClient {
   ): Promise<unknown>;
   /** The command delete. */
   delete(key: string): Promise<unknown>;
-  /** The command version. */
-  version(): Promise<unknown>;
 }
 
 /** Where memcached is. */
@@ -24,11 +22,6 @@ export type MemcachedTarget = { readonly host: string; readonly port: number } |
 
 /** How long no answer may come before the connection counts as lost, in milliseconds. */
 const SILENCE = 1000;
-
-/** Thrown when there is no connection: nothing was sent. */
-export class NotConnectedError extends Error {
-  override name = "NotConnectedError";
-}
 
 interface Reply {
   readonly line: string;
@@ -78,11 +71,6 @@ export class MemcachedConnection implements MemcachedClient {
     if (line !== "DELETED") refused(line);
   }
 
-  async version(): Promise<void> {
-    const { line } = await this.#send("version\r\n");
-    if (!line.startsWith("VERSION")) refused(line);
-  }
-
   /** Closes the connection; what waits fails. */
   close(): void {
     this.#isClosed = true;
@@ -92,10 +80,10 @@ export class MemcachedConnection implements MemcachedClient {
   #waiting: Waiting[] = [];
 
   async #send(text: string): Promise<Reply> {
-    if (this.#isClosed) throw new NotConnectedError("the store was closed");
+    if (this.#isClosed) throw new Error("the store was closed");
     const socket = await (this.#socket ??= this.#connect());
     return await new Promise((resolve, reject) => {
-      if (socket.destroyed) return reject(new NotConnectedError("the connection was closed"));
+      if (socket.destroyed) return reject(new Error("the connection was closed"));
       this.#waiting.push({ resolve, reject });
       socket.write(text);
     });
@@ -125,7 +113,7 @@ export class MemcachedConnection implements MemcachedClient {
       socket.on("close", () => {
         this.#socket = undefined;
         const reason = failure?.message || (failure as { code?: string } | undefined)?.code || "the connection broke";
-        reject(new NotConnectedError(reason));
+        reject(new Error(reason));
         for (const { reject } of waiting.splice(0)) reject(new Error(reason));
       });
     });

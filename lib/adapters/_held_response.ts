@@ -38,7 +38,18 @@ export function holdBack(response: ServerResponse, finish: (status: number) => P
   let isEnded = false;
   let isFull = false;
 
-  const call = (method: Methods[string] | undefined, ...args: unknown[]) => Reflect.apply(method!, response, args);
+  // Whether a method of the answer is running, which may call others in turn.
+  let isInside = false;
+
+  const call = (method: Methods[string] | undefined, ...args: unknown[]) => {
+    const wasInside = isInside;
+    isInside = true;
+    try {
+      return Reflect.apply(method!, response, args);
+    } finally {
+      isInside = wasInside;
+    }
+  };
 
   /** Makes a call now, or when the answer leaves. The first one holds the answer back. */
   const hold = (made: () => void) => {
@@ -111,6 +122,7 @@ export function holdBack(response: ServerResponse, finish: (status: number) => P
       return response;
     },
     write(...args: unknown[]) {
+      if (isInside) return call(write, ...args);
       checkChunk(args);
       if (isEnded || state === "replaced") return skip(response, isEnded, args.find(isFunction));
       if (state === "released") return call(write, ...args);
@@ -119,6 +131,7 @@ export function holdBack(response: ServerResponse, finish: (status: number) => P
       return heldBytes < MAX_HELD_BYTES;
     },
     end(...args: unknown[]) {
+      if (isInside) return call(end, ...args);
       if (args[0] && !isFunction(args[0])) checkChunk(args);
       // A second end does nothing, as if the program had not called it: it ended its answer well.
       const left = isEnded || state === "replaced" ? args.filter(isFunction) : args;

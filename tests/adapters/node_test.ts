@@ -342,6 +342,21 @@ Deno.test("fastify: the session is kept, the cookie leaves, an error stores noth
   }
 });
 
+Deno.test("fastify: what inject sends is answered, and stored", async () => {
+  const { middleware, open } = sessionsOf();
+  const app = fastify();
+  app.addHook("onRequest", (request, reply, done) => middleware(request.raw, reply.raw, done));
+  app.get("/log-in", async (request) => {
+    (await open(request.raw)).logIn("ada");
+    return "hello";
+  });
+  app.get("/who", async (request) => (await open(request.raw)).user);
+  const { body, headers } = await app.inject("/log-in");
+  assertEquals(body, "hello");
+  const cookie = String(headers["set-cookie"]).split(";")[0]!;
+  assertEquals((await app.inject({ url: "/who", headers: { cookie } })).body, "ada");
+});
+
 Deno.test("node: a plain server needs no framework", async () => {
   const { middleware, open } = sessionsOf();
   const handler = (request: IncomingMessage, response: ServerResponse) =>

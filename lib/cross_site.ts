@@ -36,5 +36,5 @@ export function isCrossSite({ headers, url = "" }: RequestLike, origin?: string)
   if (origin !== undefined) return from !== new URL(origin).origin;
   // The scheme is left out, because a proxy may have ended TLS.
   const host = URL.parse(url)?.host;
-  return from !== `http://${host}` && from !== `https://${host}`;
+  return host === undefined || (from !== `http://${host}` && from !== `https://${host}`);
 }

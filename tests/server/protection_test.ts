@@ -88,6 +88,10 @@ Deno.test("protection: without Sec-Fetch-Site, the Origin must be the request's 
   ) {
     assertEquals(crossSite("192.168.1.7:8000", origin), true, origin);
   }
+  // A host that is none has no origin, not even one that is called so.
+  for (const origin of ["http://undefined", "https://null", "http://999.999.999.999"]) {
+    assertEquals(crossSite("999.999.999.999", origin), true, origin);
+  }
 });
 
 Deno.test("protection: without Sec-Fetch-Site, the Origin must be the one that is set", () => {

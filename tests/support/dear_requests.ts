@@ -79,6 +79,13 @@ export function dearRequests(size: number, cookie: string): DearRequest[] {
     line("target", "a long path", { target: `/${fill("a", room - 200)}` }),
     line("target", "a path of slashes", { target: fill("/", room - 200) }),
     line("target", "a long query", { target: `/?${fill("%41&", room - 200)}` }),
+    // Its address is parsed, to compare its host with that of the Origin.
+    {
+      ...form("a long query, to register", "Ada"),
+      kind: "target",
+      target: `/add?${fill("%41&", room - 200)}`,
+      fields: [["content-type", FORM], ["origin", "http://localhost"]],
+    },
     line("method", "a long method", { method: fill("A", room - 200) }),
     type("white space in a multipart form's type", `multipart/form-data;${fill(" ")}boundary=b`),
     type("white space in a form's type", `${FORM};${fill(" ")}x`),

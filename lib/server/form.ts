@@ -89,7 +89,12 @@ async function readStream(
   for (let pieces = 1;; pieces++) {
     const { value, done } = await reader.read();
     if (done) return bytes.subarray(0, length);
-    if (length + value.length > MAX_FORM_BYTES || pieces > MAX_PIECES) {
+    if (pieces > MAX_PIECES) {
+      // After the answer, with which the connection is closed: otherwise the rest would be read to its end.
+      setTimeout(cancel);
+      throw new HttpError(413, "The form came in too many pieces.", { connection: "close" });
+    }
+    if (length + value.length > MAX_FORM_BYTES) {
       cancel();
       throw tooLong();
     }

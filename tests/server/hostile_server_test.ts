@@ -286,6 +286,16 @@ Deno.test("hostile server: bytes that are no HTTP are refused, and the server li
   });
 });
 
+Deno.test("hostile server: a form in many chunks is answered 413, and its connection ends", async () => {
+  await withServer({}, async ({ port }) => {
+    const { text, status, closed } = await exchange(
+      port,
+      `${POST}Transfer-Encoding: chunked\r\n\r\n${"1\r\na\r\n".repeat(5000)}`,
+    );
+    assertEquals([status, header(text, "connection"), closed], [413, "close", true]);
+  });
+});
+
 Deno.test({
   name: "hostile server: a body of 100 MB is answered 413, and grows it by under 20 MB",
   ignore: Deno.build.os !== "linux",

@@ -72,12 +72,14 @@ export function dearRequests(size: number, cookie: string): DearRequest[] {
     look("a Referer of bytes", "referer", fill("\xff", room - 200)),
     look("a long Origin", "origin", `http://${fill("a", room - 200)}`),
     look("a long Sec-Purpose", "sec-purpose", fill("prefetc", room - 200)),
+    look("encodings in Accept-Encoding", "accept-encoding", fill("gzip;q=0.1,", room - 200)),
     { ...look("a long Purpose, to log out", "purpose", `${fill("prefetc", room - 200)}h`), target: "/remove" },
     line("host", "a long host", { host: fill("a", room - 200) }),
     line("host", "a host of labels", { host: fill("a.", room - 200) }),
     line("host", "a host of white space", { host: `a${fill(" ", room - 200)}b` }),
     line("target", "a long path", { target: `/${fill("a", room - 200)}` }),
     line("target", "a path of slashes", { target: fill("/", room - 200) }),
+    line("target", "a long address of another host", { target: `http://${fill("a.", room - 200)}/` }),
     line("target", "a long query", { target: `/?${fill("%41&", room - 200)}` }),
     // Its address is parsed, to compare its host with that of the Origin.
     {

@@ -14,6 +14,8 @@ const ENDED_AGE = 60_000;
 const CONTENTION = 2 * DEADLINE;
 /** How many times as long as a try takes the pause before the next one is at most, so that others get through. */
 const MOST_PAUSE = 8;
+/** How many entries the engine reads or writes in one call. */
+const BATCH = 100;
 /** How often a write is tried that fails, rather than being refused because another one came first. */
 const TRIES = 2;
 
@@ -153,12 +155,17 @@ export class MarkedEntries {
 
   /** Does several writes. Returns the keys of those that were done, as far as that is known. */
   async putMany(drafts: readonly Draft[]): Promise<string[]> {
-    const mark = this.#newMark();
-    const writes = drafts.map((draft) => this.#toWrite(draft, mark));
-    const keys = drafts.map(({ key }) => key);
-    if (await this.#call(() => this.#entries.putMany!(writes)).catch(() => false)) return keys;
-    const isOwn = ({ writer, number }: Mark) => writer === mark.writer && number === mark.number;
-    return (await this.getMany(keys)).filter(([, { marks }]) => marks.some(isOwn)).map(([key]) => key);
+    const done: string[] = [];
+    for (const batch of batches(drafts)) {
+      const mark = this.#newMark();
+      const writes = batch.map((draft) => this.#toWrite(draft, mark));
+      const keys = batch.map(({ key }) => key);
+      const isDone = await this.#call(() => this.#entries.putMany!(writes)).catch(() => false);
+      const isOwn = ({ writer, number }: Mark) => writer === mark.writer && number === mark.number;
+      const isWritten = ([, { marks }]: readonly [string, Seen]) => marks.some(isOwn);
+      done.push(...isDone ? keys : (await this.getMany(keys)).filter(isWritten).map(([key]) => key));
+    }
+    return done;
   }
 
   /** What is under a key now. */
@@ -168,21 +175,12 @@ export class MarkedEntries {
 
   /** What is under some keys now. */
   async getMany(keys: readonly string[]): Promise<(readonly [key: string, seen: Seen])[]> {
-    const entries = await this.#call(() => this.#entries.getMany!(keys));
-    return entries.map((entry) => [entry.key, this.#see(entry)] as const);
-  }
-
-  see(entry: Entry | undefined): Seen {
-    if (entry === undefined) return NOTHING;
-    const { version } = entry;
-    const content = readContent(entry.content);
-    if (content === undefined) return { version, marks: [], record: "corrupt" };
-    const { marks, text, movedTo } = content;
-    // Another verb of this store may write over this mark before the verb that made it looks.
-    const own = marks.find(({ writer }) => writer === this.#writer);
-    const attempt = own && this.#attempts.get(own.number);
-    if (attempt !== undefined) attempt.isDone = true;
-    return { version, marks, record: text === "" ? undefined : decode(text), movedTo };
+    const found: (readonly [string, Seen])[] = [];
+    for (const batch of batches(keys)) {
+      const entries = await this.#call(() => this.#entries.getMany!(batch));
+      found.push(...entries.map((entry) => [entry.key, this.#see(entry)] as const));
+    }
+    return found;
   }
 
   /** What is in all entries of a list, one after the other. */
@@ -244,6 +242,12 @@ export class MarkedEntries {
       throw error;
     }
   }
+}
+
+/** Some items after the other, so that no call of the engine takes long. */
+function batches<T>(items: readonly T[]): T[][] {
+  const count = Math.ceil(items.length / BATCH);
+  return Array.from({ length: count }, (_, index) => items.slice(index * BATCH, (index + 1) * BATCH));
 }
 
 /** Whether it holds a session that is not live any more. */

@@ -68,10 +68,10 @@ export interface Entries {
   /** The entries that were written with this `user`, until their `until`, those of moved sessions included. */
   ofUser?(user: string): AsyncIterable<Entry>;
 
-  /** Does several writes, each on its own, and returns whether all were done. With `getMany`, for `deleteMany`. */
+  /** Does several writes, 100 at most, and returns whether all were done. With `getMany`, for `deleteMany`. */
   putMany?(writes: readonly EntryWrite[]): Promise<boolean>;
 
-  /** The entries under some keys, in any order; keys without one are left out. */
+  /** The entries under some keys, 100 at most, in any order; keys without one are left out. */
   getMany?(keys: readonly string[]): Promise<readonly Entry[]>;
 
   /** How many live sessions there are, for engines that can tell without `list`. */

@@ -3,9 +3,10 @@ import { CLOCK_SKEW } from "../../record.ts";
 import type { Entries, Entry, EntryWrite } from "../entries.ts";
 import type { KvAtomic, KvDatabase, KvEntry } from "./database.ts";
 
-/** How many entries `getMany` of Deno KV reads, and how many checks a step may have. */
+/** How many entries `getMany` of Deno KV reads. */
 const READS = 10;
-const CHECKS = 100;
+/** How many of a user's sessions are read before the first is given out. */
+const BATCH = 100;
 
 /** Sessions as entries in Deno KV. */
 export class KvEntries implements Entries {
@@ -45,8 +46,11 @@ export class KvEntries implements Entries {
 
   async getMany(keys: readonly string[]): Promise<Entry[]> {
     const kv = await this.#database.forRead();
-    const parts = chunks(keys, READS).map((part) => kv.getMany(part.map((key) => this.#session(key))));
-    return (await Promise.all(parts)).flat().map(toEntry).filter((entry) => entry !== undefined);
+    const reads = [];
+    for (let start = 0; start < keys.length; start += READS) {
+      reads.push(kv.getMany(keys.slice(start, start + READS).map((key) => this.#session(key))));
+    }
+    return (await Promise.all(reads)).flat().map(toEntry).filter((entry) => entry !== undefined);
   }
 
   async put(write: EntryWrite): Promise<boolean> {
@@ -58,8 +62,7 @@ export class KvEntries implements Entries {
   }
 
   async putMany(writes: readonly EntryWrite[]): Promise<boolean> {
-    const outcomes = await Promise.all(chunks(writes, CHECKS).map((part) => this.#commit(part)));
-    return outcomes.every(Boolean);
+    return await this.#commit(writes);
   }
 
   async *list(): AsyncGenerator<Entry> {
@@ -70,7 +73,7 @@ export class KvEntries implements Entries {
     let keys: string[] = [];
     for await (const { key } of await this.#walk(this.#user(user))) {
       keys.push(String(key.at(-1)));
-      if (keys.length < READS * READS) continue;
+      if (keys.length < BATCH) continue;
       yield* await this.getMany(keys);
       keys = [];
     }
@@ -115,9 +118,4 @@ function toEntry({ key, value, versionstamp }: KvEntry): Entry | undefined {
   if (versionstamp === null) return undefined;
   const content = value instanceof Uint8Array ? new TextDecoder().decode(value) : "";
   return { key: String(key.at(-1)), content, version: versionstamp };
-}
-
-function chunks<T>(items: readonly T[], size: number): T[][] {
-  const count = Math.ceil(items.length / size);
-  return Array.from({ length: count }, (_, index) => items.slice(index * size, (index + 1) * size));
 }

@@ -84,7 +84,11 @@ export class Suite {
   };
 
   /** A new session's record. */
-  readonly record = (data: SessionData = {}, idle = 60 * SECOND, absolute = 600 * SECOND): SessionRecord => {
+  readonly record = (
+    data: SessionData = {},
+    idle: number = 60 * SECOND,
+    absolute: number = 600 * SECOND,
+  ): SessionRecord => {
     const created = this.now();
     return { data, created, idle, expires: created + idle, deadline: created + absolute };
   };

@@ -69,6 +69,12 @@ export class Engine {
     await this.#run("pg_basebackup", ["-D", `${this.dir}/data`, "-d", source, "-R", "-c", "fast", "-X", "stream"]);
   }
 
+  /** Says something to this PostgreSQL, as an operator would. */
+  async say(sql: string): Promise<void> {
+    const url = `postgresql://tester:${PASSWORD}@127.0.0.1:${this.port}/postgres`;
+    await this.#run("psql", [url, "-qX", "-v", "ON_ERROR_STOP=1", "-c", sql]);
+  }
+
   /** Makes a hot standby a primary. */
   async promote(): Promise<void> {
     await this.#run("pg_ctl", ["promote", "-D", `${this.dir}/data`, "-w"]);

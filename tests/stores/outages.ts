@@ -5,6 +5,7 @@
 import { newId } from "../../lib/id.ts";
 import type { SessionStore } from "../../lib/store.ts";
 import { Engine, type EngineType } from "./engines.ts";
+import { Pair } from "./postgres_pair.ts";
 import { Cluster, say, Sentinel, until } from "./redis_engines.ts";
 import { fresh, openShared, set } from "./shared.ts";
 
@@ -133,6 +134,15 @@ for (const type of ["redis", "postgres", "memcached"] satisfies EngineType[]) {
   });
 }
 OUTAGES.push({
+  what: "postgres, failed over to its hot standby and back",
+  type: "postgres",
+  start: () => Pair.start(),
+  async trouble(pair: Pair) {
+    await pair.failover();
+    await seconds(2);
+    await pair.failover();
+  },
+}, {
   what: "redis behind a Sentinel, failed over by an operator",
   type: "redis",
   mayLose: true,

@@ -5,7 +5,7 @@ import { type Field, http1Request, type RawRequest } from "../support/raw_http.t
 /** Whose session the request is in: that visitor's name alone may be on the page. */
 export type Owner = "victim" | "eve" | "nobody";
 
-/** The cookies of the two visitors, as `session=…`. */
+/** The cookies of the two visitors, as `session=…` or `__Host-session=…`. */
 export type Cookies = Readonly<Record<Exclude<Owner, "nobody">, string>>;
 
 /** A request in parts. A character is a byte. */
@@ -129,6 +129,8 @@ const KINDS = {
   look: { method: "GET", targets: ["/", "/add", "/?ended", "/?x"] },
   register: { method: "POST", targets: ["/add"] },
   leave: { method: "POST", targets: ["/remove"] },
+  // No proof of the grammar is right, so nobody's session is bound.
+  bind: { method: "POST", targets: ["/bound/register", "/bound/refresh"] },
 } as const;
 
 const PARTS = ["method", "target", "version", "host", "type", "fields", "end"] as const;
@@ -137,7 +139,10 @@ const PARTS = ["method", "target", "version", "host", "type", "fields", "end"] a
 export function shoot(random: Random, cookies: Cookies): Shot {
   const owner = random.pick<Owner>(["nobody", "nobody", "nobody", "eve", "victim"]);
   const isOwned = owner !== "nobody";
-  const kind = KINDS[isOwned ? "look" : random.pick(["look", "register", "register", "leave"] as const)];
+  const kinds = isOwned
+    ? ["look", "look", "bind"] as const
+    : ["look", "register", "register", "leave", "bind"] as const;
+  const kind = KINDS[random.pick<keyof typeof KINDS>(kinds)];
   const isOdd = new Set(random.below(3) === 0 ? [] : [random.pick(PARTS), random.pick(PARTS)]);
   const part = (name: typeof PARTS[number], right: string, others: readonly string[]) =>
     isOdd.has(name) ? odd(random, random.pick([right, random.pick(others)])) : right;
@@ -147,6 +152,10 @@ export function shoot(random: Random, cookies: Cookies): Shot {
   if (cookie !== undefined) fields.push(["cookie", cookie]);
   const body = kind === KINDS.register || random.below(10) === 0 ? form(random) : undefined;
   if (body !== undefined) fields.push(["content-type", part("type", FORM, TYPES)]);
+  if (kind === KINDS.bind) {
+    fields.push(["secure-session-response", odd(random, `"${proof(random)}"`)]);
+    fields.push(["sec-secure-session-id", odd(random, `"${random.pick(["0123456789".repeat(4), "x", ""])}"`)]);
+  }
   for (let left = isOdd.has("fields") ? 1 + random.below(4) : 0; left > 0; left--) {
     const name = random.pick(NAMES);
     // A second cookie could be the other visitor's.
@@ -157,7 +166,7 @@ export function shoot(random: Random, cookies: Cookies): Shot {
   }
   return {
     owner,
-    method: isOwned ? "GET" : part("method", kind.method, METHODS),
+    method: isOwned ? kind.method : part("method", kind.method, METHODS),
     target: isOwned ? random.pick(kind.targets) : part("target", random.pick(kind.targets), TARGETS),
     version: part("version", "HTTP/1.1", ["HTTP/1.0", "HTTP/2.0", "HTTP/0.9", "x"]),
     host: part("host", "localhost", HOSTS),
@@ -212,7 +221,10 @@ function cookieHeader(random: Random, cookies: Cookies, owner: Owner): string | 
     pairs.push(
       random.pick([
         // The right value, under another name.
-        () => `${nearlyTheName(random)}=${other.slice(other.indexOf("=") + 1)}`,
+        () => {
+          const [name = "", value] = other.split("=");
+          return `${nearly(random, name)}=${value}`;
+        },
         () => mutateCookie(random, other, cookies.victim),
         () => odd(random, "a=b"),
         () => "session=".repeat(random.below(1000)),
@@ -228,26 +240,35 @@ function cookieHeader(random: Random, cookies: Cookies, owner: Owner): string | 
 }
 
 /** A name that is not the cookie's, but would be to those who trim it, decode it, or compare it loosely. */
-function nearlyTheName(random: Random): string {
+function nearly(random: Random, name: string): string {
   // Space and tab are white space in a Cookie header (RFC 6265bis).
   const spaces = SPACES.filter((space) => !/^[ \t]+$/.test(space));
   return random.pick([
-    () => random.pick(spaces) + "session",
-    () => `session${random.pick(SPACES)}`,
-    () => random.pick(BYTES) + "session",
-    () => `session${random.pick(BYTES)}`,
+    () => random.pick(spaces) + name,
+    () => name + random.pick(SPACES),
+    () => random.pick(BYTES) + name,
+    () => name + random.pick(BYTES),
+    () => name.toUpperCase(),
     () =>
-      random.pick([
-        "Session",
-        "SESSION",
-        "sessio%6e",
-        '"session"',
-        "__Host-session",
-        "s\xe8ssion",
-        "sessions",
-        "sessio",
-      ]),
+      random.pick([name.replace("n", "%6e"), `"${name}"`, `__Secure-${name}`, name.replace("e", "\xe8"), `${name}s`]),
   ])();
+}
+
+/** A proof of a device, as a JWT that is right but for its challenge, its signature, and some of its parts. */
+function proof(random: Random): string {
+  const jwk = random.pick<unknown>([
+    { kty: "EC", crv: "P-256", x: "A".repeat(43), y: "A".repeat(43) },
+    { kty: "RSA", n: "A".repeat(342), e: "AQAB" },
+    { kty: "EC" },
+    MARK,
+    null,
+  ]);
+  const head = { typ: random.pick(["dbsc+jwt", "jwt", MARK]), alg: random.pick(["ES256", "RS256", "none", MARK]), jwk };
+  const parts = [head, { jti: random.pick(["", MARK, "a-1-b.c", 1]) }].map((part) =>
+    random.pick([() => btoa(JSON.stringify(part)), () => btoa(JSON.stringify(part)), () => btoa(random.pick(NASTY))])()
+      .replace(/=+$/, "").replaceAll("+", "-").replaceAll("/", "_")
+  );
+  return [...parts, random.text(100, "Aa0_-") || "A"].join(random.pick([".", ".", ".", "..", ""]));
 }
 
 /** The body of a form, or of something else. */

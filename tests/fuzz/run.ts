@@ -7,8 +7,8 @@ import { parseArgs } from "node:util";
 import { dearRequests } from "../support/dear_requests.ts";
 import { Random } from "../support/fuzz.ts";
 import { ProcessorClock } from "../support/processor.ts";
-import { Http2, type RawAnswer, sendHttp1 } from "../support/raw_http.ts";
-import { Browser, Server } from "../support/server.ts";
+import { http1Request, Http2, type RawAnswer, sendHttp1 } from "../support/raw_http.ts";
+import { Server } from "../support/server.ts";
 import { type Cookies, http1Of, MARK, type Owner, shoot, type Shot } from "./grammar.ts";
 
 /** The most processor time a request may take, in milliseconds. */
@@ -41,7 +41,14 @@ const { values } = parseArgs({
 const seed = Number(values.seed);
 const only = values.only === undefined ? undefined : Number(values.only);
 const dir = await Deno.makeTempDir({ prefix: "session-fuzz-" });
-const server = await Server.start({ SESSION_FILE_DIR: dir, PERMANENT_SESSION_LIFETIME: "3600", LOG_LEVEL: "info" });
+// With an even seed the site is one of https, whose sessions are bound to devices.
+const https: Record<string, string> = { ORIGIN: "https://localhost", SESSION_BOUND: "true" };
+const server = await Server.start({
+  SESSION_FILE_DIR: dir,
+  PERMANENT_SESSION_LIFETIME: "3600",
+  LOG_LEVEL: "info",
+  ...(seed % 2 === 0 ? https : {}),
+});
 const port = Number(new URL(server.origin).port);
 const clock = new ProcessorClock(server.process.pid);
 let findings = 0;
@@ -51,12 +58,11 @@ void server.process.status.then(() => isRunning = false);
 let http2: Http2 | undefined;
 
 try {
-  const visitors = await register();
-  const cookies: Cookies = { victim: visitors.victim.cookie, eve: visitors.eve.cookie };
+  const cookies: Cookies = { victim: await register(NAMES.victim), eve: await register(NAMES.eve) };
   if (only === undefined) await sendDear(cookies.eve);
   const count = await sendRandom(cookies);
   http2?.close();
-  await findAtTheEnd(visitors);
+  await findAtTheEnd(cookies);
   const byStatus = [...statuses].sort(([a], [b]) => a - b).map(([status, times]) => `${status || "none"} ${times}`);
   console.log(`Seed ${seed}: ${count} requests; answers: ${byStatus.join(", ")}`);
 } finally {
@@ -66,12 +72,17 @@ try {
 console.log(findings === 0 ? "Nothing found" : `${findings} findings`);
 Deno.exit(findings === 0 ? 0 : 1);
 
-/** Registers the two visitors. */
-async function register(): Promise<Record<keyof Cookies, Browser>> {
-  const visitors = { victim: new Browser(server.origin), eve: new Browser(server.origin) };
-  await visitors.victim.post("/add", { username: NAMES.victim });
-  await visitors.eve.post("/add", { username: NAMES.eve });
-  return visitors;
+/** Registers a visitor; returns the cookie. */
+async function register(username: string): Promise<string> {
+  const form = {
+    fields: [["content-type", "application/x-www-form-urlencoded"]],
+    body: `username=${username}`,
+  } as const;
+  const sent = http1Request({ method: "POST", target: "/add", host: "localhost", ...form });
+  const { text } = await sendHttp1(port, sent);
+  const [, cookie] = /^set-cookie: ([^;]*)/im.exec(text) ?? [];
+  if (cookie === undefined) throw new Error(`Cannot register a visitor: ${text}`);
+  return cookie;
 }
 
 /** Sends the requests that were thought of, before those that chance makes. */
@@ -99,10 +110,11 @@ async function sendRandom(cookies: Cookies): Promise<number> {
 }
 
 /** Looks at the two sessions, stops the server, and looks at its log. */
-async function findAtTheEnd(visitors: Record<keyof Cookies, Browser>): Promise<void> {
-  for (const [owner, browser] of Object.entries(visitors)) {
-    const page = isRunning ? await browser.get("/") : "";
-    if (!page.includes(NAMES[owner as keyof Cookies])) report(`The session of ${owner} is gone`);
+async function findAtTheEnd(cookies: Cookies): Promise<void> {
+  for (const owner of ["victim", "eve"] as const) {
+    const look = { method: "GET", target: "/", host: "localhost", fields: [["cookie", cookies[owner]]] } as const;
+    const { text } = isRunning ? await sendHttp1(port, http1Request(look)) : { text: "" };
+    if (!text.includes(NAMES[owner])) report(`The session of ${owner} is gone`);
   }
   const code = isRunning ? await server.stop() : await server.ended();
   const { stderr } = server;

@@ -88,6 +88,11 @@ export function dearRequests(size: number, cookie: string): DearRequest[] {
       target: `/add?${fill("%41&", room - 200)}`,
       fields: [["content-type", FORM], ["origin", "http://localhost"]],
     },
+    {
+      ...look("a long proof", "secure-session-response", `"${fill("a.", room - 200)}"`),
+      method: "POST",
+      target: "/bound/register",
+    },
     line("method", "a long method", { method: fill("A", room - 200) }),
     type("white space in a multipart form's type", `multipart/form-data;${fill(" ")}boundary=b`),
     type("white space in a form's type", `${FORM};${fill(" ")}x`),

@@ -75,8 +75,12 @@ export function least(folder: string, headers: Headers, flags: string[]): Promis
 
 /** The permissions with which the measured checkout starts its server: the default set of its `deno.json`. */
 export async function startFlags(): Promise<string[]> {
-  const { permissions } = JSON.parse(await Deno.readTextFile(`${options.server}deno.json`));
-  return ["--quiet", "--no-prompt", ...flagsOf(permissions.default)];
+  const { permissions, tasks } = JSON.parse(await Deno.readTextFile(`${options.server}deno.json`));
+  // A checkout without such sets has the flags in the task.
+  const flags = permissions === undefined
+    ? tasks.start.replaceAll("'", "").match(/--(allow|ignore)-\S+/g)
+    : flagsOf(permissions.default);
+  return ["--quiet", "--no-prompt", ...flags];
 }
 
 /** Starts a server on a free port and waits for its first answer. */

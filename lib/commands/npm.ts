@@ -46,7 +46,7 @@ function copyLibrary(folder: string): void {
   for (const name of ["LICENSE", "CHANGELOG.md"]) Deno.copyFileSync(new URL(name, root), `${folder}/${name}`);
   // The library's own README is the package's.
   const readme = Deno.readTextFileSync(`${folder}/lib/README.md`);
-  Deno.writeTextFileSync(`${folder}/README.md`, readme.replaceAll("](stores/", "](lib/stores/"));
+  Deno.writeTextFileSync(`${folder}/README.md`, readme.replace(/\]\((?=stores\/|[A-Z]+\.md)/g, "](lib/"));
   Deno.removeSync(`${folder}/lib/README.md`);
 
   const { name, version, license, imports, compilerOptions, unstable } = config;

@@ -74,18 +74,18 @@ export function loadConfig(): { config: Config; log: Log } {
 export function readConfig(env: Environment): Config {
   const values = readValues(env);
   const tls = tlsOf(values);
-  const { ORIGIN: public_ } = values;
-  if (tls !== undefined && public_?.isHttps === false) {
+  const { ORIGIN: address } = values;
+  if (tls !== undefined && address?.isHttps === false) {
     throw unusable("ORIGIN", 'an https: address when "TLS_CERT_FILE" is set', env.ORIGIN);
   }
-  const https = public_?.isHttps ?? tls !== undefined;
+  const https = address?.isHttps ?? tls !== undefined;
   const { type, url } = named("SESSION_URL", () => storeAddress(values.SESSION_TYPE, values.SESSION_URL));
   const config: Config = {
     host: values.HOST,
     port: values.PORT,
     reusePort: values.REUSE_PORT,
-    origin: public_?.origin,
-    basePath: public_?.basePath ?? "",
+    origin: address?.origin,
+    basePath: address?.basePath ?? "",
     https,
     tls,
     secretKey: values.SECRET_KEY,
@@ -169,8 +169,8 @@ const COOKIE_SETTINGS: Readonly<Record<string, SettingName>> = {
 };
 
 function cookieOf(values: Values, https: boolean): Config["cookie"] {
-  const { ORIGIN: public_, SESSION_COOKIE_NAME: name, SESSION_COOKIE_DOMAIN: domain } = values;
-  const { SESSION_COOKIE_PATH: path = public_?.basePath || "/", SESSION_COOKIE_SECURE: secure = https } = values;
+  const { ORIGIN: address, SESSION_COOKIE_NAME: name, SESSION_COOKIE_DOMAIN: domain } = values;
+  const { SESSION_COOKIE_PATH: path = address?.basePath || "/", SESSION_COOKIE_SECURE: secure = https } = values;
   const options = {
     name,
     path,
@@ -181,13 +181,13 @@ function cookieOf(values: Values, https: boolean): Config["cookie"] {
     ...(domain !== undefined && { domain }),
   };
   checkCookie(options);
-  if (domain !== undefined && public_ !== undefined) {
+  if (domain !== undefined && address !== undefined) {
     const parent = domain.replace(/^\./, "").toLowerCase();
-    if (public_.hostname !== parent && !public_.hostname.endsWith(`.${parent}`)) {
+    if (address.hostname !== parent && !address.hostname.endsWith(`.${parent}`)) {
       throw unusable("SESSION_COOKIE_DOMAIN", 'the host of "ORIGIN" or a domain above it', domain);
     }
   }
-  checkCookiePath(path, public_);
+  checkCookiePath(path, address);
   if (!https || !secure || /^__(host|secure|http)-/i.test(name)) return options;
   const prefixed = { ...options, name: (domain === undefined && path === "/" ? "__Host-" : "__Secure-") + name };
   checkCookie(prefixed);
@@ -206,8 +206,8 @@ function checkCookie(options: CookieOptions): void {
 }
 
 /** Refuses a path with which no page would get the cookie (RFC 6265, section 5.1.4). */
-function checkCookiePath(path: string, public_: Origin | undefined): void {
-  const pages = `${public_?.basePath ?? ""}/`;
+function checkCookiePath(path: string, address: Origin | undefined): void {
+  const pages = `${address?.basePath ?? ""}/`;
   if (pages === path || pages.startsWith(path.endsWith("/") ? path : `${path}/`)) return;
   throw unusable("SESSION_COOKIE_PATH", `a path that the pages lie below, which is ${pages} by "ORIGIN"`, path);
 }

@@ -55,7 +55,7 @@ function readKeyFile(path: string, log: Log): string[] {
 }
 
 /** A key, and where it came from. */
-export interface SecretKey {
+interface SecretKey {
   readonly key: string;
   readonly path: string;
   /** Whether it was made just now. */
@@ -68,7 +68,7 @@ export interface SecretKey {
  * @param dir The folder, which is made if missing.
  * @throws {Error} if the key can neither be read nor made, or other things lie in the folder.
  */
-export function readSecretKey(dir: string): SecretKey {
+function readSecretKey(dir: string): SecretKey {
   const path = `${dir}/secret.key`;
   const existing = readIfThere(path);
   if (existing !== undefined) return { key: existing, path, isNew: false };

@@ -125,7 +125,13 @@ function checkPairs({ host, reusePort, tls, secretKey, secretKeyFile, type, url,
     const reason = isSocket ? '"HOST" is a Unix socket' : "sessions are in the memory of one process";
     throw unusable("REUSE_PORT", `false when ${reason}`, "true");
   }
-  if (bound && !https) throw unusable("SESSION_BOUND", 'false unless visitors come over https: set "ORIGIN"', "true");
+  if (bound && !(https && cookie.secure)) {
+    throw unusable(
+      "SESSION_BOUND",
+      'false unless visitors come over https ("ORIGIN") and the cookie is secure',
+      "true",
+    );
+  }
   if (bound && cookie.domain !== undefined) {
     throw unusable("SESSION_BOUND", 'false when "SESSION_COOKIE_DOMAIN" is set', "true");
   }

@@ -167,6 +167,8 @@ Deno.test("config: an unusable value is refused: the name, what it must be, what
     ["SESSION_COOKIE_PATH", "/app/x", { ORIGIN: "https://example.com/app" }],
     ["SESSION_BOUND", "yes"],
     ["SESSION_BOUND", "true"],
+    ["SESSION_BOUND", "true", { SESSION_COOKIE_SECURE: "true" }],
+    ["SESSION_BOUND", "true", { ORIGIN: "https://example.com", SESSION_COOKIE_SECURE: "false" }],
     ["SESSION_BOUND", "true", { ORIGIN: "https://example.com", SESSION_COOKIE_DOMAIN: "example.com" }],
     ["REUSE_PORT", "true", { SESSION_TYPE: "memory" }],
     ["REUSE_PORT", "true", { SESSION_TYPE: "denokv", SESSION_URL: "denokv::memory:" }],

@@ -4,11 +4,16 @@ import { Browser, Server, withFolder } from "../support/server.ts";
 
 const KEYS = ["first: 9f2c41d07be86a35 9f2c41d07be86a35", "second: 7be86a359f2c41d0 7be86a359f2c41d0"] as const;
 
-/** Starts a server, and stops it after the test. */
-async function withServer(env: Record<string, string>, test: (server: Server) => Promise<void>): Promise<void> {
+/** Starts a server, and stops it after the test; returns what was on its standard error by then. */
+async function withServer(
+  env: Record<string, string>,
+  test: (server: Server) => Promise<void> = () => Promise.resolve(),
+): Promise<string> {
   const server = await Server.start(env);
   try {
     await test(server);
+    assertEquals(await server.stop(), 0);
+    return server.stderr;
   } finally {
     await server.kill();
   }
@@ -34,14 +39,12 @@ Deno.test("settings: names that look like one are seen by deno task start, and n
       PERMANENT_SESSION_LIFETIMES: "PERMANENT_SESSION_LIFETIME",
     };
     const env = Object.fromEntries(Object.keys(near).map((name) => [name, "x"]));
-    await withServer({ ...env, SESSION_FILE_DIR: dir, SECRET_KEY: KEYS[0] }, (server) => {
-      const lines = server.stderr.trimEnd().split("\n").map((line) => line.replace(/^\S+ warn /, "")).sort();
-      const expected = Object.entries(near).map(([name, meant]) =>
-        `"${name}" is no setting of this program, so it is ignored: did you mean "${meant}"?`
-      );
-      assertEquals(lines, expected.sort());
-      return Promise.resolve();
-    });
+    const stderr = await withServer({ ...env, SESSION_FILE_DIR: dir, SECRET_KEY: KEYS[0] });
+    const lines = stderr.trimEnd().split("\n").map((line) => line.replace(/^\S+ warn /, "")).sort();
+    const expected = Object.entries(near).map(([name, meant]) =>
+      `"${name}" is no setting of this program, so it is ignored: did you mean "${meant}"?`
+    );
+    assertEquals(lines, expected.sort());
   });
 });
 
@@ -51,23 +54,21 @@ Deno.test("settings: of the keys in SECRET_KEY_FILE the first signs, others are 
     const env = { SESSION_FILE_DIR: `${dir}/data`, SECRET_KEY_FILE: file };
     Deno.writeTextFileSync(file, `${KEYS[1]}\n`, { mode: 0o644 });
     const browser = new Browser("");
-    await withServer(env, async (server) => {
-      assertEquals(server.stderr, "", "a file that others can read is fine");
+    const quiet = await withServer(env, async (server) => {
       const first = new Browser(server.origin);
       await first.post("/add", { username: "Ada" });
       for (const [name, value] of first.cookies) browser.cookies.set(name, value);
     });
+    assert(!quiet.includes("warn"), "a file that others can read is fine");
     Deno.writeTextFileSync(file, `\n  ${KEYS[0]}  \r\n\n${KEYS[1]}\n`);
     if (Deno.build.os !== "windows") Deno.chmodSync(file, 0o666);
-    await withServer(env, async (server) => {
-      if (Deno.build.os !== "windows") {
-        assertMatch(server.stderr, /^\S+ warn Others on this machine can write .*keys\n$/);
-      }
+    const warned = await withServer(env, async (server) => {
       const again = new Browser(server.origin);
       again.cookies.set("session", browser.cookies.get("session")!);
       assertMatch(await again.get("/"), /Hi, <bdi>Ada/);
       assertEquals(again.setCookies.length, 1, "signed by the first key");
     });
+    if (Deno.build.os !== "windows") assertMatch(warned, /^\S+ warn Others on this machine can write .*keys$/m);
     assertEquals([...Deno.readDirSync(`${dir}/data`)].some(({ name }) => name === "secret.key"), false);
   });
 });
@@ -109,12 +110,9 @@ Deno.test("settings: a key is made beside a database, and beside what an earlier
     Deno.mkdirSync(`${dir}/lost+found`);
     Deno.writeTextFileSync(`${dir}/.hidden`, "");
     Deno.writeTextFileSync(`${dir}/x.tmp`, "");
-    await withServer(env, () => Promise.resolve());
+    await withServer(env);
     Deno.removeSync(`${dir}/secret.key`);
-    await withServer(env, (server) => {
-      assertMatch(server.stderr, /made a key/);
-      return Promise.resolve();
-    });
+    assertMatch(await withServer(env), /made a key/);
   });
 });
 

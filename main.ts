@@ -1,7 +1,5 @@
 /** The program: serves the site, or does what its arguments say. */
 import { type Command, HELP, parseArguments, USAGE, UsageError } from "./lib/commands/arguments.ts";
-import { checkHealth } from "./lib/commands/health.ts";
-import { runSessions } from "./lib/commands/sessions.ts";
 import { createApp } from "./lib/server/app.ts";
 import { loadConfig } from "./lib/server/config.ts";
 import { placeFor } from "./lib/server/listen.ts";
@@ -36,8 +34,9 @@ async function run(command: Command): Promise<void> {
     if (command.name === "help") console.log(HELP);
     else if (command.name === "version") console.log(`session-server ${meta.version}`);
     else if (command.name === "serve") await serve();
-    else if (command.name === "health") await checkHealth();
-    else await runSessions(command);
+    // Loaded when they are asked for: a start does not need what they import.
+    else if (command.name === "health") await (await import("./lib/commands/health.ts")).checkHealth();
+    else await (await import("./lib/commands/sessions.ts")).runSessions(command);
   } catch (error) {
     console.error(`${FAILURES[command.name] ?? "Cannot do that"}: ${reasonOf(error)}`);
     Deno.exit(1);

@@ -96,11 +96,9 @@ Deno.test("health: exit code 0 while the server is ready, over https and sockets
       ...(ignore ? [] : [{ HOST: `unix:${dir}/server.sock` }]),
     ];
     for (const more of settings) {
-      const free = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-      const { port } = free.addr;
-      free.close();
-      const env = { ...ENV, PORT: String(port), ...more };
-      const server = await Server.start(env);
+      const server = await Server.start({ ...ENV, ...more });
+      const [, port = "0"] = /:(\d+)$/.exec(server.origin) ?? [];
+      const env = { ...ENV, ...more, PORT: port };
       try {
         assertEquals(await Server.run(env, "health"), { code: 0, stdout: "", stderr: "" });
       } finally {

@@ -5,10 +5,14 @@
  */
 import { decode, encode, isLive, type SessionRecord } from "../record.ts";
 import { type Change, KeyTakenError, type SessionStore, StoreFullError } from "../store.ts";
+import { eachOf } from "./_each_of.ts";
 import { checkStoreOptions, type StoreOptions } from "./_options.ts";
+import { Slices } from "./_pause.ts";
 
 /** How many stored sessions are looked at for each new one, so that dead ones stay under a seventh of the live. */
 const LOOKS_PER_CREATE = 8;
+/** How many are looked at for each new one that finds no room: some milliseconds' work. */
+const LOOKS_WHEN_FULL = 10_000;
 
 /**
  * Sessions in memory.
@@ -39,7 +43,7 @@ export class MemoryStore implements SessionStore {
    * Makes an empty store.
    *
    * @param options What differs from the defaults.
-   * @throws {TypeError} if an option is unknown or cannot be used, naming it.
+   * @throws {TypeError} if an option is unknown or invalid; {@linkcode RangeError} if a number is.
    */
   constructor(options: StoreOptions = {}) {
     const { max, now } = checkStoreOptions("MemoryStore", options);
@@ -55,7 +59,7 @@ export class MemoryStore implements SessionStore {
   // deno-lint-ignore require-await -- a failure rejects
   async create(key: string, record: SessionRecord): Promise<void> {
     this.#sweep(LOOKS_PER_CREATE);
-    if (this.#records.size >= this.#max) this.#sweep(this.#records.size);
+    if (this.#records.size >= this.#max) this.#sweep(LOOKS_WHEN_FULL);
     if (this.#records.size >= this.#max) {
       throw new StoreFullError(`Cannot create a session: the store may hold ${this.#max} live sessions`);
     }
@@ -95,26 +99,29 @@ export class MemoryStore implements SessionStore {
   }
 
   async *sessionsOf(user: string): AsyncGenerator<readonly [string, SessionRecord]> {
-    yield* this.#live([...this.#users.get(user) ?? []]);
+    const found = eachOf(() => [...this.#users.get(user) ?? []], (key) => this.#records.get(key));
+    for await (const [key, record] of found) if (isLive(record, this.#now())) yield [key, record];
   }
 
   async *list(): AsyncGenerator<readonly [string, SessionRecord]> {
-    yield* this.#live([...this.#records.keys()]);
+    const slices = new Slices();
+    // What is made in between comes last, and is not waited for.
+    let left = this.#records.size;
+    for (const [key, record] of this.#records) {
+      if (left-- === 0) return;
+      if (isLive(record, this.#now())) yield [key, record];
+      await slices.next();
+    }
   }
 
-  // deno-lint-ignore require-await -- a failure rejects
   async sweepAll(): Promise<number> {
-    const { size } = this.#records;
-    this.#sweep(size);
-    return size - this.#records.size;
-  }
-
-  /** Those that are live now, all looked at before the first is given out. */
-  #live(keys: string[]): (readonly [string, SessionRecord])[] {
-    return keys.flatMap((key) => {
-      const record = this.#get(key);
-      return record === undefined ? [] : [[key, record] as const];
-    });
+    const slices = new Slices();
+    let swept = 0;
+    for (let left = this.#records.size; left > 0; left -= LOOKS_PER_CREATE) {
+      swept += this.#sweep(Math.min(left, LOOKS_PER_CREATE));
+      await slices.next();
+    }
+    return swept;
   }
 
   #get(key: string): SessionRecord | undefined {
@@ -122,8 +129,10 @@ export class MemoryStore implements SessionStore {
     return record !== undefined && isLive(record, this.#now()) ? record : undefined;
   }
 
+  /** Keeps a copy, as any other store would read it back. */
   #set(key: string, record: SessionRecord): SessionRecord {
-    const kept = decode(encode(record)) as SessionRecord;
+    const kept = decode(encode(record));
+    if (typeof kept === "string") throw new TypeError("Cannot store a session: its record is not one, or not JSON");
     this.#records.set(key, kept);
     if (kept.user !== undefined) {
       const keys = this.#users.get(kept.user) ?? new Set();
@@ -141,16 +150,18 @@ export class MemoryStore implements SessionStore {
     if (keys?.size === 0) this.#users.delete(user);
   }
 
-  /** Looks at some records, going on where the last sweep stopped, and drops those that are over. */
-  #sweep(looks: number): void {
+  /** Looks at some records, going on where the last sweep stopped, and drops those that are over. Returns how many. */
+  #sweep(looks: number): number {
+    const { size } = this.#records;
     for (; looks > 0; looks--) {
       let { value: key } = this.#walk.next();
       if (key === undefined) {
         this.#walk = this.#records.keys();
         key = this.#walk.next().value;
-        if (key === undefined) return;
+        if (key === undefined) break;
       }
       if (this.#get(key) === undefined) this.#remove(key);
     }
+    return size - this.#records.size;
   }
 }

@@ -5,6 +5,7 @@
  */
 import type { SessionRecord } from "../record.ts";
 import type { SessionStore } from "../store.ts";
+import { checkStoreOptions, type StoreOptions } from "./_options.ts";
 
 /**
  * A store that reads as empty and refuses to store, as Flask-Session's null session does.
@@ -20,6 +21,16 @@ import type { SessionStore } from "../store.ts";
  * ```
  */
 export class NullStore implements SessionStore {
+  /**
+   * Makes a store.
+   *
+   * @param options Those of every store. They make no difference.
+   * @throws {TypeError} if an option is unknown or invalid; {@linkcode RangeError} if a number is.
+   */
+  constructor(options: StoreOptions = {}) {
+    checkStoreOptions("NullStore", options);
+  }
+
   /**
    * Refuses.
    *

@@ -1,9 +1,8 @@
 /** MarkedEntries: the entries of an engine, read and written so that a store knows which writes were its own. */
-import { randomBytes } from "node:crypto";
 import { SessionError } from "../errors.ts";
 import { decode, endOf, isLive, type SessionRecord } from "../record.ts";
 import { CALL_DEADLINE, DEADLINE, DeadlineError, within } from "./_deadline.ts";
-import { isPushedOut, type Mark, readContent, withMark, writeContent } from "./_marks.ts";
+import { isPushedOut, type Mark, newWriter, readContent, withMark, writeContent } from "./_marks.ts";
 import { pause } from "./_pause.ts";
 import { hashOf } from "./_user_hash.ts";
 import type { Entries, Entry, EntryWrite } from "./entries.ts";
@@ -65,7 +64,7 @@ export class MarkedEntries {
   #entries: Entries;
   #name: string;
   #now: () => number;
-  #writer = randomBytes(4).toString("hex");
+  #writer = newWriter();
   #number = 0;
   /** The writes of the verbs that are under way, by the numbers of their marks. */
   #attempts = new Map<number, { isDone: boolean }>();

@@ -1,4 +1,5 @@
 /** Marks: who wrote an entry last. They tell a store whether a write of its own was done, whatever came after it. */
+import { randomBytes } from "node:crypto";
 
 /** How many writers an entry names. */
 const WRITERS = 8;
@@ -10,6 +11,11 @@ const HEAD = /^((?:[0-9a-f]{8}\.[0-9a-z]{1,11}(?:,|(?= |$))){0,8})(?: ([0-9a-f]{
 export interface Mark {
   readonly writer: string;
   readonly number: number;
+}
+
+/** The name of a writer. */
+export function newWriter(): string {
+  return randomBytes(4).toString("hex");
 }
 
 /** What stands in an entry: the marks of the last writers, the latest first, and the record's text. */

@@ -173,18 +173,18 @@ test("a record that is corrupt or of a later version is no session, and ends", a
   await using engine = await Engine.start("redis");
   const logged: string[] = [];
   await using store = await open({ url: engine.url, log: (level, event) => logged.push(`${level} ${event}`) });
-  for (const text of ["", '{"vers', '{"version":2}']) {
+  for (const text of ["", "\n{", '\n{"version":2}']) {
     const id = newId();
     await store.create(id, { ...fresh(), user: "Ada" });
     await say(engine, "SET", `session:${id}`, text, "KEEPTTL");
     logged.length = 0;
     assertEquals(await store.read(id), undefined);
-    assertEquals(logged.length, text === '{"version":2}' ? 0 : 1);
+    assertEquals(logged.length, text.includes("version") ? 0 : 1);
     assertEquals([await store.update(id, set({})), await store.move(id, newId(), set({}))], [undefined, undefined]);
     assertEquals(await idsOf(store.list!()), []);
-    const isNewer = text === '{"version":2}';
+    const isNewer = text.includes("version");
     assertEquals(await Array.fromAsync(store.sessionsOf!("Ada")), isNewer ? [[id, undefined]] : []);
-    assertEquals(await say(engine, "GET", `session:${id}`), text);
+    assertEquals(await say(engine, "GET", `session:${id}`), text.trim());
     assertEquals([await store.delete(id), await say(engine, "EXISTS", `session:${id}`)], [true, "0"]);
   }
 });
@@ -208,13 +208,14 @@ test("where the deadline comes first, the last use is still known", async () => 
   const id = newId();
   const record = { ...fresh({ text: "é" }, 50_000), deadline: Date.now() + 60_000 };
   await store.create(id, record);
+  const isNear = (a: number, b: number) => assert(Math.abs(a - b) < 3000, `off by ${a - b} ms, on a busy machine, too`);
   const read = async () => (await store.read(id))!.expires;
-  assert(Math.abs(await read() - record.expires) < 50);
+  isNear(await read(), record.expires);
   for (const expires of [record.expires + 9000, record.expires + 40_000, record.expires + 50_000]) {
     assertEquals(await store.touch(id, expires), true);
-    assert(Math.abs(await read() - expires) < 50);
+    isNear(await read(), expires);
     const left = Number(await say(engine, "PTTL", `session:${id}`));
-    assert(Math.abs(left - (Math.min(expires, record.deadline) - Date.now())) < 100, `${left}`);
+    isNear(left, Math.min(expires, record.deadline) - Date.now());
   }
   assertEquals((await store.update(id, set({ n: 1 })))?.expires, record.expires + 50_000);
   assertEquals((await store.read(id))?.data, { text: "é", n: 1 });

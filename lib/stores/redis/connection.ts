@@ -1,7 +1,7 @@
 /** RedisConnection: where Redis is, how it is reached and found anew, and what its failures mean. */
 import type { Log } from "../../log.ts";
 import { reasonOf } from "../../_reason.ts";
-import { DEADLINE } from "../_deadline.ts";
+import { DEADLINE, within } from "../_deadline.ts";
 import { pause } from "../_pause.ts";
 import { loadClient } from "../_client.ts";
 import { parseRedisAddress, type RedisAddress } from "./address.ts";
@@ -61,6 +61,11 @@ class NotConnectedError extends Error {
   override name = "NotConnectedError";
 }
 
+/** Thrown when an answer was lost, so that what was asked may be done or not. */
+export class LostAnswerError extends Error {
+  override name = "LostAnswerError";
+}
+
 /**
  * A connection that is made when it is first used, and made anew, with its name looked up again, when it broke or leads
  * to a server that is no good any more.
@@ -103,6 +108,7 @@ export class RedisConnection {
    * Asks Redis something. On a connection that is no good, nothing was done, and a new one is tried once.
    *
    * @param work Sends the commands.
+   * @throws {LostAnswerError} if what was asked may be done or not.
    */
   async once<T>(work: (client: RedisClient) => Promise<T>): Promise<T> {
     return await this.#ask(work, false);
@@ -122,6 +128,20 @@ export class RedisConnection {
     if (!this.isCluster) return [client as unknown as NodeClient];
     const cluster = client as ClusterClient;
     return await Promise.all(cluster.masters.map((node) => cluster.nodeClient(node) as Promise<NodeClient>));
+  }
+
+  /** The names that match a pattern, some at a time; one may come twice. */
+  async *scan(pattern: string): AsyncGenerator<string[]> {
+    const masters = await within(this.server, this.once((client) => this.masters(client)));
+    for (const master of masters) {
+      let cursor = "0";
+      do {
+        const step = master.sendCommand(["SCAN", cursor, "MATCH", pattern, "COUNT", "1000"]);
+        const [next, names] = await within(this.server, step) as [string, string[]];
+        cursor = next;
+        yield names;
+      } while (cursor !== "0");
+    }
   }
 
   /** Lets go of the connection; a client that was given stays as it is. */
@@ -151,7 +171,9 @@ export class RedisConnection {
         isLost ||= wasSent;
         // When nothing is known to be under way, one more try is enough: Redis is away, and whoever waits is told so.
         const mayTry = isLost ? mayRepeat : tries === 1 && client !== undefined;
-        if (!mayTry || performance.now() - start > DEADLINE - 500) throw error;
+        if (!mayTry || performance.now() - start > DEADLINE - 500) {
+          throw isLost ? new LostAnswerError(reasonOf(error)) : error;
+        }
         if (tries > 1) await pause(50);
       }
     }

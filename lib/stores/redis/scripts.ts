@@ -1,7 +1,8 @@
 /** The scripts of RedisStore. Each runs as one step, and uses keys of one slot, as a Cluster needs it. */
 
-// A session is a record's text with its end as the key's time to live, by the clock of Redis: using it is one PEXPIRE, and
-// Redis removes it. While the deadline cuts the idle limit short, the text holds the idle limit, too.
+// A session is the marks of its last writers and a record's text, with its end as the key's time to live, by the clock of
+// Redis: using it is one PEXPIRE, and Redis removes it. While the deadline cuts the idle limit short, the text holds the
+// idle limit, too.
 
 /** It has the same outcome when it runs twice, so it can be repeated after a lost answer. */
 export const CREATE = `
@@ -14,7 +15,7 @@ export const REPLACE = `
   redis.call("SET", KEYS[1], ARGV[2], "PX", ARGV[3])
   return 1`;
 export const TOUCH = `
-  local head = redis.call("GETRANGE", KEYS[1], 0, 199)
+  local head = redis.call("GETRANGE", KEYS[1], 0, 399)
   local deadline = tonumber(string.match(head, '"deadline":(%d+)'))
   if not deadline then return 0 end
   local expires = tonumber(ARGV[1])

@@ -14,10 +14,11 @@ import { compareAndSet } from "../_compare_and_set.ts";
 import { logCorrupt } from "../_corrupt.ts";
 import { within } from "../_deadline.ts";
 import { Estimate } from "../_estimate.ts";
+import { type Content, isPushedOut, type Mark, newWriter, readContent, withMark, writeContent } from "../_marks.ts";
 import { checkPrefix } from "../_names.ts";
 import { Together } from "../_together.ts";
 import { hashOf } from "../_user_hash.ts";
-import { type RedisClient, RedisConnection } from "./connection.ts";
+import { LostAnswerError, type RedisClient, RedisConnection } from "./connection.ts";
 import { tryCommands } from "./ready.ts";
 import { CREATE, END, EXPIRE, FORGET, KEEP, NOTE, RELEASE, REPLACE, TOUCH } from "./scripts.ts";
 
@@ -49,15 +50,14 @@ const SWEEP_AGE = 60_000;
 const SWEEP_WAIT = 500;
 
 /** What is stored under a key. */
-interface Entry {
+interface Entry extends Pick<Content, "marks"> {
   readonly record: SessionRecord | "newer";
-  readonly text: string;
+  /** The marks and the record's text, as Redis has them. */
+  readonly content: string;
 }
 
 /** The entry of a session that is live. */
-interface LiveEntry extends Entry {
-  readonly record: SessionRecord;
-}
+type LiveEntry = Entry & { readonly record: SessionRecord };
 
 /**
  * Sessions in Redis 6.2 or later, or Valkey.
@@ -81,6 +81,8 @@ export class RedisStore implements SessionStore {
   #log: Log;
   #now: () => number;
   #together = new Together((key, change) => within(this.#server, this.#change(key, change)));
+  #writer = newWriter();
+  #writes = 0;
   #estimate: Estimate;
   #sweptAt = -Infinity;
   #sweeping: Promise<number> | undefined;
@@ -121,10 +123,10 @@ export class RedisStore implements SessionStore {
   }
 
   async create(key: string, record: SessionRecord): Promise<void> {
-    const text = encode(record);
+    const values = [writeContent({ marks: [], text: encode(record) }), this.#left(record)];
     const create = async () => {
       await this.#note(key, record);
-      if (await this.#repeat(CREATE, [this.#name(key)], [text, this.#left(record)]) !== 1) throw new KeyTakenError();
+      if (await this.#repeat(CREATE, [this.#name(key)], values) !== 1) throw new KeyTakenError();
     };
     await within(this.#server, this.#estimate.make(create));
   }
@@ -190,15 +192,32 @@ export class RedisStore implements SessionStore {
     await Promise.allSettled([this.#estimate.close(), this.#sweeping]);
   }
 
+  /** Changes a session. Every write has a mark, so that the next look tells whether one without an answer was done. */
   async #change(key: string, change: Change): Promise<SessionRecord | undefined> {
+    const made = new Map<number, SessionRecord>();
+    let before: readonly Mark[] = [];
     return await compareAndSet(async () => {
       const entry = await this.#live(key);
       if (entry === undefined) return undefined;
+      const own = entry.marks.find(({ writer }) => writer === this.#writer);
+      const done = own && made.get(own.number);
+      if (done !== undefined) return done;
+      if (made.size > 0 && isPushedOut(this.#writer, before, entry.marks)) {
+        throw new Error("whether a session was changed is unknown: over eight processes change it");
+      }
       const record = freeze(applyChange(change, entry.record));
-      const values = [entry.text, encode(record), this.#left(record)];
+      const mark = { writer: this.#writer, number: ++this.#writes };
+      const content = writeContent({ marks: withMark(entry.marks, mark), text: encode(record) });
       if (record.deadline > entry.record.deadline) await this.#note(key, record);
-      const script = { keys: [this.#name(key)], arguments: values };
-      return await this.#connection.once((client) => client.eval(REPLACE, script)) === 1 ? record : "again";
+      const script = { keys: [this.#name(key)], arguments: [entry.content, content, this.#left(record)] };
+      made.set(mark.number, record);
+      before = entry.marks;
+      try {
+        return await this.#connection.once((client) => client.eval(REPLACE, script)) === 1 ? record : "again";
+      } catch (error) {
+        if (error instanceof LostAnswerError) return "again";
+        throw error;
+      }
     });
   }
 
@@ -212,15 +231,15 @@ export class RedisStore implements SessionStore {
         const entry = await this.#live(from);
         if (entry === undefined) return undefined;
         const record = made = freeze(applyChange(change, entry.record));
-        const text = encode(record);
+        const content = writeContent({ marks: [], text: encode(record) });
         await this.#note(to, record);
         // In a Cluster the two keys lie on different servers, so the new one comes first, for a moment only. No request
         // knows it yet: if this ends half-way, Redis removes it soon.
         if (isCluster) {
           isHalfDone = true;
-          await this.#repeat(KEEP, [this.#name(to)], [text, String(MARK_AGE)]);
+          await this.#repeat(KEEP, [this.#name(to)], [content, String(MARK_AGE)]);
         }
-        const values = [mark, String(MARK_AGE), entry.text, text, this.#left(record)];
+        const values = [mark, String(MARK_AGE), entry.content, content, this.#left(record)];
         const outcome = await this.#release(from, values, isCluster ? [] : [this.#name(to)]);
         if (outcome === "changed") return "again";
         if (outcome !== "done") return undefined;
@@ -276,23 +295,25 @@ export class RedisStore implements SessionStore {
   }
 
   async #live(key: string): Promise<LiveEntry | undefined> {
-    const { record, text } = await this.#entry(key) ?? {};
-    return record !== undefined && record !== "newer" && this.#isLive(record) ? { record, text: text! } : undefined;
+    const entry = await this.#entry(key);
+    if (entry === undefined || entry.record === "newer" || !this.#isLive(entry.record)) return undefined;
+    return { ...entry, record: entry.record };
   }
 
   async #entry(key: string): Promise<Entry | undefined> {
     const name = this.#name(key);
     // Both commands leave in one packet, in this order; whatever comes between them, the key is never made again.
-    const [left, text] = await this.#connection.untilAnswered((client) =>
+    const [left, content] = await this.#connection.untilAnswered((client) =>
       Promise.all([client.pTTL(name), client.get(name)])
     ) as [number, string | null];
     const now = this.#now();
-    if (text === null || left <= 0) return undefined;
+    if (content === null || left <= 0) return undefined;
+    const { marks, text } = readContent(content) ?? { marks: [], text: "" };
     const record = decode(text);
     if (record === "corrupt") return void logCorrupt(this.#log, this.#server);
     // Where the deadline cuts the idle limit short, the key lives until the deadline only.
-    if (record === "newer" || record.expires >= record.deadline) return { record, text };
-    return { record: Object.freeze({ ...record, expires: now + left }), text };
+    if (record === "newer" || record.expires >= record.deadline) return { record, marks, content };
+    return { record: Object.freeze({ ...record, expires: now + left }), marks, content };
   }
 
   /** The entries of some keys, in batches. */
@@ -306,16 +327,9 @@ export class RedisStore implements SessionStore {
 
   /** The keys of all sessions, some at a time; one may come twice. */
   async *#keys(): AsyncGenerator<string[]> {
-    const masters = await within(this.#server, this.#connection.once((client) => this.#connection.masters(client)));
-    for (const master of masters) {
-      let cursor = "0";
-      do {
-        const step = master.sendCommand(["SCAN", cursor, "MATCH", this.#name("*"), "COUNT", "1000"]);
-        const [next, names] = await within(this.#server, step) as [string, string[]];
-        cursor = next;
-        // Other keys of ours, and those of an application whose prefix begins with this one, are no sessions.
-        yield names.map((name) => name.slice(this.#prefix.length)).filter(isId);
-      } while (cursor !== "0");
+    for await (const names of this.#connection.scan(this.#name("*"))) {
+      // Other keys of ours, and those of an application whose prefix begins with this one, are no sessions.
+      yield names.map((name) => name.slice(this.#prefix.length)).filter(isId);
     }
   }
 
@@ -341,9 +355,9 @@ export class RedisStore implements SessionStore {
   async #sweep(): Promise<number> {
     let swept = 0;
     for await (const keys of this.#keys()) {
-      for await (const [key, { record, text }] of this.#entries(keys)) {
+      for await (const [key, { record, content }] of this.#entries(keys)) {
         if (record === "newer" || this.#isLive(record)) continue;
-        const values = [crypto.randomUUID(), String(MARK_AGE), text];
+        const values = [crypto.randomUUID(), String(MARK_AGE), content];
         if (await within(this.#server, this.#release(key, values)) === "done") swept++;
       }
     }
@@ -380,7 +394,7 @@ export class RedisStore implements SessionStore {
   }
 }
 
-function userOf(text: string | undefined): string | undefined {
-  const record = text === undefined ? "corrupt" : decode(text);
+function userOf(content: string | null | undefined): string | undefined {
+  const record = decode(readContent(content ?? "")?.text ?? "");
   return typeof record === "string" ? undefined : record.user;
 }

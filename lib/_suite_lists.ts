@@ -103,7 +103,7 @@ export function testLists({ test, now, pass, late, record, live, subject }: Suit
     }
     await other.delete(moved);
     assertEquals(await keysOf(store, "Ada"), [keys.get("Ada")!]);
-    assertEquals(await keysOf(store, "nobody"), []);
+    assertEquals(await keysOf(store, "no one"), []);
   });
 
   test("of a user it shows no session that is over", async (store, other) => {

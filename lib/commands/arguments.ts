@@ -16,7 +16,7 @@ export const USAGE = `Usage: session-server                     serves
 export const HELP = `${USAGE}
 
 "sessions copy" copies every live session of the store that the settings name into another one. Cookies stay
-good. Stop the servers first: what they change meanwhile may be missing in the copy.
+good. Stop the servers first: changes made during the copy may be missing in it.
 
 Settings, from the environment; an empty value counts as unset (defaults in brackets):
 ${explainSettings()}`;

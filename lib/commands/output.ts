@@ -1,4 +1,4 @@
-/** Output: lines for whoever reads standard output, and progress for a terminal. */
+/** Output: lines on standard output, and progress for a terminal. */
 
 const encoder = new TextEncoder();
 

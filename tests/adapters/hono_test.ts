@@ -27,7 +27,7 @@ function program(store = new MemoryStore()) {
   const { middleware, open } = honoSessions(manager);
   const app = new Hono();
   app.use(middleware);
-  app.get("/who", async (c) => c.text((await open(c)).user ?? "nobody"));
+  app.get("/who", async (c) => c.text((await open(c)).user ?? "no one"));
   app.get("/static/*", serveStatic({ root: "./templates", rewriteRequestPath: (path) => path.slice(7) }));
   const answers: Record<string, (c: Parameters<typeof open>[0]) => Response> = {
     text: () => new Response("hello"),
@@ -113,7 +113,7 @@ Deno.test("hono: an error reaches onError, and nothing is stored", async () => {
   const visitor = browser();
   assertEquals(await visitor.get("/fails"), "sorry");
   assertEquals([seen, visitor.setCookies], [["mine"], []]);
-  assertEquals(await visitor.get("/who"), "nobody");
+  assertEquals(await visitor.get("/who"), "no one");
 });
 
 Deno.test("hono: whatever onError, a failing store is answered 503, a gone session 409", async () => {
@@ -148,7 +148,7 @@ Deno.test("hono: an error of the library from a handler is answered, and stores 
   const response = await visitor.request("/mine");
   assertEquals([response.status, visitor.setCookies], [409, []]);
   assert((await response.text()).includes("Nothing was stored"));
-  assertEquals(await visitor.get("/who"), "nobody");
+  assertEquals(await visitor.get("/who"), "no one");
 });
 
 Deno.test("hono: an error's answer is plain, and keeps what does not describe the other", async () => {

@@ -46,7 +46,7 @@ function expressProgram({ manager, middleware, open }: Sessions) {
   app.use(middleware);
   // deno-lint-ignore no-explicit-any -- Express's types need @types/express
   type Any = any;
-  app.get("/who", async (req: Any, res: Any) => res.send((await open(req)).user ?? "nobody"));
+  app.get("/who", async (req: Any, res: Any) => res.send((await open(req)).user ?? "no one"));
   app.get("/log-in/send", async (req: Any, res: Any) => {
     (await open(req)).logIn("send");
     res.cookie("own", "1").vary("Accept").send("hello");
@@ -132,7 +132,7 @@ Deno.test("express: a file that opens no session stays cacheable", async () => {
 Deno.test("express: an error reaches its handler, and nothing is stored", async () => {
   await serving(expressProgram(sessionsOf()), async (browser) => {
     assertEquals(await browser.get("/fails"), "handled mine");
-    assertEquals([browser.setCookies, await browser.get("/who")], [[], "nobody"]);
+    assertEquals([browser.setCookies, await browser.get("/who")], [[], "no one"]);
   });
 });
 
@@ -318,7 +318,7 @@ Deno.test("fastify: the session is kept, the cookie leaves, an error stores noth
   const app = fastify();
   await app.register(middie);
   app.use(middleware);
-  app.get("/who", async (request) => (await open(request.raw)).user ?? "nobody");
+  app.get("/who", async (request) => (await open(request.raw)).user ?? "no one");
   app.get("/log-in", async (request, reply) => {
     (await open(request.raw)).logIn("ada");
     return await reply.header("set-cookie", "own=1").code(201).send({ hello: "world" });

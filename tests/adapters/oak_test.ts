@@ -48,7 +48,7 @@ function program(store = new MemoryStore()) {
       return;
     }
     context.response.headers.set("vary", "Accept");
-    context.response.body = (await open(context)).user ?? "nobody";
+    context.response.body = (await open(context)).user ?? "no one";
   });
   const send = async (request: Request) => await app.handle(request as never) as unknown as Response;
   return { browser: new Browser("http://localhost", send) };
@@ -56,7 +56,7 @@ function program(store = new MemoryStore()) {
 
 Deno.test("oak: the session is kept, and so are the program's own cookies", async () => {
   const { browser } = program();
-  assertEquals(await browser.get("/"), "nobody");
+  assertEquals(await browser.get("/"), "no one");
   assertEquals([...browser.cookies.keys()], ["own"]);
   assertEquals(await browser.get("/log-in"), "ada");
   assertEquals([...browser.cookies.keys()].sort(), ["own", "session"]);

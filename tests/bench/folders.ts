@@ -4,7 +4,7 @@
 export const KEY = "a key of the benchmark of at least 32 bytes";
 
 /**
- * Writes `count` session files that nobody has the cookie of, all ending (or ended) at `expires`: copies, under new ids,
+ * Writes `count` session files that no one has the cookie of, all ending (or ended) at `expires`: copies, under new ids,
  * of one that the server made in that folder.
  */
 export function fill(dir: string, count: number, expires: number): void {

@@ -63,7 +63,7 @@ test("a name that cannot be used stays in the form, with the reason", async ({ o
   assertEquals(await page.innerText("h1"), "Hi, Ada!");
 });
 
-test("a store that is away costs nobody what was typed", async ({ open, withoutStore }) => {
+test("a store that is away keeps what was typed", async ({ open, withoutStore }) => {
   const page = await open("/add");
   await withoutStore(() => submit(page, "Ada Lovelace"));
   assertEquals(await page.inputValue("input"), "Ada Lovelace");

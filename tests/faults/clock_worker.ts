@@ -39,7 +39,7 @@ for (const disk of disks) {
   const store = new FileStore({ dir });
   await store.ready();
 
-  // Coarse times: whoever was just made or used is there, by this store and by one that looks at the files.
+  // Coarse times: a session that was just made or used is there, by this store and by one that looks at the files.
   const IDLE = 8000;
   const short = await make(store, MANY, IDLE);
   const made = Date.now();
@@ -69,7 +69,7 @@ for (const disk of disks) {
   say({ disk, dead });
   await store.close();
 
-  // A day ahead and back: what was made meanwhile is no session, is swept and takes no room.
+  // A day ahead and back: what was made in between is no session, is swept and takes no room.
   const full = new FileStore({ dir: `/mnt/${disk}/full`, max: 50 });
   await full.ready();
   await setClock(Date.now() + DAY);

@@ -20,7 +20,7 @@ function visitorOf(dir: string): { browser: Browser; store: FileStore } {
   return { browser: new Browser("http://localhost", createApp({ sessions, store })), store };
 }
 
-/** Registers a visitor anew and changes the session, each of the calls failing once. */
+/** Registers a visitor again and changes the session, each of the calls failing once. */
 async function failEachStep(dir: string, message: string): Promise<number> {
   for (const step of [...CREATE, ...UPDATE]) {
     const { browser, store } = visitorOf(dir);

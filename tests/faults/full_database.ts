@@ -15,7 +15,7 @@ function fill(disk: string, free: number): void {
   file.truncateSync(Math.max(0, file.statSync().size - free));
 }
 
-/** Not in the table: visitors register, register anew and log out while the database's disk fills up. */
+/** Not in the table: visitors register, register again and log out while the database's disk fills up. */
 export const fullDatabase: Scenario = {
   name: "full-database",
   rounds: 20,

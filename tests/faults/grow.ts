@@ -78,7 +78,7 @@ async function measure(sessions: number): Promise<Record<string, string>> {
     const end = await lastLook();
     figures["step of the sweep, µs"] = ((end - sweeping) * 1000 / (TIMES * 8 / 64)).toFixed(0);
     figures["longest turn while sweeping, ms"] = turns().toFixed(1);
-    figures["memory taken meanwhile, MB"] = ((Deno.memoryUsage().rss - before) / 1e6).toFixed(0);
+    figures["memory taken in the test, MB"] = ((Deno.memoryUsage().rss - before) / 1e6).toFixed(0);
     return figures;
   } finally {
     await Deno.remove(dir, { recursive: true });

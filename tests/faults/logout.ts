@@ -47,7 +47,7 @@ export const logout: Scenario = {
           assert(left !== undefined && left !== cookie, "the logout gave the session a new id");
           assert((await other.get("/")).includes("Username Removed"));
         } else {
-          // Only if it was saved before the logout was, which then found nobody under this id.
+          // Only if it was saved before the logout was, which then found no one under this id.
           outcomes.saveFirst++;
           assert(status === 303 && (said === 303 || said === 409));
           assert(isRace && given !== undefined && given !== cookie && left === cookie, "the save came first");

@@ -174,7 +174,7 @@ export const boundary: Scenario = {
             undefined;
         isSaved ? saved++ : over++;
         lead += isSaved ? -0.5 : 0.5;
-        // The sweepers come by several times meanwhile.
+        // The sweepers come by several times in between.
         for (let i = 0; i < 4; i++) {
           const record = await store.read(id);
           assertEquals(record?.data, isSaved ? { n: isTouch ? 0 : 1 } : undefined, "a session used at its boundary");

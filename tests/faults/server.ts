@@ -42,7 +42,7 @@ export const handles: Scenario = {
       await underWay.post("/add", FORM.length, { expect: "100-continue" });
       await underWay.receive("100 Continue");
 
-      // Nobody lets go: the server does, of those that wait where nothing can be accepted any more.
+      // No one lets go: the server does, of those that wait where nothing can be accepted any more.
       const open = () => Promise.allSettled(Array.from({ length: 200 }, () => Connection.open(server.origin)));
       const idle: Connection[] = [];
       const isOut = () => server.stderr.includes("Connections cannot be accepted");
@@ -101,7 +101,7 @@ export const slowForm: Scenario = {
         assert(performance.now() - start < 15_000, "it is answered");
         await slow.send("a").catch(() => {});
         for (let i = 0; i < 4 && answered === undefined; i++) {
-          assert(await isAnswered(server.origin), "others are served meanwhile");
+          assert(await isAnswered(server.origin), "others are served in between");
           served++;
           await wait(250);
         }
@@ -114,7 +114,7 @@ export const slowForm: Scenario = {
       silent.close();
       assert(took > 9.5 && took < 12, `408 after ${took} s`);
       assertEquals(await server.stop(), 0);
-      return `twice 408 after ${took.toFixed(1)} s, ${served} others served meanwhile`;
+      return `twice 408 after ${took.toFixed(1)} s, ${served} others served in between`;
     } finally {
       await server.kill();
     }

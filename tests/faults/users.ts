@@ -114,7 +114,7 @@ async function endAllRound(
   for (const server of fleet.servers) {
     for (const session of mine!) {
       if (session === undefined) continue;
-      assertEquals((await ask(server, "/", session.cookie))?.said, "nobody", `round ${round}: ended`);
+      assertEquals((await ask(server, "/", session.cookie))?.said, "no one", `round ${round}: ended`);
     }
     for (const session of others!) {
       if (session === undefined) continue;
@@ -169,7 +169,7 @@ export const rolling: Scenario = {
           for (const [index, visitor] of visitors.entries()) {
             assert(
               (await at(visitor, server).get("/")).includes(`Hi, <bdi>Ada ${index}</bdi>!`),
-              "nobody is logged out",
+              "no one is logged out",
             );
             visits++;
           }
@@ -204,6 +204,6 @@ export const rolling: Scenario = {
     } finally {
       for (const server of servers) await server.kill();
     }
-    return `${visits} visits at servers with lifetimes of ${LONG} and ${SHORT} seconds: nobody logged out; shorter and longer count at once`;
+    return `${visits} visits at servers with lifetimes of ${LONG} and ${SHORT} seconds: no one logged out; shorter and longer count at once`;
   },
 };

@@ -15,7 +15,7 @@ const handler = sessions.wrap(async (request, open) => {
   const session = await open();
   if (url.pathname === "/log-in") session.logIn(user);
   if (url.pathname === "/log-out") session.logOut();
-  return new Response(session.user ?? "nobody");
+  return new Response(session.user ?? "no one");
 });
 Deno.serve({
   hostname: "127.0.0.1",

@@ -3,10 +3,10 @@ import { mutateCookie, NASTY, type Random } from "../support/fuzz.ts";
 import { type Field, http1Request, type RawRequest } from "../support/raw_http.ts";
 
 /** Whose session the request is in: that visitor's name alone may be on the page. */
-export type Owner = "victim" | "eve" | "nobody";
+export type Owner = "victim" | "eve" | "no one";
 
 /** The cookies of the two visitors, as `session=…` or `__Host-session=…`. */
-export type Cookies = Readonly<Record<Exclude<Owner, "nobody">, string>>;
+export type Cookies = Readonly<Record<Exclude<Owner, "no one">, string>>;
 
 /** A request in parts. A character is a byte. */
 export interface Shot extends RawRequest {
@@ -129,7 +129,7 @@ const KINDS = {
   look: { method: "GET", targets: ["/", "/add", "/?ended", "/?x"] },
   register: { method: "POST", targets: ["/add"] },
   leave: { method: "POST", targets: ["/remove"] },
-  // No proof of the grammar is right, so nobody's session is bound.
+  // No proof of the grammar is right, so no session is bound.
   bind: { method: "POST", targets: ["/bound/register", "/bound/refresh"] },
 } as const;
 
@@ -137,8 +137,8 @@ const PARTS = ["method", "target", "version", "host", "type", "fields", "end"] a
 
 /** Makes a request of which at most two parts are odd, besides its cookies, its body and the fields it need not have. */
 export function shoot(random: Random, cookies: Cookies): Shot {
-  const owner = random.pick<Owner>(["nobody", "nobody", "nobody", "eve", "victim"]);
-  const isOwned = owner !== "nobody";
+  const owner = random.pick<Owner>(["no one", "no one", "no one", "eve", "victim"]);
+  const isOwned = owner !== "no one";
   const kinds = isOwned
     ? ["look", "look", "bind"] as const
     : ["look", "register", "register", "leave", "bind"] as const;
@@ -215,8 +215,8 @@ function huge(random: Random, part: string): string {
 /** A Cookie header in which the owner's cookie is the only right one that bears the name. */
 function cookieHeader(random: Random, cookies: Cookies, owner: Owner): string | undefined {
   const pairs: string[] = [];
-  if (owner !== "nobody") pairs.push(cookies[owner]);
-  for (let left = random.below(owner === "nobody" ? 3 : 4); left > 0; left--) {
+  if (owner !== "no one") pairs.push(cookies[owner]);
+  for (let left = random.below(owner === "no one" ? 3 : 4); left > 0; left--) {
     const other = cookies[random.pick(["victim", "eve"] as const)];
     pairs.push(
       random.pick([
@@ -235,7 +235,7 @@ function cookieHeader(random: Random, cookies: Cookies, owner: Owner): string | 
   if (pairs.length === 0) return undefined;
   // In any order.
   if (random.below(2) === 0) pairs.reverse();
-  const separators = owner === "nobody" ? ["; ", ";", "; ;", ";\t", ","] : ["; ", ";", "; ;", ";\t"];
+  const separators = owner === "no one" ? ["; ", ";", "; ;", ";\t", ","] : ["; ", ";", "; ;", ";\t"];
   return pairs.join(random.pick(separators));
 }
 

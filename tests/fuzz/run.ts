@@ -22,7 +22,7 @@ const TOGETHER = 8;
 /** Findings after which the fuzz ends. */
 const ENOUGH = 10;
 
-const NAMES: Readonly<Record<Exclude<Owner, "nobody">, string>> = {
+const NAMES: Readonly<Record<Exclude<Owner, "no one">, string>> = {
   victim: "Zaphod of the fuzz",
   eve: "Eve of the fuzz",
 };

@@ -35,7 +35,7 @@ Deno.test("POST /add: registers the name, greets and offers to log out", async (
   assert(!html.includes("Register First"));
 });
 
-Deno.test("POST /add: the answer has one cookie, whoever came before", async () => {
+Deno.test("POST /add: the answer has one cookie, whatever came before", async () => {
   const { newBrowser } = serve();
   const cookies = new Set<string>();
   for (let visitor = 0; visitor < 3; visitor++) {
@@ -47,7 +47,7 @@ Deno.test("POST /add: the answer has one cookie, whoever came before", async () 
   assertEquals(cookies.size, 3);
 });
 
-Deno.test("POST /add: a multipart form is answered 415, and registers nobody", async () => {
+Deno.test("POST /add: a multipart form is answered 415, and registers no one", async () => {
   const { browser, memory } = serve();
   const form = new FormData();
   form.set("username", "Zoë");
@@ -141,7 +141,7 @@ for (const method of ["POST", "GET"]) {
     assertEquals(memory.size, 1);
   });
 
-  Deno.test(`${method} /remove: with nobody registered goes home without an error or a cookie`, async () => {
+  Deno.test(`${method} /remove: with no one registered goes home without an error or a cookie`, async () => {
     const { browser, memory } = serve();
     const response = await browser.request("/remove", { method });
     assertEquals([response.status, response.headers.get("location")], [303, "/"]);

@@ -1,4 +1,4 @@
-/** The app when its store is away or full, and for those who watch over it: probes, and a line a request. */
+/** The app when its store is away or full, and for operators: probes, and one line per request. */
 import { assert, assertEquals } from "@std/assert";
 import { MemoryStore } from "../../lib/stores/memory.ts";
 import { NullStore } from "../../lib/stores/null.ts";
@@ -92,7 +92,7 @@ Deno.test("every request is a line in the log if asked for, without what a visit
   ]);
 });
 
-Deno.test("a store that fails costs nobody the pages that need none; others are 503", async () => {
+Deno.test("a store that fails costs no one the pages that need none; others are 503", async () => {
   const refuse = () => Promise.reject(new Error("away"));
   const store = { create: refuse, read: refuse, update: refuse, touch: refuse, delete: refuse, move: refuse };
   const { browser } = serve();
@@ -134,7 +134,7 @@ Deno.test("past the most sessions, new visitors are told to come again, others g
   assertEquals(alerts(await browser.get("/")), [NOTIFY]);
 });
 
-Deno.test("a form under way when its session is ended is told so, and registers nobody", async () => {
+Deno.test("a form under way when its session is ended is told so, and registers no one", async () => {
   const { app, browser } = serve();
   await browser.post("/add", { username: "Ada" });
   const cookie = browser.cookie;

@@ -7,7 +7,7 @@ const binary = Deno.env.get("TEST_BINARY");
 // Packed with Deno behind a shell script, where the base runtime of `deno compile` could not be had.
 const isPacked = binary !== undefined && startsWithShebang(binary);
 const isRoot = Deno.build.os !== "windows" && Deno.uid() === 0;
-const NOBODY = 65534;
+const OTHER_USER = 65534;
 
 /** An empty folder with the executable in it, and an empty home and temporary folder beside. */
 class Place {
@@ -234,8 +234,8 @@ testPacked("falls back to a temporary folder if the home cannot be written", asy
   Deno.chmodSync(place.home, 0o500);
   Deno.chmodSync(place.tmp, 0o1777);
   // Nothing is read-only to root.
-  if (isRoot) { for (const folder of [place.home, place.work]) Deno.chownSync(folder, NOBODY, NOBODY); }
-  const before = isRoot ? ["setpriv", `--reuid=${NOBODY}`, `--regid=${NOBODY}`, "--clear-groups"] : [];
+  if (isRoot) { for (const folder of [place.home, place.work]) Deno.chownSync(folder, OTHER_USER, OTHER_USER); }
+  const before = isRoot ? ["setpriv", `--reuid=${OTHER_USER}`, `--regid=${OTHER_USER}`, "--clear-groups"] : [];
   const server = await place.start({}, before);
   assertEquals(await new Browser(server.origin).get("/healthz"), "ok");
   assertEquals(await server.stop(), 0);
@@ -274,14 +274,14 @@ testPacked("never runs what another user could change", async (place) => {
     "others can write above": [() => Deno.chmodSync(chosen, 0o757), false],
     "it is sticky and this user's": [() => Deno.chmodSync(cache, 0o1777), true],
     "it lies in a sticky folder": [() => Deno.chmodSync(chosen, 0o1777), true],
-    "it is another user's": [() => Deno.chownSync(cache, NOBODY, NOBODY), false],
+    "it is another user's": [() => Deno.chownSync(cache, OTHER_USER, OTHER_USER), false],
     "it is sticky and another user's": [() => {
       Deno.chmodSync(cache, 0o1777);
-      Deno.chownSync(cache, NOBODY, NOBODY);
+      Deno.chownSync(cache, OTHER_USER, OTHER_USER);
     }, false],
     "it lies in a sticky folder of another user's": [() => {
       Deno.chmodSync(chosen, 0o1777);
-      Deno.chownSync(chosen, NOBODY, NOBODY);
+      Deno.chownSync(chosen, OTHER_USER, OTHER_USER);
     }, false],
     "it is a link to a folder of this user's": [() => {
       Deno.renameSync(cache, `${chosen}/other`);

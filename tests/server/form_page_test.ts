@@ -31,7 +31,7 @@ Deno.test("form: the limit of a name is told before, and tied to the field", asy
   assert(!html.includes("maxlength"));
 });
 
-Deno.test("form: a store that is away or full costs nobody what was typed", async () => {
+Deno.test("form: a store that is away or full keeps what was typed", async () => {
   const { browser, memory, newBrowser } = serve();
   await browser.post("/add", { username: "Ada" });
   const bringBack = takeAway(memory);

@@ -1,9 +1,9 @@
-/** What a process shows to whoever looks at its log, and what it can reach: nobody's secrets, and nothing it need not. */
+/** What a process shows to a reader of its log, and what it can reach: no visitor's secrets, and nothing it need not. */
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { Browser, Server, startFlags } from "../support/server.ts";
 import { filesIn, KEY, withServer } from "./hostile_place.ts";
 
-Deno.test("hostile server: standard error names what failed, and nobody's id, key or name", async () => {
+Deno.test("hostile server: standard error names what failed, and no one's id, key or name", async () => {
   const fallback = "an older key of these tests that is 32 bytes or more";
   const secrets = new Set([KEY, fallback, "Zaphod", "Trillian"]);
   const env = { LOG_LEVEL: "debug", SECRET_KEY_FALLBACKS: fallback, SESSION_MAX: "4" };
@@ -66,7 +66,7 @@ Deno.test("hostile server: standard error names what failed, and nobody's id, ke
     ]
   ) assertEquals(events.filter((one) => one === event).length, 1, `${event}, once, in ${stderr}`);
   for (const secret of secrets) assert(!stderr.includes(secret), `"${secret}" in ${stderr}`);
-  assert(!/[0-9a-f]{30}/.test(stderr), `somebody's id, or a path that holds one, in ${stderr}`);
+  assert(!/[0-9a-f]{30}/.test(stderr), `an id, or a path that holds one, in ${stderr}`);
 });
 
 /** The flags of a production run, as the README gives them, for a server on `address` with `dir` for its sessions. */
@@ -96,7 +96,7 @@ Deno.test("hostile server: deno task start asks for no more permissions than it 
 Deno.test("hostile server: under the permissions of a production run it does its job", async () => {
   const dir = await Deno.makeTempDir();
   const elsewhere = await Deno.makeTempFile();
-  await Deno.writeTextFile(elsewhere, "what nobody may read");
+  await Deno.writeTextFile(elsewhere, "what no one may read");
   const port = await freePort();
   const flags = productionFlags(`127.0.0.1:${port}`, `${dir}/sessions`);
   const command = [Deno.execPath(), "run", ...flags, MAIN];
@@ -125,7 +125,7 @@ Deno.test("hostile server: under the permissions of a production run it does its
       const server = await Server.spawn({ ...env, ...settings }, command);
       assertEquals(await server.ended(), 1);
       assertMatch(server.stderr, /^Cannot start: .*(Requires (read|net) access to |needed --allow-write).*\n$/);
-      assert(!server.stderr.includes("nobody may"));
+      assert(!server.stderr.includes("no one may"));
     }
     assertEquals([...Deno.readDirSync(dir)].map(({ name }) => name), ["sessions"]);
   } finally {

@@ -214,7 +214,7 @@ Deno.test("hostile server: a request whose end can be read in two ways is refuse
     }
     const old = `POST /add HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n${inner}`;
     assertEquals((await exchange(port, old)).text.match(/HTTP\/1\.1 \d{3}/g), ["HTTP/1.1 400"]);
-    assertEquals(filesIn(dir), [], "nobody is registered");
+    assertEquals(filesIn(dir), [], "no one is registered");
     // The same request by itself is right.
     assertEquals((await exchange(port, inner.replace("\r\n", "\r\nConnection: close\r\n"))).status, 303);
     assertEquals(filesIn(dir).length, 1);
@@ -354,7 +354,7 @@ Deno.test("hostile server: a body at one byte a second is answered 408, others s
       ),
     ).finally(() => done = true);
 
-    // Meanwhile: visitors, and clients that go away in the middle of a form.
+    // In between: visitors, and clients that go away in the middle of a form.
     let served = 0;
     while (!done) {
       const browser = new Browser(server.origin);
@@ -367,7 +367,7 @@ Deno.test("hostile server: a body at one byte a second is answered 408, others s
       gone.close();
     }
     await slowOnes;
-    assert(served > 10, `${served} visitors were served meanwhile`);
-    assertEquals(filesIn(dir).length, served, "those who sent a whole form, and nobody else");
+    assert(served > 10, `${served} visitors were served in between`);
+    assertEquals(filesIn(dir).length, served, "those who sent a whole form, and no one else");
   });
 });

@@ -286,7 +286,7 @@ Deno.test({
   },
 });
 
-Deno.test("server: /readyz is 503 while the folder is away, which it does not make anew", async () => {
+Deno.test("server: /readyz is 503 while the folder is away, which it does not make again", async () => {
   await withFolder(async (dir) => {
     const data = `${dir}/data`;
     await withServer({ SESSION_FILE_DIR: data }, async (server) => {

@@ -103,7 +103,7 @@ Deno.test("sessions: rows fit 80 columns, whatever names and data are called", a
 Deno.test("sessions: --json gives what is known of each session, but not its id or data", async () => {
   await withFolder(async (dir) => {
     const store = new FileStore({ dir });
-    await keep(store, "Ada", { secret: "what nobody may see" });
+    await keep(store, "Ada", { secret: "what no one may see" });
     await keep(store, undefined, {});
     const { stdout, stderr } = await sessions({ SESSION_FILE_DIR: dir }, "list", "--json");
     assertEquals(stderr, "");
@@ -113,7 +113,7 @@ Deno.test("sessions: --json gives what is known of each session, but not its id 
     for (const time of [created, used, expires, deadline]) assertEquals(new Date(time).toISOString(), time);
     assertEquals(rest, { user: "Ada", bound: false, keys: ["secret"], bytes: 32 });
     const [id] = (await Array.fromAsync(store.sessionsOf("Ada")))[0]!;
-    assert(!stdout.includes(id) && !stdout.includes("nobody may"), stdout);
+    assert(!stdout.includes(id) && !stdout.includes("no one may"), stdout);
   });
 });
 
@@ -141,7 +141,7 @@ Deno.test("sessions: a store that is not there is not made", async () => {
   });
 });
 
-Deno.test("sessions: what is somebody else's is left as it is", async () => {
+Deno.test("sessions: what belongs to another program is left as it is", async () => {
   await withFolder(async (dir) => {
     const file = `${dir}/notes.txt`;
     Deno.writeTextFileSync(file, "x");
@@ -167,8 +167,8 @@ Deno.test("sessions: a user without sessions is an error that names other spelli
       stderr,
       /^Cannot do that: there is no session of "ada": there are sessions of "A(da|DA)", "A(da|DA)"\n$/,
     );
-    const nobody = await sessions({ SESSION_FILE_DIR: dir }, "revoke", "--user", "Eve\u202E");
-    assertEquals(nobody.stderr, 'Cannot do that: there is no session of "Eve\\u202e"\n');
+    const unknown = await sessions({ SESSION_FILE_DIR: dir }, "revoke", "--user", "Eve\u202E");
+    assertEquals(unknown.stderr, 'Cannot do that: there is no session of "Eve\\u202e"\n');
     assertEquals((await Array.fromAsync(store.list())).length, 3);
   });
 });
@@ -290,7 +290,7 @@ Deno.test("sessions: copy into a store that cannot keep them is refused with a r
   });
 });
 
-Deno.test("sessions: a user that is named twice or by nothing ends nobody's sessions", async () => {
+Deno.test("sessions: a user that is named twice or by nothing ends no one's sessions", async () => {
   for (const names of [["--user", " "], ["--user=Ada", "--user=Bob"]]) {
     const { code, stdout, stderr } = await sessions({}, "revoke", ...names);
     assertEquals([code, stdout], [2, ""]);

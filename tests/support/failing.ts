@@ -20,7 +20,7 @@ export const CREATE: readonly Call[] = [
   { name: "set its time", target: Deno, method: "utimeSync", fails: isOwnName },
 ];
 
-/** The calls that store a session anew, in their order. */
+/** The calls that store a session again, in their order. */
 export const UPDATE: readonly Call[] = [
   { name: "make the file", target: Deno, method: "writeTextFileSync", fails: isBeside },
   { name: "set its time", target: Deno, method: "utimeSync", fails: isBeside },

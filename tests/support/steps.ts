@@ -18,7 +18,7 @@ export interface Steps {
 /** Strings of which regular expressions may be of any kind. The server's bounds lie below. */
 const SHORT = 1100;
 
-/** Counts the steps of some work. No other work may be done meanwhile. */
+/** Counts the steps of some work. No other work may be done in between. */
 export async function stepsOf(work: () => unknown): Promise<Steps> {
   let count = 0;
   let isCounting = false;

@@ -135,7 +135,7 @@ Deno.test("bound: every proof but the right one is refused, and nothing is store
     "a secret for a key": { head: { jwk: { kty: "oct", k: "AAAA" } } },
     "a short RSA key": { head: { jwk: { kty: "RSA", n: "a".repeat(171), e: "AQAB" }, alg: "RS256" } },
     "an exponent of 1": { head: { jwk: { kty: "RSA", n: "a".repeat(342), e: "AQ" }, alg: "RS256" } },
-    "a text for a key": { head: { jwk: "key" } },
+    "a string for a key": { head: { jwk: "key" } },
   };
   for (const [name, options] of Object.entries({ ...wrong, ...keys })) {
     const { device, refusals, sessions } = place();

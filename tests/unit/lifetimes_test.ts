@@ -114,7 +114,7 @@ Deno.test("lifetimes: servers of different ones take turns without ending anybod
   }
 });
 
-Deno.test("lifetimes: a log-in starts the absolute lifetime anew", async () => {
+Deno.test("lifetimes: a log-in starts the absolute lifetime again", async () => {
   const { clock, visit } = site({ idle: 600 });
   await visit(register);
   clock.pass(590);

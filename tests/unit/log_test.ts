@@ -68,7 +68,7 @@ Deno.test("log: whatever a detail holds, it is one line without control characte
   ]);
 });
 
-Deno.test("log: a line that cannot be written, as on a full disk, is nobody's error", () => {
+Deno.test("log: a line that cannot be written, as on a full disk, is no error", () => {
   const log = createLog("info", () => {
     throw new Error("No space left on device");
   });

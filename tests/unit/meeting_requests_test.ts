@@ -1,4 +1,4 @@
-/** Requests of one session that meet: nothing is lost, nobody revived, nothing taken twice. */
+/** Requests of one session that meet: nothing is lost, no one revived, nothing taken twice. */
 import { assertEquals, assertRejects } from "@std/assert";
 import { SessionTakenError } from "../../lib/errors.ts";
 import type { Flash, Session } from "../../lib/session.ts";
@@ -10,7 +10,7 @@ Deno.test("meeting: requests that change different keys both keep theirs", async
   assertEquals(await visit(), { n: 1, name: "Ada", other: 2 });
 });
 
-Deno.test("meeting: a new id takes along what another request stored meanwhile", async () => {
+Deno.test("meeting: a new id takes along what another request stored in between", async () => {
   const { newBrowser, outcomes, stored, visit } = await meet([(one) => one.set("other", 2), (two) => {
     two.set("name", "Ada");
     two.renew();
@@ -69,12 +69,12 @@ Deno.test("meeting: of two that take a value, one succeeds and the other's commi
   assertEquals(await visit(), {});
 });
 
-Deno.test("meeting: a value stored meanwhile stays, whoever takes the one before", async () => {
+Deno.test("meeting: a value stored in between stays, whichever request takes the one before", async () => {
   const { stored, visit } = await meet([(one) => one.set("n", 2), (two) => two.take("n")]);
   assertEquals([stored, await visit()], [[true, true], { n: 2 }]);
 });
 
-Deno.test("meeting: a message flashed meanwhile is kept for the next page", async () => {
+Deno.test("meeting: a message flashed in between is kept for the next page", async () => {
   const shown: Flash[][] = [];
   const { stored, visit } = await meet(
     [(one) => one.flash("second"), (two) => shown.push(two.takeFlashes())],

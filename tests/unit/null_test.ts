@@ -1,9 +1,9 @@
-/** NullStore: it knows nobody, and says so. */
+/** NullStore: it knows no user, and says so. */
 import { assertEquals, assertRejects } from "@std/assert";
 import { newId } from "../../lib/id.ts";
 import { NullStore } from "../../lib/stores/null.ts";
 
-Deno.test("null store: it stores nothing, ends nothing and finds nobody", async () => {
+Deno.test("null store: it stores nothing, ends nothing and finds no one", async () => {
   const store = new NullStore();
   await assertRejects(() => store.create(), Error, "stores nothing");
   assertEquals(await store.read(newId()), undefined);

@@ -23,7 +23,7 @@ Deno.test("record: an idle limit kept beside the text counts", () => {
   assertEquals(decode(encode(RECORD), 99_000), { ...RECORD, expires: 99_000 });
 });
 
-Deno.test("record: a text that is none is corrupt", () => {
+Deno.test("record: a string that is none is corrupt", () => {
   const right = JSON.parse(encode(RECORD));
   const wrong = [{ data: [] }, { data: null }, { created: "1" }, { idle: null }, { expires: {} }, {
     deadline: undefined,
@@ -39,7 +39,7 @@ Deno.test("record: one of a later version is told apart from a corrupt one", () 
   assertEquals(decode('{"version":2,"anything":true}'), "newer");
 });
 
-Deno.test("record: a text longer than it may be is refused with both sizes", () => {
+Deno.test("record: a string longer than it may be is refused with both sizes", () => {
   const record = { ...RECORD, data: { text: "é".repeat(100) } };
   const { length } = new TextEncoder().encode(encode(record));
   assertEquals(encode(record, length), encode(record));

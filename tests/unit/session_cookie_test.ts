@@ -52,7 +52,7 @@ Deno.test("cookie: it does not work under another name", async () => {
   assertEquals(await two.visit(), {});
 });
 
-Deno.test("cookie: one signed with an older key works, and is signed anew when used", async () => {
+Deno.test("cookie: one signed with an older key works, and is signed again when used", async () => {
   const before = site({ keys: [OLD_KEY] });
   await before.visit(register);
   const after = site({ keys: [KEY, OLD_KEY], store: before.memory });

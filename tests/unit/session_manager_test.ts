@@ -187,7 +187,7 @@ Deno.test("sessions: a full store refuses new ones, and the others go on", async
   assertEquals(sessions.counters.refused, 1);
 });
 
-Deno.test("sessions: a full or failing store keeps nobody from logging out", async () => {
+Deno.test("sessions: a full or failing store keeps no one from logging out", async () => {
   for (const max of [1, 0]) {
     const clock = new Clock();
     const memory = new MemoryStore({ now: clock.now, max: 1 });

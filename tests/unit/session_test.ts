@@ -218,7 +218,7 @@ Deno.test("session: its handle is that of sessions.of, and no part of its id", a
   assert(!browser.cookie.includes(handles[0]!));
 });
 
-Deno.test("session: one that was ended for good does not start anew by a log-out", async () => {
+Deno.test("session: one that was ended for good does not start again by a log-out", async () => {
   const { browser, memory, visit } = site();
   await visit((session) => session.set("n", 1));
   await visit((session) => {

@@ -32,7 +32,7 @@ Deno.test("signer: of all last characters of a signature, the right one alone is
   }
 });
 
-Deno.test("signer: a text that was changed, cut, made longer or padded is refused", () => {
+Deno.test("signer: a string that was changed, cut, made longer or padded is refused", () => {
   const signer = new Signer([KEY], "test");
   const signed = signer.sign("0123456789abcdef");
   for (let at = 0; at < signed.length; at++) {
@@ -56,7 +56,7 @@ Deno.test("signer: a text that was changed, cut, made longer or padded is refuse
   );
 });
 
-Deno.test("signer: a text that nobody signed is refused and never throws", () => {
+Deno.test("signer: a string that was never signed is refused and never throws", () => {
   const signer = new Signer([KEY, OLD], "test");
   const dots = ".".repeat(44);
   for (const text of ["", ".", "a", "a.b", dots, `.${"A".repeat(43)}`, "é".repeat(44), `a.${"é".repeat(43)}`, "\0"]) {

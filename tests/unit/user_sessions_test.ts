@@ -30,7 +30,7 @@ Deno.test("users: their sessions are shown with their times and data", async () 
   });
   const times = (used: number) => ({ created: made, used, expires: used + 60_000, deadline: made + 600_000 });
   assertEquals(shown, [{ ...times(clock.time), data: { n: 1 } }, { ...times(made), data: {} }]);
-  assertEquals(await Array.fromAsync(sessions.of("nobody")), []);
+  assertEquals(await Array.fromAsync(sessions.of("no one")), []);
 });
 
 Deno.test("users: one session ends by its handle, and no other", async () => {
@@ -42,7 +42,7 @@ Deno.test("users: one session ends by its handle, and no other", async () => {
   assertEquals([await userOf(laptop), await userOf(phone)], ["ada", undefined]);
 });
 
-Deno.test("users: all sessions end, of this user and nobody else", async () => {
+Deno.test("users: all sessions end, of this user and no one else", async () => {
   const { sessions, laptop, phone, bob, userOf } = await devices();
   assertEquals(await sessions.endAll("ada"), 2);
   assertEquals(await sessions.endAll("ada"), 0);
@@ -59,16 +59,16 @@ Deno.test("users: the session that asks can be left alone", async () => {
 
 Deno.test("users: a session that gets a new id while all are ended is ended too", async () => {
   const clock = new Clock();
-  let meanwhile: (() => Promise<unknown>) | undefined;
+  let between: (() => Promise<unknown>) | undefined;
   const store = new (class extends MemoryStore {
     override async delete(id: string) {
-      await meanwhile?.();
-      meanwhile = undefined;
+      await between?.();
+      between = undefined;
       return await super.delete(id);
     }
   })({ now: clock.now });
   const { sessions, visit, laptop, phone, bob, userOf } = await devices({ store, now: clock.now });
-  meanwhile = async () => {
+  between = async () => {
     for (const browser of [laptop, phone]) await visit((session) => session.renew(), browser);
   };
   assertEquals(await sessions.endAll("ada"), 2);

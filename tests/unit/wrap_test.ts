@@ -10,7 +10,7 @@ import { BOUND, type Data, failing, KEY, register, site } from "../support/site.
 const URL = "http://localhost/";
 const down = () => new SessionManager<Data>({ keys: [KEY], store: failing(["read", "create"], new MemoryStore()) });
 
-Deno.test("commit: a Response shared between requests carries nobody's cookie", async () => {
+Deno.test("commit: a Response shared between requests carries no one's cookie", async () => {
   const { sessions } = site();
   const home = new Response(null, { status: 303, headers: { location: "/" } });
   const logIn = sessions.wrap(async (_request, open) => {
@@ -56,7 +56,7 @@ Deno.test("commit: the body of an answer that cannot be committed is cancelled",
   await assertRejects(() => attempt(register));
 });
 
-Deno.test("wrap: a session ended meanwhile is answered 409, a store that fails 503", async () => {
+Deno.test("wrap: a session ended in between is answered 409, a store that fails 503", async () => {
   const { sessions, visit, browser } = site();
   await visit(register);
   const ended = sessions.wrap(async (_request, open) => {

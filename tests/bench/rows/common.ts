@@ -20,7 +20,7 @@ export async function subfolder(name: string): Promise<string> {
 export async function register({ origin }: Pick<Subject, "origin">): Promise<string> {
   const response = await post(`${origin}/add`);
   const [cookie] = response.headers.getSetCookie();
-  if (cookie === undefined) throw new Error(`${origin} registered nobody: it answered ${response.status}`);
+  if (cookie === undefined) throw new Error(`${origin} registered no one: it answered ${response.status}`);
   return cookie.split(";")[0]!;
 }
 

@@ -38,7 +38,7 @@ export async function measureUser(): Promise<Sample[]> {
   return contenders[1]!.samples;
 }
 
-/** `GET /` of somebody without a session. */
+/** `GET /` of a visitor without a session. */
 export async function measureAnonymous(): Promise<void> {
   const subject = await ours({ SESSION_FILE_DIR: await subfolder("anonymous") });
   const { page, headers } = await pageOf(subject);

@@ -30,7 +30,7 @@ export async function measureMillion(): Promise<void> {
   await inTurn(contenders);
   printTable("GET / of a registered visitor, a million sessions stored", contenders);
 
-  // Every one of the active visitors comes by, and somebody registers, for which all the sessions are counted.
+  // Every one of the active visitors comes by, and a visitor registers, for which all the sessions are counted.
   const memory: number[] = [];
   for (const [index, { cookies }] of [many, few].entries()) {
     const subject = subjects[index]!;
@@ -69,14 +69,14 @@ export async function measureSweep(): Promise<void> {
   }
   const more = p99.with.map((milliseconds, round) => milliseconds - p99.without[round]!);
   printTitle("p99 of GET / while expired sessions are swept, in ms");
-  printLine(`${thousands(swept / options.rounds)} of ${thousands(EXPIRED)} swept meanwhile: ${withRange(p99.with)}`);
+  printLine(`${thousands(swept / options.rounds)} of ${thousands(EXPIRED)} swept in between: ${withRange(p99.with)}`);
   printLine(`none to sweep: ${withRange(p99.without)}`);
   printLine(`more: ${withRange(more)}; at most ${MORE_P99}: ${verdict(median(more) <= MORE_P99)}`);
 }
 
 let folders = 0;
 
-/** A folder with sessions that are in use, and others that live, and nobody on it. */
+/** A folder with sessions that are in use, and others that live, and no one on it. */
 async function folderWith(others: number, active: number): Promise<{ dir: string; cookies: string[] }> {
   const dir = await subfolder(`many-${folders++}`);
   const maker = await ours({ SESSION_FILE_DIR: dir });

@@ -14,7 +14,7 @@ export interface OakContext {
   /** The request. */
   readonly request: { readonly headers: Headers; readonly method: string; readonly url: URL };
   /** The answer. */
-  readonly response: { status: number; type: string | undefined; body: unknown; readonly headers: Headers };
+  readonly response: { status: number; body: unknown; readonly headers: Headers };
 }
 
 /** Sessions in Oak. */
@@ -85,6 +85,5 @@ export function oakSessions<Data extends object>(sessions: SessionManager<Data>)
 async function replace(response: OakContext["response"], answer: Response): Promise<void> {
   replaceHeaders(response.headers, answer.headers);
   response.status = answer.status;
-  response.type = undefined;
   response.body = await answer.text();
 }

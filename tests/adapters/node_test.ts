@@ -223,6 +223,19 @@ Deno.test("node: beside the session's cookie no shared cache may keep the answer
   });
 });
 
+Deno.test("node: a second end does nothing, before the answer leaves and after", async () => {
+  const { middleware, open } = sessionsOf();
+  const handler = (request: IncomingMessage, response: ServerResponse) =>
+    middleware(request, response, async () => {
+      (await open(request)).logIn("ada");
+      response.end("hello");
+      response.end("again");
+      await new Promise<void>((resolve) => response.end("and again", resolve));
+      response.end("and again");
+    });
+  await serving(handler, async (browser) => assertEquals(await browser.get("/"), "hello"));
+});
+
 Deno.test("node: an error of the library is answered where nothing else catches it", async () => {
   const { manager, middleware, open } = sessionsOf(failing(["read"], new MemoryStore()) as MemoryStore);
   const handler = (request: IncomingMessage, response: ServerResponse) =>

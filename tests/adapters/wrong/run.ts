@@ -43,7 +43,7 @@ console.error = () => {};
 /** A store that needs some turns of the event loop for what it stores. */
 class SlowStore extends MemoryStore {
   override async create(...args: Parameters<MemoryStore["create"]>): Promise<void> {
-    await pause(5);
+    await pause(20);
     return await super.create(...args);
   }
 }
@@ -51,7 +51,7 @@ class SlowStore extends MemoryStore {
 /** A store that fails after some turns of the event loop. */
 class FailingStore extends MemoryStore {
   override async create(): Promise<void> {
-    await pause(5);
+    await pause(20);
     throw new Error("the disk is on fire");
   }
 }

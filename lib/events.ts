@@ -44,8 +44,21 @@ export interface SessionEvent {
   readonly verb?: string;
 }
 
-/** Called with every event. */
+/** Called with every event. What it throws is written to standard error: by then the session is stored. */
 export type Listener = (event: SessionEvent) => void;
+
+/** A listener whose failure, late or not, reaches neither the request nor the process. */
+export function guarded(listener: Listener): Listener {
+  const report = (error: unknown) => console.error("A listener of session events failed:", error);
+  return (event) => {
+    try {
+      const result: unknown = listener(event);
+      if (result instanceof Promise) result.catch(report);
+    } catch (error) {
+      report(error);
+    }
+  };
+}
 
 /** How many events of each type there were. */
 export type SessionCounters = Record<EventType, number>;

@@ -6,7 +6,7 @@
 import { answerBound } from "./_bound_answers.ts";
 import { Commit, type ReadRecord } from "./_commit.ts";
 import type { DeviceBound } from "./device_bound.ts";
-import { type Listener, logEvents, newCounters, type SessionCounters, type SessionEvent } from "./events.ts";
+import { guarded, type Listener, logEvents, newCounters, type SessionCounters, type SessionEvent } from "./events.ts";
 import { FollowedSession } from "./followed_session.ts";
 import { addSessionHeaders, checkResponse } from "./_headers.ts";
 import { GuardedStore } from "./_guarded_store.ts";
@@ -85,11 +85,10 @@ export class SessionManager<Data extends object = Record<string, Json>> {
     checkSessionOptions(options);
     const { store, keys, cookie, idle = 1800, absolute = 43_200, refresh = true, permanent = true } = options;
     const { log = standardErrorLog, on, now = Date.now, bound } = options;
-    const writes = logEvents(log);
+    const listeners = [logEvents(log), ...(on === undefined ? [] : [on])].map(guarded);
     const tell: Listener = (event: SessionEvent) => {
       this.counters[event.type]++;
-      writes(event);
-      on?.(event);
+      for (const listener of listeners) listener(event);
     };
     this.#now = now;
     this.#store = new GuardedStore(store, tell);

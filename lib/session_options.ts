@@ -27,7 +27,7 @@ export interface SessionOptions {
    * https, and a cookie with `secure` and without `domain`.
    */
   readonly bound?: BoundOptions | undefined;
-  /** Called with every event: what is made, changed, ended, refused, failed. It must not throw. */
+  /** Called with every event: what is made, changed, ended, refused, failed. */
   readonly on?: Listener | undefined;
   /** Called with a line for each event that matters: standard error, from `warn` on, unless given. */
   readonly log?: Log | undefined;

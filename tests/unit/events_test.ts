@@ -117,3 +117,24 @@ Deno.test("log: of very many different events it remembers a bounded number", ()
   log("info", "A user logged in: session 2499");
   assertEquals(lines.length, 2500, "the last ones are held back");
 });
+
+Deno.test("events: a listener or a log that fails fails no request, and is reported", async () => {
+  const { error } = console;
+  const reported: unknown[] = [];
+  console.error = (...words: unknown[]) => void reported.push(words.at(-1));
+  const [now, later] = [new Error("at once"), new Error("later")];
+  const fail = () => {
+    throw now;
+  };
+  try {
+    for (const options of [{ on: fail }, { log: fail }, { on: () => Promise.reject(later) as unknown as void }]) {
+      const { visit } = site(options);
+      await visit((session) => session.logIn("ada"));
+      assertEquals(await visit((session) => session.set("n", 1)), { n: 1 });
+    }
+    await new Promise((resolve) => setTimeout(resolve));
+  } finally {
+    console.error = error;
+  }
+  assertEquals([...new Set(reported)], [now, later]);
+});

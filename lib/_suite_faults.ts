@@ -60,7 +60,7 @@ export function testFaults({ test, now, record, open, subject }: Suite): void {
   const { rewrite, openHooked } = subject;
   if (rewrite !== undefined) {
     test("a corrupt record is no session, and does others no harm", async (store, other) => {
-      for (const text of ["", "{", "[]", "null", '{"version":1}', "\ufffd\0"]) {
+      for (const text of ["", "{", "[]", "null", '{"version":1}', "\ufffd"]) {
         const user = `Ada ${text}`;
         const [corrupt, kept] = [await keyIn(store, user), await keyIn(store, user)];
         for (const key of [corrupt, kept]) await store.create(key, { ...record({ n: 0 }), user });
@@ -70,13 +70,13 @@ export function testFaults({ test, now, record, open, subject }: Suite): void {
           assertEquals(await one.update(corrupt, same), undefined, text);
           assertEquals(await one.touch(corrupt, now() + SECOND), false, text);
           assertEquals(await one.move(corrupt, newId(), same), undefined, text);
-          assertEquals(await one.delete(corrupt), false, text);
-          await one.deleteMany?.([corrupt]);
           assertEquals(await found(one.sessionsOf?.(user)), one.sessionsOf && [kept], text);
           assertEquals(await found(one.list?.()), one.list && [kept], text);
         }
         await store.sweepAll?.();
-        assert(await store.delete(kept));
+        await other.deleteMany?.([corrupt]);
+        await store.delete(corrupt); // Whether that removes it is the engine's own.
+        assert(await store.delete(kept), text);
       }
     });
 
@@ -143,7 +143,7 @@ export function testFaults({ test, now, record, open, subject }: Suite): void {
           if (updated.length > 0) assertEquals(updated[0]?.data, { n: before + 1 });
           await lose(() => lossy.touch(key, now() + 50 * SECOND), changeToo(key));
           assertEquals(await dataOf(key), added + 1);
-          await lose(() => lossy.move(key, to, increment), changeToo(to));
+          await lose(() => lossy.move(key, to, increment), changeToo(key));
           assertEquals([await other.read(key), await dataOf(to)], [undefined, added + 2]);
           const ended = await lose(() => lossy.delete(to), () => other.delete(to));
           if (ended.length > 0) assertEquals(ended, [true]);

@@ -1,4 +1,6 @@
 /** The PostgreSQL store, on the database that TEST_POSTGRES_URL names. */
+import { postgresMeans } from "./hooked_clients.ts";
 import { testSharedStore } from "./shared.ts";
 
-testSharedStore("postgres", { url: Deno.env.get("TEST_POSTGRES_URL"), counts: true });
+const url = Deno.env.get("TEST_POSTGRES_URL");
+testSharedStore("postgres", { url, counts: true, ...postgresMeans(url) });

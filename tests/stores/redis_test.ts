@@ -1,9 +1,15 @@
 /** The Redis store on the server, the Sentinel or the Cluster that TEST_REDIS_URL names. */
+import { redisMeans } from "./hooked_clients.ts";
 import { testSharedStore } from "./shared.ts";
 
+const url = Deno.env.get("TEST_REDIS_URL");
+const prefix = `test-${crypto.randomUUID()}:`;
+// A client of one's own is of one server here.
+const isOneServer = url !== undefined && !/[?&](sentinel|cluster)\b/.test(url);
 testSharedStore("redis", {
-  url: Deno.env.get("TEST_REDIS_URL"),
-  options: { prefix: `test-${crypto.randomUUID()}:` },
+  url,
+  options: { prefix },
   ownClock: true,
   counts: true,
+  ...(isOneServer ? redisMeans(url, prefix) : {}),
 });

@@ -28,8 +28,15 @@ export async function storeClass(type: string): Promise<new (options: SharedOpti
 /** Makes a shared store that is ready. */
 export async function openShared(type: string, options: SharedOptions): Promise<SessionStore> {
   const store = new (await storeClass(type))(options);
-  await store.ready?.();
-  return store;
+  // A busy machine takes longer to load a client than a store waits.
+  for (let tries = 1;; tries++) {
+    try {
+      await store.ready?.();
+      return store;
+    } catch (error) {
+      if (tries === 5 || !/no answer in/.test(String(error))) throw error;
+    }
+  }
 }
 
 /** Makes a shared store that is closed at the end of the block; it connects when it is used. */

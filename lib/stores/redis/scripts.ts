@@ -1,8 +1,12 @@
 /** The scripts of RedisStore. Each runs as one step, and uses keys of one slot, as a Cluster needs it. */
+import { encode } from "../../record.ts";
 
 // A session is the marks of its last writers and a record's text, with its end as the key's time to live, by the clock of
 // Redis: using it is one PEXPIRE, and Redis removes it. While the deadline cuts the idle limit short, the text holds the
 // idle limit, too.
+
+/** What the texts of records begin with that this version can read. */
+const READABLE = /^[^,]*,/.exec(encode({ data: {}, created: 0, idle: 0, expires: 0, deadline: 0 }))![0];
 
 /** It has the same outcome when it runs twice, so it can be repeated after a lost answer. */
 export const CREATE = `
@@ -17,7 +21,7 @@ export const REPLACE = `
 export const TOUCH = `
   local head = redis.call("GETRANGE", KEYS[1], 0, 399)
   local deadline = tonumber(string.match(head, '"deadline":(%d+)'))
-  if not deadline then return 0 end
+  if not deadline or string.sub(head, 1, ${READABLE.length}) ~= '${READABLE}' then return 0 end
   local expires = tonumber(ARGV[1])
   local left = math.min(expires, deadline) - ARGV[2]
   if left <= 0 then return 0 end

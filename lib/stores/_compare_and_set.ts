@@ -2,18 +2,32 @@
 import { DEADLINE } from "./_deadline.ts";
 import { pause } from "./_pause.ts";
 
+/** How many times as long as a try took the pause before the next one is at most. */
+const MOST_PAUSE = 8;
+
 /**
- * Reads, changes and writes until nobody else wrote in between.
+ * Reads, changes and writes until no other write came in between.
  *
- * @param attempt Does it once; `"again"` if somebody wrote in between.
+ * @param attempt Does it once; `"again"` if another write came in between.
  */
 export async function compareAndSet<T>(attempt: () => Promise<T | "again">): Promise<T> {
   const start = performance.now();
-  for (let attempts = 1;; attempts++) {
+  for (let tries = 1;; tries++) {
+    const begun = performance.now();
     const outcome = await attempt();
     if (outcome !== "again") return outcome;
     // Given up before `within` does, so that nothing is written after the failure was reported.
     if (performance.now() - start > DEADLINE - 500) throw new Error("too many changes of one session at once");
-    await pause(Math.random() * Math.min(attempts, 10));
+    await letOthersThrough(tries, performance.now() - begun);
   }
+}
+
+/**
+ * Waits before the next try. The more tries there were, the longer it may wait, so that each of several gets through.
+ *
+ * @param tries How many tries there were.
+ * @param took How long the last one took, in milliseconds.
+ */
+export async function letOthersThrough(tries: number, took: number): Promise<void> {
+  await pause(Math.random() * took * Math.min(tries, MOST_PAUSE));
 }

@@ -1,6 +1,7 @@
 /** MarkedEntries: the entries of an engine, read and written so that a store knows which writes were its own. */
 import { SessionError } from "../errors.ts";
 import { decode, endOf, isLive, type SessionRecord } from "../record.ts";
+import { letOthersThrough } from "./_compare_and_set.ts";
 import { CALL_DEADLINE, DEADLINE, DeadlineError, within } from "./_deadline.ts";
 import { isPushedOut, type Mark, newWriter, readContent, withMark, writeContent } from "./_marks.ts";
 import { pause } from "./_pause.ts";
@@ -11,8 +12,8 @@ import type { Entries, Entry, EntryWrite } from "./entries.ts";
 const ENDED_AGE = 60_000;
 /** How long other changes may come first, in milliseconds. */
 const CONTENTION = 2 * DEADLINE;
-/** How many times as long as a try takes the pause before the next one is at most, so that others get through. */
-const MOST_PAUSE = 8;
+/** How long connecting may take where no request waits for it, in milliseconds. */
+const OPEN_DEADLINE = 10_000;
 /** How many entries the engine reads or writes in one call. */
 const BATCH = 100;
 /** How often a write is tried that fails, rather than being refused because another one came first. */
@@ -134,7 +135,7 @@ export class MarkedEntries {
         isUnknown = false;
         try {
           if (await this.#write(attempt.writes)) return attempt.outcome;
-          await pause(Math.random() * (performance.now() - begun) * Math.min(tries, MOST_PAUSE));
+          await letOthersThrough(tries, performance.now() - begun);
         } catch (error) {
           if (error instanceof SessionError) throw error;
           isUnknown = true;
@@ -145,6 +146,11 @@ export class MarkedEntries {
     } finally {
       for (const { mark } of attempts) this.#attempts.delete(mark.number);
     }
+  }
+
+  /** Connects, however long that may take within reason: a server far away takes a while to be found and greeted. */
+  async open(): Promise<void> {
+    await within(this.#name, Promise.resolve(this.#entries.open?.()), OPEN_DEADLINE);
   }
 
   /** Does a write. Returns whether the engine said that it was done. */

@@ -122,6 +122,7 @@ export class EntryStore implements SessionStore {
   }
 
   async ready(): Promise<void> {
+    await this.#marked.open();
     await this.#marked.put({ key: READY_KEY, seen: await this.#marked.get(READY_KEY) });
   }
 

@@ -5,7 +5,7 @@ import { reasonOf } from "../../_reason.ts";
 import type { Log } from "../../log.ts";
 import { CLOCK_SKEW } from "../../record.ts";
 import { loadClient } from "../_client.ts";
-import { CALL_DEADLINE, DEADLINE, within } from "../_deadline.ts";
+import { CALL_DEADLINE, DEADLINE } from "../_deadline.ts";
 import { checkCollection } from "../_names.ts";
 import { checkAddress } from "./address.ts";
 
@@ -36,8 +36,6 @@ export interface Document {
   from?: string;
 }
 
-/** How long connecting may take for `ready`, in milliseconds: a server far away takes a while to be found and greeted. */
-const READY_DEADLINE = 10_000;
 const NO_COLLECTION = 26;
 
 /** What a {@linkcode MongoCollection} needs to know, as described at the store's options. */
@@ -69,11 +67,6 @@ export class MongoCollection {
     this.#url = client === undefined ? url : undefined;
     this.#collection = collection;
     this.#log = log;
-  }
-
-  /** Connects, however long that may take within reason. */
-  async ready(): Promise<void> {
-    await within(this.name, Promise.resolve(this.open()), READY_DEADLINE);
   }
 
   /** Connects, unless it has. */

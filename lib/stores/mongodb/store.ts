@@ -39,8 +39,6 @@ const RULES = { url: ADDRESS, client: CLIENT, collection: NAME };
  * ```
  */
 export class MongoStore extends EntryStore {
-  #collection: MongoCollection;
-
   /**
    * Makes a store; connects when it is used.
    *
@@ -51,17 +49,5 @@ export class MongoStore extends EntryStore {
     const common = checkStoreOptions("MongoStore", options, RULES);
     const collection = new MongoCollection({ ...options, log: common.log });
     super(new MongoEntries(collection, common.now), { name: collection.name, ...common });
-    this.#collection = collection;
-  }
-
-  /**
-   * Connects, makes missing indexes, and tries a write.
-   *
-   * @throws {Error} if MongoDB cannot be reached or refuses, or the collection is another program's.
-   */
-  override async ready(): Promise<void> {
-    // A server far away takes a while to be found and greeted.
-    await this.#collection.ready();
-    await super.ready();
   }
 }

@@ -90,6 +90,7 @@ export function dearRequests(size: number, cookie: string): DearRequest[] {
     },
     {
       ...look("a long proof", "secure-session-response", `"${fill("a.", room - 200)}"`),
+      kind: "proof",
       method: "POST",
       target: "/bound/register",
     },

@@ -1,6 +1,7 @@
 /** HeldResponse: holds the answer of a node:http server back until its session is stored. */
 import { Buffer } from "node:buffer";
 import { type IncomingMessage, type OutgoingHttpHeader, type OutgoingHttpHeaders, ServerResponse } from "node:http";
+import type { Socket } from "node:net";
 import { setImmediate } from "node:timers";
 import { type HeaderList, replaceHeaders } from "../_headers.ts";
 
@@ -29,7 +30,7 @@ const HEADER_METHODS = { setHeader: "set", setHeaders: "set", appendHeader: "app
  */
 export function holdBack(response: ServerResponse, finish: (status: number) => Promise<Outcome>): void {
   const methods = response as unknown as Methods;
-  const { writeHead, write, end, flushHeaders, on } = methods;
+  const { writeHead, write, end, flushHeaders, destroy, on } = methods;
   let state: "open" | "held" | "released" | "replaced" = "open";
   const calls: (() => void)[] = [];
   // Listeners that wait until more can be written. A middleware in between, as for compression, keeps a list of its own.
@@ -37,6 +38,7 @@ export function holdBack(response: ServerResponse, finish: (status: number) => P
   let heldBytes = 0;
   let isEnded = false;
   let isFull = false;
+  let destroyed: (() => void) | undefined;
 
   // Whether a method of the answer is running, which may call others in turn.
   let isInside = false;
@@ -62,19 +64,12 @@ export function holdBack(response: ServerResponse, finish: (status: number) => P
     const { statusCode, statusMessage } = response;
     checkHead(statusCode, statusMessage);
     state = "held";
-    const unhide = define(response, {
-      headersSent: () => true,
-      writableEnded: () => isEnded,
-      writableNeedDrain: () => !isEnded && heldBytes >= MAX_HELD_BYTES,
-    });
     // When an error reaches a framework after the answer has begun, it ends the connection.
-    const letGo = [postpone(response, ["destroy"])];
-    if (response instanceof ServerResponse && response.socket !== null) {
-      letGo.push(postpone(response.socket, ["destroy", "destroySoon", "end"]));
-    }
+    const letGo = response instanceof ServerResponse && response.socket !== null
+      ? keepOpen(response.socket)
+      : undefined;
     void finish(statusCode).then(async (outcome) => {
       const text = outcome instanceof Response ? await outcome.text() : "";
-      unhide();
       Object.assign(response, { statusCode, statusMessage });
       try {
         if (outcome instanceof Response) replace(outcome, text);
@@ -82,10 +77,11 @@ export function holdBack(response: ServerResponse, finish: (status: number) => P
       } catch (error) {
         // The program can no longer be told where it called.
         console.error(error);
-        response.destroy();
+        call(destroy);
       }
+      letGo?.();
       // Only after what was written has reached the socket.
-      setImmediate(() => letGo.forEach((go) => go()));
+      if (destroyed !== undefined) setImmediate(destroyed);
     });
   };
 
@@ -142,6 +138,11 @@ export function holdBack(response: ServerResponse, finish: (status: number) => P
     flushHeaders() {
       hold(() => call(flushHeaders));
     },
+    destroy(...args: unknown[]) {
+      if (state !== "held") return call(destroy, ...args);
+      destroyed ??= () => call(destroy, ...args);
+      return response;
+    },
     on(event: string, listener: () => void) {
       if (event !== "drain" || state === "released" || state === "replaced") return call(on, event, listener);
       waiting.push(listener);
@@ -156,6 +157,8 @@ export function holdBack(response: ServerResponse, finish: (status: number) => P
     };
   }
   Object.assign(response, replacements);
+  hide(response, "headersSent", () => state === "held" ? true : undefined);
+  hide(response, "writableEnded", () => state === "held" ? isEnded : undefined);
 }
 
 /**
@@ -220,34 +223,41 @@ function coded(message: string, code: string): Error {
   return Object.assign(new Error(message), { code });
 }
 
-/** Gives an object properties that hide its own; returns what removes them. */
-function define(target: object, properties: Record<string, () => unknown>): () => void {
-  for (const [name, get] of Object.entries(properties)) {
-    Object.defineProperty(target, name, { get, configurable: true });
+/** Gives an object a property that hides its own as long as it has a value. */
+function hide(target: object, name: string, value: () => unknown): void {
+  const get = () => value() ?? Reflect.get(Object.getPrototypeOf(target), name, target);
+  Object.defineProperty(target, name, { get, configurable: true });
+}
+
+/** How many held answers each connection has, and the calls that end it and must wait for them. */
+const connections = new WeakMap<Socket, { held: number; calls: (() => void)[] }>();
+
+/** Keeps a connection open for a held answer; returns what lets it go. */
+function keepOpen(socket: Socket): () => void {
+  let connection = connections.get(socket);
+  if (connection === undefined) {
+    connection = { held: 0, calls: [] };
+    connections.set(socket, connection);
+    for (const name of ["destroy", "destroySoon", "end"]) postpone(socket, name, connection);
   }
+  const kept = connection;
+  kept.held++;
   return () => {
-    for (const name of Object.keys(properties)) Reflect.deleteProperty(target, name);
+    kept.held--;
+    if (kept.held > 0 || kept.calls.length === 0) return;
+    // Only after what was written has reached the socket.
+    setImmediate(() => kept.calls.splice(0).forEach((made) => made()));
   };
 }
 
-/** Keeps calls of methods back; returns what makes them. */
-function postpone(target: object, names: readonly string[]): () => void {
-  const methods = target as Methods;
-  const calls: (() => void)[] = [];
-  let isOver = false;
-  const restore = names.map((name) => {
-    const original = methods[name]!;
-    const isOwn = Object.hasOwn(target, name);
-    methods[name] = (...args) => {
-      if (isOver) return Reflect.apply(original, target, args);
-      calls.push(() => Reflect.apply(original, target, args));
-      return target;
-    };
-    return () => isOwn ? methods[name] = original : delete methods[name];
-  });
-  return () => {
-    isOver = true;
-    for (const one of [...restore, ...calls]) one();
+function postpone(socket: Socket, name: string, connection: { held: number; calls: (() => void)[] }): void {
+  const methods = socket as unknown as Methods;
+  const original = methods[name]!;
+  methods[name] = (...args) => {
+    const made = () => Reflect.apply(original, socket, args);
+    if (connection.held === 0) return made();
+    connection.calls.push(made);
+    return socket;
   };
 }
 

@@ -341,22 +341,27 @@ Deno.test("express: a big file that is withheld is let go", async () => {
   const app = express();
   app.use(middleware);
   const settled = Promise.withResolvers<unknown>();
+  const drained = Promise.withResolvers<void>();
   // deno-lint-ignore no-explicit-any -- Express's types need @types/express
   app.get("/:how", async (req: any, res: any) => {
     (await open(req)).logIn("ada");
-    if (req.params.how === "file") res.sendFile(big);
-    else {pipeline(Readable.from([new Uint8Array(3_000_000), new Uint8Array(1)]), res).then(
+    if (req.params.how === "file") return res.sendFile(big);
+    if (req.params.how === "drain") {
+      if (!res.write(new Uint8Array(3_000_000))) await new Promise((resolve) => res.once("drain", resolve));
+      res.end();
+      return drained.resolve();
+    } else {pipeline(Readable.from([new Uint8Array(3_000_000), new Uint8Array(1)]), res).then(
         settled.resolve,
         settled.resolve,
       );}
   });
   await serving(app, async (browser) => {
-    for (const path of ["/file", "/pipeline"]) {
+    for (const path of ["/file", "/pipeline", "/drain"]) {
       const response = await browser.request(path);
       await response.body?.cancel();
       assertEquals(response.status, 503);
     }
-    await settled.promise;
+    await Promise.all([settled.promise, drained.promise]);
   });
   await Deno.remove(big);
 });

@@ -1,5 +1,5 @@
 /** RedisStore when requests and answers are lost on the way: what it reports is what happened. */
-import { assert, assertEquals, assertRejects } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import { newId } from "../../lib/id.ts";
 import type { SessionRecord } from "../../lib/record.ts";
 import { LossyProxy } from "../support/lossy_proxy.ts";

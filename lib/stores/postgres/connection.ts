@@ -10,6 +10,8 @@ import { pause, turn } from "../_pause.ts";
 type Postgres = typeof import("npm:postgres@3.4.9");
 type PostgresOptions = Parameters<Postgres>[0];
 
+let postgres: Postgres | undefined;
+
 /** One row of an answer. */
 export type Row = Readonly<Record<string, unknown>>;
 
@@ -92,6 +94,12 @@ export class PostgresConnection {
     }
   }
 
+  /** Loads the client, which on a busy machine may take longer than a verb may. */
+  async load(): Promise<void> {
+    // deno-lint-ignore no-import-prefix -- in deno.json, everyone would have to download it
+    if (!this.#given) postgres ??= await loadClient("PostgresStore", "postgres@3", () => import("npm:postgres@3.4.9"));
+  }
+
   /** Has the next statement use new connections. Statements that wait for the old ones are refused. */
   reconnect(): void {
     if (this.#client !== undefined) this.#renew(this.#client);
@@ -129,9 +137,8 @@ export class PostgresConnection {
   async #connected(): Promise<PostgresClient> {
     const known = this.#given ?? this.#client;
     if (known !== undefined) return known;
-    // deno-lint-ignore no-import-prefix -- in deno.json, everyone would have to download it
-    const postgres = await loadClient("PostgresStore", "postgres@3", () => import("npm:postgres@3.4.9"));
-    return this.#client ??= this.#connect(postgres, this.address!);
+    await this.load();
+    return this.#client ??= this.#connect(postgres!, this.address!);
   }
 
   #connect(postgres: Postgres, address: PostgresAddress): PostgresClient {

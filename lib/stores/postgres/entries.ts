@@ -38,8 +38,9 @@ export class PostgresEntries implements Entries {
       .finally(() => this.#opening = undefined);
   }
 
-  /** Has the next call check the table again. */
-  check(): void {
+  /** Loads the client, and has the next call check the table again. */
+  async prepare(): Promise<void> {
+    await this.#connection.load();
     this.#isOpen = false;
   }
 
@@ -155,7 +156,7 @@ export class PostgresEntries implements Entries {
       return await this.#connection.ask(statement, values);
     } catch (error) {
       // The next call makes it.
-      if (codeOf(error) === UNDEFINED_TABLE) this.check();
+      if (codeOf(error) === UNDEFINED_TABLE) this.#isOpen = false;
       throw error;
     }
   }

@@ -86,7 +86,7 @@ export class PostgresStore extends EntryStore {
    * @throws {Error} if the server cannot be reached, only reads or refuses, or the database or the table cannot be used.
    */
   override async ready(): Promise<void> {
-    this.#entries.check();
+    await this.#entries.prepare();
     await super.ready();
   }
 

@@ -123,6 +123,11 @@ export class RedisConnection {
     return await this.#ask(work, true);
   }
 
+  /** Loads the client, which on a busy machine may take longer than a verb may. */
+  async load(): Promise<void> {
+    if (this.#given === undefined) await load();
+  }
+
   /** Every server that holds keys of its own. */
   async masters(client: RedisClient): Promise<NodeClient[]> {
     if (!this.isCluster) return [client as unknown as NodeClient];

@@ -9,7 +9,6 @@ import type { Log } from "../../log.ts";
 import { CLOCK_SKEW, decode, encode, endOf, freeze, isLive, type SessionRecord } from "../../record.ts";
 import { type Change, KeyTakenError, type SessionStore, type StoredSession } from "../../store.ts";
 import { checkStoreOptions, clientWith, NAME, type StoreOptions } from "../_options.ts";
-import { applyChange } from "../_change.ts";
 import { compareAndSet } from "../_compare_and_set.ts";
 import { logCorrupt } from "../_corrupt.ts";
 import { within } from "../_deadline.ts";
@@ -80,7 +79,7 @@ export class RedisStore implements SessionStore {
   #max: number;
   #log: Log;
   #now: () => number;
-  #together = new Together((key, change) => within(this.#server, this.#change(key, change)));
+  #together = new Together((key, change) => this.#change(key, change));
   #writer = newWriter();
   #writes = 0;
   #estimate: Estimate;
@@ -119,6 +118,7 @@ export class RedisStore implements SessionStore {
    * @throws {Error} if Redis cannot be reached, or refuses one of them.
    */
   async ready(): Promise<void> {
+    await this.#connection.load();
     await within(this.#server, tryCommands(this.#connection, this.#prefix, this.#log));
   }
 
@@ -128,11 +128,11 @@ export class RedisStore implements SessionStore {
       await this.#note(key, record);
       if (await this.#repeat(CREATE, [this.#name(key)], values) !== 1) throw new KeyTakenError();
     };
-    await within(this.#server, this.#estimate.make(create));
+    await this.#estimate.make(create);
   }
 
   async read(key: string): Promise<SessionRecord | undefined> {
-    return (await within(this.#server, this.#live(key)))?.record;
+    return (await this.#live(key))?.record;
   }
 
   async update(key: string, change: Change): Promise<SessionRecord | undefined> {
@@ -141,7 +141,7 @@ export class RedisStore implements SessionStore {
 
   async touch(key: string, expires: number): Promise<boolean> {
     const values = [String(expires), String(this.#now())];
-    return await within(this.#server, this.#repeat(TOUCH, [this.#name(key)], values)) === 1;
+    return await this.#repeat(TOUCH, [this.#name(key)], values) === 1;
   }
 
   async delete(key: string): Promise<boolean> {
@@ -149,7 +149,7 @@ export class RedisStore implements SessionStore {
   }
 
   async deleteMany(keys: readonly string[]): Promise<readonly string[]> {
-    const ended = await within(this.#server, this.#end([...new Set(keys)]));
+    const ended = await this.#end([...new Set(keys)]);
     this.#estimate.ended(ended.length);
     const byUser = Map.groupBy(ended, ({ user }) => user);
     for (const [user, some] of byUser) await this.#forget(user, some.map(({ key }) => key));
@@ -157,7 +157,7 @@ export class RedisStore implements SessionStore {
   }
 
   async move(from: string, to: string, change: Change): Promise<SessionRecord | undefined> {
-    return await within(this.#server, this.#move(from, to, change));
+    return await this.#move(from, to, change);
   }
 
   async *sessionsOf(user: string): AsyncGenerator<StoredSession> {
@@ -165,7 +165,7 @@ export class RedisStore implements SessionStore {
     // The new key of a session that moves is noted first. So a key without a session, new or old, calls for another look.
     for (let isLookNeeded = true; isLookNeeded;) {
       const before = found.size;
-      const noted = await within(this.#server, this.#notedOf(user));
+      const noted = await this.#notedOf(user);
       const keys = noted.filter((key) => !found.has(key));
       for await (const [key, { record }] of this.#entries(keys)) {
         found.add(key);
@@ -196,28 +196,26 @@ export class RedisStore implements SessionStore {
   async #change(key: string, change: Change): Promise<SessionRecord | undefined> {
     const made = new Map<number, SessionRecord>();
     let before: readonly Mark[] = [];
-    return await compareAndSet(async () => {
+    return await compareAndSet(this.#server, async () => {
       const entry = await this.#live(key);
       if (entry === undefined) return undefined;
       const own = entry.marks.find(({ writer }) => writer === this.#writer);
       const done = own && made.get(own.number);
       if (done !== undefined) return done;
       if (made.size > 0 && isPushedOut(this.#writer, before, entry.marks)) {
-        throw new Error("whether a session was changed is unknown: over eight processes change it");
+        throw new Error(`${this.#server}: whether a session was changed is unknown: over eight processes change it`);
       }
-      const record = freeze(applyChange(change, entry.record));
+      const record = freeze(change(entry.record));
       const mark = { writer: this.#writer, number: ++this.#writes };
       const content = writeContent({ marks: withMark(entry.marks, mark), text: encode(record) });
       if (record.deadline > entry.record.deadline) await this.#note(key, record);
       const script = { keys: [this.#name(key)], arguments: [entry.content, content, this.#left(record)] };
       made.set(mark.number, record);
       before = entry.marks;
-      try {
-        return await this.#connection.once((client) => client.eval(REPLACE, script)) === 1 ? record : "again";
-      } catch (error) {
-        if (error instanceof LostAnswerError) return "again";
-        throw error;
-      }
+      const written = this.#connection.once((client) => client.eval(REPLACE, script)).catch((error) => {
+        if (!(error instanceof LostAnswerError)) throw error;
+      });
+      return await within(this.#server, written) === 1 ? record : "again";
     });
   }
 
@@ -227,10 +225,10 @@ export class RedisStore implements SessionStore {
     let made: SessionRecord | undefined;
     let isHalfDone = false;
     try {
-      return await compareAndSet(async () => {
+      return await compareAndSet(this.#server, async () => {
         const entry = await this.#live(from);
         if (entry === undefined) return undefined;
-        const record = made = freeze(applyChange(change, entry.record));
+        const record = made = freeze(change(entry.record));
         const content = writeContent({ marks: [], text: encode(record) });
         await this.#note(to, record);
         // In a Cluster the two keys lie on different servers, so the new one comes first, for a moment only. No request
@@ -282,7 +280,8 @@ export class RedisStore implements SessionStore {
 
   /** The keys among which a user's sessions are. */
   async #notedOf(user: string): Promise<string[]> {
-    return await this.#connection.untilAnswered((client) => client.zRange(this.#nameOf(user), 0, -1)) as string[];
+    const noted = this.#connection.untilAnswered((client) => client.zRange(this.#nameOf(user), 0, -1));
+    return await within(this.#server, noted) as string[];
   }
 
   /** Drops keys that will never be sessions again. One that stays is no error, and goes with its deadline. */
@@ -303,9 +302,8 @@ export class RedisStore implements SessionStore {
   async #entry(key: string): Promise<Entry | undefined> {
     const name = this.#name(key);
     // Both commands leave in one packet, in this order; whatever comes between them, the key is never made again.
-    const [left, content] = await this.#connection.untilAnswered((client) =>
-      Promise.all([client.pTTL(name), client.get(name)])
-    ) as [number, string | null];
+    const asked = this.#connection.untilAnswered((client) => Promise.all([client.pTTL(name), client.get(name)]));
+    const [left, content] = await within(this.#server, asked) as [number, string | null];
     const now = this.#now();
     if (content === null || left <= 0) return undefined;
     const { marks, text } = readContent(content) ?? { marks: [], text: "" };
@@ -320,7 +318,7 @@ export class RedisStore implements SessionStore {
   async *#entries(keys: readonly string[]): AsyncGenerator<readonly [string, Entry]> {
     for (let start = 0; start < keys.length; start += BATCH) {
       const batch = keys.slice(start, start + BATCH);
-      const entries = await within(this.#server, Promise.all(batch.map((key) => this.#entry(key))));
+      const entries = await Promise.all(batch.map((key) => this.#entry(key)));
       for (const [index, entry] of entries.entries()) if (entry !== undefined) yield [batch[index]!, entry];
     }
   }
@@ -358,7 +356,7 @@ export class RedisStore implements SessionStore {
       for await (const [key, { record, content }] of this.#entries(keys)) {
         if (record === "newer" || this.#isLive(record)) continue;
         const values = [crypto.randomUUID(), String(MARK_AGE), content];
-        if (await within(this.#server, this.#release(key, values)) === "done") swept++;
+        if (await this.#release(key, values) === "done") swept++;
       }
     }
     return swept;
@@ -366,7 +364,8 @@ export class RedisStore implements SessionStore {
 
   /** Runs a script; again, if its answer was lost. */
   async #repeat(script: string, keys: string[], values: string[]): Promise<unknown> {
-    return await this.#connection.untilAnswered((client) => client.eval(script, { keys, arguments: values }));
+    const work = this.#connection.untilAnswered((client) => client.eval(script, { keys, arguments: values }));
+    return await within(this.#server, work);
   }
 
   #isLive(record: SessionRecord): boolean {

@@ -22,6 +22,8 @@ export const MARK = "words-of-a-visitor";
 
 /** The longest a part is, so that a request has at most 64 kB. */
 const HUGE = 50_000;
+/** The most pieces of a body: with 50 kB in it, a request of more would pass 64 kB, as a frame of HTTP/2 takes nine bytes. */
+const MAX_PIECES = 1500;
 const FORM = "application/x-www-form-urlencoded";
 
 /** White space of every kind: HTTP's own, that of ASCII, of Latin-1, and of Unicode in UTF-8. */
@@ -173,7 +175,7 @@ export function shoot(random: Random, cookies: Cookies): Shot {
     fields,
     body,
     piece: random.below(4) === 0
-      ? Math.max(random.pick([1, 7, 1000]), Math.ceil((body?.length ?? 0) / 9000))
+      ? Math.max(random.pick([1, 7, 1000]), Math.ceil((body?.length ?? 0) / MAX_PIECES))
       : undefined,
     end: isOdd.has("end") ? random.pick(["\n", "\r", "\r\r\n"]) : "\r\n",
   };

@@ -48,6 +48,8 @@ const STATEMENT =
   /^\s+(?!return\b|const\b|let\b|import\b|export\b|type\b|case\b|break\b|continue\b|readonly\b|\/\/|\*)[\w#.!]+.*[;]$/;
 /** A member without a value, or an assignment that no other line waits for. */
 const PLAIN = /^\s+(?:#?\w+[!?]?(?::.*)?|this\.#?\w+ = \w+);$/;
+/** A name in a line; `this` and `await` name nothing. */
+const NAME = /#?\b(?!this\b|await\b)[a-zA-Z_]\w*/g;
 /** What is no code, or only names things. */
 const QUIET = /^\s*(?:\/\/|\/?\*|import\b|export (?:type|interface|\*|\{)|type\b|interface\b|readonly\b|@)/;
 
@@ -80,9 +82,15 @@ export function mutantsOf(source: string): Mutant[] {
     if (!STATEMENT.test(line) || /^\s+#?\w+[!?]?: /.test(line)) continue;
     add(index, "line dropped", lines.with(index, ""), "");
     const next = lines[index + 1] ?? "";
-    const isBeside = STATEMENT.test(next) && !(PLAIN.test(line) && PLAIN.test(next)) &&
+    const isBeside = STATEMENT.test(next) && !(PLAIN.test(line) && PLAIN.test(next)) && !isIndependent(line, next) &&
       /^\s*/.exec(next)![0] === /^\s*/.exec(line)![0];
     if (isBeside) add(index, "lines swapped", lines.with(index, next).with(index + 1, line), next);
   }
   return mutants;
+}
+
+/** Whether two lines may stand in either order: no name is in both, and one of them calls nothing. */
+function isIndependent(line: string, next: string): boolean {
+  const names = new Set(line.match(NAME));
+  return !next.match(NAME)?.some((name) => names.has(name)) && !(line.includes("(") && next.includes("("));
 }

@@ -9,12 +9,13 @@
 import { parseArgs } from "node:util";
 import { EQUIVALENT } from "./equivalent.ts";
 import { type Mutant, mutantsOf } from "./mutants.ts";
-import { testsOf } from "./tests_of.ts";
+import { nearTestsOf, testsOf } from "./tests_of.ts";
 import { Random } from "../support/fuzz.ts";
 
 const root = new URL("../../", import.meta.url).pathname;
 /** How long the tests of one fault may take, in milliseconds. A loop without an end is found by that. */
-const DEADLINE = 180_000;
+const DEADLINE = 300_000;
+const TEST = ["test", "--no-check", "--parallel", "--allow-all", "--fail-fast", "--lock=tests/deno.lock"];
 
 interface Planted extends Mutant {
   readonly file: string;
@@ -64,10 +65,10 @@ async function findFault(folder: string, { file, source }: Planted): Promise<str
   const original = await Deno.readTextFile(`${folder}/${file}`);
   await Deno.writeTextFile(`${folder}/${file}`, source);
   try {
-    const tests = testsOf(file);
-    const test = ["test", "--no-check", "--parallel", "--allow-all", "--fail-fast", "--lock=tests/deno.lock", ...tests];
-    const { success, text } = await run(folder, test);
-    if (!success) {
+    for (const tests of [nearTestsOf(file, files), testsOf(file)]) {
+      if (tests.length === 0) continue;
+      const { success, text } = await run(folder, [...TEST, ...tests]);
+      if (success) continue;
       return /^(.*) => \.\//m.exec(text)?.[1] ?? (/ FAILED$/m.test(text) ? "a test" : "a test that never ends");
     }
     const check = await run(folder, ["check", "--lock=tests/deno.lock", file]);

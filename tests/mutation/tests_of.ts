@@ -1,6 +1,8 @@
 /** Which tests are to find the faults of a file: those that run in a second or two, and need no server of others. */
 
 const TESTS: readonly [path: RegExp, tests: readonly string[]][] = [
+  // Tests themselves.
+  [/^lib\/(?:_suite\w*|store_suite)\.ts$/, []],
   [/^lib\/adapters\//, ["tests/adapters"]],
   [/^lib\/server\/(?:app|pages|views|answers|form|protection|http_error)\.ts$/, [
     "tests/server/app_test.ts",
@@ -22,6 +24,9 @@ const TESTS: readonly [path: RegExp, tests: readonly string[]][] = [
   [/^lib\//, ["tests/unit"]],
 ];
 
+/** Words of paths that say nothing of a file. */
+const OFTEN = new Set(["", "lib", "stores", "file", "server", "session"]);
+
 /**
  * The tests for the faults of a file.
  *
@@ -30,4 +35,20 @@ const TESTS: readonly [path: RegExp, tests: readonly string[]][] = [
  */
 export function testsOf(file: string): readonly string[] {
   return TESTS.find(([path]) => path.test(file))?.[1] ?? [];
+}
+
+/**
+ * The tests that most likely find the faults of a file: they are run before the others.
+ *
+ * @param file The file's path in the project.
+ * @param files All files of the project.
+ */
+export function nearTestsOf(file: string, files: readonly string[]): readonly string[] {
+  const words = file.replace(/\.ts$/, "").split(/[/_]/).filter((word) => !OFTEN.has(word));
+  const folders = testsOf(file).map((path) => path.replace(/\*.*/, ""));
+  return files.filter((test) => {
+    const name = test.split("/").at(-1)!;
+    return name.endsWith("_test.ts") && folders.some((folder) => test.startsWith(folder)) &&
+      (words.some((word) => name.includes(word)) || name === "session_manager_test.ts");
+  });
 }

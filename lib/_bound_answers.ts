@@ -2,7 +2,6 @@
 import type { Commit } from "./_commit.ts";
 import { type DeviceBound, ProofError } from "./device_bound.ts";
 import { SessionError } from "./errors.ts";
-import { keyOf } from "./id.ts";
 import type { Binding, SessionRecord } from "./record.ts";
 import type { SessionCookie } from "./session_cookie.ts";
 import type { RequestLike } from "./session_options.ts";
@@ -95,9 +94,8 @@ async function find({ commit, cookie }: Access, { headers }: RequestLike): Promi
   const { ids } = cookie.read(headers.get("cookie"));
   const [id] = ids;
   if (id === undefined || ids.length > 1) return undefined;
-  const key = keyOf(id.value);
-  const read = await commit.read(key);
-  return read && { key, record: read.record };
+  const read = await commit.read(id.key);
+  return read && { key: id.key, record: read.record };
 }
 
 /** The binding that a proof gives; tells the operator of a proof that is not good. */

@@ -118,6 +118,13 @@ export class Commit {
     this.#options.tell(Object.freeze({ type: "refused", handle, user, reason }));
   }
 
+  /** Whether there is anything to store, or a cookie to send: a page that only reads has nothing, as a rule. */
+  isNeeded(state: SessionState): boolean {
+    const { record, changes, renews, isOver, isStale } = state;
+    return changes.length > 0 || renews || isOver !== false || isStale ||
+      (record !== undefined && this.isDue(state, record));
+  }
+
   /** Stores what a request did to its session. Returns the `Set-Cookie` headers that the answer must have. */
   async save(state: SessionState): Promise<readonly string[]> {
     const { id, key, record } = state;

@@ -30,7 +30,12 @@ export class GuardedStore {
   }
 
   async read(key: string): Promise<SessionRecord | undefined> {
-    return await this.#try("read", () => this.#store.read(key), key);
+    // Not by #try, which would cost each request one promise more.
+    try {
+      return await this.#store.read(key);
+    } catch (cause) {
+      throw this.#failure("read", cause, key);
+    }
   }
 
   async update(key: string, change: Change): Promise<SessionRecord | undefined> {

@@ -68,8 +68,9 @@ export function draftOf(data: SessionData, flashes: readonly StoredFlash[]): Dra
 
 /** Where a session comes from that was just opened. */
 export interface Origin {
-  /** The id that the browser has, if it is of use. */
+  /** The id that the browser has, if it is of use, and its key. */
   readonly id?: string;
+  readonly key?: string;
   /** What is stored. */
   readonly record?: SessionRecord;
   readonly isShortened?: boolean;
@@ -80,11 +81,11 @@ export interface Origin {
 
 /** The state of a session that was just opened. */
 export function newState(now: () => number, origin: Origin = {}): SessionState {
-  const { id, record, isShortened = false, isStale = false, strays = NO_STRAYS } = origin;
+  const { id, key, record, isShortened = false, isStale = false, strays = NO_STRAYS } = origin;
   return {
     now,
     id,
-    key: id === undefined ? undefined : keyOf(id),
+    key,
     record,
     isShortened,
     deadline: origin.deadline,

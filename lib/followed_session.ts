@@ -114,7 +114,10 @@ export class FollowedSession<Data extends object = Record<string, Json>> {
     const { id, now } = this.#state;
     const record = key === undefined ? undefined : await this.#access.read(key);
     if (key !== undefined && record === undefined) throw this.#access.gone(key);
-    const state = newState(now, id !== undefined && record !== undefined ? { id, record } : {});
+    const state = newState(
+      now,
+      id !== undefined && key !== undefined && record !== undefined ? { id, key, record } : {},
+    );
     state.isOpen = false;
     return new Session(state);
   }
@@ -138,7 +141,7 @@ export class FollowedSession<Data extends object = Record<string, Json>> {
     }
     let result: T;
     const updated = await this.#access.update(key, (record) => {
-      const session = new Session<Data>(newState(now, { id, record }));
+      const session = new Session<Data>(newState(now, { id, key, record }));
       result = fn(session);
       const state = stateOf(session);
       state.isOpen = false;

@@ -5,6 +5,8 @@
  * @module
  */
 import { setCookie as stdSetCookie } from "@std/http/cookie";
+import { Cache } from "./_cache.ts";
+import { keyOf } from "./id.ts";
 import { BOOLEAN, checkOptions, oneOf, type Rule } from "./_options.ts";
 import { Signer } from "./signer.ts";
 
@@ -30,6 +32,8 @@ export interface CookieOptions {
 export interface SignedId {
   /** The id. */
   readonly value: string;
+  /** The key under which the store keeps its session. */
+  readonly key: string;
   /** Whether an older key signed it, so that it should be signed and sent again. */
   readonly stale: boolean;
 }
@@ -79,6 +83,8 @@ const RULES: Readonly<Record<string, Rule>> = {
   sameSite: oneOf("Strict", "Lax", "None"),
   partitioned: BOOLEAN,
 };
+/** About how much an id and its key take in memory, in bytes. */
+const KEY_BYTES = 300;
 const NOTHING: CookieReading = { ids: [], refused: false, tooMany: false };
 
 /**
@@ -87,14 +93,14 @@ const NOTHING: CookieReading = { ids: [], refused: false, tooMany: false };
  * @example
  * ```ts
  * import { SessionCookie } from "./session_cookie.ts";
- * import { newId } from "./id.ts";
+ * import { keyOf, newId } from "./id.ts";
  * import { assertEquals } from "@std/assert";
  *
  * const cookie = new SessionCookie({ sameSite: "Strict" }, ["a secret key of at least 32 bytes"]);
  * const id = newId();
  * const [pair = "", ...attributes] = cookie.issue(id, 60).split("; ");
  * assertEquals(attributes, ["HttpOnly", "SameSite=Strict", "Path=/", "Max-Age=60"]);
- * assertEquals(cookie.read(pair).ids, [{ value: id, stale: false }]);
+ * assertEquals(cookie.read(pair).ids, [{ value: id, stale: false, key: keyOf(id) }]);
  * ```
  */
 export class SessionCookie {
@@ -104,6 +110,7 @@ export class SessionCookie {
   #signer: Signer;
   #prefix: string;
   #suffix: string;
+  #keys = new Cache<string>(4 * 1024 * 1024);
 
   /**
    * Checks the attributes.
@@ -135,13 +142,13 @@ export class SessionCookie {
       if (!SIGNED_ID.test(value)) refused = true;
       else if (candidates.add(value).size > MAX_VERIFIED) return { ids: [], refused: true, tooMany: true };
     }
-    const ids = new Map<string, SignedId>();
+    const ids: SignedId[] = [];
     for (const value of candidates) {
       const id = this.#signer.unsign(value);
       if (id === undefined) refused = true;
-      else if (!ids.has(id.value)) ids.set(id.value, id);
+      else if (!ids.some((other) => other.value === id.value)) ids.push({ ...id, key: this.#keyOf(id.value) });
     }
-    return { ids: [...ids.values()], refused, tooMany: false };
+    return { ids, refused, tooMany: false };
   }
 
   /**
@@ -153,6 +160,13 @@ export class SessionCookie {
   issue(id: string, maxAge?: number): string {
     const value = this.#prefix + this.#signer.sign(id) + this.#suffix;
     return maxAge === undefined ? value : `${value}; Max-Age=${maxAge}`;
+  }
+
+  /** The key of an id that was signed. Hashing costs a microsecond, so those seen lately are kept. */
+  #keyOf(id: string): string {
+    let key = this.#keys.get(id);
+    if (key === undefined) this.#keys.set(id, key = keyOf(id), KEY_BYTES);
+    return key;
   }
 
   /** The `Set-Cookie` value that deletes the cookie, with the attributes it was set with. */

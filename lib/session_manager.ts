@@ -10,16 +10,17 @@ import { guarded, type Listener, logEvents, newCounters, type SessionCounters, t
 import { FollowedSession } from "./followed_session.ts";
 import { addSessionHeaders, checkResponse } from "./_headers.ts";
 import { GuardedStore } from "./_guarded_store.ts";
-import { keyOf } from "./id.ts";
 import { Lifetimes } from "./_lifetimes.ts";
 import { standardErrorLog } from "./log.ts";
-import { endOf, type Json } from "./record.ts";
+import { endOf, type Json, type SessionRecord } from "./record.ts";
 import { Session, stateOf } from "./session.ts";
 import { SessionCookie, type SignedId } from "./session_cookie.ts";
 import { checkSessionOptions, type RequestLike, type SessionOptions } from "./session_options.ts";
 import { continued, newState } from "./_session_state.ts";
 import { endSession, endSessions, showSessions, type UserSession } from "./_user_sessions.ts";
 import { type Open, wrapHandler, type WrapOptions } from "./_wrap.ts";
+
+const NO_COOKIES: readonly string[] = Object.freeze([]);
 
 /** When a session ends, in milliseconds since 1970. */
 export interface SessionEnds {
@@ -126,14 +127,16 @@ export class SessionManager<Data extends object = Record<string, Json>> {
       return new Session(newState(this.#now));
     }
     if (ids.length > 1) return await this.#openOneOf(ids, request);
-    const found = await this.#read(id, request);
-    if (found === "another device") return new Session(newState(this.#now));
+    const found = await this.#commit.read(id.key);
     if (found === undefined) {
       // Not adopted: the visitor gets a new id when something is stored (strict mode; CVE-2015-5143).
-      this.#commit.refuse("unknown session", keyOf(id.value));
+      this.#commit.refuse("unknown session", id.key);
       return new Session(newState(this.#now));
     }
-    return new Session(newState(this.#now, { id: id.value, isStale: id.stale, ...found }));
+    if (found.record.binding !== undefined && !await this.#holds(found.record, id.key, request)) {
+      return new Session(newState(this.#now));
+    }
+    return this.#found(id, found);
   }
 
   /**
@@ -180,7 +183,7 @@ export class SessionManager<Data extends object = Record<string, Json>> {
     if (!state.isOpen) throw new TypeError("Cannot commit a session: it was committed before");
     state.isOpen = false;
     try {
-      const cookies = await this.#commit.save(state);
+      const cookies = this.#commit.isNeeded(state) ? await this.#commit.save(state) : NO_COOKIES;
       state.onCommit?.();
       return state.strays.length === 0 ? cookies : [...state.strays, ...cookies];
     } catch (failure) {
@@ -323,22 +326,25 @@ export class SessionManager<Data extends object = Record<string, Json>> {
   }
 
   async #openOneOf(ids: readonly SignedId[], request: RequestLike): Promise<Session<Data>> {
-    const found = await Promise.all(ids.map(async (id) => ({ ...id, read: await this.#read(id, request) })));
-    const live = found.filter(({ read }) => typeof read === "object");
+    const live: { readonly id: SignedId; readonly found: ReadRecord }[] = [];
+    for (const id of ids) {
+      const found = await this.#commit.read(id.key);
+      if (found !== undefined && await this.#holds(found.record, id.key, request)) live.push({ id, found });
+    }
     const [one] = live;
-    if (typeof one?.read !== "object" || live.length > 1) return this.#openNone(request.url);
-    return new Session(newState(this.#now, { id: one.value, isStale: one.stale, ...one.read }));
+    return one === undefined || live.length > 1 ? this.#openNone(request.url) : this.#found(one.id, one.found);
   }
 
-  /** What is stored under an id, if the request may have it: a bound session needs its second cookie. */
-  async #read(id: SignedId, { headers }: RequestLike): Promise<ReadRecord | "another device" | undefined> {
-    const key = keyOf(id.value);
-    const found = await this.#commit.read(key);
-    const binding = found?.record.binding;
-    if (binding === undefined || this.#bound === undefined) return found;
-    if ((await this.#bound()).holds(headers.get("cookie"), binding)) return found;
-    this.#commit.refuse("another device", key, found?.record.user);
-    return "another device";
+  #found({ value: id, key, stale: isStale }: SignedId, { record, isShortened, deadline }: ReadRecord): Session<Data> {
+    return new Session(newState(this.#now, { id, key, record, isShortened, deadline, isStale }));
+  }
+
+  /** Whether a request may have a session: a bound one needs its second cookie. */
+  async #holds({ binding, user }: SessionRecord, key: string, { headers }: RequestLike): Promise<boolean> {
+    if (binding === undefined || this.#bound === undefined) return true;
+    if ((await this.#bound()).holds(headers.get("cookie"), binding)) return true;
+    this.#commit.refuse("another device", key, user);
+    return false;
   }
 
   /** A session for a request with several cookies. One may be planted, so none counts; left alone, they would stay. */

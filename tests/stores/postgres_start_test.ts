@@ -86,6 +86,23 @@ test("a table whose rows are hidden by row security is refused", async (database
   }
 });
 
+test("transactions that were undone because they met others are repeated", async (database) => {
+  await using store = await open({ url: urlOf(database) });
+  const key = newId();
+  await store.create(key, fresh());
+  await say(
+    database,
+    `create sequence undone;
+    create function f() returns trigger language plpgsql as $$ begin
+    case nextval('undone') % 4 when 0 then return new; when 1 then raise exception sqlstate '40P01';
+    else raise exception sqlstate '40001'; end case; end $$;
+    create trigger t before update on sessions for each row execute function f()`,
+  );
+  for (let n = 1; n <= 3; n++) assertEquals((await store.update(key, set({ n })))?.data, { n });
+  assertEquals(await store.delete(key), true);
+  assertEquals(await say(database, "select last_value from undone"), ["16"]);
+});
+
 test("where transactions are serializable, those that meet are repeated", async (database) => {
   await say(database, `alter database ${database} set default_transaction_isolation = serializable`);
   const stores = await Promise.all(Array.from({ length: 4 }, () => open({ url: urlOf(database) })));

@@ -21,7 +21,7 @@ export const REPLACE = `
 export const TOUCH = `
   local head = redis.call("GETRANGE", KEYS[1], 0, 399)
   local deadline = tonumber(string.match(head, '"deadline":(%d+)'))
-  if not deadline or string.sub(head, 1, ${READABLE.length}) ~= '${READABLE}' then return 0 end
+  if not deadline or not string.find(head, '\\n${READABLE}', 1, true) then return 0 end
   local expires = tonumber(ARGV[1])
   local left = math.min(expires, deadline) - ARGV[2]
   if left <= 0 then return 0 end

@@ -60,7 +60,8 @@ export interface HonoSessions<Data extends object> {
  * ```
  */
 export function honoSessions<Data extends object>(sessions: SessionManager<Data>): HonoSessions<Data> {
-  const openers = new WeakMap<Request, Opener<Data>>();
+  // By context, as a middleware may replace the request; by request, as one program may pass it to another.
+  const openers = new WeakMap<object, Opener<Data>>();
 
   /** The answer to send in place of the handler's; `undefined` leaves that one as it is. */
   async function finish(context: HonoContext, opener: Opener<Data>): Promise<Response | undefined> {
@@ -83,7 +84,7 @@ export function honoSessions<Data extends object>(sessions: SessionManager<Data>
         return;
       }
       const opener = new Opener(() => sessions.open(request));
-      openers.set(request, opener);
+      for (const key of [context, request]) openers.set(key, opener);
       await next();
       let answer: Response | undefined;
       try {
@@ -100,7 +101,7 @@ export function honoSessions<Data extends object>(sessions: SessionManager<Data>
       context.res = answer;
     },
     open(context) {
-      const opener = openers.get(context.req.raw);
+      const opener = openers.get(context) ?? openers.get(context.req.raw);
       if (opener === undefined) throw noMiddleware();
       return opener.open();
     },

@@ -2,6 +2,7 @@
 // deno-lint-ignore-file no-import-prefix -- in deno.json, everybody would have to download the frameworks
 import { assert, assertEquals } from "@std/assert";
 import { Hono } from "npm:hono@4.13.19";
+import { bodyLimit } from "npm:hono@4.13.19/body-limit";
 import { compress } from "npm:hono@4.13.19/compress";
 import { cors } from "npm:hono@4.13.19/cors";
 import { etag } from "npm:hono@4.13.19/etag";
@@ -253,4 +254,16 @@ Deno.test("hono: a log-in asks to bind the session, and the library answers belo
   assert(headers.get("secure-session-registration")!.includes('path="/bound/register"'));
   const refused = await app.request("http://localhost/bound/refresh", { method: "POST" });
   assertEquals([refused.status, await refused.text()], [400, ""]);
+});
+
+Deno.test("hono: a middleware that replaces the request loses no session", async () => {
+  const { middleware, open } = program();
+  const app = new Hono().use(middleware, bodyLimit({ maxSize: 100 }));
+  app.post("/", async (c) => {
+    (await open(c)).logIn(await c.req.text());
+    return c.text("hello");
+  });
+  const body = new Blob(["ada"]).stream();
+  const response = await app.request("/", { method: "POST", body });
+  assertEquals([response.status, response.headers.getSetCookie().length], [200, 1]);
 });

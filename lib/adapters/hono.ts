@@ -78,6 +78,8 @@ export function honoSessions<Data extends object>(sessions: SessionManager<Data>
   return {
     async middleware(context, next) {
       const request = context.req.raw;
+      // Used twice, the outer one commits.
+      if (openers.has(request)) return await next();
       const bound = sessions.answerBound(request);
       if (bound !== undefined) {
         context.res = await bound;

@@ -66,6 +66,8 @@ export function nodeSessions<Data extends object>(sessions: SessionManager<Data>
 
   return {
     middleware(request, response, next) {
+      // Used twice, the first one stores.
+      if (openers.has(request)) return next();
       const given = requestOf(request);
       const bound = sessions.answerBound(given);
       if (bound !== undefined) return void bound.catch(unexpected).then((answer) => send(response, answer));

@@ -55,6 +55,8 @@ export function oakSessions<Data extends object>(sessions: SessionManager<Data>)
   const openers = new WeakMap<OakContext["request"], Opener<Data>>();
   return {
     async middleware({ request, response }, next) {
+      // Used twice, the outer one commits.
+      if (openers.has(request)) return void await next();
       const { headers, method, url } = request;
       const bound = sessions.answerBound({ headers, method, url: url.href });
       if (bound !== undefined) return await replace(response, await bound);

@@ -54,3 +54,15 @@ Deno.test("fastify: what inject sends is answered, and stored", async () => {
   const cookie = String(headers["set-cookie"]).split(";")[0]!;
   assertEquals((await app.inject({ url: "/who", headers: { cookie } })).body, "ada");
 });
+
+Deno.test("node: a middleware that is used twice stores one session", async () => {
+  const store = new MemoryStore();
+  const { middleware, open } = nodeSessions(new SessionManager<Data>({ store, keys: [KEY] }));
+  const app = fastify();
+  app.addHook("onRequest", (request, reply, done) => middleware(request.raw, reply.raw, done));
+  app.addHook("onRequest", async (request) => (await open(request.raw)).logIn("ada"));
+  app.addHook("onRequest", (request, reply, done) => middleware(request.raw, reply.raw, done));
+  app.get("/", async (request) => (await open(request.raw)).user);
+  const { body, headers } = await app.inject("/");
+  assertEquals([body, typeof headers["set-cookie"], store.size], ["ada", "string", 1]);
+});

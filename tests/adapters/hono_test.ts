@@ -267,3 +267,16 @@ Deno.test("hono: a middleware that replaces the request loses no session", async
   const response = await app.request("/", { method: "POST", body });
   assertEquals([response.status, response.headers.getSetCookie().length], [200, 1]);
 });
+
+Deno.test("hono: a middleware that is used twice stores one session", async () => {
+  const store = new MemoryStore();
+  const { middleware, open } = honoSessions(new SessionManager<Data>({ store, keys: [KEY] }));
+  const inner = new Hono().use(middleware).get("/", async (c) => c.text((await open(c)).user!));
+  const app = new Hono().use(middleware, async (c, next) => {
+    (await open(c)).logIn("ada");
+    await next();
+  });
+  app.route("/routed", inner);
+  const response = await app.request("/routed");
+  assertEquals([await response.text(), response.headers.getSetCookie().length, store.size], ["ada", 1, 1]);
+});

@@ -136,3 +136,16 @@ Deno.test("oak: a log-in asks to bind the session, and the library answers below
   const refused = await send("/bound/refresh", "POST");
   assertEquals([refused.status, await refused.text()], [400, ""]);
 });
+
+Deno.test("oak: a middleware that is used twice stores one session", async () => {
+  const store = new MemoryStore();
+  const { middleware, open } = oakSessions(new SessionManager<Data>({ store, keys: [KEY] }));
+  const app = new Application({ logErrors: false });
+  app.use(middleware, async (context, next) => {
+    (await open(context)).logIn("ada");
+    await next();
+  });
+  app.use(middleware, async (context) => void (context.response.body = (await open(context)).user));
+  const response = await app.handle(new Request("http://localhost/") as never) as unknown as Response;
+  assertEquals([await response.text(), response.headers.getSetCookie().length, store.size], ["ada", 1, 1]);
+});

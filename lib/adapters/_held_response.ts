@@ -225,7 +225,9 @@ function coded(message: string, code: string): Error {
 
 /** Gives an object a property that hides its own as long as it has a value. */
 function hide(target: object, name: string, value: () => unknown): void {
-  const get = () => value() ?? Reflect.get(Object.getPrototypeOf(target), name, target);
+  // Another manager may hold the same answer.
+  const before = Object.getOwnPropertyDescriptor(target, name)?.get;
+  const get = () => value() ?? (before ? before() : Reflect.get(Object.getPrototypeOf(target), name, target));
   Object.defineProperty(target, name, { get, configurable: true });
 }
 

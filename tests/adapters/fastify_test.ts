@@ -66,3 +66,24 @@ Deno.test("node: a middleware that is used twice stores one session", async () =
   const { body, headers } = await app.inject("/");
   assertEquals([body, typeof headers["set-cookie"], store.size], ["ada", "string", 1]);
 });
+
+Deno.test("node: two managers store two sessions with one answer", async () => {
+  const one = nodeSessions(
+    new SessionManager<Data>({ store: new MemoryStore(), keys: [KEY], cookie: { name: "one" } }),
+  );
+  const two = nodeSessions(
+    new SessionManager<Data>({ store: new MemoryStore(), keys: [KEY], cookie: { name: "two" } }),
+  );
+  const app = fastify();
+  for (const { middleware } of [one, two]) {
+    app.addHook("onRequest", (request, reply, done) => middleware(request.raw, reply.raw, done));
+  }
+  app.get("/", async (request, reply) => {
+    for (const { open } of [one, two]) (await open(request.raw)).logIn("ada");
+    reply.send("hello");
+    return "again";
+  });
+  const { body, headers } = await app.inject("/");
+  const names = [headers["set-cookie"]].flat().map((line) => line!.split("=")[0]);
+  assertEquals([body, names.sort()], ["hello", ["one", "two"]]);
+});

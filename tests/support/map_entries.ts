@@ -22,7 +22,11 @@ export class MapEntries implements Entries {
     yield* [...this.entries.values()];
   }
   async *ofUser(user: string): AsyncGenerator<Entry> {
-    yield* [...this.entries.values()].filter((entry) => entry.user === user);
+    // As engines do it: entries that come behind the walk are not seen, and those before it are seen as they are by then.
+    for (const key of [...this.entries.keys()]) {
+      const entry = this.entries.get(key);
+      if (entry?.user === user) yield entry;
+    }
   }
   getMany(keys: readonly string[]): Promise<Entry[]> {
     return Promise.resolve(keys.flatMap((key) => this.entries.get(key) ?? []));

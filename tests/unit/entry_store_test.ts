@@ -149,11 +149,29 @@ Deno.test("entry store: no session is written again after its end", async () => 
   const { engine, store } = place();
   const key = newId();
   await store.create(key, fresh({ n: 0 }));
+  const { around } = engine;
   engine.around = () => {
+    engine.around = around;
     clock.pass(60);
     return Promise.reject(new Error("no answer"));
   };
   await assertRejects(() => store.touch(key, clock.time + 120_000), Error, "no answer");
+  assertEquals(await store.read(key), undefined);
+});
+
+Deno.test("entry store: a move without an answer is finished before it is reported", async () => {
+  const { engine, store } = place();
+  const [key, to] = [newId(), newId()];
+  await store.create(key, fresh({ n: 0 }));
+  const looked: string[] = [];
+  const get = engine.get.bind(engine);
+  engine.get = (key) => {
+    looked.push(key);
+    return get(key);
+  };
+  loseNext(engine, () => Promise.resolve());
+  assertEquals(nOf(await store.move(key, to, increment)), 1);
+  assertEquals(looked, [key, key, to]);
 });
 
 Deno.test("entry store: eight other writers in between are borne, nine are told", async () => {
@@ -208,7 +226,14 @@ Deno.test("entry store: what cannot be written fails with the reason, tried twic
     assertEquals(tries, 2);
   }
   engine.around = () => Promise.reject(new RecordTooLargeError("the engine says so"));
+  tries = 0;
+  const { around } = engine;
+  engine.around = (write, writes) => {
+    tries++;
+    return around(write, writes);
+  };
   await assertRejects(() => store.update(key, increment), RecordTooLargeError);
+  assertEquals(tries, 1);
   await assertRejects(() => store.ready(), RecordTooLargeError);
 });
 

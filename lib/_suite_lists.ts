@@ -192,7 +192,7 @@ export function testLists({ test, now, pass, late, record, live, subject }: Suit
     await assertRejects(() => store.create(newId(), record()), StoreFullError);
     if (ownClock) return;
     await pass(60 * SECOND);
-    // The room of those that are over is found at once, or by the next count.
+    // The room of those that are over is found immediately, or by the next count.
     for (let attempts = 1;; attempts++) {
       try {
         return await store.create(newId(), record());

@@ -93,6 +93,15 @@ const VERSION = 1;
  *
  * @param record The session's record, or the two times of it.
  * @returns Milliseconds since 1970.
+ *
+ * @example
+ * ```ts
+ * import { endOf } from "sessions/store";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const record = { data: { n: 1 }, created: 0, idle: 500, expires: 500, deadline: 1000 };
+ * assertEquals([endOf(record), endOf({ ...record, expires: 2000 })], [500, 1000]);
+ * ```
  */
 export function endOf(record: Pick<SessionRecord, "expires" | "deadline">): number {
   return Math.min(record.expires, record.deadline);
@@ -103,6 +112,15 @@ export function endOf(record: Pick<SessionRecord, "expires" | "deadline">): numb
  *
  * @param record The session's record, or the times of it.
  * @param now The time, in milliseconds since 1970.
+ *
+ * @example
+ * ```ts
+ * import { isLive } from "sessions/store";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const record = { data: { n: 1 }, created: 0, idle: 500, expires: 500, deadline: 1000 };
+ * assertEquals([isLive(record, 499), isLive(record, 500)], [true, false]);
+ * ```
  */
 export function isLive(record: Pick<SessionRecord, "created" | "idle" | "expires" | "deadline">, now: number): boolean {
   return now < endOf(record) && Math.max(record.created, record.expires - record.idle) <= now + CLOCK_SKEW;
@@ -114,6 +132,16 @@ export function isLive(record: Pick<SessionRecord, "created" | "idle" | "expires
  * @param record The record.
  * @param most The most bytes it may take in UTF-8.
  * @throws {RecordTooLargeError} if it takes more.
+ *
+ * @example
+ * ```ts
+ * import { encode, RecordTooLargeError } from "sessions/store";
+ * import { assertEquals, assertThrows } from "@std/assert";
+ *
+ * const record = { data: { n: 1 }, created: 0, idle: 500, expires: 500, deadline: 1000 };
+ * assertEquals(JSON.parse(encode(record)).data, { n: 1 });
+ * assertThrows(() => encode(record, 50), RecordTooLargeError);
+ * ```
  */
 export function encode(record: SessionRecord, most: number = MAX_RECORD_BYTES): string {
   const { created, idle, expires, deadline, user, terms, binding, flashes, data } = record;
@@ -137,6 +165,16 @@ export function encode(record: SessionRecord, most: number = MAX_RECORD_BYTES): 
  * time in the JSON.
  * @returns The record, frozen; `"newer"` if a later version of this program wrote it, to be left alone; `"corrupt"` if
  * it is no record.
+ *
+ * @example
+ * ```ts
+ * import { decode, encode } from "sessions/store";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const record = { data: { n: 1 }, created: 0, idle: 500, expires: 500, deadline: 1000 };
+ * assertEquals(decode(encode(record)), record);
+ * assertEquals([decode("{}"), decode('{"version":1000000}')], ["corrupt", "newer"]);
+ * ```
  */
 export function decode(text: string, expires?: number): SessionRecord | "corrupt" | "newer" {
   let value: unknown;

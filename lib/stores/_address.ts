@@ -36,7 +36,7 @@ function faultOf(address: string): string {
 }
 
 /**
- * Refuses parameters of an address that nobody would use, because whoever wrote them relies on them.
+ * Refuses parameters of an address that would not be used: their author relies on them.
  *
  * @param url The address.
  * @param known The parameters that are used, or known to make no difference.

@@ -33,6 +33,17 @@ export function clientWith(needed: string, ...methods: string[]): Rule {
  * @param options What the program gave.
  * @param rules The options that only this store has.
  * @throws {TypeError} naming the option; {@linkcode RangeError} for a number that is out of range.
+ *
+ * @example
+ * ```ts
+ * import { checkStoreOptions } from "sessions/store";
+ * import { assertEquals, assertThrows } from "@std/assert";
+ *
+ * const rules = { path: { needed: "a string", accepts: (value: unknown) => typeof value === "string" } };
+ * const options = { path: "sessions.db", max: 10 };
+ * assertEquals(checkStoreOptions("MyStore", options, rules).max, 10);
+ * assertThrows(() => checkStoreOptions("MyStore", { max: -1 }, rules), RangeError, "Cannot make a MyStore");
+ * ```
  */
 export function checkStoreOptions(
   store: string,

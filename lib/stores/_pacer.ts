@@ -1,4 +1,4 @@
-/** Pacer: when a store's sweep takes its next step, so that it keeps up with the sessions created and delays nobody. */
+/** Pacer: when a store's sweep takes its next step, so that it keeps up with the sessions created and delays no request. */
 import { type Log, silent } from "../log.ts";
 import { turn } from "./_pause.ts";
 
@@ -43,7 +43,7 @@ export class Pacer {
     this.#due += this.#perCreate;
   }
 
-  /** Starts the steps that are due, if none is running. Returns at once. */
+  /** Starts the steps that are due, if none is running. Returns immediately. */
   run(): void {
     if (this.#running !== undefined) return;
     if (this.#due < this.#size && performance.now() - this.#last < IDLE_STEP) return;

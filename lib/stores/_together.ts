@@ -24,6 +24,23 @@ type Outcome = { readonly record: SessionRecord | undefined } | { readonly error
  * all, in order. So many changes of one session cost few round trips, and none gives up because others were first.
  *
  * Each caller gets the record that its own change made. A change that throws is refused alone.
+ *
+ * @example
+ * ```ts
+ * import { type SessionRecord, Together } from "sessions/store";
+ * import { assertEquals } from "@std/assert";
+ *
+ * let stored: SessionRecord = { data: { n: 0 }, created: 0, idle: 500, expires: 500, deadline: 1000 };
+ * let writes = 0;
+ * const together = new Together(async (_key, change) => {
+ *   await new Promise((resolve) => setTimeout(resolve, 1)); // a round trip
+ *   writes++;
+ *   return stored = change(stored);
+ * });
+ * const add = (record: SessionRecord) => ({ ...record, data: { n: record.data.n as number + 1 } });
+ * await Promise.all(Array.from({ length: 100 }, () => together.update("key", add)));
+ * assertEquals([stored.data, writes], [{ n: 100 }, 2]);
+ * ```
  */
 export class Together {
   #write: Write;

@@ -49,6 +49,12 @@ const models: readonly Model[] = [
     defines: [],
     without: ["STAMP", "EXPIRY", "PERIOD", "OWN", "ORDER", "STAMP_AFTER", "WAIT", "WAIT_AFTER"],
   },
+  {
+    name: "folder",
+    defines: [],
+    without: ["LINK", "FLUSH", "FLUSH_FOUND", "LOOK_AGAIN", "RUNNING", "CHECK", "SECOND_LOOK"],
+  },
+  { name: "queue", defines: [], without: ["DIES", "TICKET_FIRST", "NUMBER", "LOOK"] },
 ];
 
 async function run(dir: string, command: string, ...args: readonly string[]): Promise<string> {

@@ -1,8 +1,8 @@
 /** The file store: what is no record counts as no session, and what was never finished goes in time. */
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { newId } from "../../lib/id.ts";
-import { failing, UPDATE } from "../support/failing.ts";
-import { filesIn, MINUTE, pathOf, READ_ONLY, same, sweepRound, test } from "./file_place.ts";
+import { failing, replacing, UPDATE } from "../support/failing.ts";
+import { filesIn, MINUTE, pathOf, pause, READ_ONLY, same, sweepRound, test } from "./file_place.ts";
 
 const good = JSON.stringify({
   version: 1,
@@ -64,20 +64,61 @@ test("a corrupt record that cannot be put aside is no session either", async (pl
   assert(!logged.join().includes(id.slice(3)));
 });
 
+test("a corrupt record that a good one replaces in between is not put aside", async ({ dir, store, create, logged }) => {
+  const id = await create(1);
+  const path = pathOf(dir, id);
+  const text = await Deno.readTextFile(path);
+  await Deno.writeTextFile(path, "{");
+  const replace = () => {
+    Deno.writeTextFileSync(`${path}.other`, text);
+    Deno.renameSync(`${path}.other`, path);
+  };
+  await replacing(Deno, "readTextFileSync", (original) => (path) => {
+    const read = original(path);
+    if (read === "{") replace();
+    return read;
+  }, async () => assertEquals(await store.read(id), undefined));
+  assertEquals([(await store.read(id))?.data, logged], [{ n: 1 }, []]);
+});
+
 test("a half-made file is not listed or swept until a minute later", async (place) => {
   const { dir, store, open, clock, create, logged } = place;
   const id = await create(1, 60 * MINUTE);
+  // By the file system's clock, which may keep whole seconds only.
+  let made = 0;
   for (const content of ["", '{"vers', good.slice(0, -1)]) {
-    await Deno.writeTextFile(`${dir}/${id.slice(0, 3)}/${newId().slice(3)}.json`, content);
+    const path = `${dir}/${id.slice(0, 3)}/${newId().slice(3)}.json`;
+    await Deno.writeTextFile(path, content);
+    made = Math.max(made, Deno.lstatSync(path).ctime!.getTime());
   }
   const listed = async () => (await Array.fromAsync(store.list())).map(([id]) => id);
   assertEquals(await listed(), [id]);
   const other = open();
-  await sweepRound(other);
-  assertEquals([filesIn(dir).length, await listed(), logged], [4, [id], []]);
-  clock.time += MINUTE;
+  for (const time of [made, made + MINUTE - 1000]) {
+    clock.time = time;
+    await sweepRound(other);
+    assertEquals([filesIn(dir).length, await listed(), logged], [4, [id], []]);
+  }
+  clock.time = made + MINUTE;
   await sweepRound(other);
   assertEquals([filesIn(dir).length, await listed()], [1, [id]]);
+});
+
+test("a temporary file that was made again in between is not swept", async ({ dir, store, create, clock }) => {
+  const id = await create(1, 60 * MINUTE);
+  const beside = `${pathOf(dir, id)}.tmp`;
+  await Deno.writeTextFile(beside, "old");
+  clock.time = Deno.lstatSync(beside).ctime!.getTime() + MINUTE;
+  // Whole seconds later, so that any file system tells the two apart.
+  await pause(1100);
+  const lock = Deno.FsFile.prototype.tryLockSync;
+  await replacing(Deno.FsFile.prototype, "tryLockSync", () =>
+    function (this: Deno.FsFile, isExclusive: boolean) {
+      Deno.removeSync(beside);
+      Deno.writeTextFileSync(beside, "new");
+      return lock.call(this, isExclusive);
+    }, async () => assertEquals(await store.sweepAll(), 0));
+  assertEquals(await Deno.readTextFile(beside), "new");
 });
 
 test("what a dead process left beside a record hinders nobody", async ({ dir, store, create }) => {

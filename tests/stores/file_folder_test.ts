@@ -197,6 +197,30 @@ test("a folder that comes back in the middle of a read ends nobody", async ({ di
   }, async () => assertEquals((await store.read(key))?.data, { n: 1 }));
 });
 
+test("a folder that goes away in the middle of a change ends nobody", async ({ dir, store, create }) => {
+  const key = await create(1);
+  await store.update(key, same);
+  const away = () => Deno.renameSync(dir, `${dir}.away`);
+  const leaving = (method: string, at: string, verb: () => Promise<unknown>) => {
+    let isAway = false;
+    return replacing(Deno, method, (original) => (path) => {
+      if (path === at && !isAway) {
+        isAway = true;
+        away();
+      }
+      return original(path);
+    }, async () => {
+      await assertRejects(verb, Error, "No such file");
+      await Deno.rename(`${dir}.away`, dir);
+    });
+  };
+  await leaving("lstatSync", pathOf(dir, key), () => store.delete(key));
+  const shard = `${dir}/${(await store.groupOf("Ada")).slice(0, 3)}`;
+  await Deno.mkdir(shard, { recursive: true });
+  await leaving("readDirSync", shard, () => Array.fromAsync(store.sessionsOf("Ada")));
+  assertEquals(await store.delete(key), true);
+});
+
 test("sessions without the folder's secret are refused at a start", async (place) => {
   const { dir, store, open, create, clock } = place;
   const key = await create(1);

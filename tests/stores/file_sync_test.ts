@@ -85,8 +85,10 @@ const steps: readonly Step[] = [
 async function play(place: Place, sync: "normal" | "full"): Promise<Set<string>> {
   const { dir, open, clock } = place;
   const store = open({ sync });
-  // The first session makes the folder's secret.
-  await store.delete(await place.create());
+  // The first session makes the folder's secret, and the first of a store waits until the disk has it.
+  const first = newId();
+  await store.create(first, record(clock));
+  await store.delete(first);
   const disk = new Disk(dir);
   const lost = new Set<string>();
   await disk.watch(async () => {
@@ -131,6 +133,11 @@ test("in any mode the disk has the folder's secret before a session is made", as
     `write ${FILE_A}`,
     `utime ${FILE_A}`,
   ]);
+  // Another process makes no session before the disk has the secret it found.
+  disk.trace.length = 0;
+  const other = open();
+  await disk.watch(() => other.create(B, record(clock, 1)));
+  assertEquals(disk.trace, ["flush .", `mkdir ${B.slice(0, 3)}`, `write ${FILE_B}`, `utime ${FILE_B}`]);
 });
 
 test("without sync full, a power cut can lose any of these changes", async (place) => {

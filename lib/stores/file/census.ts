@@ -122,7 +122,9 @@ export class Census {
   }
 
   async #wait(counting: Promise<void>): Promise<void> {
-    while (this.#left > 0 && this.#mayBeFull()) await Promise.race([counting, turn()]);
+    while (this.#counting === counting && this.#mayBeFull()) await turn();
+    // Done, or failed.
+    if (this.#counting !== counting) await counting;
   }
 
   async #count(): Promise<void> {

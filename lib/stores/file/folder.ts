@@ -10,7 +10,7 @@
  * hash, so that names that share a hash cannot be found in advance, and no key tells whose session it is.
  */
 import { hash, randomBytes } from "node:crypto";
-import { isMissing, isSame, lstat, makeOnce, namesIn, type Stat } from "./calls.ts";
+import { flushFolder, isMissing, isSame, lstat, makeOnce, namesIn, type Stat } from "./calls.ts";
 import { foreignIn } from "./foreign.ts";
 import { isSession, isShard, SECRET } from "./names.ts";
 
@@ -22,6 +22,7 @@ export class Folder {
   #secret: string | undefined;
   #stat: Stat | undefined;
   #wasThere = false;
+  #isOnDisk = false;
   #making: Promise<void> | undefined;
 
   /** @param dir Its path. */
@@ -74,14 +75,15 @@ export class Folder {
   }
 
   /**
-   * Makes sure that the folder can take a session: checks it, and makes the secret if there is none yet.
+   * Makes sure that the folder can take a session: checks it, makes the secret if there is none yet, and waits until the
+   * disk has it.
    *
-   * @returns A promise only if the secret has to be made.
+   * @returns A promise only the first time.
    * @throws {Error} if the folder cannot be the store's.
    */
   ready(): Promise<void> | undefined {
     this.check();
-    if (this.isKnown) return undefined;
+    if (this.#isOnDisk) return undefined;
     return this.#making ??= this.#make().finally(() => this.#making = undefined);
   }
 
@@ -123,10 +125,13 @@ export class Folder {
 
   async #make(): Promise<void> {
     this.open();
-    await makeOnce(this.#dir, SECRET, `${randomBytes(32).toString("hex")}\n`);
+    // Another process may have made it, and died before the disk had it.
+    if (this.isKnown) await flushFolder(this.#dir);
+    else await makeOnce(this.#dir, SECRET, `${randomBytes(32).toString("hex")}\n`);
     // Where several processes start at the same time, the secret of one of them counts.
     this.check();
     if (!this.isKnown) throw new Error(`"${SECRET}" is missing although it was made`);
+    this.#isOnDisk = true;
   }
 }
 

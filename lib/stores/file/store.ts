@@ -206,7 +206,7 @@ export class FileStore implements SessionStore {
   async touch(key: string, expires: number): Promise<boolean> {
     // Under the lock, as otherwise a sweep could find the session over just before, and remove it just after.
     const touched = await this.#changed(key, (path, record) => {
-      if (expires >= record.expires && expires <= record.deadline) {
+      if (expires >= record.expires) {
         const used = withEnd(record, expires);
         keepTimes(path, used);
         const stat = lstat(path);
@@ -215,7 +215,7 @@ export class FileStore implements SessionStore {
           return then(this.#sync === "full" ? flush(path) : undefined, () => true);
         }
       }
-      // Written is what the time of a file cannot say: an earlier end, and one that a coarse time does not keep.
+      // Written is what the time of a file cannot say: an earlier end, one past the deadline, or one finer than it.
       return then(this.#files.replace(key, path, withEnd(record, expires)), () => true);
     });
     return touched ?? false;

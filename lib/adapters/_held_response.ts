@@ -30,6 +30,7 @@ const HEADER_METHODS = { setHeader: "set", setHeaders: "set", appendHeader: "app
  */
 export function holdBack(response: ServerResponse, finish: (status: number) => Promise<Outcome>): void {
   const methods = response as unknown as Methods;
+  const prototype = Object.getPrototypeOf(response);
   const { writeHead, write, end, flushHeaders, destroy, on } = methods;
   let state: "open" | "held" | "released" | "replaced" = "open";
   const calls: (() => void)[] = [];
@@ -120,7 +121,9 @@ export function holdBack(response: ServerResponse, finish: (status: number) => P
     write(...args: unknown[]) {
       if (isInside) return call(write, ...args);
       checkChunk(args);
-      if (isEnded || state === "replaced") return skip(response, isEnded, args.find(isFunction));
+      // Released, a write after the end can come from the end of another manager, which holds the answer longer.
+      const isOver = isEnded && (state !== "released" || Reflect.get(prototype, "writableEnded", response));
+      if (isOver || state === "replaced") return skip(response, isEnded, args.find(isFunction));
       if (state === "released") return call(write, ...args);
       hold(() => isFull = call(write, ...args) === false);
       heldBytes += (args[0] as string | Uint8Array).length;

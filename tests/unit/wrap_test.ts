@@ -266,3 +266,14 @@ Deno.test("wrap: a log-in asks to bind the session, and the library answers belo
   const refused = await handler(new Request("http://localhost/bound/refresh", { method: "POST" }));
   assertEquals([refused.status, await refused.text()], [400, ""]);
 });
+
+Deno.test("wrap: after a handler has thrown, its session opens no more", async () => {
+  const { sessions } = site();
+  let open: (() => Promise<unknown>) | undefined;
+  const handler = sessions.wrap((_request, given) => {
+    open = given;
+    throw new SessionGoneError("mine");
+  });
+  assertEquals((await handler(new Request(URL))).status, 409);
+  assertThrows(() => open!(), Error, "open it before answering");
+});

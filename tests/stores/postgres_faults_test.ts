@@ -116,7 +116,8 @@ test("who waits for a lock is refused in time, and does nothing later", async (d
   const lock = say(database, "begin; update sessions set until = until; select pg_sleep(4); commit");
   // It ends with the database, if the test ends first.
   lock.catch(() => {});
-  await new Promise((resolve) => setTimeout(resolve, 300));
+  const locks = "select 1 from pg_locks where relation = 'sessions'::regclass and mode = 'RowExclusiveLock'";
+  while ((await say(database, locks)).length === 0);
   assertEquals((await store.read(id))?.data, { n: 1 });
   await assertRejects(() => store.update(id, set({ n: 2 })), Error, "PostgreSQL at 127.0.0.1");
   await lock;

@@ -184,7 +184,10 @@ export class PostgresConnection {
     this.#client = undefined;
     // The client knows a hot standby, but takes a server that is set to only read. Then another host comes first.
     if (isReadOnly) this.#first++;
-    client.end({ timeout: 0 }).catch(() => {});
+    // Statements that are only slow get their answers.
+    const ending = client.end({ timeout: CALL_DEADLINE / 1000 }).catch(() => {});
+    this.#running.add(ending);
+    ending.finally(() => this.#running.delete(ending));
   }
 }
 

@@ -7,7 +7,7 @@ import { makeTable } from "./table.ts";
 /** How many rows one step of a sweep removes at most. */
 export const SWEEP_SIZE = 500;
 /** How many rows of a list are read at once. */
-const BATCH = 200;
+const BATCH = 100;
 /** The code of a table that is missing, https://www.postgresql.org/docs/current/errcodes-appendix.html. */
 const UNDEFINED_TABLE = "42P01";
 

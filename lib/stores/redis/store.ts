@@ -42,7 +42,7 @@ const MARK_AGE = 10_000;
 /** How long to wait until an entry of a user's is removed, in milliseconds. */
 const FORGET_WAIT = 500;
 /** How many sessions are read at once. */
-const BATCH = 100;
+const BATCH = 50;
 /** How often, in milliseconds, a full store looks for sessions that can go. */
 const SWEEP_AGE = 60_000;
 /** How long a count waits for that, in milliseconds. */

@@ -44,7 +44,7 @@ const SWEEP_SIZE = 64;
 /** How many entries are looked at for each new session. */
 const LOOKS_PER_CREATE = 8;
 /** How many sessions are read at once, and about how many characters of them. */
-const BATCH = 100;
+const BATCH = 50;
 const BATCH_LENGTH = 200_000;
 /** How long one transaction goes on ending sessions before other requests have their turn, in milliseconds. */
 const SLICE = 5;

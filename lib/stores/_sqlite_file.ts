@@ -1,4 +1,11 @@
 /** SQLite's files: how one is recognised. Deno KV keeps its data in one, too. */
+import { statSync } from "node:fs";
+
+/** Which file a path names: the same string for the same file, an empty one for none. */
+export function fileAt(path: string): string {
+  const stat = statSync(path, { bigint: true, throwIfNoEntry: false });
+  return stat === undefined ? "" : `${stat.dev}:${stat.ino}`;
+}
 
 /**
  * Whether a file begins as SQLite's do.

@@ -1,4 +1,5 @@
 /** The database of a Deno KV store: its address, its opening, and its file; the only user of `Deno.openKv`. */
+import { fileAt } from "../_sqlite_file.ts";
 
 /** What is needed of a `Deno.Kv`, whose own type is there only for programs checked with `--unstable-kv`. */
 export interface Kv {
@@ -70,15 +71,15 @@ export class KvDatabase {
     return this.#opening ??= this.#open().finally(() => this.#opening = undefined);
   }
 
-  /** The open database, for a read: its file was looked at a moment ago. */
-  async forRead(): Promise<Kv> {
-    if (performance.now() - this.#lookedAt >= LOOK_AGE) await this.look();
+  /** The open database, for a read: its files were looked at a moment ago. */
+  forRead(): Kv {
+    if (performance.now() - this.#lookedAt >= LOOK_AGE) this.look();
     return this.#kv!;
   }
 
-  /** The open database, for a write: its file is looked at before. */
-  async forWrite(): Promise<Kv> {
-    await this.look();
+  /** The open database, for a write: its files are looked at before. */
+  forWrite(): Kv {
+    this.look();
     return this.#kv!;
   }
 
@@ -86,9 +87,9 @@ export class KvDatabase {
    * Checks that the path still names the file that is open. Deno would go on with a file that was moved or replaced,
    * while programs that start later use another one.
    */
-  async look(): Promise<void> {
+  look(): void {
     if (!this.#isFile) return;
-    if (await this.#filesNow() !== this.#files) {
+    if (this.#filesNow() !== this.#files) {
       throw new Error("its file was moved or replaced while it was in use: put it back, or start the program again");
     }
     this.#lookedAt = performance.now();
@@ -112,7 +113,7 @@ export class KvDatabase {
     }
     if (this.#isFile) await makeFile(this.#path!);
     this.#kv = await openKv(this.#path);
-    this.#files = await this.#filesNow();
+    this.#files = this.#filesNow();
   }
 
   #drop(): void {
@@ -122,12 +123,8 @@ export class KvDatabase {
   }
 
   /** Which files the path names now: the database, and the log of writes that SQLite has beside it. */
-  async #filesNow(): Promise<string> {
-    if (!this.#isFile) return "";
-    const files = ["", "-wal"].map((end) =>
-      Deno.stat(this.#path + end).then(({ dev, ino }) => `${dev} ${ino}`, () => "none")
-    );
-    return (await Promise.all(files)).join();
+  #filesNow(): string {
+    return this.#isFile ? `${fileAt(this.#path!)} ${fileAt(`${this.#path}-wal`)}` : "";
   }
 }
 

@@ -38,14 +38,14 @@ export class KvEntries implements Entries {
   }
 
   async get(key: string): Promise<Entry | undefined> {
-    const kv = await this.#database.forRead();
+    const kv = this.#database.forRead();
     const entry = toEntry(await kv.get(this.#session(key)));
-    if (entry === undefined) await this.#database.look();
+    if (entry === undefined) this.#database.look();
     return entry;
   }
 
   async getMany(keys: readonly string[]): Promise<Entry[]> {
-    const kv = await this.#database.forRead();
+    const kv = this.#database.forRead();
     const reads = [];
     for (let start = 0; start < keys.length; start += READS) {
       reads.push(kv.getMany(keys.slice(start, start + READS).map((key) => this.#session(key))));
@@ -66,12 +66,12 @@ export class KvEntries implements Entries {
   }
 
   async *list(): AsyncGenerator<Entry> {
-    for await (const entry of await this.#walk(this.#session())) yield toEntry(entry)!;
+    for await (const entry of this.#walk(this.#session())) yield toEntry(entry)!;
   }
 
   async *ofUser(user: string): AsyncGenerator<Entry> {
     let keys: string[] = [];
-    for await (const { key } of await this.#walk(this.#user(user))) {
+    for await (const { key } of this.#walk(this.#user(user))) {
       keys.push(String(key.at(-1)));
       if (keys.length < BATCH) continue;
       yield* await this.getMany(keys);
@@ -88,13 +88,13 @@ export class KvEntries implements Entries {
     return [this.#prefix, "user", user, ...key];
   }
 
-  async #walk(prefix: string[]): Promise<AsyncIterable<KvEntry>> {
-    return (await this.#database.forWrite()).list({ prefix }, { batchSize: 500 });
+  #walk(prefix: string[]): AsyncIterable<KvEntry> {
+    return this.#database.forWrite().list({ prefix }, { batchSize: 500 });
   }
 
   /** Makes several writes as one step. */
   async #commit(writes: readonly EntryWrite[]): Promise<boolean> {
-    const atomic = (await this.#database.forWrite()).atomic();
+    const atomic = this.#database.forWrite().atomic();
     for (const write of writes) this.#add(atomic, write);
     try {
       return (await atomic.commit()).ok;

@@ -6,7 +6,8 @@ import { KeyTakenError } from "../../store.ts";
 import { ChangeError } from "../_change.ts";
 import { DEADLINE } from "../_deadline.ts";
 import { pause } from "../_pause.ts";
-import { BUSY, DUPLICATE, fileAt, freeReserve, FULL, makeTable, openFile, takeReserve, transact } from "./database.ts";
+import { fileAt } from "../_sqlite_file.ts";
+import { BUSY, DUPLICATE, freeReserve, FULL, makeTable, openFile, takeReserve, transact } from "./database.ts";
 
 /** How long to wait for another process without giving other requests their turn, in milliseconds. */
 const BUSY_TIMEOUT = 5;

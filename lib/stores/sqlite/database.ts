@@ -4,6 +4,7 @@ import { dirname, resolve } from "node:path";
 import process from "node:process";
 import type { DatabaseSync } from "node:sqlite";
 import type { Rule } from "../../_options.ts";
+import { fileAt } from "../_sqlite_file.ts";
 
 /** What the option `url` must be. With slashes before it, programs disagree whether a path is relative. */
 export const URL: Rule = {
@@ -79,12 +80,6 @@ function makeFile(path: string): void {
     closeSync(handle);
     if (made === undefined || at === dirname(made)) return;
   }
-}
-
-/** Which file a path names: the same string for the same file, an empty one for none. */
-export function fileAt(path: string): string {
-  const stat = statSync(path, { bigint: true, throwIfNoEntry: false });
-  return stat === undefined ? "" : `${stat.dev}:${stat.ino}`;
 }
 
 /** How much of a disk is kept free for log-outs, in bytes. */

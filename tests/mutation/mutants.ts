@@ -77,9 +77,10 @@ export function mutantsOf(source: string): Mutant[] {
     if (isQuiet) continue;
     for (const [kind, pattern, replace] of EDITS) {
       const after = line.replace(pattern, replace);
-      if (after !== line) add(index, kind, lines.with(index, after), after);
+      if (after === line || kind === "await dropped" && isAwaitedByCaller(lines, index)) continue;
+      add(index, kind, lines.with(index, after), after);
     }
-    if (!STATEMENT.test(line) || /^\s+#?\w+[!?]?: /.test(line)) continue;
+    if (!STATEMENT.test(line) || /^ {2}#|^\s+\w+[!?]?: /.test(line)) continue;
     add(index, "line dropped", lines.with(index, ""), "");
     const next = lines[index + 1] ?? "";
     const isBeside = STATEMENT.test(next) && !(PLAIN.test(line) && PLAIN.test(next)) && !isIndependent(line, next) &&
@@ -93,4 +94,11 @@ export function mutantsOf(source: string): Mutant[] {
 function isIndependent(line: string, next: string): boolean {
   const names = new Set(line.match(NAME));
   return !next.match(NAME)?.some((name) => names.has(name)) && !(line.includes("(") && next.includes("("));
+}
+
+/** Whether a line returns what it waits for, outside of any `try`: the caller waits for that as well. */
+function isAwaitedByCaller(lines: readonly string[], index: number): boolean {
+  if (!/^\s*return (?:\S.* [?:] )?await [^:]*;$/.test(lines[index]!)) return false;
+  const start = lines.findLastIndex((line, at) => at < index && /^(?: {2})?[\w#].*\{$/.test(line));
+  return !lines.slice(start, index).some((line) => /\btry \{$/.test(line));
 }

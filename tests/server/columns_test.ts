@@ -1,5 +1,6 @@
 /** Columns: the width of strings in a terminal. */
 import { assert, assertEquals } from "@std/assert";
+import { row } from "../../lib/commands/session_table.ts";
 import { fit } from "../../lib/commands/columns.ts";
 
 Deno.test("columns: a string is filled by what a terminal shows of it", () => {
@@ -41,4 +42,13 @@ Deno.test("columns: a string that is too long is cut between characters", () => 
 Deno.test("columns: nothing is shown that a terminal acts on", () => {
   assertEquals(fit("a\n\tb\x1b[2J\u202Ec\u2028\u200B\x9B", 20).trimEnd(), "a??b?[2J?c???");
   assert(fit("x" + "\u0301".repeat(500), 5).length < 20, "marks do not pile up");
+});
+
+Deno.test("columns: sizes under 10,000 bytes are in bytes, others in kB", () => {
+  const sizeOf = (length: number) => {
+    const times = { created: 0, idle: 1, expires: 1, deadline: 1 };
+    const data = { a: "x".repeat(length - '{"a":""}'.length) };
+    return /\d+ k?B/.exec(row("name", { data, ...times }, 0))?.[0];
+  };
+  assertEquals([8, 1023, 9999, 10_000, 102_400].map(sizeOf), ["8 B", "1023 B", "9999 B", "10 kB", "100 kB"]);
 });

@@ -1,8 +1,11 @@
 /** Keys that the server refuses although they are long enough, and keys that others on the machine can read. */
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { readConfig } from "../../lib/server/config.ts";
+import { silent } from "../../lib/log.ts";
 import { problemWithKey } from "../../lib/server/key_check.ts";
+import { keysOf } from "../../lib/server/secret_key.ts";
 import { Signer } from "../../lib/signer.ts";
+import { replacing } from "../support/failing.ts";
 import { Server, withFolder } from "../support/server.ts";
 
 const GOOD = "a key for tests of at least 32 bytes";
@@ -119,4 +122,17 @@ Deno.test({
       }
     });
   },
+});
+
+Deno.test("key check: of two first starts, both sign with the key that lies there", async () => {
+  await withFolder(async (dir) => {
+    const config = readConfig({ SESSION_FILE_DIR: dir });
+    let first: string[] | undefined;
+    await replacing(Deno, "linkSync", (original) => (from, to) => {
+      // Just before the second one puts its key there, the first one does.
+      first = first === undefined ? (first = []) && keysOf(config, silent) : first;
+      return original(from, to);
+    }, () => Promise.resolve(assertEquals(keysOf(config, silent), first)));
+    assertEquals(keysOf(config, silent), first);
+  });
 });

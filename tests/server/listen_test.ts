@@ -1,5 +1,6 @@
 /** Where the server listens: a Unix socket, and what `health` says of a server on a port, over https, on a socket. */
 import { assert, assertEquals, assertMatch } from "@std/assert";
+import { listen } from "../../lib/server/listen.ts";
 import { makeCertificate } from "../support/certificate.ts";
 import { Server, withFolder } from "../support/server.ts";
 
@@ -129,5 +130,24 @@ Deno.test("health: exit code 1 and one line when the store is away or settings a
     } finally {
       await server.kill();
     }
+  });
+});
+
+Deno.test("listen: a form whose body is under way at a stop is answered", { ignore }, async () => {
+  await withFolder(async (dir) => {
+    const path = `${dir}/server`;
+    const arrived = Promise.withResolvers<void>();
+    const { stop } = listen({ path }, async (request) => {
+      arrived.resolve();
+      return new Response((await request.text()).toUpperCase());
+    });
+    const connection = await Deno.connect({ transport: "unix", path });
+    const send = (text: string) => connection.write(new TextEncoder().encode(text));
+    await send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\nConnection: close\r\n\r\nla");
+    await arrived.promise;
+    const stopped = stop();
+    await send("te");
+    assertMatch(await new Response(connection.readable).text(), /LATE$/);
+    await stopped;
   });
 });

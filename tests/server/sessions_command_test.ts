@@ -2,6 +2,7 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { keyOf, newId } from "../../lib/id.ts";
 import { FileStore } from "../../lib/stores/file/store.ts";
+import { SqliteStore } from "../../lib/stores/sqlite/store.ts";
 import { Browser, type Outcome, Server, withFolder } from "../support/server.ts";
 
 const HEADER = "ID            USER              MADE   USED   LEFT   SIZE     BOUND  DATA\n";
@@ -60,7 +61,8 @@ Deno.test("sessions: a whole id ends its session, in capitals too", async () => 
     const store = new FileStore({ dir });
     const id = await keyIn(store, "Ada");
     await keep(store, "Ada", {}, 60, keyOf(id));
-    assertEquals((await sessions({ SESSION_FILE_DIR: dir }, "revoke", id.toUpperCase())).code, 0);
+    const revoke = async () => (await sessions({ SESSION_FILE_DIR: dir }, "revoke", id.toUpperCase())).code;
+    assertEquals([await revoke(), await revoke()], [0, 1]);
     assertEquals(await Array.fromAsync(store.list()), []);
   });
 });
@@ -124,6 +126,19 @@ Deno.test("sessions: sweep removes what has expired and nothing else", async () 
     const { code, stdout } = await sessions({ SESSION_FILE_DIR: dir }, "sweep");
     assertEquals([code, stdout], [0, "Removed 7 expired sessions\n"]);
     assertEquals((await Array.fromAsync(store.list())).length, 3);
+  });
+});
+
+Deno.test("sessions: a sweep that removes many from a database is whole at its end", async () => {
+  await withFolder(async (dir) => {
+    const path = `${dir}/sessions.db`;
+    const store = new SqliteStore({ path });
+    const gone = Date.now() - 5000;
+    const times = { created: gone, idle: 1, expires: gone, deadline: gone };
+    for (let n = 0; n < 1500; n++) await store.create(newId(), { data: {}, ...times });
+    await store.close();
+    const outcome = await sessions({ SESSION_TYPE: "sqlite", SESSION_URL: `sqlite:${path}` }, "sweep");
+    assertEquals([outcome.code, outcome.stdout], [0, "Removed 1500 expired sessions\n"]);
   });
 });
 

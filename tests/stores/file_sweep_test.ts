@@ -3,8 +3,8 @@ import { assert, assertEquals, assertRejects } from "@std/assert";
 import { newId } from "../../lib/id.ts";
 import { StoreFullError } from "../../lib/store.ts";
 import { isShard } from "../../lib/stores/file/names.ts";
-import { replacing } from "../support/failing.ts";
-import { filesIn, MINUTE, pathOf, pause, record, sweepRound, test } from "./file_place.ts";
+import { failing, replacing } from "../support/failing.ts";
+import { filesIn, MINUTE, NO_HANDLES, pathOf, pause, record, sweepRound, test } from "./file_place.ts";
 
 test("the sweep removes what is over and nothing that is not", async ({ dir, store, clock, create, logged }) => {
   const over = await Promise.all(Array.from({ length: 100 }, () => create()));
@@ -256,4 +256,14 @@ test("a count that was estimated is right before the maximum is reached", async 
   }
   await store.close();
   assertEquals(before + made, max);
+});
+
+test("after a step that failed, the next one begins again", async ({ dir, store, clock, create, logged }) => {
+  await create();
+  clock.time += MINUTE;
+  const call = { name: "list the folder", target: Deno, method: "readDir" };
+  await failing(call, NO_HANDLES, () => sweepRound(store, 1));
+  assertEquals([filesIn(dir).length, logged.length], [1, 1]);
+  await sweepRound(store, 1);
+  assertEquals(filesIn(dir), []);
 });

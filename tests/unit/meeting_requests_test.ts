@@ -92,6 +92,22 @@ Deno.test("meeting: no message is shown by two pages that both succeed", async (
   assertEquals(outcomes.map((outcome) => outcome instanceof SessionTakenError), [false, true]);
 });
 
+Deno.test("meeting: messages of which another request took some are not taken", async () => {
+  const { attempt, request, sessions, visit } = site();
+  await visit((session) => session.flash("first"));
+  const early = await sessions.open(request());
+  await visit((session) => session.flash("second"));
+  await assertRejects(
+    () =>
+      attempt(async (session) => {
+        early.takeFlashes();
+        await sessions.commit(early, new Response());
+        assertEquals(session.takeFlashes().length, 2);
+      }),
+    SessionTakenError,
+  );
+});
+
 Deno.test("meeting: an error of an update at its replay comes out, nothing stored", async () => {
   const { calls, sessions, visit, request } = site();
   await visit((session) => session.set("n", 1));

@@ -56,6 +56,12 @@ Deno.test("sessions: every attribute of the cookie can be set", async () => {
   );
 });
 
+Deno.test("sessions: Max-Age is rounded up, so that the cookie lives as long as its session", async () => {
+  const { browser, visit } = site({ absolute: 90.2 });
+  await visit(register);
+  assertMatch(browser.setCookies.join(), /Max-Age=91(;|$)/);
+});
+
 Deno.test("sessions: a cookie of the browser's run has no Max-Age, and is sent once", async () => {
   const { browser, clock, visit } = site({ permanent: false });
   await visit(register);

@@ -217,20 +217,30 @@ export function isLong(dir: string): boolean {
   return (lstat(dir)?.size ?? 0) > LONG;
 }
 
-/** The names in a folder, as {@linkcode namesIn}, while other requests have their turn. Takes twice as long. */
-export async function namesInLong(dir: string): Promise<string[]> {
+/**
+ * The names in a folder, as {@linkcode namesIn}, while other requests have their turn. Takes twice as long.
+ *
+ * @param note Called with each name: work on all of them at the end would take too long.
+ */
+export async function namesInLong(dir: string, note?: (name: string) => void): Promise<string[]> {
+  const names: string[] = [];
   try {
-    return await Array.fromAsync(Deno.readDir(dir), ({ name }) => name);
+    for await (const { name } of Deno.readDir(dir)) {
+      names.push(name);
+      note?.(name);
+    }
   } catch (error) {
-    if (isMissing(error)) return [];
-    throw error;
+    if (!isMissing(error)) throw error;
   }
+  return names;
 }
 
 /** The names in a folder; none if it is not there. */
-export function namesIn(dir: string): string[] {
+export function namesIn(dir: string, note?: (name: string) => void): string[] {
   try {
-    return Array.from(Deno.readDirSync(dir), ({ name }) => name);
+    const names = Array.from(Deno.readDirSync(dir), ({ name }) => name);
+    if (note !== undefined) names.forEach(note);
+    return names;
   } catch (error) {
     if (isMissing(error)) return [];
     throw error;

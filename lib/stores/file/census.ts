@@ -78,9 +78,13 @@ export class Census {
   /** The names in one of the folders. */
   async list(shard: string): Promise<string[]> {
     const path = `${this.#dir}/${shard}`;
+    let count = 0;
+    const note = (name: string) => {
+      if (isSession(name)) count++;
+    };
     // A short folder is listed and counted without a pause: no session is made in between.
-    const names = isLong(path) ? await namesInLong(path) : namesIn(path);
-    this.#set(shard, names.filter(isSession).length);
+    const names = isLong(path) ? await namesInLong(path, note) : namesIn(path, note);
+    this.#set(shard, count);
     return names;
   }
 

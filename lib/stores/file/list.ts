@@ -22,8 +22,8 @@ export async function* listSessions(
 ): AsyncGenerator<readonly [key: string, record: SessionRecord]> {
   const slices = new Slices();
   for await (const { shard, names } of census.shards()) {
-    for (const name of names.filter(isSession)) {
-      const record = read(`${dir}/${shard}`, name, log);
+    for (const name of names) {
+      const record = isSession(name) ? read(`${dir}/${shard}`, name, log) : undefined;
       if (record !== undefined && isLive(record, now())) yield [keyIn(shard, name), record];
       await slices.next();
     }

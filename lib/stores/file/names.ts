@@ -42,3 +42,9 @@ export function isShard(name: string): boolean {
 export function isSession(name: string): boolean {
   return SESSION.test(name);
 }
+
+/** The keys of a group, by the names in its folder, one after the other: there may be very many. */
+export function* keysOf(group: string, names: readonly string[]): Generator<string> {
+  const start = group.slice(SHARD_DIGITS);
+  for (const name of names) if (name.startsWith(start) && isSession(name)) yield keyIn(shardOf(group), name);
+}

@@ -32,7 +32,7 @@ import { Census } from "./census.ts";
 import { Files } from "./files.ts";
 import { Folder } from "./folder.ts";
 import { listSessions } from "./list.ts";
-import { isSession, keyIn, pathOf, shardOf } from "./names.ts";
+import { keysOf, pathOf, shardOf } from "./names.ts";
 import { probe } from "./probe.ts";
 import { Queue } from "./queue.ts";
 import { type Content, Reader } from "./reader.ts";
@@ -267,9 +267,7 @@ export class FileStore implements SessionStore {
       const list = async () => {
         const names = await this.#census.list(shardOf(group));
         this.#folder.check();
-        return names.filter(isSession).map((name) => keyIn(shardOf(group), name)).filter((key) =>
-          key.startsWith(group)
-        );
+        return keysOf(group, names);
       };
       for await (const [key, content] of eachOf(list, (key) => this.#read(key))) {
         const record = this.#live(content);

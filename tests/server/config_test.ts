@@ -114,7 +114,9 @@ Deno.test("config: https makes the cookie Secure and its name __Host-", () => {
   assertEquals(cookieOf({ ORIGIN: "https://example.com" }), ["__Host-session", true]);
   assertEquals(cookieOf(tls), ["__Host-session", true]);
   assertEquals(cookieOf({ ORIGIN: "http://example.com" }), ["session", false]);
-  assertEquals(cookieOf({ ORIGIN: "https://example.com", SESSION_COOKIE_NAME: "__Secure-id" }), ["__Secure-id", true]);
+  for (const name of ["__Secure-id", "__Host-id", "__host-id", "__Http-id"]) {
+    assertEquals(cookieOf({ ORIGIN: "https://example.com", SESSION_COOKIE_NAME: name }), [name, true]);
+  }
   assertEquals(cookieOf({ ORIGIN: "https://example.com/a" }), ["__Secure-session", true]);
   assertEquals(cookieOf({ ORIGIN: "https://example.com/a", SESSION_COOKIE_PATH: "/" }), ["__Host-session", true]);
   assertEquals(cookieOf({ ORIGIN: "https://example.com", SESSION_COOKIE_SECURE: "false" }), ["session", false]);

@@ -1,8 +1,10 @@
 /** FollowedSession: a session in sockets and streams, after its request was answered. */
-import { assertEquals, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertRejects } from "@std/assert";
 import { SessionGoneError, SessionStoreError } from "../../lib/errors.ts";
+import type { Session } from "../../lib/session.ts";
 import { MemoryStore } from "../../lib/stores/memory.ts";
-import { failing, register, site } from "../support/site.ts";
+import { replacing } from "../support/failing.ts";
+import { type Data, failing, register, site } from "../support/site.ts";
 
 /** A committed session that is followed. */
 async function followed(options: Parameters<typeof site>[0] = {}) {
@@ -192,12 +194,19 @@ Deno.test("follow: of a session that no one commits it throws instead of waiting
 Deno.test("follow: of a request whose handler failed it fails at once", async () => {
   const { sessions, request, visit } = site();
   await visit(register);
+  let session: Session<Data> | undefined;
   let reading: Promise<unknown> | undefined;
   const handler = sessions.wrap(async (_request, open) => {
-    reading = sessions.follow(await open()).read();
+    session = await open();
+    reading = sessions.follow(session).read();
     reading.catch(() => {});
     throw new Error("own");
   });
   await assertRejects(() => handler(request()), Error, "own");
   await assertRejects(() => reading!, TypeError, "stored nothing");
+  // There is nothing to wait for.
+  const noTimer = () => () => assert(false);
+  await replacing(globalThis, "setTimeout", noTimer, async () => {
+    await assertRejects(() => sessions.follow(session!).read(), TypeError, "no one commits");
+  });
 });

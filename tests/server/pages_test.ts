@@ -65,6 +65,7 @@ Deno.test("pages: the home page says when the name is forgotten, unused and in a
 Deno.test("pages: the home page names one time only where use no longer extends the session", async () => {
   assertEquals(await sentence({ idle: HOUR, absolute: HOUR }), "Your name is forgotten in 1 hour.");
   assertEquals(await sentence({ idle: MINUTE, absolute: 90 }, 50), "Your name is forgotten in 40 seconds.");
+  assertEquals(await sentence({ idle: 60, absolute: 60 }, 59.6), "Your name is forgotten in 0 seconds.");
 });
 
 Deno.test("pages: the home page counts down where only a change extends the session", async () => {

@@ -4,7 +4,7 @@ import { FileStore } from "../../lib/stores/file/store.ts";
 import { Browser, Server } from "../support/server.ts";
 import {
   filesIn,
-  idOf,
+  keyIn,
   life,
   said,
   type Scenario,
@@ -130,8 +130,8 @@ export const increments: Scenario = {
               assertEquals(response.status, 200);
             }
           }));
-          const id = idOf(first.cookies.get("session")!);
-          const visits = Number((await new FileStore({ dir }).read(id))?.data["visits"]);
+          const key = keyIn(first.cookies.get("session")!);
+          const visits = Number((await new FileStore({ dir }).read(key))?.data["visits"]);
           assertEquals(visits, 401, `of 400 increments and the one before, by ${processes} processes`);
           figures.push(visits - 1);
         }

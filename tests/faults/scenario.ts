@@ -1,4 +1,5 @@
 /** What a fault scenario is, and what several of them use: files of a folder, seeded choices, raw connections. */
+import { keyOf } from "../../lib/id.ts";
 import { pathOf, SECRET } from "../../lib/stores/file/names.ts";
 import { Server } from "../support/server.ts";
 import { wait } from "./tools.ts";
@@ -57,14 +58,14 @@ function entries(dir: string): Deno.DirEntry[] {
   }
 }
 
-/** The id that a cookie names. */
-export function idOf(cookie: string): string {
-  return cookie.slice(0, cookie.indexOf("."));
+/** The key of the session that a cookie names. */
+export function keyIn(cookie: string): string {
+  return keyOf(cookie.slice(0, cookie.indexOf(".")));
 }
 
 /** The file that keeps the session a cookie names. */
 export function fileOf(dir: string, cookie: string): string {
-  return pathOf(dir, idOf(cookie));
+  return pathOf(dir, keyIn(cookie));
 }
 
 /** Starts a job of `worker.ts` as a process of its own, and waits until it is at work. */

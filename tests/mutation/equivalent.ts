@@ -13,6 +13,12 @@ export interface Equivalent {
 /** The known ones. */
 export const EQUIVALENT: readonly Equivalent[] = [
   {
+    file: "lib/stores/file/queue.ts",
+    before: "await pause(first === ticket?.name ? 1 : 1 + Math.random() * 4);",
+    kind: "comparison changed",
+    why: "only how often a lock is tried",
+  },
+  {
     file: "lib/server/protection.ts",
     before: 'const slash = url.indexOf("/", url.indexOf("://") + 3);',
     kind: "constant off",

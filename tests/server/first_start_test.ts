@@ -78,7 +78,7 @@ Deno.test({
       }
       const command = `stty cols 100 rows 30; exec '${Deno.execPath()}' task start`;
       const terminal = new Deno.Command("timeout", {
-        args: ["--signal=INT", "5", SCRIPT, "-qefc", command, `${folder}/output`],
+        args: ["--signal=INT", "60", SCRIPT, "-qefc", command, `${folder}/output`],
         cwd: ROOT,
         clearEnv: true,
         env: {
@@ -92,9 +92,18 @@ Deno.test({
         },
         stdin: "null",
         stdout: "null",
+        stderr: "null",
       });
-      await terminal.output();
-      const output = await Deno.readTextFile(`${folder}/output`);
+      const process = terminal.spawn();
+      let hasEnded = false;
+      const ended = process.status.then(() => hasEnded = true);
+      const written = () => Deno.readTextFile(`${folder}/output`).catch(() => "");
+      while (!hasEnded && !(await written()).includes("Listening on")) {
+        await new Promise((resolve) => setTimeout(resolve, 100));
+      }
+      if (!hasEnded) process.kill("SIGINT");
+      await ended;
+      const output = await written();
       const screen = screenAfter(output).join("\n");
       assert(output.includes("Download"), `nothing was downloaded: ${output}`);
       assertMatch(screen, /^"SECRET_KEY" is not set: made a key, kept in /m);

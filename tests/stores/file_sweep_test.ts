@@ -22,7 +22,7 @@ test("empty folders go with the sweep, and come back when needed", async (place)
   const { dir, store, clock, create } = place;
   for (let i = 0; i < 50; i++) await create();
   clock.time += MINUTE;
-  await sweepRound(store);
+  await store.sweepAll();
   assertEquals(Array.from(Deno.readDirSync(dir), ({ name }) => name).filter(isShard), []);
   const id = await create(1);
   assertEquals((await store.read(id))?.data, { n: 1 });

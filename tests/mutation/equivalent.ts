@@ -13,6 +13,18 @@ export interface Equivalent {
 /** The known ones. */
 export const EQUIVALENT: readonly Equivalent[] = [
   {
+    file: "lib/_watch.ts",
+    before: "for (let at = 0; at < keys.length; at += BATCH) {",
+    kind: "comparison changed",
+    why: "a batch of nothing more",
+  },
+  {
+    file: "lib/stores/file/reader.ts",
+    before: "if (stat.birth === undefined || Date.now() <= stat.birth + SETTLED) return this.forget(key);",
+    kind: "comparison changed",
+    why: "a millisecond of a time that was chosen with room",
+  },
+  {
     file: "lib/stores/file/queue.ts",
     before: "await pause(first === ticket?.name ? 1 : 1 + Math.random() * 4);",
     kind: "comparison changed",

@@ -251,6 +251,15 @@ Deno.test("entry store: it measures a record with what it adds", async () => {
   assert((await engine.get(key))!.content.length <= 1000);
 });
 
+Deno.test("entry store: a new session is stored without a look at its key", async () => {
+  const { engine, store } = place();
+  const { get } = engine;
+  let looks = 0;
+  engine.get = (key) => (looks++, get.call(engine, key));
+  await store.create(newId(), fresh());
+  assertEquals(looks, 0);
+});
+
 Deno.test("entry store: the maximum is exact in one process, and a failure takes no room", async () => {
   const { engine, store } = place({ max: 20 });
   engine.around = () => Promise.reject(new RecordTooLargeError("no"));

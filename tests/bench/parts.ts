@@ -1,6 +1,6 @@
 /** What the parts of a request cost, each alone, in this process: `deno task bench:parts`. */
 import { SessionManager } from "../../lib/session_manager.ts";
-import { newId } from "../../lib/id.ts";
+import { keyOf, newId } from "../../lib/id.ts";
 import { createApp } from "../../lib/server/app.ts";
 import type { Visitor } from "../../lib/server/pages.ts";
 import { Signer } from "../../lib/signer.ts";
@@ -32,7 +32,7 @@ for (const [name, store] of [["memory", new MemoryStore()], ["file", new FileSto
   const response = await register(new Request("http://localhost/"));
   const cookie = response.headers.getSetCookie()[0]!.split(";")[0]!;
   const request = new Request("http://localhost/", { headers: { cookie } });
-  const key = cookie.slice("session=".length).split(".")[0]!;
+  const key = keyOf(cookie.slice("session=".length).split(".")[0]!);
   const app = createApp({ sessions, store });
   const group = `${name} store`;
 
@@ -46,6 +46,18 @@ for (const [name, store] of [["memory", new MemoryStore()], ["file", new FileSto
     await sessions.commit(await sessions.open(request), new Response());
   });
   Deno.bench(`${name} store: the home page`, { group }, async () => void await app(request));
+}
+
+const options = { store: new MemoryStore(), keys: [KEY], cookie: { name: "__Host-session", secure: true } };
+for (const [name, bound] of [["without", undefined], ["with", { path: "/bound" }]] as const) {
+  const sessions = new SessionManager<Visitor>({ ...options, bound });
+  const session = await sessions.open(new Request("https://localhost/"));
+  session.logIn("alice");
+  const [cookie = ""] = await sessions.save(session);
+  const request = new Request("https://localhost/", { headers: { cookie: cookie.split(";")[0]! } });
+  Deno.bench(`open and save, ${name} the option "bound"`, { group: "bound" }, async () => {
+    if (sessions.answerBound(request) === undefined) await sessions.save(await sessions.open(request));
+  });
 }
 
 const views = new Views("");

@@ -13,6 +13,18 @@ export interface Equivalent {
 /** The known ones. */
 export const EQUIVALENT: readonly Equivalent[] = [
   {
+    file: "lib/_session_state.ts",
+    before: "const { id, record, isShortened = false, isStale = false, strays = NO_STRAYS } = origin;",
+    kind: "constant off",
+    why: "it counts only for a record that was read, which comes with it",
+  },
+  {
+    file: "lib/server/app.ts",
+    before: "answeredAt = undefined;",
+    kind: "lines swapped",
+    why: "the answer comes later than both lines",
+  },
+  {
     file: "lib/_watch.ts",
     before: "for (let at = 0; at < keys.length; at += BATCH) {",
     kind: "comparison changed",

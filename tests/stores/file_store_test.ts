@@ -2,6 +2,7 @@
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { RecordTooLargeError } from "../../lib/errors.ts";
 import { newId } from "../../lib/id.ts";
+import { encode, MAX_RECORD_BYTES } from "../../lib/record.ts";
 import { FileStore } from "../../lib/stores/file/store.ts";
 import { testStore } from "../../lib/store_suite.ts";
 import { replacing } from "../support/failing.ts";
@@ -130,6 +131,14 @@ test("a session of more than 1 MiB is refused, and the old value stays", async (
   await assertRejects(() => store.move(id, newId(), set({ big })), RecordTooLargeError, "1048576 bytes");
   assertEquals((await store.read(id))?.data, { n: 1 });
   assertEquals(filesIn(dir).length, 1);
+});
+
+test("a session of exactly 1 MiB is kept", async ({ store, clock }) => {
+  const key = newId();
+  const empty = encode({ ...record(clock), data: { big: "" } }).length;
+  const big = "x".repeat(MAX_RECORD_BYTES - empty);
+  await store.create(key, { ...record(clock), data: { big } });
+  assertEquals((await store.read(key))?.data, { big });
 });
 
 test("a newer program's record is no session, is left in place, and can be ended", async (place) => {

@@ -48,7 +48,7 @@ export async function launchChromium(options: LaunchOptions): Promise<Driver> {
     newContext: () => Promise.resolve(context),
     close: async () => {
       await context.close();
-      Deno.removeSync(profile, { recursive: true });
+      await removeProfile(profile);
     },
   };
 }
@@ -72,8 +72,24 @@ export async function launchBound(executablePath: string, cert: string): Promise
       `--ignore-certificate-errors-spki-list=${createHash("sha256").update(key).digest("base64")}`,
     ],
   });
-  context.on("close", () => Deno.removeSync(profile, { recursive: true }));
+  const close = context.close.bind(context);
+  context.close = async () => {
+    await close();
+    await removeProfile(profile);
+  };
   return context;
+}
+
+/** Removes a browser's profile, into which its last processes may still write for a moment. */
+async function removeProfile(profile: string): Promise<void> {
+  for (let attempts = 1;; attempts++) {
+    try {
+      return await Deno.remove(profile, { recursive: true });
+    } catch (error) {
+      if (attempts === 50) throw error;
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    }
+  }
 }
 
 /** Starts Firefox as Mozilla and Debian ship it, by WebDriver BiDi. */

@@ -1,5 +1,6 @@
 /** Events: what a manager tells of each thing that happens to a session, and what it keeps to itself. */
 import { assert, assertEquals, assertRejects } from "@std/assert";
+import { SessionGoneError } from "../../lib/errors.ts";
 import type { SessionEvent } from "../../lib/events.ts";
 import { createLog, type Level } from "../../lib/log.ts";
 import { MemoryStore } from "../../lib/stores/memory.ts";
@@ -59,6 +60,18 @@ Deno.test("events: what is refused or fails is told with its reason", async () =
   await assertRejects(() => bad.visit(register));
   const { type, verb, reason } = bad.events.at(-1)!;
   assertEquals([type, verb, reason], ["failed", "create", "the disk is on fire"]);
+});
+
+Deno.test("events: a value that another request took, and a session that it ended, differ", async () => {
+  const { events, request, sessions, visit } = told();
+  for (const [does, reason] of [["take", "value taken"], ["end", "session gone"]] as const) {
+    await visit((session) => session.set("n", 1));
+    const session = await sessions.open(request());
+    session.take("n");
+    await visit((session) => does === "take" ? session.take("n") : session.end());
+    await assertRejects(() => sessions.save(session), SessionGoneError);
+    assertEquals(events.at(-1)?.reason, reason);
+  }
 });
 
 Deno.test("events: none holds an id, and all of a session have its handle", async () => {

@@ -13,6 +13,13 @@ export interface Equivalent {
 /** The known ones. */
 export const EQUIVALENT: readonly Equivalent[] = [
   {
+    file: "lib/_user_sessions.ts",
+    before:
+      "const latest = (a: number, b: number, one: Ranked, other: Ranked) => b - a || (one.key < other.key ? 1 : -1);",
+    kind: "comparison changed",
+    why: "no two sessions have the same key",
+  },
+  {
     file: "lib/_session_state.ts",
     before: "const { id, record, isShortened = false, isStale = false, strays = NO_STRAYS } = origin;",
     kind: "constant off",

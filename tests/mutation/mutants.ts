@@ -98,7 +98,7 @@ function isIndependent(line: string, next: string): boolean {
 
 /** Whether a line returns what it waits for, outside of any `try`: the caller waits for that as well. */
 function isAwaitedByCaller(lines: readonly string[], index: number): boolean {
-  if (!/^\s*return (?:\S.* [?:] )?await [^:]*;$/.test(lines[index]!)) return false;
+  if (!/^\s*return (?:\S.* [?:] )?await [^:]*[;{(]$/.test(lines[index]!)) return false;
   const start = lines.findLastIndex((line, at) => at < index && /^(?: {2})?[\w#].*\{$/.test(line));
   return !lines.slice(start, index).some((line) => /\btry \{$/.test(line));
 }

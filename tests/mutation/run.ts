@@ -15,7 +15,15 @@ import { Random } from "../support/fuzz.ts";
 const root = new URL("../../", import.meta.url).pathname;
 /** How long the tests of one fault may take, in milliseconds. A loop without an end is found by that. */
 const DEADLINE = 300_000;
-const TEST = ["test", "--no-check", "--parallel", "--allow-all", "--fail-fast", "--lock=tests/deno.lock"];
+const TEST = [
+  "test",
+  "--no-check",
+  "--parallel",
+  "--allow-all",
+  "--fail-fast",
+  "--sanitize-ops",
+  "--sanitize-resources",
+];
 
 interface Planted extends Mutant {
   readonly file: string;
@@ -67,7 +75,7 @@ async function findFault(folder: string, { file, source }: Planted): Promise<str
   try {
     for (const tests of [nearTestsOf(file, files), testsOf(file)]) {
       if (tests.length === 0) continue;
-      const { success, text } = await run(folder, [...TEST, ...tests]);
+      const { success, text } = await run(folder, [...TEST, "--lock=tests/deno.lock", ...tests]);
       if (success) continue;
       return /^(.*) => \.\//m.exec(text)?.[1] ?? (/ FAILED$/m.test(text) ? "a test" : "a test that never ends");
     }

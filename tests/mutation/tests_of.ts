@@ -13,7 +13,10 @@ const TESTS: readonly [path: RegExp, tests: readonly string[]][] = [
     "tests/server/protection_test.ts",
   ]],
   [/^lib\/server\//, ["tests/server"]],
-  [/^lib\/commands\/(?:arguments|sessions|session_table|columns)\.ts$/, ["tests/server/sessions_command_test.ts"]],
+  [/^lib\/commands\/(?:arguments|sessions|session_table|columns)\.ts$/, [
+    "tests/server/columns_test.ts",
+    "tests/server/sessions_command_test.ts",
+  ]],
   [/^lib\/commands\//, []],
   [/^lib\/stores\/file\//, ["tests/stores/file_*_test.ts"]],
   [/^lib\/stores\/sqlite\//, ["tests/stores/sqlite_test.ts", "tests/stores/sqlite_faults_test.ts"]],

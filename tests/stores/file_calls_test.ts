@@ -1,6 +1,8 @@
 /** The file store's calls: what becomes of their messages. */
 import { assertEquals } from "@std/assert";
-import { reasonOf } from "../../lib/stores/file/calls.ts";
+import { probe } from "../../lib/stores/file/probe.ts";
+import { replacing } from "../support/failing.ts";
+import { isHeld, reasonOf } from "../../lib/stores/file/calls.ts";
 
 Deno.test("file calls: a reason names no path, and what Deno must be allowed", () => {
   const reasons = [
@@ -14,4 +16,23 @@ Deno.test("file calls: a reason names no path, and what Deno must be allowed", (
     "Deno lets no program write",
   ]);
   assertEquals(reasonOf("text"), "text");
+});
+
+Deno.test("file calls: a file that is gone is held by no process", async () => {
+  const dir = await Deno.makeTempDir();
+  assertEquals(isHeld(`${dir}/gone`), false);
+  await Deno.remove(dir);
+});
+
+Deno.test("file calls: a clock that is two seconds off is named, and its times do not count", async () => {
+  const dir = await Deno.makeTempDir();
+  for (const [off, isWell] of [[0, true], [1000, true], [-1000, true], [4000, false], [-4000, false]] as const) {
+    const logged: string[] = [];
+    await replacing(Date, "now", (now) => () => now() + off, () => {
+      assertEquals(probe(dir, (_level, event) => void logged.push(event)), isWell);
+      return Promise.resolve();
+    });
+    assertEquals(logged.length, isWell ? 0 : 1);
+  }
+  await Deno.remove(dir);
 });

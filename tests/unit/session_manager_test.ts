@@ -333,6 +333,15 @@ Deno.test("sessions: an option that is unknown or cannot work is refused by name
   }
 });
 
+Deno.test("sessions: a use within a tenth of the lifetime stores nothing", async () => {
+  const { calls, clock, visit } = site();
+  await visit(register);
+  clock.pass(5);
+  calls.length = 0;
+  await visit();
+  assertEquals(calls, ["read"]);
+});
+
 Deno.test("sessions: a mere use sends no cookie that could come after a log-in's", async () => {
   const { browser, clock, request, sessions, visit } = site();
   await visit(register);

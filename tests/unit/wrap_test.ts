@@ -251,7 +251,7 @@ Deno.test("wrap: a session opened first in a stream throws, naming the way out",
     return new Response("streams on");
   });
   const response = await handler(new Request(URL));
-  assertThrows(() => open!(), Error, "open it before answering");
+  for (let i = 0; i < 2; i++) assertThrows(() => open!(), Error, "open it before answering");
   assertEquals(await response.text(), "streams on");
   assert(response.ok);
 });

@@ -334,28 +334,6 @@ Deno.test("express: compression that comes after the session was opened loses no
   });
 });
 
-Deno.test("express: the writer of a long answer waits until what it wrote has left", async () => {
-  const { middleware, open } = sessionsOf();
-  const app = express();
-  app.use(middleware);
-  const stillFull: boolean[] = [];
-  // deno-lint-ignore no-explicit-any -- Express's types need @types/express
-  app.get("/", async (req: any, res: any) => {
-    (await open(req)).logIn("ada");
-    const pieces = [40_000, 40_000, 20_000_000].map((length) => res.write(new Uint8Array(length)));
-    assertEquals(pieces, [true, false, false]);
-    res.once("drain", () => {
-      stillFull.push(res.writableNeedDrain);
-      res.end();
-    });
-  });
-  await serving(app, async (browser) => {
-    const response = await browser.request("/");
-    assertEquals((await response.bytes()).length, 20_080_000);
-  });
-  assertEquals(stillFull, [false]);
-});
-
 Deno.test("express: a big file that is withheld is let go", async () => {
   const { middleware, open } = sessionsOf(failing(["create"], new MemoryStore()) as MemoryStore);
   const big = await Deno.makeTempFile();

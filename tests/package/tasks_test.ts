@@ -21,7 +21,7 @@ Deno.test({
   ignore: Deno.env.get("TEST_CLIENTS") === undefined,
   fn: async () => {
     for (const type of ["REDIS", "postgres", "mongodb"]) {
-      const env = { SESSION_TYPE: type, SESSION_URL: `${type.toLowerCase()}://ada@127.0.0.1:9/1`, PORT: "0" };
+      const env = { SESSION_TYPE: type, SESSION_URL: `${type.toLowerCase()}://ada:pass@127.0.0.1:9/1`, PORT: "0" };
       const { code, stderr } = await deno(["task", "--quiet", "start"], env);
       assertEquals(code, 1);
       assertMatch(stderr, /^Cannot start: .* must be the address of a store that can be used: .*127\.0\.0\.1:9/);

@@ -13,7 +13,7 @@ export interface PacerOptions {
   readonly size: number;
   /** How many entries are to be looked at for every session created: more than one, so that the dead stay few. */
   readonly perCreate: number;
-  /** Told of what was swept, and of failures. */
+  /** Called with what was swept, and with failures. */
   readonly log?: Log | undefined;
 }
 

@@ -269,7 +269,7 @@ test("a corrupt record is no session, and stays", async ({ kv }) => {
     "a number": 1,
     "no mark": new TextEncoder().encode("{}"),
     "a mark alone": new TextEncoder().encode("0123abcd.1"),
-    "half a text": new TextEncoder().encode('0123abcd.1\n{"vers'),
+    "half a string": new TextEncoder().encode('0123abcd.1\n{"vers'),
   };
   for (const [what, value] of Object.entries(values)) {
     const id = newId();

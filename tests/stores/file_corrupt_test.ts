@@ -121,7 +121,7 @@ test("a temporary file that was made again in between is not swept", async ({ di
   assertEquals(await Deno.readTextFile(beside), "new");
 });
 
-test("what a dead process left beside a record hinders nobody", async ({ dir, store, create }) => {
+test("what a dead process left beside a record hinders no one", async ({ dir, store, create }) => {
   const id = await create(1);
   await Deno.writeTextFile(`${pathOf(dir, id)}.tmp`, '{"half');
   assertEquals((await store.update(id, (record) => ({ ...record, data: { n: 2 } })))?.data, { n: 2 });

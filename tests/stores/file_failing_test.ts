@@ -129,7 +129,7 @@ test("a delete or touch that fails rejects, and the session goes on", async ({ s
   }
 });
 
-test("a full disk keeps nobody logged in", async ({ store, create, open }) => {
+test("a full disk keeps no one logged in", async ({ store, create, open }) => {
   for (const one of [store, open()]) {
     const id = await create(1);
     // Not even joining the roster may need space.

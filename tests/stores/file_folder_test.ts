@@ -180,7 +180,7 @@ test("a secret put back from a copy is the same secret", async ({ dir, store, cr
   assertEquals([await store.delete(key), await store.delete(key)], [true, false]);
 });
 
-test("a folder that comes back in the middle of a read ends nobody", async ({ dir, store, create }) => {
+test("a folder that comes back in the middle of a read ends no one", async ({ dir, store, create }) => {
   const key = await create(1);
   await Deno.rename(dir, `${dir}.away`);
   await pause(260);
@@ -197,7 +197,7 @@ test("a folder that comes back in the middle of a read ends nobody", async ({ di
   }, async () => assertEquals((await store.read(key))?.data, { n: 1 }));
 });
 
-test("a folder that goes away in the middle of a change ends nobody", async ({ dir, store, create }) => {
+test("a folder that goes away in the middle of a change ends no one", async ({ dir, store, create }) => {
   const key = await create(1);
   await store.update(key, same);
   const away = () => Deno.renameSync(dir, `${dir}.away`);

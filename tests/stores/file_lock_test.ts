@@ -1,4 +1,4 @@
-/** The file store: several processes at one session, and what is read from memory meanwhile. */
+/** The file store: several processes at one session, and what is read from memory in between. */
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { newId } from "../../lib/id.ts";
 import type { SessionRecord } from "../../lib/record.ts";

@@ -85,7 +85,7 @@ test("in one process, changes of all kinds come in their order", async (place) =
   ]);
 });
 
-test("tickets of dead processes hold nobody up, and go", async (place) => {
+test("tickets of dead processes hold no one up, and go", async (place) => {
   const { dir, store, open, create } = place;
   const key = await create(0);
   await Deno.mkdir(`${dir}/.waiting/${key}`, { recursive: true });

@@ -1,6 +1,6 @@
 /**
  * Several processes over one folder, each with sessions in memory, started, stopped (SIGSTOP), continued and killed at
- * random, while sessions are changed and ended: nobody may serve what another had been told to be over.
+ * random, while sessions are changed and ended: no one may serve what another had been told to be over.
  */
 import { assertEquals } from "@std/assert";
 import { newId } from "../../lib/id.ts";

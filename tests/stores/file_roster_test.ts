@@ -1,4 +1,4 @@
-/** The file store's roster: whoever is alone does without system calls, and nobody ever serves what is out of date. */
+/** The file store's roster: a process that is alone needs no system calls, and no process ever serves stale records. */
 import { assert, assertEquals } from "@std/assert";
 import { newId } from "../../lib/id.ts";
 import type { FileStore } from "../../lib/stores/file/store.ts";
@@ -52,18 +52,18 @@ async function readStopped({ store, id, open }: Alone, stop: Stop): Promise<numb
   const other = open();
   let ended: Promise<boolean> | undefined;
   let isStopped = false;
-  const meanwhile = (path: unknown) => {
+  const between = (path: unknown) => {
     if (isStopped || (stop.path !== undefined && stop.path !== path)) return;
     isStopped = true;
     void other.ready();
     time += 500;
-    if (stop.change === "meanwhile") ended = other.delete(id);
+    if (stop.change === "in between") ended = other.delete(id);
   };
   let seen: number | undefined;
   await replacing(stop.target, stop.method, (original) => (...args) => {
-    if (stop.when === "before") meanwhile(args[0]);
+    if (stop.when === "before") between(args[0]);
     const result = original.apply(stop.target, args);
-    if (stop.when === "after") meanwhile(args[0]);
+    if (stop.when === "after") between(args[0]);
     return result;
   }, async () => void (seen = await read(store, id)));
   if (stop.change === "later") ended = other.delete(id);
@@ -78,7 +78,7 @@ interface Stop {
   readonly method: string;
   readonly path?: string;
   /** Whether the other process changes the session while this one is stopped, or right after it went on and read it. */
-  readonly change: "meanwhile" | "later";
+  readonly change: "in between" | "later";
 }
 
 alone("who is alone reads without a system call for a quarter of a second", async ({ store, id }) => {
@@ -139,7 +139,7 @@ alone("a newcomer changes nothing until the others look at every file", async ({
   assertEquals(seen, [2, undefined, undefined, 1]);
 });
 
-alone("a newcomer who finds nobody does not wait", async ({ store, id, open }) => {
+alone("a newcomer who finds no one does not wait", async ({ store, id, open }) => {
   await store.close();
   const start = Date.now();
   assertEquals(await open().delete(id), true);
@@ -174,7 +174,7 @@ alone("what is removed by hand is noticed within a quarter of a second", async (
 });
 
 for (
-  const [when, change] of [["before", "meanwhile"], ["before", "later"], ["after", "meanwhile"], [
+  const [when, change] of [["before", "in between"], ["before", "later"], ["after", "in between"], [
     "after",
     "later",
   ]] as const
@@ -199,7 +199,7 @@ for (
   });
 }
 
-alone("stopped before its own lock, a newcomer joins anew and waits", async ({ store, id, open }) => {
+alone("stopped before its own lock, a newcomer joins again and waits", async ({ store, id, open }) => {
   const other = open();
   const original = Deno.FsFile.prototype.tryLockSync;
   let isStopped = false;
@@ -208,7 +208,7 @@ alone("stopped before its own lock, a newcomer joins anew and waits", async ({ s
       if (!isStopped) {
         isStopped = true;
         time += 250;
-        // Takes the file that nobody holds for one of the dead, and finds itself alone.
+        // Takes the file that no one holds for one of the dead, and finds itself alone.
         void store.read(id);
       }
       return original.call(this, exclusive);
@@ -235,7 +235,7 @@ alone("what another changed before it left is seen", async ({ store, id, open })
   assertEquals(await read(store, id), 2);
 });
 
-alone("a file that a dead process left in the roster counts for nobody, and goes", async (place) => {
+alone("a file that a dead process left in the roster counts for no one, and goes", async (place) => {
   const { dir, store, id } = place;
   await Deno.writeTextFile(`${dir}/.processes/dead`, "");
   time += 250;

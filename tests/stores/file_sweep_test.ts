@@ -98,7 +98,7 @@ for (const [site, places] of [["small", 4096], ["large", 16]] as const) {
   });
 }
 
-test("what is locked or was used meanwhile is not swept", async (place) => {
+test("what is locked or was used in between is not swept", async (place) => {
   const { dir, store, clock, create } = place;
   const id = await create(1);
   clock.time += MINUTE;

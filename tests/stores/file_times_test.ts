@@ -84,7 +84,7 @@ test("a session ends at the later of expires in its file and its mtime", async (
   }
 });
 
-test("copies that lost the times of their files end nobody early", async ({ dir, open, clock, create, store }) => {
+test("copies that lost the times of their files end no one early", async ({ dir, open, clock, create, store }) => {
   const ids = await Promise.all(Array.from({ length: 20 }, () => create()));
   for (const mtime of [new Date(0), new Date()]) {
     for (const id of ids) await Deno.utime(pathOf(dir, id), mtime, mtime);
@@ -107,7 +107,7 @@ test("no time of a file carries a session past its deadline", async ({ dir, open
 
 // What a file system keeps of a time: whole seconds (ext4 with 128-byte inodes), or every second one (vfat).
 for (const grain of [1000, 2000]) {
-  test(`times kept to ${grain / 1000} s by the file system end nobody early`, async (place) => {
+  test(`times kept to ${grain / 1000} s by the file system end no one early`, async (place) => {
     const { dir, store, open, clock, create } = place;
     const coarse = (original: (...args: unknown[]) => void) => (path: string, _: Date, mtime: Date) => {
       const kept = new Date(Math.floor(mtime.getTime() / grain) * grain);
@@ -150,7 +150,7 @@ test("where times are coarse no record is kept in memory", async ({ store, creat
 });
 
 for (const off of [-DAY, -3000, 3000, DAY]) {
-  test(`with the file system's clock ${off / 1000} s off nobody is born dead`, async (place) => {
+  test(`with the file system's clock ${off / 1000} s off no one is born dead`, async (place) => {
     const { open, clock, logged } = place;
     const setByIt =
       (original: (path: string, text: string, options: unknown) => void) =>

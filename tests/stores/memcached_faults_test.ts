@@ -57,7 +57,7 @@ test("of a deletion whose answer is lost and a move, one has the session", async
   }
 });
 
-test("a move of a session that is ended meanwhile leaves none", async () => {
+test("a move of a session that is ended in between leaves none", async () => {
   await using engine = await Engine.start("memcached");
   await using store = await open({ url: engine.url });
   await using other = await open({ url: engine.url });
@@ -179,7 +179,7 @@ test("two applications, over IPv6 or a socket, do not see each other", async () 
   }
 });
 
-test("what an address says and nobody would use is refused", async () => {
+test("what an address says and no one would use is refused", async () => {
   const Store = await storeClass("memcached");
   for (
     const [url, message] of [

@@ -29,7 +29,7 @@ class Ledger {
   longest = 0;
   readonly live = new Set<Known>();
   readonly ended: string[] = [];
-  /** The two ids of moves that were refused: only where keys lie apart may both be there, the new one known to nobody. */
+  /** The two ids of moves that were refused: only where keys lie apart may both be there, the new one known to no one. */
   readonly either: (readonly [string, string])[] = [];
 
   /** Makes sessions, uses, moves and ends them, until told to stop. */
@@ -99,7 +99,7 @@ interface Outage {
   readonly type: string;
   /** Whether something may be lost, as its documentation says. */
   readonly mayLose?: boolean;
-  /** Whether a move that was refused may leave a session that nobody knows, as well. */
+  /** Whether a move that was refused may leave a session that no one knows, as well. */
   readonly mayDouble?: boolean;
   start(): Promise<AsyncDisposable & { readonly url: string }>;
   /** Troubles the engine; returns when it could work again. */

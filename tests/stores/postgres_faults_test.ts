@@ -126,7 +126,7 @@ test("who waits for a lock is refused in time, and does nothing later", async (d
   assertEquals(await say(database, "select count(*) from pg_stat_activity where wait_event_type = 'Lock'"), ["0"]);
 });
 
-test("connections that lead to a server that only reads are made anew", async (database) => {
+test("connections that lead to a server that only reads are made again", async (database) => {
   await say(database, `create role app login password '${PASSWORD}'; grant create on schema public to app`);
   try {
     await using store = await open({ url: urlOf(database, { user: "app" }) });

@@ -1,4 +1,4 @@
-/** Where RedisStore finds Redis: the addresses that providers give, and those that say what nobody would use. */
+/** Where RedisStore finds Redis: the addresses that providers give, and those that say what no one would use. */
 import { assert, assertMatch, assertRejects, assertThrows } from "@std/assert";
 import { newId } from "../../lib/id.ts";
 import { Engine, PASSWORD } from "./engines.ts";
@@ -68,7 +68,7 @@ Deno.test({
 });
 
 Deno.test({
-  name: "redis: what an address says and nobody would use is refused",
+  name: "redis: what an address says and no one would use is refused",
   ignore,
   async fn() {
     const Store = await storeClass("redis");

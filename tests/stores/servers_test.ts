@@ -62,7 +62,7 @@ class Visitor extends Browser {
   }
 }
 
-/** Waits until the store works again for the server, which nobody tells to try. */
+/** Waits until the store works again for the server, which no one tells to try. */
 async function recovered(visitor: Visitor): Promise<void> {
   const end = Date.now() + 15_000;
   while (Date.now() < end) {
@@ -193,7 +193,7 @@ for (const type of [...ENGINES, "sqlite"] as const) {
       isDown = true;
       const anonymous = new Browser(server.origin);
       const known = all[0]!;
-      // Whoever was being served asks again for a while, before anybody is refused.
+      // Requests under way are tried again for a while, before any is refused.
       for (let i = 0; i < 10 || (refused === 0 && i < 60); i++) {
         for (const path of ["/healthz", "/", "/add", "/style.css"]) {
           const response = await anonymous.request(path);
@@ -216,7 +216,7 @@ for (const type of [...ENGINES, "sqlite"] as const) {
       for (const visitor of [...untouched, ...all]) {
         const name = await visitor.greeted();
         // Memcached keeps nothing. Elsewhere, who was told 503 last may be logged out, if the engine still ended the old
-        // session but could not say so; nobody has another name than the one that was acknowledged.
+        // session but could not say so; no one has another name than the one that was acknowledged.
         if (type === "memcached" || visitor.inDoubt) assert([undefined, visitor.acknowledged].includes(name));
         else assertEquals(name, visitor.acknowledged);
       }

@@ -64,7 +64,7 @@ test("a change's error that looks like SQLite's own is the caller's", async (_pa
 });
 
 for (const rollsBack of [false, true]) {
-  const who = rollsBack ? "SQLite rolled back" : "nobody rolled back yet";
+  const who = rollsBack ? "SQLite rolled back" : "no one rolled back yet";
   test(`a commit that fails is a failure, and says why: ${who}`, async (path, open) => {
     await open().ready();
     const client = new Failing(path);
@@ -217,7 +217,7 @@ test("a journal that is lost costs nothing if the program ends in order", async 
   assertEquals((await open().read(id))?.data, { n: 1 });
 });
 
-test("a database whose file was moved is not made anew at a start", async (path, open) => {
+test("a database whose file was moved is not made again at a start", async (path, open) => {
   const store = open();
   const id = newId();
   await store.create(id, fresh({ n: 1 }));

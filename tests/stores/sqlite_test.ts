@@ -78,7 +78,7 @@ test("while another process writes, it waits and lets others go on", async (path
   const update = store.update(id, set({ n: 1 })).finally(() => isDone = true);
   for (let turns = 0; turns < 10; turns++) await new Promise((resolve) => setTimeout(resolve, 5));
   assert(!isDone);
-  assertEquals((await store.read(id))?.data, { n: 0 }, "reading goes on meanwhile");
+  assertEquals((await store.read(id))?.data, { n: 0 }, "reading goes on in between");
   writer.exec("COMMIT");
   assertEquals((await update)?.data, { n: 1 });
 });
@@ -184,7 +184,7 @@ test("of users whose names are no text, each has their own sessions", async (_pa
   }
 });
 
-test("what somebody else calls by its table's names is refused by name", async (_path, open) => {
+test("another program's table of the same name is refused by name", async (_path, open) => {
   const theirs = {
     sessions: "CREATE TABLE sessions (sid TEXT PRIMARY KEY, sess TEXT)",
     SESSIONS: "CREATE TABLE SESSIONS (id TEXT PRIMARY KEY, record TEXT NOT NULL)",

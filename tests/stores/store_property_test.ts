@@ -210,7 +210,7 @@ const command: fc.Arbitrary<Command> = fc.record({
   idle: fc.integer({ min: 1, max: 5000 }),
 });
 
-// Nobody knows a session's id before it is made.
+// No one knows a session's id before it is made.
 const atOnce = fc.array(command, { minLength: 1, maxLength: 3 }).map((commands) => {
   const made = commands.filter(({ verb }) => verb === "create").map(({ session }) => session);
   return commands.filter(({ verb, session }) => verb === "create" || verb === "sweep" || !made.includes(session));

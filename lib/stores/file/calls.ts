@@ -13,7 +13,7 @@ export interface Stat {
   readonly size: number;
   readonly atime: number;
   readonly mtime: number;
-  /** When anything of it changed last, by the file system's clock; nobody can set it. */
+  /** When anything of it changed last, by the file system's clock; no call can set it. */
   readonly ctime: number;
   readonly isFile: boolean;
 }

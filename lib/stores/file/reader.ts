@@ -1,4 +1,4 @@
-/** Reader: what sessions' files hold, from memory where nobody can have changed them. */
+/** Reader: what sessions' files hold, from memory where no other process can have changed them. */
 import { Cache } from "../../_cache.ts";
 import type { SessionRecord } from "../../record.ts";
 import { isSame, lstat, type Stat } from "./calls.ts";

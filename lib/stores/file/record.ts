@@ -122,7 +122,7 @@ export function replaceRecord(path: string, record: SessionRecord, sync: Sync): 
     make(beside, text);
   } catch (error) {
     if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
-    // Nobody else writes here while we have the lock: a process died before it could rename.
+    // No other process writes here while this one has the lock: a process died before it could rename.
     Deno.removeSync(beside);
     make(beside, text);
   }

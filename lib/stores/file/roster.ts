@@ -1,15 +1,15 @@
 /**
- * Roster: who has the folder open, so that a process that is alone there need not look at a file to know that nobody
+ * Roster: who has the folder open, so that a process that is alone there need not look at a file to know that no one
  * changed it.
  *
  * Each store holds the lock of a file of its own in `<dir>/.processes/`, and a lock dies with its process. The rules:
  *
- * 1. A look at the roster that finds nobody else begins a period of 250 ms, counted from before the look. Within it, a
+ * 1. A look at the roster that finds no other process begins a period of 250 ms, counted from before the look. Within it, a
  *    session's file that was looked at is not looked at again.
- * 2. A process that joins and finds somebody else waits 500 ms, counted from after the joining, before it changes or ends a
- *    session. Reading needs no wait, and neither does making one: nobody has it in memory.
+ * 2. A process that joins and finds another one waits 500 ms, counted from after the joining, before it changes or ends a
+ *    session. Reading needs no wait, and neither does making one: no other process has it in memory.
  * 3. A process that cannot join, as on a full disk, makes its change, and waits 500 ms before it says so. Each process finds out at
- *    most 250 ms after a look at the roster if somebody removed its own file there, and joins anew.
+ *    most 250 ms after a look at the roster if its own file was removed there, and joins again.
  *
  * Why nothing stale is served. Let A answer from memory at time t, by a look at the roster at p and one at the session's
  * file at r: by rule 1, p ≤ r ≤ t < p + 250. Suppose that B changed that file at c, with r < c ≤ t.
@@ -30,7 +30,7 @@
 import { pause } from "../_pause.ts";
 import { isHeld, lstat, makeDir, makeHeld, namesIn, removeIfThere } from "./calls.ts";
 
-/** How long, in milliseconds, the look that found nobody else counts. */
+/** How long, in milliseconds, the look that found no other process counts. */
 const PERIOD = 250;
 /** How long, in milliseconds, a newcomer waits: until everybody's period is over, and as much again to be sure. */
 const WAIT = 500;
@@ -54,7 +54,7 @@ export class Roster {
 
   /**
    * The number of the period that runs now: files looked at in the same period need not be looked at again. 0 if
-   * somebody else has the folder open, or may have.
+   * another process has the folder open, or may have.
    */
   period(): number {
     if (this.#file === undefined) return 0;
@@ -115,7 +115,7 @@ export class Roster {
       const others = namesIn(folder).map((name) => `${folder}/${name}`).filter((path) => path !== this.#path);
       this.#isAlone = !others.some(isHeld);
     } catch {
-      // What cannot be looked at may hide somebody.
+      // A folder that cannot be read may hide another process.
     }
   }
 }

@@ -6,9 +6,9 @@
  *
  * - A name only ever changes under an exclusive lock of the file it names; a lock dies with its process.
  * - New content is written beside it, then renamed over it: a reader, who takes no lock, sees the old or the new.
- * - A new session is nobody's yet, so it is written in its place, without a lock. What a process leaves unfinished when
+ * - No other process knows a new session yet, so it is written in its place, without a lock. What a process leaves unfinished when
  *   it dies is swept a minute later.
- * - A session that moves is written under its new key, which nobody knows, under the old one's lock, and the old file is
+ * - A session that moves is written under its new key, which no other process knows, under the old one's lock, and the old file is
  *   removed: what a process leaves when it dies in between is the old session, as if nothing had been done.
  * - What happens under a lock is synchronous, unless it waits for the disk: inside one process, nothing comes between.
  *   It costs a third of the same calls made asynchronously.

@@ -28,7 +28,7 @@ export interface SweepOptions {
   readonly census: Census;
   readonly log: Log;
   readonly now: () => number;
-  /** Told of each session whose file was removed. */
+  /** Called with each session whose file was removed. */
   readonly removed: (key: string) => void;
 }
 
@@ -98,7 +98,7 @@ export class Sweep {
    * @returns Whether there was some: for one, while others may be waiting for it as well.
    */
   async makeRoom(): Promise<boolean> {
-    // The clock may have been set back meanwhile.
+    // The clock may have been set back since.
     if (Math.abs(this.#now() - this.#lastFull) < FULL_INTERVAL) return false;
     return await (this.#searching ??= this.#findRoom().finally(() => this.#searching = undefined));
   }

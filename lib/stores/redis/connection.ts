@@ -1,4 +1,4 @@
-/** RedisConnection: where Redis is, how it is reached and found anew, and what its failures mean. */
+/** RedisConnection: where Redis is, how it is reached again after a failure, and what its failures mean. */
 import type { Log } from "../../log.ts";
 import { reasonOf } from "../../_reason.ts";
 import { DEADLINE, within } from "../_deadline.ts";
@@ -67,7 +67,7 @@ export class LostAnswerError extends Error {
 }
 
 /**
- * A connection that is made when it is first used, and made anew, with its name looked up again, when it broke or leads
+ * A connection that is made at its first use, and replaced, with its name looked up again, when it broke or leads
  * to a server that is no good any more.
  */
 export class RedisConnection {
@@ -174,7 +174,7 @@ export class RedisConnection {
         else if (client !== undefined && !this.isCluster) this.#drop(client);
         const wasSent = !isBad && !wasNeverSent(error);
         isLost ||= wasSent;
-        // When nothing is known to be under way, one more try is enough: Redis is away, and whoever waits is told so.
+        // When nothing is known to be under way, one more try is enough: Redis is away, and the callers get an error that says so.
         const mayTry = isLost ? mayRepeat : tries === 1 && client !== undefined;
         if (!mayTry || performance.now() - start > DEADLINE - 500) {
           throw isLost ? new LostAnswerError(reasonOf(error)) : error;
@@ -284,7 +284,7 @@ async function makeClient(address: RedisAddress): Promise<OwnClient> {
       topologyRefreshOnReconnectionAttemptStrategy,
     }) as unknown as OwnClient;
   }
-  // A broken connection is not mended but made anew, so that its name is looked up again.
+  // A broken connection is replaced by a new one, so that the name is looked up again.
   const socket = { ...tls, ...timeouts, reconnectStrategy: false as const };
   const node = kind === "sentinel" ? await masterOf(address, socket) : nodes[0]!;
   return redis.createClient({
@@ -299,7 +299,7 @@ async function masterOf(address: RedisAddress, socket: object): Promise<{ host: 
   const redis = await load();
   let failure: unknown;
   for (const node of address.nodes) {
-    // Whoever waits has a deadline that all of them share.
+    // All waiting callers share one deadline.
     const client = redis.createClient({
       socket: { ...socket, ...node, connectTimeout: SILENCE / address.nodes.length },
     });

@@ -1,0 +1,51 @@
+/** Words: those that stop a reader from another country at the first reading are not used (CONTRIBUTING.md). */
+import { assertEquals } from "@std/assert";
+
+const root = new URL("../../", import.meta.url).pathname;
+
+/** The words, and what to write in their place. */
+const WORDS: readonly [words: RegExp, instead: string][] = [
+  [/\banew\b/i, "again"],
+  [/\bmeanwhile\b/i, "in between"],
+  [/\bwhoever\b/i, "the caller, the operator, a program that …"],
+  [/\b(?:somebody|someone|nobody)\b/i, "another process, another request, no one"],
+  [/\btold of\b/i, "called with"],
+  [/\b(?<!as )a text\b(?! (?:file|import|of))/i, "a string"],
+  [
+    /\b(?:line|file|session|request|process|test|row) an? (?:event|session|request|user|process|line|test)\b(?! (?:that|may|can|has|is|was|cookie|ended|store|of)\b)/,
+    "one line per event",
+  ],
+];
+
+/** Where such a word is right: in the table of words itself. */
+const RIGHT: readonly [file: string, line: string][] = [["CONTRIBUTING.md", " | "]];
+
+function* filesIn(folder: string): Generator<string> {
+  for (const { name, isDirectory } of Deno.readDirSync(root + folder)) {
+    if (name === "node_modules" || name.startsWith(".")) continue;
+    const path = `${folder}${name}`;
+    if (isDirectory) yield* filesIn(`${path}/`);
+    else if (/\.(?:ts|md|eta|sh|conf)$/.test(name)) yield path;
+  }
+}
+
+Deno.test("words: no comment, message, test name or document has one that stops readers", () => {
+  const found: string[] = [];
+  const documents = [...Deno.readDirSync(root)].map(({ name }) => name).filter((name) => name.endsWith(".md"));
+  for (
+    const file of [
+      "main.ts",
+      ...documents,
+      ...["lib/", "templates/", "tests/"].flatMap((folder) => [...filesIn(folder)]),
+    ]
+  ) {
+    if (file === "tests/readme/words_test.ts") continue;
+    for (const [index, line] of Deno.readTextFileSync(root + file).split("\n").entries()) {
+      for (const [words, instead] of WORDS) {
+        const isRight = RIGHT.some(([where, part]) => where === file && line.includes(part));
+        if (words.test(line) && !isRight) found.push(`${file}:${index + 1} write "${instead}": ${line.trim()}`);
+      }
+    }
+  }
+  assertEquals(found, []);
+});

@@ -27,7 +27,7 @@ export interface StoredFlash {
   readonly message: string;
 }
 
-/** What a log-in asked for where it differs from the manager's settings. */
+/** The lifetimes and the kind of cookie that a log-in asked for, where they differ from the manager's ("remember me"). */
 export interface Terms {
   /** Milliseconds the session lives after its last use. */
   readonly idle?: number | undefined;

@@ -1,6 +1,6 @@
 /**
- * Roster: who has the folder open, so that a process that is alone there need not look at a file to know that no one
- * changed it.
+ * Roster: which processes have the folder open. A process that is alone there answers from memory, because no other one
+ * can have changed a file. That saves a look at the session's file per page, some 6 µs of its 20 to 30.
  *
  * Each store holds the lock of a file of its own in `<dir>/.processes/`, and a lock dies with its process. The rules:
  *
@@ -20,7 +20,7 @@
  *   so A would have found it at p.
  * - If B could not join, it had not yet said at t that the change was done, by rule 3: c + 500 > t.
  *
- * It does not matter how long anybody is stopped in between, since each takes the time on the safe side of what it does:
+ * It does not matter how long a process is stopped in between, since each takes the time on the safe side of what it does:
  * B after joining, A before looking. A process that goes on after a stop sees by its clock that its period is over. If it
  * was stopped between that look at the clock and the answer, it answers what was true at the look, and the request had
  * come before: request and change were under way together, and either order is right.

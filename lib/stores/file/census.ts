@@ -45,23 +45,26 @@ export class Census {
     return this.#total >= this.#max;
   }
 
-  /**
-   * Starts a count where it matters, and again if it failed.
-   *
-   * @returns A promise only if a new session has to wait, because without a count there may be no room.
-   */
-  ready(): Promise<void> | undefined {
+  /** Starts a count where it matters, and again if it failed. */
+  begin(): void {
     if (this.#isEstimated && this.#total > this.#max * FEW) {
       this.#isEstimated = false;
       this.#left = 1;
     }
-    if (this.#left === 0) return undefined;
-    if (this.#counting === undefined) {
-      this.#counting = this.#count().finally(() => this.#counting = undefined);
-      // Those that wait get the error.
-      this.#counting.catch(() => {});
-    }
-    return this.#mayBeFull() ? this.#wait(this.#counting) : undefined;
+    if (this.#left === 0 || this.#counting !== undefined) return;
+    this.#counting = this.#count().finally(() => this.#counting = undefined);
+    // Those that wait get the error.
+    this.#counting.catch(() => {});
+  }
+
+  /**
+   * Starts a count where it matters.
+   *
+   * @returns A promise only if a new session has to wait, because without a count there may be no room.
+   */
+  ready(): Promise<void> | undefined {
+    this.begin();
+    return this.#counting !== undefined && this.#mayBeFull() ? this.#wait(this.#counting) : undefined;
   }
 
   /** Waits for a count that is under way. */

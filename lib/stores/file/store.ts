@@ -154,7 +154,7 @@ export class FileStore implements SessionStore {
       this.#roster.join();
       this.#queue.clear();
       // The first session need not wait for the count then, if it comes later.
-      this.#census.ready()?.catch(() => {});
+      this.#census.begin();
     });
   }
 

@@ -141,7 +141,7 @@ export class Engine {
           "127.0.0.1",
           "-p",
           `${port}`,
-          ...(Deno.uid() === 0 ? ["-u", "no one"] : []),
+          ...(Deno.uid() === 0 ? ["-u", "nobody"] : []),
           ...this.more,
         ];
     }

@@ -28,7 +28,7 @@ export const fullDatabase: Scenario = {
         const env = {
           SESSION_TYPE: "sqlite",
           SESSION_URL: `sqlite:${disk}/${round}.db`,
-          SESSION_FILE_DIR: dir,
+          SESSION_FILE_DIR: `${dir}/key`,
           PERMANENT_SESSION_LIFETIME: "3600",
         };
         const server = await Server.start(env);

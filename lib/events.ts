@@ -131,13 +131,10 @@ const LINES: Readonly<Partial<Record<EventType, readonly [Level, string]>>> = {
 export function logEvents(log: Log): Listener {
   return ({ type, handle, reason = "", verb = "" }) => {
     if (type === "failed") return log("error", `The session store failed to ${verb}`, reason);
-    if (type === "refused") {
-      const [level, text] = REFUSALS[reason as Refusal];
-      log(level, text);
-    } else {
-      const [level, text] = LINES[type]!;
-      // The handle is part of the event, so that no log-in is held back as a repetition of another.
-      log(level, `${text}: session ${handle}`);
-    }
+    // What the log returns is given on: the caller catches the failure of one that is asynchronous.
+    if (type === "refused") return log(...REFUSALS[reason as Refusal]);
+    const [level, text] = LINES[type]!;
+    // The handle is part of the event, so that no log-in is held back as a repetition of another.
+    return log(level, `${text}: session ${handle}`);
   };
 }

@@ -140,7 +140,8 @@ Deno.test("events: a listener or a log that fails fails no request, and is repor
     throw now;
   };
   try {
-    for (const options of [{ on: fail }, { log: fail }, { on: () => Promise.reject(later) as unknown as void }]) {
+    const failLater = () => Promise.reject(later) as unknown as void;
+    for (const options of [{ on: fail }, { log: fail }, { on: failLater }, { log: failLater }]) {
       const { visit } = site(options);
       await visit((session) => session.logIn("ada"));
       assertEquals(await visit((session) => session.set("n", 1)), { n: 1 });

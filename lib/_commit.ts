@@ -120,8 +120,8 @@ export class Commit {
 
   /** Whether there is anything to store, or a cookie to send: a page that only reads has nothing, as a rule. */
   isNeeded(state: SessionState): boolean {
-    const { record, changes, renews, isOver, isStale } = state;
-    return changes.length > 0 || renews || isOver !== false || isStale ||
+    const { record, changes, renews, isOver, isStale, keepsEmpty } = state;
+    return changes.length > 0 || renews || keepsEmpty || isOver !== false || isStale ||
       (record !== undefined && this.isDue(state, record));
   }
 
@@ -129,7 +129,8 @@ export class Commit {
   async save(state: SessionState): Promise<readonly string[]> {
     const { id, key, record } = state;
     if (id === undefined || key === undefined || record === undefined) {
-      return isKept(state) ? [await this.#create(state)] : [];
+      const cookie = await this.#create(state);
+      return cookie === undefined ? [] : [cookie];
     }
     if (state.isOver !== false) {
       const cookie = await this.#end(state, key, record);
@@ -164,12 +165,15 @@ export class Commit {
     return extended;
   }
 
-  async #create(state: SessionState): Promise<string> {
+  /** Stores a new session, if there is anything to keep. */
+  async #create(state: SessionState): Promise<string | undefined> {
     const { store } = this.#options;
     const { user } = state;
+    const content = applyChanges(state);
+    if (!isKept(state, content)) return undefined;
     const id = newId(await store.groupOf(user));
     const before = await this.#rank(state);
-    const record = { ...applyChanges(state), ...this.#begin(state, before), user };
+    const record = { ...content, ...this.#begin(state, before), user };
     const key = keyOf(id);
     await store.create(key, record);
     assign(state, id);
@@ -206,9 +210,8 @@ export class Commit {
       this.tell(state.isOver === "logged out" && user !== undefined ? "logged out" : "ended", key, user);
     } else if (!this.#ended.get(key)) throw this.gone(key, user);
     assign(state, undefined);
-    if (!isKept(state)) return cookie.clear();
     try {
-      return await this.#create(state);
+      return await this.#create(state) ?? cookie.clear();
     } catch (error) {
       const isStores = error instanceof StoreFullError || error instanceof SessionStoreError;
       // The log-out is done, which matters more than its last words.
@@ -258,7 +261,11 @@ export class Commit {
   }
 }
 
-/** Whether anything is to be stored for a session that begins with this request. */
-function isKept({ isOver, changes, logIn }: SessionState): boolean {
-  return isOver !== "for good" && (changes.length > 0 || logIn !== undefined);
+/** Whether a session that begins with this request is stored: a log-in, or one that holds something in the end. */
+function isKept(
+  { isOver, logIn, keepsEmpty }: SessionState,
+  { data, flashes }: ReturnType<typeof applyChanges>,
+): boolean {
+  if (isOver === "for good") return false;
+  return logIn !== undefined || keepsEmpty || flashes !== undefined || Object.keys(data).length > 0;
 }

@@ -16,6 +16,8 @@ export interface Rule {
 
 /** `true` or `false`. */
 export const BOOLEAN: Rule = { needed: "true or false", accepts: (value) => typeof value === "boolean" };
+/** A string. */
+export const STRING: Rule = { needed: "a string", accepts: (value) => typeof value === "string" };
 /** A function. */
 export const FUNCTION: Rule = { needed: "a function", accepts: (value) => typeof value === "function" };
 /** An object whose members are checked where they are used. */

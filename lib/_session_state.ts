@@ -53,6 +53,8 @@ export interface SessionState {
   logIn: LogIn | undefined;
   /** Whether the stored session is to be deleted. */
   isOver: false | "logged out" | "for good";
+  /** Whether it is stored although it holds nothing: for tests of programs. */
+  keepsEmpty: boolean;
   /** The header that asks the browser to bind the session to its device, once a log-in was stored. */
   registration: string | undefined;
   /** Who will commit it: the adapter that opened it (`true`), no one (`false`), or perhaps the program. */
@@ -98,6 +100,7 @@ export function newState(now: () => number, origin: Origin = {}): SessionState {
     renews: false,
     logIn: undefined,
     isOver: false,
+    keepsEmpty: false,
     registration: undefined,
     willCommit: undefined,
     onCommit: undefined,

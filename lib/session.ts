@@ -48,6 +48,11 @@ export function expectCommit(session: object): void {
   stateOf(session).willCommit = true;
 }
 
+/** Notes that the session is to be stored although it holds nothing. */
+export function keepEmpty(session: object): void {
+  stateOf(session).keepsEmpty = true;
+}
+
 /** Notes that no one will commit the session, as after a handler that threw. */
 export function giveUpCommit(session: object): void {
   const state = stateOf(session);
@@ -103,7 +108,10 @@ export class Session<Data extends object = Record<string, Json>> {
     };
   }
 
-  /** All values by name, read-only. */
+  /**
+   * All values by name, read-only, as they are now. After a change they are copied, so in a loop of changes read one
+   * value with `get`.
+   */
   get data(): Stored<Partial<Data>> {
     if (this.#draft === undefined) return this.#data as Stored<Partial<Data>>;
     this.#snapshot ??= Object.freeze(draftOf(this.#draft.data, NO_FLASHES).data);

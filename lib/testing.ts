@@ -4,6 +4,8 @@
  *
  * @module
  */
+import { checkOptions, STRING } from "./_options.ts";
+import { keepEmpty } from "./session.ts";
 import type { SessionManager } from "./session_manager.ts";
 import type { SessionKey, Settable } from "./session_data.ts";
 
@@ -85,10 +87,11 @@ export async function cookieFor<Data extends object>(
   data: { readonly [K in keyof Data]?: Settable<Data[K]> },
   options: { readonly user?: string | undefined } = {},
 ): Promise<string> {
+  checkOptions("Cannot make a cookie", options, { user: STRING });
   const session = await sessions.open({ headers: new Headers() });
   for (const [key, value] of Object.entries(data)) session.set(key as SessionKey<Data>, value as never);
   if (options.user !== undefined) session.logIn(options.user);
-  if (!session.changed) session.clear();
+  keepEmpty(session);
   const [cookie = ""] = await sessions.save(session);
   return cookie.split(";")[0]!;
 }

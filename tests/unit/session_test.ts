@@ -1,6 +1,7 @@
 /** Session: what a request does to it, and what it refuses. */
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import type { SessionManager } from "../../lib/session_manager.ts";
+import { cookieFor } from "../../lib/testing.ts";
 import { site } from "../support/site.ts";
 
 // deno-lint-ignore no-explicit-any -- any data at all
@@ -10,11 +11,7 @@ type Anything = Record<string, any>;
 async function stored(data: Anything = {}) {
   const one = site();
   const sessions = one.sessions as unknown as SessionManager<Anything>;
-  const first = await sessions.open(one.request());
-  for (const [key, value] of Object.entries(data)) first.set(key, value);
-  first.clear();
-  for (const [key, value] of Object.entries(data)) first.set(key, value);
-  const [cookie = ""] = await sessions.save(first);
+  const cookie = await cookieFor(sessions, data);
   one.browser.cookies.set("session", cookie.split(/[=;]/)[1]!);
   return { ...one, sessions, session: await sessions.open(one.request()) };
 }

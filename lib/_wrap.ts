@@ -2,6 +2,7 @@
 import { SessionError, SessionGoneError, type SessionStoreError, type StoreFullError } from "./errors.ts";
 import { insteadOf } from "./_headers.ts";
 import { Opener } from "./_opener.ts";
+import { checkOptions, FUNCTION } from "./_options.ts";
 import type { Session } from "./session.ts";
 
 /** Opens the session of the request that is being handled; asked twice, it gives the same one. */
@@ -30,6 +31,7 @@ export function wrapHandler<Data extends object, Rest extends unknown[]>(
   handler: (request: Request, open: Open<Data>, ...rest: Rest) => Response | Promise<Response>,
   options: WrapOptions,
 ): (request: Request, ...rest: Rest) => Promise<Response> {
+  checkOptions("Cannot wrap a handler", options, { gone: FUNCTION, unavailable: FUNCTION });
   return async (request, ...rest) => {
     const bound = sessions.answerBound(request);
     if (bound !== undefined) return await bound;

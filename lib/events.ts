@@ -47,19 +47,6 @@ export interface SessionEvent {
 /** Called with every event. What it throws is written to standard error: by then the session is stored. */
 export type Listener = (event: SessionEvent) => void;
 
-/** A listener whose failure, late or not, reaches neither the request nor the process. */
-export function guarded(listener: Listener): Listener {
-  const report = (error: unknown) => console.error("A listener of session events failed:", error);
-  return (event) => {
-    try {
-      const result: unknown = listener(event);
-      if (result instanceof Promise) result.catch(report);
-    } catch (error) {
-      report(error);
-    }
-  };
-}
-
 /** How many events of each type there were. */
 export type SessionCounters = Record<EventType, number>;
 
@@ -131,10 +118,9 @@ const LINES: Readonly<Partial<Record<EventType, readonly [Level, string]>>> = {
 export function logEvents(log: Log): Listener {
   return ({ type, handle, reason = "", verb = "" }) => {
     if (type === "failed") return log("error", `The session store failed to ${verb}`, reason);
-    // What the log returns is given on: the caller catches the failure of one that is asynchronous.
     if (type === "refused") return log(...REFUSALS[reason as Refusal]);
     const [level, text] = LINES[type]!;
     // The handle is part of the event, so that no log-in is held back as a repetition of another.
-    return log(level, `${text}: session ${handle}`);
+    log(level, `${text}: session ${handle}`);
   };
 }

@@ -6,13 +6,15 @@
 import { answerBound } from "./_bound_answers.ts";
 import { Commit, type ReadRecord } from "./_commit.ts";
 import type { DeviceBound } from "./device_bound.ts";
-import { guarded, type Listener, logEvents, newCounters, type SessionCounters, type SessionEvent } from "./events.ts";
+import { type Listener, logEvents, newCounters, type SessionCounters, type SessionEvent } from "./events.ts";
 import { FollowedSession } from "./followed_session.ts";
 import { addSessionHeaders, checkResponse } from "./_headers.ts";
 import { GuardedStore } from "./_guarded_store.ts";
 import { Lifetimes } from "./_lifetimes.ts";
 import { standardErrorLog } from "./log.ts";
 import { endOf, type Json, type SessionRecord } from "./record.ts";
+import { checkOptions, OBJECT } from "./_options.ts";
+import { reported } from "./_report.ts";
 import { Session, stateOf } from "./session.ts";
 import { SessionCookie, type SignedId } from "./session_cookie.ts";
 import { checkSessionOptions, type RequestLike, type SessionOptions } from "./session_options.ts";
@@ -86,7 +88,8 @@ export class SessionManager<Data extends object = Record<string, Json>> {
     checkSessionOptions(options);
     const { store, keys, cookie, idle = 1800, absolute = 43_200, refresh = true, permanent = true } = options;
     const { log = standardErrorLog, on, now = Date.now, bound } = options;
-    const listeners = [logEvents(log), ...(on === undefined ? [] : [on])].map(guarded);
+    const listeners = [logEvents(reported("The log of sessions", log))];
+    if (on !== undefined) listeners.push(reported("A listener of session events", on));
     const tell: Listener = (event: SessionEvent) => {
       this.counters[event.type]++;
       for (const listener of listeners) listener(event);
@@ -236,6 +239,7 @@ export class SessionManager<Data extends object = Record<string, Json>> {
    * @throws {SessionStoreError} while it is iterated, if the store fails.
    */
   of(user: string): AsyncIterable<UserSession<Data>> {
+    checkUser("find the sessions of a user", user);
     return showSessions(this.#commit.users, user);
   }
 
@@ -251,6 +255,8 @@ export class SessionManager<Data extends object = Record<string, Json>> {
    * @throws {SessionStoreError} if the store fails; some sessions may have been ended.
    */
   async endAll(user: string, options: { readonly except?: Session<Data> | undefined } = {}): Promise<number> {
+    checkUser("end the sessions of a user", user);
+    checkOptions("Cannot end the sessions of a user", options, { except: OBJECT });
     const { except } = options;
     return await endSessions(this.#commit.users, user, except && stateOf(except).key);
   }
@@ -265,6 +271,7 @@ export class SessionManager<Data extends object = Record<string, Json>> {
    * @throws {SessionStoreError} if the store fails.
    */
   async end(user: string, handle: string): Promise<boolean> {
+    checkUser("end a session of a user", user);
     return await endSession(this.#commit.users, user, handle);
   }
 
@@ -352,4 +359,9 @@ export class SessionManager<Data extends object = Record<string, Json>> {
     this.#commit.refuse("several cookies");
     return new Session(newState(this.#now, { strays: this.#cookie.clearAll(url) }));
   }
+}
+
+function checkUser(verb: string, user: string): void {
+  if (typeof user === "string") return;
+  throw new TypeError(`Cannot ${verb}: the user must be a string: received ${typeof user}`);
 }

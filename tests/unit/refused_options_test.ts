@@ -1,0 +1,38 @@
+/** SessionManager: unknown options of its methods are refused, and a log that fails ends nothing. */
+import { assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { checkStoreOptions } from "../../lib/stores/_options.ts";
+import { cookieFor } from "../../lib/testing.ts";
+import { site } from "../support/site.ts";
+
+Deno.test("sessions: unknown options of its methods, and a user that is none, are refused", async () => {
+  const { sessions, visit } = site();
+  await visit((session) => session.logIn("ada"));
+  await assertRejects(() => sessions.endAll("ada", { exept: undefined, only: {} } as object), TypeError, '"only"');
+  assertThrows(
+    () => sessions.wrap(() => new Response(), { unavailble: () => {} } as object),
+    TypeError,
+    '"unavailble"',
+  );
+  await assertRejects(() => cookieFor(sessions, {}, { usr: "ada" } as object), TypeError, '"usr"');
+  const none = undefined as unknown as string;
+  await assertRejects(() => sessions.endAll(none), TypeError, "the user must be a string");
+  await assertRejects(() => sessions.end(none, "x"), TypeError, "the user must be a string");
+  assertThrows(() => sessions.of(none), TypeError, "the user must be a string");
+  assertEquals((await Array.fromAsync(sessions.of("ada"))).length, 1);
+});
+
+Deno.test("sessions: a log of a store that throws or rejects is reported and ends nothing", async () => {
+  const reports: unknown[] = [];
+  const { error } = console;
+  console.error = (...args) => void reports.push(args[0]);
+  try {
+    const failures = [() => Promise.reject(new Error("late")), () => {
+      throw new Error("soon");
+    }];
+    for (const log of failures) checkStoreOptions("store", { log }).log("warn", "text");
+    await new Promise((done) => setTimeout(done));
+  } finally {
+    console.error = error;
+  }
+  assertEquals(reports, ["The log of a store failed:", "The log of a store failed:"]);
+});

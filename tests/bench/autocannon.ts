@@ -2,13 +2,13 @@
 // deno-lint-ignore no-import-prefix -- it has a lock file of its own
 import autocannon from "npm:autocannon@8.0.0";
 
-const { url, seconds, connections, method, body, headers } = JSON.parse(Deno.args[0]!);
+const { url, seconds, connections, method, body, idReplacement, headers } = JSON.parse(Deno.args[0]!);
 const requests = (headers as Record<string, string>[]).map((headers) => ({
   method,
   headers,
   ...(body ? { body } : {}),
 }));
-const result = await autocannon({ url, duration: seconds, connections, requests });
+const result = await autocannon({ url, duration: seconds, connections, requests, idReplacement });
 console.log(JSON.stringify({
   requests: result.requests.total,
   rate: result.requests.average,

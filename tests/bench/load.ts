@@ -6,7 +6,7 @@ export interface Load {
   readonly seconds: number;
   /** Cookies to send, one request each in turn; none unless given. */
   readonly cookies?: readonly string[] | undefined;
-  /** A form to POST; a GET unless given. */
+  /** A form to POST; a GET unless given. `[<id>]` in it stands for something else in every request. */
   readonly form?: string | undefined;
 }
 
@@ -29,6 +29,9 @@ const FORM = "application/x-www-form-urlencoded";
 /** The load tool and its version. */
 export const tool: { readonly name: "wrk" | "autocannon"; readonly version: string } = findTool();
 
+/** The number in the next form: every load goes on where the one before it ended. */
+let next = 1;
+
 /** Sends requests for some seconds. Throws if an answer was an error: its speed would mean nothing. */
 export async function load(what: Load): Promise<Result> {
   return tool.name === "wrk" ? await wrk(what) : await autocannon(what);
@@ -50,14 +53,18 @@ async function wrk({ url, seconds, cookies = [], form }: Load): Promise<Result> 
     script,
     `local cookies = { ${cookies.map((cookie) => JSON.stringify(cookie)).join(", ")} }
 local form = ${form === undefined ? "nil" : JSON.stringify(form)}
-local requests, turn = {}, 0
+local requests, turn, number = {}, 0, ${next}
 init = function()
   for index = 1, math.max(#cookies, 1) do
-    local headers = { Cookie = cookies[index], ["Content-Type"] = form and "${FORM}" }
-    requests[index] = wrk.format(form and "POST" or "GET", nil, headers, form)
+    requests[index] = wrk.format("GET", nil, { Cookie = cookies[index] })
   end
 end
 request = function()
+  if form then
+    number = number + 1
+    local body = form:gsub("%[<id>%]", number)
+    return wrk.format("POST", nil, { ["Content-Type"] = "${FORM}" }, body)
+  end
   turn = turn % #requests + 1
   return requests[turn]
 end
@@ -69,6 +76,8 @@ end
   const text = new TextDecoder().decode(output.stdout);
   const failed = /Non-2xx or 3xx responses: (\d+)|Socket errors: (.*)/.exec(text);
   const requests = /(\d+) requests in /.exec(text);
+  // Requests without an answer have numbers, too.
+  if (form !== undefined) next += Number(requests?.[1]) + 2 * CONNECTIONS;
   const rate = /Requests\/sec:\s+([\d.]+)/.exec(text);
   if (failed !== null || requests === null || rate === null) throw new Error(`wrk at ${url}: ${failed?.[0] ?? text}`);
   return { requests: Number(requests[1]), rate: Number(rate[1]), p50: latency(text, "50%"), p99: latency(text, "99%") };
@@ -87,6 +96,8 @@ async function autocannon({ url, seconds, cookies, form }: Load): Promise<Result
     connections: CONNECTIONS,
     method: form === undefined ? "GET" : "POST",
     body: form,
+    // autocannon puts an id of its own in the place of each "[<id>]".
+    idReplacement: form !== undefined,
     headers: cookies?.map((cookie) => ({ ...type, cookie })) ?? [type],
   };
   const here = import.meta.dirname;

@@ -5,6 +5,7 @@ export const ROWS = [
   ...[
     "user",
     "anonymous",
+    "headers",
     "add",
     "login",
     "cores",

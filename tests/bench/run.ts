@@ -7,7 +7,7 @@ import { versions } from "./peers.ts";
 import { folder } from "./rows/common.ts";
 import { measureHostile } from "./rows/hostile.ts";
 import { measureLogin } from "./rows/login.ts";
-import { measureAdd, measureAnonymous, measureUser } from "./rows/pages.ts";
+import { measureAdd, measureAnonymous, measureHeaders, measureUser } from "./rows/pages.ts";
 import { measureCores, measureNeighbours, measureSync } from "./rows/processes.ts";
 import { measureStart } from "./rows/start.ts";
 import { measureStores } from "./rows/stores.ts";
@@ -16,6 +16,7 @@ import { measureMillion, measureSweep } from "./rows/sweep.ts";
 const measures: Record<typeof ROWS[number], () => Promise<Sample[] | void>> = {
   user: measureUser,
   anonymous: measureAnonymous,
+  headers: measureHeaders,
   add: measureAdd,
   login: measureLogin,
   cores: measureCores,

@@ -4,8 +4,8 @@ import type { Subject } from "../servers.ts";
 /** Where everything that a run writes is. */
 export const folder: string = await Deno.makeTempDir({ prefix: "session-bench-" });
 
-/** The form that registers a visitor. */
-export const FORM = "username=alice";
+/** The form that registers visitors, each under a name of their own. */
+export const FORM = "username=visitor[<id>]";
 
 /** How many session files there are before new ones are measured: new folders are slow to fill at first. */
 export const FILES_BEFORE = 30_000;
@@ -36,7 +36,7 @@ export async function registerMany(subject: Subject, count: number): Promise<str
 
 /** Sends the form, with a cookie if there is one. */
 export async function post(url: string, cookie = ""): Promise<Response> {
-  const body = new URLSearchParams(FORM);
+  const body = new URLSearchParams({ username: "alice" });
   const response = await fetch(url, { method: "POST", body, headers: { cookie }, redirect: "manual" });
   await response.body?.cancel();
   return response;

@@ -1,12 +1,9 @@
 /** Answers: makes the responses of the site, each with the headers that all of them carry. */
+import { PERMISSIONS_POLICY } from "./permissions_policy.ts";
 import { securityHeaders } from "./protection.ts";
 
 /** Headers of a response that depends on the visitor: no cache may keep it. */
 const PERSONAL = { "vary": "Cookie", "cache-control": "no-store" };
-
-// The Content-Security-Policy lets no script run, no frame open and no media load, so this names only what markup alone can
-// ask of a browser: Chrome has elements for the place, the camera and the microphone, and a link type for payments.
-const PERMISSIONS_POLICY = "camera=(), geolocation=(), microphone=(), payment=()";
 
 const HTML = { "content-type": "text/html; charset=utf-8", "permissions-policy": PERMISSIONS_POLICY };
 const PAGE = { ...HTML, ...PERSONAL };

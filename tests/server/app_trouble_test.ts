@@ -2,6 +2,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { MemoryStore } from "../../lib/stores/memory.ts";
 import { NullStore } from "../../lib/stores/null.ts";
+import { inSimulatedTime } from "../support/simulated_time.ts";
 import { alerts, HOME, NOTIFY, serve } from "./app_place.ts";
 
 Deno.test("GET /healthz: ok, without a session", async () => {
@@ -28,7 +29,7 @@ Deno.test("GET /readyz: ok if the store answers, else 503, without a session", a
   for (const [state, status] of [[broken, 503], [undefined, 200], [new Promise<void>(() => {}), 503]] as const) {
     failure = state;
     clock.time += 1000;
-    const [kept, text, retryAfter] = await ask();
+    const [kept, text, retryAfter] = await inSimulatedTime(ask);
     assertEquals(kept, status);
     if (status === 503) assertEquals([text, retryAfter], ["The session store does not answer.\n", "5"]);
   }

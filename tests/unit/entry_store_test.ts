@@ -5,14 +5,15 @@ import { newId } from "../../lib/id.ts";
 import { silent } from "../../lib/log.ts";
 import type { SessionRecord } from "../../lib/record.ts";
 import { KeyTakenError } from "../../lib/store.ts";
-import { testStore } from "../../lib/store_suite.ts";
+import { storeTests } from "../../lib/store_suite.ts";
 import type { Entries, NewEntry } from "../../lib/stores/entries.ts";
 import { EntryStore } from "../../lib/stores/entry_store.ts";
 import { Clock } from "../../lib/testing.ts";
 import { MapEntries, rewriteText } from "../support/map_entries.ts";
+import { inSimulatedTime } from "../support/simulated_time.ts";
 
 let entries = new Map<string, NewEntry>();
-testStore({
+const suite = storeTests({
   name: "entry store",
   open: ({ now, max = 1000 }) => new EntryStore(new MapEntries(entries), { name: "a map", log: silent, now, max }),
   openHooked({ now }, { before, after }) {
@@ -29,6 +30,7 @@ testStore({
   clear: () => void (entries = new Map()),
   counts: true,
 });
+for (const { name, run } of suite) Deno.test(name, () => inSimulatedTime(run));
 
 const clock = new Clock();
 const fresh = (data: SessionRecord["data"] = {}, user?: string): SessionRecord => ({

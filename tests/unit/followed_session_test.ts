@@ -4,6 +4,7 @@ import { SessionGoneError, SessionStoreError } from "../../lib/errors.ts";
 import type { Session } from "../../lib/session.ts";
 import { MemoryStore } from "../../lib/stores/memory.ts";
 import { replacing } from "../support/failing.ts";
+import { inSimulatedTime } from "../support/simulated_time.ts";
 import { type Data, failing, register, site } from "../support/site.ts";
 
 /** A committed session that is followed. */
@@ -142,12 +143,14 @@ Deno.test("follow: its signal aborts when the session ends here, whatever ended 
 
 Deno.test("follow: its signal aborts when the session ends at another server", async () => {
   const one = await followed();
-  const { signal } = one.follow;
-  const aborted = new Promise((resolve) => signal.addEventListener("abort", resolve));
-  await one.follow.read();
-  await site({ store: one.memory, now: one.clock.now }).sessions.endAll("ada");
-  await aborted;
-  assertEquals(signal.reason instanceof SessionGoneError, true);
+  await inSimulatedTime(async () => {
+    const { signal } = one.follow;
+    const aborted = new Promise((resolve) => signal.addEventListener("abort", resolve));
+    await one.follow.read();
+    await site({ store: one.memory, now: one.clock.now }).sessions.endAll("ada");
+    await aborted;
+    assertEquals(signal.reason instanceof SessionGoneError, true);
+  });
 });
 
 Deno.test("follow: while the store fails its signal does not abort", async () => {
@@ -160,27 +163,30 @@ Deno.test("follow: while the store fails its signal does not abort", async () =>
   const verbs = ["create", "update", "touch", "delete", "move", "sessionsOf"] as const;
   for (const verb of verbs) Object.assign(store, { [verb]: memory[verb].bind(memory) });
   const one = await followed({ store, now: Date.now });
-  const { signal } = one.follow;
-  await one.follow.read();
-  fails = true;
-  await new Promise((resolve) => setTimeout(resolve, 1500));
-  assertEquals(signal.aborted, false);
-  one.follow.close();
+  await inSimulatedTime(async () => {
+    const { signal } = one.follow;
+    await one.follow.read();
+    fails = true;
+    await new Promise((resolve) => setTimeout(resolve, 1500));
+    assertEquals(signal.aborted, false);
+    one.follow.close();
+  });
 });
 
 Deno.test("follow: a watched session is looked up each second until it is closed", async () => {
   const one = await followed();
-  const others = Array.from({ length: 3 }, () => one.follow);
-  for (const follow of others) assertEquals(follow.signal.aborted, false);
-  await one.follow.read();
-  one.calls.length = 0;
-  await new Promise((resolve) => setTimeout(resolve, 1200));
-  const looks = one.calls.filter((verb) => verb === "read").length;
-  assertEquals(looks >= 1 && looks <= 2, true, `${looks}`);
-  one.follow.close();
-  one.calls.length = 0;
-  await new Promise((resolve) => setTimeout(resolve, 1200));
-  assertEquals(one.calls, []);
+  await inSimulatedTime(async () => {
+    const others = Array.from({ length: 3 }, () => one.follow);
+    for (const follow of others) assertEquals(follow.signal.aborted, false);
+    await one.follow.read();
+    one.calls.length = 0;
+    await new Promise((resolve) => setTimeout(resolve, 3500));
+    assertEquals(one.calls, ["read", "read", "read"]);
+    one.follow.close();
+    one.calls.length = 0;
+    await new Promise((resolve) => setTimeout(resolve, 3500));
+    assertEquals(one.calls, []);
+  });
 });
 
 Deno.test("follow: of a session that no one commits it throws instead of waiting", async () => {
@@ -188,7 +194,7 @@ Deno.test("follow: of a session that no one commits it throws instead of waiting
   await visit(register);
   const session = await sessions.open(request());
   const follow = sessions.follow(session);
-  await assertRejects(() => follow.read(), TypeError, "sessions.save(session)");
+  await inSimulatedTime(() => assertRejects(() => follow.read(), TypeError, "sessions.save(session)"));
 });
 
 Deno.test("follow: of a request whose handler failed it fails at once", async () => {

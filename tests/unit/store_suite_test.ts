@@ -7,6 +7,7 @@ import type { Change, SessionStore, StoredSession } from "../../lib/store.ts";
 import type { NewEntry } from "../../lib/stores/entries.ts";
 import { EntryStore } from "../../lib/stores/entry_store.ts";
 import { MapEntries, rewriteText } from "../support/map_entries.ts";
+import { inSimulatedTime } from "../support/simulated_time.ts";
 
 type Fault = (store: SessionStore, entries: Map<string, NewEntry>, engine: MapEntries) => Partial<SessionStore>;
 
@@ -41,7 +42,7 @@ async function failures(fault: Fault, word = ""): Promise<string[]> {
   });
   const failed: string[] = [];
   for (const { name, run } of tests) {
-    if (name.includes(word)) await run().catch(() => failed.push(name.replace("faulty: ", "")));
+    if (name.includes(word)) await inSimulatedTime(run).catch(() => failed.push(name.replace("faulty: ", "")));
   }
   return failed;
 }

@@ -1,0 +1,41 @@
+/** Time that moves only when a program looks at it or waits: deadlines of seconds pass in no time, on any machine. */
+
+/**
+ * Runs work that needs nothing but memory, in simulated time: each look at `performance.now` takes a millisecond, and
+ * when all that is left is to wait, the time jumps to the next timer.
+ */
+export async function inSimulatedTime<T>(work: () => Promise<T>): Promise<T> {
+  const { setTimeout, clearTimeout } = globalThis;
+  const { now } = performance;
+  const timers = new Map<number, { at: number; ring: () => void }>();
+  let time = 0;
+  let last = 0;
+  let isOver = false;
+  const turn = () => {
+    const [next] = [...timers].sort(([, a], [, b]) => a.at - b.at);
+    if (next !== undefined) {
+      const [id, { at, ring }] = next;
+      timers.delete(id);
+      time = Math.max(time, at);
+      ring();
+    }
+    if (!isOver) setTimeout(turn, 0);
+  };
+  performance.now = () => ++time;
+  Object.assign(globalThis, {
+    setTimeout(ring: () => void, milliseconds = 0) {
+      timers.set(++last, { at: time + milliseconds, ring });
+      return last;
+    },
+    clearTimeout: (id: number) => void timers.delete(id),
+  });
+  turn();
+  try {
+    return await work();
+  } finally {
+    isOver = true;
+    performance.now = now;
+    Object.assign(globalThis, { setTimeout, clearTimeout });
+    await new Promise((resolve) => setTimeout(resolve, 0)); // The last turn is over, too.
+  }
+}

@@ -7,7 +7,7 @@ import { KeyTakenError, StoreFullError } from "../../lib/store.ts";
 import { storeTests, type WriteHooks } from "../../lib/store_suite.ts";
 import { DenoKvStore, type Kv } from "../../lib/stores/deno_kv/store.ts";
 import { Clock } from "../../lib/testing.ts";
-import { replacing } from "../support/failing.ts";
+import { impatiently } from "../support/simulated_time.ts";
 
 const { openKv } = Deno as unknown as { openKv: (path: string) => Promise<Kv> };
 const ignore = openKv === undefined;
@@ -40,11 +40,6 @@ const suite = storeTests({
 for (const { name, run } of suite) {
   const isLong = name.endsWith("though others always come first");
   Deno.test({ name, ignore, fn: isLong ? () => impatiently(run) : run });
-}
-
-/** Lets verbs give up after a tenth of their time; each call of the engine has all of its own. */
-async function impatiently(test: () => Promise<void>): Promise<void> {
-  await replacing(performance, "now", (now) => () => 10 * now.call(performance), test);
 }
 
 const clock = new Clock();

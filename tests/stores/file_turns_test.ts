@@ -6,7 +6,7 @@ import { replacing } from "../support/failing.ts";
 import { filesIn, MINUTE, pathOf, pause, type Place, record, set, test } from "./file_place.ts";
 
 /** How many sessions one user has. */
-const MANY = 3000;
+const MANY = 1000;
 
 /** Runs some work, and returns how many file calls were made at most before others had their turn. */
 async function mostCallsInATurn(work: () => Promise<unknown>): Promise<number> {

@@ -1,4 +1,5 @@
-/** Time that moves only when a program looks at it or waits: deadlines of seconds pass in no time, on any machine. */
+/** Time in tests that is not the machine's, so that deadlines of seconds pass soon, and in the same order everywhere. */
+import { replacing } from "./failing.ts";
 
 /**
  * Runs work that needs nothing but memory, in simulated time: each look at `performance.now` takes a millisecond, and
@@ -38,4 +39,9 @@ export async function inSimulatedTime<T>(work: () => Promise<T>): Promise<T> {
     Object.assign(globalThis, { setTimeout, clearTimeout });
     await new Promise((resolve) => setTimeout(resolve, 0)); // The last turn is over, too.
   }
+}
+
+/** Runs work on an engine in time that is ten times as fast, but for timers: a call of the engine keeps its deadline. */
+export async function impatiently(work: () => Promise<void>): Promise<void> {
+  await replacing(performance, "now", (now) => () => 10 * now.call(performance), work);
 }

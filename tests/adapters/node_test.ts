@@ -1,6 +1,6 @@
 /** The node:http adapter, in the real Express and in no framework. */
 // deno-lint-ignore-file no-import-prefix -- in deno.json, everybody would have to download the frameworks
-import { assert, assertEquals, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { Readable } from "node:stream";
@@ -12,6 +12,7 @@ import { SessionGoneError } from "../../lib/errors.ts";
 import { SessionManager } from "../../lib/session_manager.ts";
 import { MemoryStore } from "../../lib/stores/memory.ts";
 import { cookieFor } from "../../lib/testing.ts";
+import { replacing } from "../support/failing.ts";
 import { BOUND, type Data, failing, KEY } from "../support/site.ts";
 import { Browser } from "../support/server.ts";
 
@@ -380,4 +381,25 @@ Deno.test("node: a plain server needs no framework", async () => {
     const response = await browser.request("/");
     assertEquals([await response.text(), response.headers.get("cache-control")], ["4", "private"]);
   });
+});
+
+Deno.test("node: an answer that cannot leave is an error in the log, and its connection ends", async () => {
+  const { middleware, open } = sessionsOf();
+  const failure = new Error("a middleware's own");
+  const logged: unknown[] = [];
+  const handler = (request: IncomingMessage, response: ServerResponse) => {
+    // A middleware that comes before the sessions, and fails when the head leaves.
+    response.writeHead = () => {
+      throw failure;
+    };
+    middleware(request, response, async () => {
+      (await open(request)).logIn("ada");
+      response.writeHead(200);
+      response.end("hello");
+    });
+  };
+  await replacing(console, "error", () => (error) => void logged.push(error), async () => {
+    await serving(handler, (browser) => assertRejects(() => browser.get("/"), TypeError).then(() => {}));
+  });
+  assertEquals(logged, [failure]);
 });

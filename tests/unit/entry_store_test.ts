@@ -206,6 +206,19 @@ Deno.test("entry store: a refused write among old marks of eight others is tried
   assertEquals(nOf(await store.update(key, increment)), 11);
 });
 
+Deno.test("entry store: a write without an answer is looked for every 50 ms, while time is left", async () => {
+  const { engine, store } = place();
+  const key = newId();
+  await store.create(key, fresh({ n: 0 }));
+  let looks = 0;
+  engine.around = () => {
+    engine.get = () => (looks++, Promise.reject(new Error("away")));
+    return Promise.reject(new Error("connection reset"));
+  };
+  await inSimulatedTime(() => assertRejects(() => store.update(key, increment), Error, "connection reset"));
+  assert(looks > 20 && looks <= 31, `${looks} looks`);
+});
+
 Deno.test("entry store: what cannot be written fails with the reason, tried twice", async () => {
   const { engine, store } = place();
   const key = newId();

@@ -346,12 +346,10 @@ test("its files and folder are made for this user only", async ({ path }) => {
 test("it answers while the engine is silent, with a failure", async ({ kv }) => {
   const silent: Kv = { ...altered(kv, {}), get: () => new Promise(() => {}) };
   const store = new DenoKvStore({ client: silent });
-  const started = performance.now();
   await Promise.all([
     assertRejects(() => store.read(newId()), Error, "no answer in 1 seconds"),
     assertRejects(() => store.ready(), Error, "no answer"),
   ]);
-  assert(performance.now() - started < 5000);
 });
 
 Deno.test("deno kv store: an address it could not use is refused", () => {

@@ -13,7 +13,10 @@ const TESTS: readonly [path: RegExp, tests: readonly string[]][] = [
     "tests/server/protection_test.ts",
   ]],
   [/^lib\/server\//, ["tests/server"]],
-  [/^lib\/commands\/(?:arguments|sessions|session_table|columns)\.ts$/, [
+  [/^lib\/commands\/arguments\.ts$/, ["tests/server/arguments_test.ts"]],
+  [/^lib\/commands\/(?:copy|output)\.ts$/, ["tests/server/copy_test.ts", "tests/server/sessions_command_test.ts"]],
+  [/^lib\/commands\/health\.ts$/, ["tests/server/listen_test.ts"]],
+  [/^lib\/commands\/(?:sessions|session_table|columns)\.ts$/, [
     "tests/server/columns_test.ts",
     "tests/server/sessions_command_test.ts",
   ]],

@@ -201,3 +201,15 @@ test("a record is read from memory until it changes", async (place) => {
     assertEquals(await store.read(id), undefined);
   });
 });
+
+test("a session that ends just before its file is opened is not there", async ({ dir, store, create }) => {
+  const id = await create(1);
+  const path = pathOf(dir, id);
+  let removed = 0;
+  const late = (original: typeof Deno.openSync) => (...args: Parameters<typeof Deno.openSync>) => {
+    if (args[0] === path && removed++ === 0) Deno.removeSync(path);
+    return original(...args);
+  };
+  await replacing(Deno, "openSync", late, async () => assertEquals(await store.update(id, increment), undefined));
+  assertEquals(removed, 1);
+});

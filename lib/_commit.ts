@@ -1,4 +1,4 @@
-/** Commit: brings the store in line with what a request did to its session, and says which cookie the answer needs. */
+/** Commit: stores the changes that a request made to its session, and returns the cookies that the answer needs. */
 import { Cache } from "./_cache.ts";
 import type { DeviceBound } from "./device_bound.ts";
 import { SessionGoneError, SessionStoreError, StoreFullError } from "./errors.ts";
@@ -13,33 +13,33 @@ import type { Change } from "./store.ts";
 import { endOldest, rank, type Ranking, timeAfter, type UserAccess } from "./_user_sessions.ts";
 import { Watch } from "./_watch.ts";
 
-/** What a commit needs. */
+/** The parts and settings of the manager that a commit needs. */
 export interface CommitOptions {
   readonly store: GuardedStore;
   readonly cookie: SessionCookie;
   readonly lifetimes: Lifetimes;
-  /** Whether a mere use extends the life. */
+  /** Whether a use without a change extends the life. */
   readonly refresh: boolean;
-  /** Whether the cookie outlives the browser's run. */
+  /** Whether the browser keeps the cookie after it is closed. */
   readonly permanent: boolean;
   readonly now: () => number;
-  /** Binds sessions to devices, where that is asked for. */
+  /** Binds sessions to devices, if the option `bound` is given. */
   readonly bound: (() => Promise<DeviceBound>) | undefined;
   /** Called with every event. */
   readonly tell: Listener;
 }
 
-/** A record as it was read. */
+/** A record that was read from the store. */
 export interface ReadRecord {
-  /** The record, under the manager's lifetimes. */
+  /** The record, limited to the manager's lifetimes. */
   readonly record: SessionRecord;
-  /** Whether the store still has longer lifetimes. */
+  /** Whether the stored record has longer lifetimes. */
   readonly isShortened: boolean;
-  /** The deadline as it is stored, which the browser was told. */
+  /** The deadline in the stored record. The browser's cookie lives until then. */
   readonly deadline: number;
 }
 
-/** Bytes of memory, about, for the keys of sessions that this process ended by `end` and `endAll`. */
+/** About how many bytes of memory the keys take of sessions that this process ended by `end` and `endAll`. */
 const ENDED_BYTES = 8 * 1024 * 1024;
 const KEY_BYTES = 150;
 
@@ -47,21 +47,22 @@ const KEY_BYTES = 150;
 export class Commit {
   /** Aborts the signals of followed sessions. */
   readonly watch: Watch = new Watch(async (key) => await this.read(key) !== undefined);
-  /** What the sessions of a user are found and ended with. */
+  /** The parts of the manager with which the sessions of a user are found and ended. */
   readonly users: UserAccess;
 
   #options: CommitOptions;
-  // A log-out may come after `endAll` in the same request. Then its session has not moved: it was ended here.
+  // The keys of sessions that this process ended. A log-out may follow `endAll` in the same request. If its session is one
+  // of these, the log-out succeeds.
   #ended = new Cache<true>(ENDED_BYTES);
 
-  /** @param options What it works with. */
+  /** @param options The parts and settings of the manager. */
   constructor(options: CommitOptions) {
     this.#options = options;
     const { store, lifetimes, now } = options;
     this.users = { store, lifetimes, now, ended: (keys, user) => this.#noteEnded(keys, user) };
   }
 
-  /** The record under a key; `undefined` if the session is over under the lifetimes of this manager. */
+  /** The record under a key; `undefined` if there is none, or if it is over by the lifetimes of this manager. */
   async read(key: string): Promise<ReadRecord | undefined> {
     const { store, lifetimes, now } = this.#options;
     const stored = await store.read(key);
@@ -80,16 +81,16 @@ export class Commit {
     return updated;
   }
 
-  /** Whether a mere use is stored: seldom, but always if the store has longer lifetimes than the manager. */
+  /** Whether a use without a change is stored: seldom, but always if the stored record has longer lifetimes. */
   isDue({ isShortened }: SessionState, record: SessionRecord): boolean {
     const { refresh, lifetimes } = this.#options;
     return refresh && (isShortened || lifetimes.isDue(record));
   }
 
   /**
-   * Stores the binding of a session, which is no use of it.
+   * Stores the binding of a session. This does not count as a use.
    *
-   * @param isRight Whether the record that is stored at that moment may take it.
+   * @param isRight Whether the record that is stored at that moment may get the binding.
    * @returns Whether it was stored.
    */
   async bind(key: string, binding: Binding, isRight: (record: SessionRecord) => boolean): Promise<boolean> {
@@ -101,8 +102,8 @@ export class Commit {
     return updated !== undefined && isTaken;
   }
 
-  /** What to throw where a session is gone. */
-  gone(key: string, user?: string): SessionGoneError {
+  /** Reports that a session is gone, as a refusal. Returns the error to throw. */
+  reportGone(key: string, user?: string): SessionGoneError {
     this.refuse("session gone", key, user);
     if (this.#ended.get(key)) {
       return new SessionGoneError(
@@ -112,20 +113,20 @@ export class Commit {
     return new SessionGoneError("Cannot store a session: another request has ended it, or given it a new id");
   }
 
-  /** Tells that something was refused. */
+  /** Reports a refusal. */
   refuse(reason: Refusal, key?: string, user?: string): void {
     const handle = key ? handleOf(key) : undefined;
     this.#options.tell(Object.freeze({ type: "refused", handle, user, reason }));
   }
 
-  /** Whether there is anything to store, or a cookie to send: a page that only reads has nothing, as a rule. */
+  /** Whether there is a change to store or a cookie to send. For a page that only reads there is usually none. */
   isNeeded(state: SessionState): boolean {
     const { record, changes, renews, isOver, isStale, keepsEmpty } = state;
     return changes.length > 0 || renews || keepsEmpty || isOver !== false || isStale ||
       (record !== undefined && this.isDue(state, record));
   }
 
-  /** Stores what a request did to its session. Returns the `Set-Cookie` headers that the answer must have. */
+  /** Stores the changes of a request. Returns the `Set-Cookie` headers that the answer must have. */
   async save(state: SessionState): Promise<readonly string[]> {
     const { id, key, record } = state;
     if (id === undefined || key === undefined || record === undefined) {
@@ -139,24 +140,24 @@ export class Commit {
     }
     if (state.renews) return [await this.#move(state, key)];
     const stored = await this.#change(state, key, record);
-    // A cookie for a mere use could arrive after that of a log-in, and put the old id back.
+    // A use sends no cookie: it could arrive after the cookie of a log-in, and restore the old id.
     const isMoved = stored !== undefined && stored.deadline !== state.deadline;
     return state.isStale || isMoved ? [this.#issue(id, stored ?? record)] : [];
   }
 
-  /** Stores changes or a use, if there is anything to store. */
+  /** Stores changes or a use, if there are any. */
   async #change(state: SessionState, key: string, record: SessionRecord): Promise<SessionRecord | undefined> {
     const { store, lifetimes } = this.#options;
     if (state.changes.length > 0) {
       const updated = await this.update(key, (now) => ({ ...now, ...applyChanges(state, now) }));
-      if (updated === undefined) throw this.gone(key, state.user);
+      if (updated === undefined) throw this.reportGone(key, state.user);
       return updated;
     }
     if (!this.isDue(state, record)) return undefined;
     const extended = lifetimes.extend(record);
-    // `touch` moves the idle limit alone.
+    // `touch` changes only the idle limit.
     const isSame = record.idle === extended.idle && record.deadline === extended.deadline && !state.isShortened;
-    // A page that only reads is right even if its session could not be extended.
+    // Failures are ignored: a page that only reads is correct even if its session could not be extended.
     const isThere = isSame
       ? await store.touch(key, extended.expires).catch(() => false)
       : await store.update(key, (now) => lifetimes.extend(now)).catch(() => undefined) !== undefined;
@@ -165,7 +166,7 @@ export class Commit {
     return extended;
   }
 
-  /** Stores a new session, if there is anything to keep. */
+  /** Stores a new session, if it has something to keep. */
   async #create(state: SessionState): Promise<string | undefined> {
     const { store } = this.#options;
     const { user } = state;
@@ -194,7 +195,7 @@ export class Commit {
         ? lifetimes.extend(changed)
         : { ...changed, ...times, user: state.user, binding: undefined };
     });
-    if (moved === undefined) throw this.gone(from, state.user);
+    if (moved === undefined) throw this.reportGone(from, state.user);
     this.watch.ended([from]);
     assign(state, id);
     this.tell("new id", to, moved.user);
@@ -202,25 +203,25 @@ export class Commit {
     return this.#issue(id, moved);
   }
 
-  /** Ends the stored session first: that needs no space. What is kept after a log-out is a new session. */
+  /** Ends the stored session first, which needs no space. Data that were set after a log-out go into a new session. */
   async #end(state: SessionState, key: string, { user }: SessionRecord): Promise<string> {
     const { store, cookie } = this.#options;
     if (await store.delete(key)) {
       this.watch.ended([key]);
       this.tell(state.isOver === "logged out" && user !== undefined ? "logged out" : "ended", key, user);
-    } else if (!this.#ended.get(key)) throw this.gone(key, user);
+    } else if (!this.#ended.get(key)) throw this.reportGone(key, user);
     assign(state, undefined);
     try {
       return await this.#create(state) ?? cookie.clear();
     } catch (error) {
       const isStores = error instanceof StoreFullError || error instanceof SessionStoreError;
-      // The log-out is done, which matters more than its last words.
+      // The log-out is done. That matters more than the message for the next page, which could not be stored.
       if (state.logIn !== undefined || !isStores) throw error;
       return cookie.clear();
     }
   }
 
-  /** The sessions that the user of a log-in has before it, if their number is limited. */
+  /** The sessions that a user has before the log-in, if their number is limited. */
   async #rank({ user, logIn }: SessionState): Promise<Ranking> {
     return user === undefined || logIn?.most === undefined ? new Map() : await rank(this.users, user);
   }
@@ -233,14 +234,14 @@ export class Commit {
     if (logIn.most !== undefined) await endOldest(this.users, user, logIn.most, before);
   }
 
-  /** The times of a session that begins now, later than all that the user has before. */
+  /** The times of a session that begins now. It begins later than all other sessions of the user. */
   #begin(state: SessionState, before: Ranking): ReturnType<Lifetimes["begin"]> {
     const times = this.#options.lifetimes.begin(timeAfter(before, this.#options.now()), state.logIn?.terms);
     if (state.logIn !== undefined) state.logIn = { ...state.logIn, at: times.created };
     return times;
   }
 
-  /** The `Set-Cookie` header of a session. The browser keeps it until the deadline; the idle end is the server's. */
+  /** The `Set-Cookie` header of a session. The browser keeps the cookie until the deadline, not until the idle limit. */
   #issue(id: string, { terms, deadline }: SessionRecord): string {
     const { cookie, permanent, now } = this.#options;
     if (!(terms?.permanent ?? permanent)) return cookie.issue(id);
@@ -255,13 +256,13 @@ export class Commit {
     }
   }
 
-  /** Tells that something happened. */
+  /** Reports an event of a session. */
   tell(type: EventType, key: string, user: string | undefined): void {
     this.#options.tell(Object.freeze({ type, handle: handleOf(key), user, reason: undefined }));
   }
 }
 
-/** Whether a session that begins with this request is stored: a log-in, or one that holds something in the end. */
+/** Whether a session that begins with this request is stored: after a log-in, or if it has data or messages in the end. */
 function isKept(
   { isOver, logIn, keepsEmpty }: SessionState,
   { data, flashes }: ReturnType<typeof applyChanges>,

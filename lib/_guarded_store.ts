@@ -1,11 +1,11 @@
-/** GuardedStore: a store's verbs for the manager. Their failures become errors for programs, and events. */
+/** GuardedStore: a store's verbs for the manager. It turns their failures into errors of the library, and events. */
 import { RecordTooLargeError, SessionGoneError, SessionStoreError, StoreFullError } from "./errors.ts";
 import { type Listener, refusalOf } from "./events.ts";
 import { handleOf } from "./id.ts";
 import type { SessionRecord } from "./record.ts";
 import type { Change, SessionStore, StoredSession } from "./store.ts";
 
-/** A store that throws nothing but errors of this library, and what a change itself throws. */
+/** A store that throws only errors of this library, and errors that a change itself throws. */
 export class GuardedStore {
   #store: SessionStore;
   #tell: Listener;
@@ -19,7 +19,7 @@ export class GuardedStore {
     this.#tell = tell;
   }
 
-  /** The group for a new id of a user's session, if the store wants one. */
+  /** The group for a new id of a user's session; `undefined` if the store uses no groups. */
   async groupOf(user: string | undefined): Promise<string | undefined> {
     if (user === undefined || this.#store.groupOf === undefined) return undefined;
     return await this.#try("find the place of a user", async () => await this.#store.groupOf!(user));
@@ -30,7 +30,7 @@ export class GuardedStore {
   }
 
   async read(key: string): Promise<SessionRecord | undefined> {
-    // Not by #try, which would cost each request one promise more.
+    // `#try` is not used here, because it would make one more promise per request.
     try {
       return await this.#store.read(key);
     } catch (cause) {
@@ -93,7 +93,7 @@ export class GuardedStore {
     }
   }
 
-  /** Has the store make a change. An error of the change itself comes out as it is, whatever the store makes of it. */
+  /** Lets the store make a change. If the change itself throws, that error is thrown, even if the store throws another. */
   async #changing<T>(verb: string, key: string, change: Change, work: (change: Change) => Promise<T>): Promise<T> {
     let own: { readonly error: unknown } | undefined;
     const guarded: Change = (record) => {
@@ -122,7 +122,7 @@ export class GuardedStore {
     }
   }
 
-  /** What to throw for an error of the store. */
+  /** Reports an error of the store. Returns the error to throw. */
   #failure(verb: string, cause: unknown, key?: string, user?: string): unknown {
     if (cause instanceof RecordTooLargeError || cause instanceof StoreFullError) {
       this.#refuse(cause, key, user);

@@ -21,7 +21,7 @@ export function lifetime(seconds: number): number {
   return Math.round(seconds * 1000);
 }
 
-/** The limits of sessions: those of the manager, or of their log-in where that asked for others. */
+/** The limits of sessions: those of the manager, or those that a session's log-in asked for. */
 export class Lifetimes {
   #idle: number;
   #absolute: number;
@@ -29,7 +29,7 @@ export class Lifetimes {
 
   /**
    * @param idle Seconds a session lives after its last use.
-   * @param absolute Seconds it lives at most, however much it is used.
+   * @param absolute The most seconds it lives, even if it is used.
    * @param now The clock, in milliseconds since 1970.
    */
   constructor(idle: number, absolute: number, now: () => number) {
@@ -38,7 +38,7 @@ export class Lifetimes {
     this.#now = now;
   }
 
-  /** The times of a session that begins at a time, by the terms of its log-in. */
+  /** The times of a session that begins at the time `now`, with the lifetimes that its log-in asked for. */
   begin(
     now: number,
     terms: Terms | undefined,
@@ -48,8 +48,8 @@ export class Lifetimes {
   }
 
   /**
-   * A record under the limits of this manager. If the settings have been shortened since it was stored, the shorter limits
-   * apply, counted from the last use: a session that was used within the new limit lives on.
+   * The record, limited to the lifetimes of this manager. If the settings have been shortened since the record was stored,
+   * the shorter limits apply, counted from the last stored use: a session that was used within the new limit stays live.
    */
   clamp(record: SessionRecord): SessionRecord {
     const idle = Math.min(this.#idleOf(record), record.idle);
@@ -58,13 +58,13 @@ export class Lifetimes {
     return { ...record, idle, expires: record.expires - record.idle + idle, deadline };
   }
 
-  /** A record as a use of the session at this moment leaves it. */
+  /** The record after a use of the session at this moment. */
   extend(record: SessionRecord): SessionRecord {
     const idle = this.#idleOf(record);
     return { ...record, idle, expires: this.#now() + idle, deadline: this.#deadlineOf(record) };
   }
 
-  /** Whether use moves the end by a tenth of the lifetime or more, so that storing it is worth a write. */
+  /** Whether a use is worth a write: it moves the session's end by a tenth of the lifetime or more. */
   isDue(record: SessionRecord): boolean {
     const idle = this.#idleOf(record);
     const end = Math.min(this.#now() + idle, this.#deadlineOf(record));

@@ -1,7 +1,7 @@
-/** Opener: opens the session of one request when it is first asked for. `wrap` and the adapters share it. */
+/** Opener: opens the session of one request at the first call of `open`. `wrap` and the adapters share it. */
 import { expectCommit, giveUpCommit, type Session } from "./session.ts";
 
-/** Thrown where a session is first opened after its answer has begun: its cookie could not be sent any more. */
+/** Thrown if a session is first opened after its answer has begun: its cookie could not be sent any more. */
 export class LateOpenError extends Error {
   constructor() {
     super("Cannot open a session after its answer has begun: open it before answering");
@@ -25,17 +25,17 @@ export class Opener<Data extends object> {
     if (this.#opened !== undefined) return this.#opened;
     if (this.#isAnswered) throw new LateOpenError();
     this.#opened = this.#open();
-    // A handler that does not wait for it must not end the process.
+    // The rejection is handled here: a handler that does not await `open` must not end the process.
     this.#opened.then(expectCommit, (error) => this.#failure = error);
     return this.#opened;
   }
 
-  /** The error that the session could not be opened with, once `answered` has returned. */
+  /** The error with which `open` failed, once `answered` has returned. */
   get failure(): unknown {
     return this.#failure;
   }
 
-  /** The session to commit with the answer; `undefined` if none was opened, or the handler dealt with its failure. */
+  /** The session to commit with the answer; `undefined` if none was opened, or the handler answered after a failure. */
   async answered(): Promise<Session<Data> | undefined> {
     this.#isAnswered = true;
     try {
@@ -45,7 +45,7 @@ export class Opener<Data extends object> {
     }
   }
 
-  /** Lets go of the session, so that nothing is stored: another answer takes the place of the handler's. */
+  /** Drops the session, so that nothing is stored, because another answer replaces the handler's. */
   drop(): void {
     this.#isAnswered = true;
     this.#opened?.then(giveUpCommit, () => {});
@@ -54,9 +54,9 @@ export class Opener<Data extends object> {
 }
 
 /**
- * What to throw where a session is asked for on a request that passed no middleware.
+ * The error for a request that did not pass the middleware before its session was opened.
  *
- * @param hint What else it can be.
+ * @param hint Another possible cause, appended to the message.
  */
 export function noMiddleware(hint: string = ""): Error {
   return new Error(`Cannot open a session: the request did not pass the middleware; use it before the routes${hint}`);

@@ -1,8 +1,8 @@
-/** SessionState: what the manager knows of an opened session, and the changes that its request made. */
+/** SessionState: what the manager knows about an opened session, and the changes that its request made. */
 import { keyOf } from "./id.ts";
 import type { Json, SessionData, SessionRecord, StoredFlash, Terms } from "./record.ts";
 
-/** No data. It is shared, as are the two below, so that a session without any costs nothing. */
+/** No data. This object and the two below are shared, so that an empty session costs no memory. */
 export const NO_DATA: SessionData = Object.freeze({});
 /** No messages. */
 export const NO_FLASHES: readonly StoredFlash[] = Object.freeze([]);
@@ -18,13 +18,13 @@ export interface Draft {
 export interface LogIn {
   /** When it was, in milliseconds since 1970. */
   readonly at: number;
-  /** The lifetimes it asked for, if it did. */
+  /** The lifetimes and the kind of cookie that the log-in asked for; `undefined` if it uses the manager's. */
   readonly terms: Terms | undefined;
-  /** How many sessions of the user live on at most. */
+  /** The most sessions of the user that stay live. */
   readonly most: number | undefined;
 }
 
-/** What the manager knows of a session: where it came from, and what its request did. For the manager alone. */
+/** What the manager knows about a session: where it came from, and what its request changed. Only the manager uses it. */
 export interface SessionState {
   /** The clock of the manager, in milliseconds since 1970. */
   readonly now: () => number;
@@ -32,20 +32,20 @@ export interface SessionState {
   id: string | undefined;
   /** The key that the store has; `undefined` while nothing is stored. */
   key: string | undefined;
-  /** The record when the session was opened, under the manager's lifetimes. */
+  /** The record when the session was opened, limited to the manager's lifetimes. */
   readonly record: SessionRecord | undefined;
-  /** Whether the store still has longer lifetimes for it than the manager. */
+  /** Whether the stored record has longer lifetimes than the manager. */
   readonly isShortened: boolean;
-  /** The deadline that the browser was told, in milliseconds since 1970. */
+  /** The deadline to which the browser keeps the cookie, in milliseconds since 1970. */
   readonly deadline: number | undefined;
   /** Whether its cookie was signed with an older key. */
   readonly isStale: boolean;
-  /** `Set-Cookie` values that delete cookies which did not count. */
+  /** `Set-Cookie` values that delete the cookies of a request with several. */
   readonly strays: readonly string[];
-  /** Whether it takes changes. */
+  /** Whether the session may still be changed: it is not committed yet. */
   isOpen: boolean;
   changes: ((draft: Draft) => void)[];
-  /** Whether the changes start from no data, whatever is stored: after the log-in of another user. */
+  /** Whether the changes ignore the stored data: after a log-out, or a log-in of another user. */
   startsEmpty: boolean;
   user: string | undefined;
   /** Whether it gets a new id. */
@@ -53,13 +53,13 @@ export interface SessionState {
   logIn: LogIn | undefined;
   /** Whether the stored session is to be deleted. */
   isOver: false | "logged out" | "for good";
-  /** Whether it is stored although it holds nothing: for tests of programs. */
+  /** Whether the session is stored even if it is empty: for tests of programs. */
   keepsEmpty: boolean;
   /** The header that asks the browser to bind the session to its device, once a log-in was stored. */
   registration: string | undefined;
-  /** Who will commit it: the adapter that opened it (`true`), no one (`false`), or perhaps the program. */
+  /** Whether the session will be committed: `true` by an adapter, `false` by no one, `undefined` perhaps by the program. */
   willCommit: boolean | undefined;
-  /** Called when the session was stored, with the failure if it could not be. */
+  /** Called after the commit, with the failure if the session could not be stored. */
   onCommit: ((failure?: unknown) => void) | undefined;
 }
 
@@ -68,12 +68,12 @@ export function draftOf(data: SessionData, flashes: readonly StoredFlash[]): Dra
   return { data: Object.assign(Object.create(null), data), flashes: [...flashes] };
 }
 
-/** Where a session comes from that was just opened. */
+/** What was found for a session that was just opened. */
 export interface Origin {
-  /** The id that the browser has, if it is of use, and its key. */
+  /** The id that the browser has, if its session is stored, and the session's key. */
   readonly id?: string;
   readonly key?: string;
-  /** What is stored. */
+  /** The stored record. */
   readonly record?: SessionRecord;
   readonly isShortened?: boolean;
   readonly deadline?: number;
@@ -107,17 +107,17 @@ export function newState(now: () => number, origin: Origin = {}): SessionState {
   };
 }
 
-/** Gives a session another id, or none. */
+/** Gives a session another id, or removes its id. */
 export function assign(state: SessionState, id: string | undefined): void {
   state.id = id;
   state.key = id === undefined ? undefined : keyOf(id);
 }
 
 /**
- * Makes the changes of a request to what is stored now.
+ * Applies the changes of a request to the stored record.
  *
  * @param state The request's session.
- * @param now What is stored now, left as it is; `undefined` for a new session.
+ * @param now The record that is stored now, which is not changed; `undefined` for a new session.
  * @returns The new data and messages.
  */
 export function applyChanges(
@@ -131,7 +131,7 @@ export function applyChanges(
   return { data: draft.data, flashes: draft.flashes.length > 0 ? draft.flashes : undefined };
 }
 
-/** The record that the request's session goes on from; `undefined` if it begins with this request, as at a log-in. */
+/** The stored record that the session continues; `undefined` if the session begins with this request, as at a log-in. */
 export function continued({ record, logIn, isOver }: SessionState): SessionRecord | undefined {
   return logIn === undefined && isOver === false ? record : undefined;
 }

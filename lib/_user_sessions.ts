@@ -1,4 +1,4 @@
-/** The sessions of a user: shown, and ended one, all, or all but the latest. */
+/** The sessions of a user: lists them, and ends one, all, or all but the latest. */
 import { SessionStoreError } from "./errors.ts";
 import type { GuardedStore } from "./_guarded_store.ts";
 import { handleOf } from "./id.ts";
@@ -6,44 +6,44 @@ import type { Lifetimes } from "./_lifetimes.ts";
 import { endOf, isLive, type SessionRecord } from "./record.ts";
 import type { Stored } from "./session_data.ts";
 
-/** One of a user's sessions, as it can be shown to the user. */
+/** One of a user's sessions, with details that can be shown to the user. */
 export interface UserSession<Data extends object> {
-  /** Its name, for `end`. */
+  /** The session's name, for `end`. */
   readonly handle: string;
   /** When the user logged in, in milliseconds since 1970. */
   readonly created: number;
-  /** When it was last used, to within a tenth of its idle lifetime, in milliseconds since 1970. */
+  /** When it was last used, exact to a tenth of its idle lifetime, in milliseconds since 1970. */
   readonly used: number;
   /** When it ends unless it is used again, in milliseconds since 1970. */
   readonly expires: number;
-  /** When it ends however much it is used, in milliseconds since 1970. */
+  /** When it ends even if it is used, in milliseconds since 1970. */
   readonly deadline: number;
-  /** What it holds. */
+  /** The session's data. */
   readonly data: Stored<Partial<Data>>;
 }
 
-/** How often `endSessions` looks at most. */
+/** How many times `endSessions` lists the sessions, at most. */
 const MAX_PASSES = 50;
-/** How many looks in a row must find nothing: a session that moves during a look may be missed once. */
+/** How many listings in a row must be empty: a listing may miss a session that gets a new id during it. */
 const EMPTY_PASSES = 2;
-/** How many sessions are ended in one call of the store. */
+/** The most sessions that are ended in one call of the store. */
 const BATCH = 500;
 
-/** What is done with sessions of a user, and by whom. */
+/** The parts of the manager that work on the sessions of a user. */
 export interface UserAccess {
   readonly store: GuardedStore;
   readonly lifetimes: Lifetimes;
   readonly now: () => number;
-  /** Called with the keys of sessions that were ended. */
+  /** Called with the keys of the sessions that were ended. */
   readonly ended: (keys: readonly string[], user: string) => void;
 }
 
-/** The live sessions of a user, under the lifetimes of the manager. */
+/** The live sessions of a user, limited to the lifetimes of the manager. */
 export function showSessions<Data extends object>(
   { store, lifetimes, now }: UserAccess,
   user: string,
 ): AsyncIterable<UserSession<Data>> {
-  // Called here and not at the first step, so that a store without an index refuses immediately.
+  // Called outside the generator, so that a store without an index of users throws immediately.
   const found = store.sessionsOf(user);
   return (async function* () {
     for await (const [key, stored] of found) {
@@ -57,7 +57,7 @@ export function showSessions<Data extends object>(
   })();
 }
 
-/** Ends all sessions of a user but one. Returns how many. */
+/** Ends all sessions of a user but one. Returns how many were ended. */
 export async function endSessions(access: UserAccess, user: string, kept: string | undefined): Promise<number> {
   let ended = 0;
   let empty = 0;
@@ -72,14 +72,14 @@ export async function endSessions(access: UserAccess, user: string, kept: string
       if (key === kept) continue;
       found++;
       batch.push(key);
-      // A session that is not there any more may have got a new id. The next look finds it.
+      // A session that is no longer there may have got a new id. The next listing finds it.
       if (batch.length === BATCH) await endBatch();
     }
     await endBatch();
     empty = found === 0 ? empty + 1 : 0;
     if (empty === EMPTY_PASSES) return ended;
   }
-  throw new SessionStoreError("Cannot end all sessions of a user: some got new ids all the time; try again");
+  throw new SessionStoreError("Cannot end all sessions of a user: some of them kept getting new ids; try again");
 }
 
 /** Ends the session of a user that has this handle. Returns whether there was one. */
@@ -97,10 +97,10 @@ interface Ranked {
   readonly created: number;
 }
 
-/** The sessions of a user by key, as a log-in sees them. */
+/** The sessions of a user by key, at the time of a log-in. */
 export type Ranking = ReadonlyMap<string, Ranked>;
 
-/** Looks up the sessions of a user. */
+/** Lists the sessions of a user with the times that order them. */
 export async function rank({ store }: UserAccess, user: string): Promise<Ranking> {
   const found = new Map<string, Ranked>();
   for await (const [key, record] of store.sessionsOf(user)) {
@@ -110,14 +110,14 @@ export async function rank({ store }: UserAccess, user: string): Promise<Ranking
 }
 
 /**
- * Ends the sessions of a user past the most that may live, after a log-in. The sessions that were there before it go
- * first, the least lately used of them before others. Of log-ins at the same time, the one with the later time and key
- * wins. All of them see the same order, so the first in it lives, and each log-in may have to end its own session.
+ * Ends the sessions of a user above the maximum, after a log-in. Sessions from before the log-in end first, beginning with
+ * the one that was unused for the longest time. Between log-ins at the same time, the one with the later time and key
+ * stays. Every log-in computes the same order, so the first session in it stays. A log-in may have to end its own session.
  *
- * @param access The store.
+ * @param access The parts of the manager.
  * @param user The user.
- * @param most How many sessions may live.
- * @param before What `rank` found before the log-in stored its session.
+ * @param most The most sessions that may stay live.
+ * @param before The result of `rank` before the log-in stored its session.
  */
 export async function endOldest(
   access: UserAccess,
@@ -136,7 +136,7 @@ export async function endOldest(
   for (let at = 0; at < over.length; at += BATCH) await endMany(access, user, over.slice(at, at + BATCH));
 }
 
-/** The time for a new session to be made, so that it is later than all that were there before. */
+/** The creation time for a new session: later than that of every session that was there before. */
 export function timeAfter(before: Ranking, now: number): number {
   let time = now;
   for (const { created } of before.values()) time = Math.max(time, created + 1);

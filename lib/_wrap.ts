@@ -1,23 +1,23 @@
-/** Wrap: a handler with a session around one that takes a request, and its answers when the session cannot be had. */
+/** Wrap: adds the session to a handler, and answers for it if the session cannot be opened or stored. */
 import { SessionError, SessionGoneError, type SessionStoreError, type StoreFullError } from "./errors.ts";
 import { insteadOf } from "./_headers.ts";
 import { Opener } from "./_opener.ts";
 import { checkOptions, FUNCTION } from "./_options.ts";
 import type { Session } from "./session.ts";
 
-/** Opens the session of the request that is being handled; asked twice, it gives the same one. */
+/** Opens the session of the request. Every call returns the same session. */
 export type Open<Data extends object> = () => Promise<Session<Data>>;
 
-/** What a wrapped handler needs of the manager. */
+/** The methods of the manager that a wrapped handler needs. */
 interface Sessions<Data extends object> {
   answerBound(request: Request): Promise<Response> | undefined;
   open(request: Request): Promise<Session<Data>>;
   commit(session: Session<Data>, response: Response): Promise<Response>;
 }
 
-/** Other answers than plain text, for `wrap`. */
+/** The answers of `wrap` that replace the ones in plain text. */
 export interface WrapOptions {
-  /** Answers a request whose session was ended while it was under way. Nothing was stored; the visitor may try again. */
+  /** Answers a request whose session another request ended in between. Nothing was stored; the visitor may try again. */
   readonly gone?: ((request: Request, error: SessionGoneError) => Response | Promise<Response>) | undefined;
   /** Answers a request whose session could not be read or stored. */
   readonly unavailable?:
@@ -25,7 +25,7 @@ export interface WrapOptions {
     | undefined;
 }
 
-/** The handler that `wrap` makes. */
+/** Makes the handler that `wrap` returns. */
 export function wrapHandler<Data extends object, Rest extends unknown[]>(
   sessions: Sessions<Data>,
   handler: (request: Request, open: Open<Data>, ...rest: Rest) => Response | Promise<Response>,

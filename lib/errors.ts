@@ -1,5 +1,5 @@
 /**
- * The errors of sessions. Each knows the response that tells a visitor about it.
+ * The errors of sessions. Each makes the response that tells a visitor about it.
  *
  * @module
  */
@@ -8,8 +8,8 @@
 const RETRY_AFTER = "5";
 
 /**
- * The base of all errors that the library gives a response to. `wrap` and the adapters send that response in place of
- * the handler's. Express and Fastify read `statusCode`, and Hono calls `getResponse`, where such an error reaches them.
+ * The base of all errors that have a response. `wrap` and the adapters send that response in place of the handler's. If
+ * such an error reaches a framework, Express and Fastify read its `statusCode`, and Hono calls its `getResponse`.
  *
  * @example
  * ```ts
@@ -29,7 +29,7 @@ export abstract class SessionError extends Error {
   /** What the response tells the visitor. */
   protected abstract readonly explanation: string;
 
-  /** A new response in plain text; with `Retry-After` where the same request may succeed in some seconds. */
+  /** A new response in plain text. It has `Retry-After` if the same request may succeed after some seconds. */
   getResponse(): Response {
     const headers = new Headers({ "content-type": "text/plain; charset=utf-8", "cache-control": "no-store" });
     if (this.statusCode === 503) headers.set("retry-after", RETRY_AFTER);
@@ -38,8 +38,8 @@ export abstract class SessionError extends Error {
 }
 
 /**
- * Thrown by `commit` when another request ended the session, or gave it a new id, in between: nothing was stored. The
- * response is 409. The browser has the new id by then, or none, so the visitor can try again.
+ * Thrown by `commit` if another request ended the session in between, or gave it a new id: nothing was stored. The
+ * response is 409. By then the browser has the new id, or no cookie, so the visitor can try again.
  *
  * @example
  * ```ts
@@ -66,15 +66,15 @@ export class SessionGoneError extends SessionError {
     "Your session changed while this was under way. Nothing was stored. Please try again.";
 }
 
-/** Thrown by `commit` when another request took a value or a message first: nothing was stored. */
+/** Thrown by `commit` if another request took a value or a message first: nothing was stored. */
 export class SessionTakenError extends SessionGoneError {
   /** The error's name. */
   override name = "SessionTakenError";
 }
 
 /**
- * Thrown when the store fails; `cause` says why. What was asked of the store was done completely or not at all. The
- * response is 503.
+ * Thrown if the store fails; `cause` has the store's error. The operation was done completely or not at all. The response
+ * is 503.
  */
 export class SessionStoreError extends SessionError {
   /** The error's name. */
@@ -85,7 +85,7 @@ export class SessionStoreError extends SessionError {
   protected readonly explanation = "Your session cannot be reached just now. Please try again in a moment.";
 }
 
-/** Thrown by `commit` when the store holds as many live sessions as it may. The response is 503. */
+/** Thrown by `commit` if the session is new and the store has its maximum of live sessions. The response is 503. */
 export class StoreFullError extends SessionError {
   /** The error's name. */
   override name = "StoreFullError";
@@ -95,7 +95,7 @@ export class StoreFullError extends SessionError {
   protected readonly explanation = "There is no room for a new session just now. Please try again in a moment.";
 }
 
-/** Thrown by `commit` when a session is larger than the store can keep: nothing was stored. The response is 413. */
+/** Thrown by `commit` if a session is larger than the store can keep: nothing was stored. The response is 413. */
 export class RecordTooLargeError extends SessionError {
   /** The error's name. */
   override name = "RecordTooLargeError";

@@ -15,17 +15,19 @@ interface Access {
   readonly watch: Watch;
   read(key: string): Promise<SessionRecord | undefined>;
   update(key: string, change: Change): Promise<SessionRecord | undefined>;
-  gone(key: string): SessionGoneError;
+  /** Reports that the session is gone. Returns the error to throw. */
+  reportGone(key: string): SessionGoneError;
 }
 
-/** How long a session may take to be committed, in milliseconds: one that an adapter will commit, and any other. */
+/** The longest wait for a commit, in milliseconds: first if an adapter will commit the session, then for any other. */
 const EXPECTED_DEADLINE = 60_000;
 const COMMIT_DEADLINE = 5000;
 
 const NOT_COMMITTED = "Cannot follow a session that no one commits: call sessions.save(session) first, as for a socket";
 
 /**
- * A session after its request was answered: what is stored of it at the moment. It comes from `follow`.
+ * A session after its request was answered. It reads and changes the record that is stored at that moment. It comes from
+ * `follow`.
  *
  * @example
  * ```ts
@@ -56,10 +58,10 @@ export class FollowedSession<Data extends object = Record<string, Json>> {
   #controller: AbortController | undefined;
 
   /**
-   * Followed sessions come from `follow`; programs have no need to make one.
+   * `follow` makes followed sessions; programs need not make one.
    *
-   * @param state What the manager knows of the session.
-   * @param access How the manager reads and changes what is stored.
+   * @param state What the manager knows about the session.
+   * @param access The functions with which the manager reads and changes stored sessions.
    */
   constructor(state: SessionState, access: Access) {
     this.#state = state;
@@ -79,9 +81,9 @@ export class FollowedSession<Data extends object = Record<string, Json>> {
   }
 
   /**
-   * A signal that aborts within about a second after the session ended, here or at another server, or got a new id by
-   * another request. The session is looked up each second for as long as the signal is watched: until it aborts, `close`
-   * is called, or the manager is closed. A session that is not stored never ends.
+   * A signal that aborts within about a second after the session ended, here or at another server, or got a new id from
+   * another request. The manager reads the session once per second, until the signal aborts, `close` is called, or the
+   * manager is closed. If nothing is stored of the session, the signal never aborts.
    */
   get signal(): AbortSignal {
     if (this.#controller === undefined) {
@@ -102,10 +104,10 @@ export class FollowedSession<Data extends object = Record<string, Json>> {
   }
 
   /**
-   * The session as it is stored now. It is for reading: to change it, use `change`. A session of which nothing was
-   * stored has no data.
+   * The session as it is stored now. It is for reading: to change it, use `change`. If nothing was stored of the session,
+   * it has no data.
    *
-   * @throws {SessionGoneError} if it was ended, has expired, or got another id by another request.
+   * @throws {SessionGoneError} if it was ended, has expired, or got another id from another request.
    * @throws {SessionStoreError} if the store fails.
    * @throws {TypeError} if no one commits the session.
    */
@@ -113,7 +115,7 @@ export class FollowedSession<Data extends object = Record<string, Json>> {
     const key = await this.#key();
     const { id, now } = this.#state;
     const record = key === undefined ? undefined : await this.#access.read(key);
-    if (key !== undefined && record === undefined) throw this.#access.gone(key);
+    if (key !== undefined && record === undefined) throw this.#access.reportGone(key);
     const state = newState(
       now,
       id !== undefined && key !== undefined && record !== undefined ? { id, key, record } : {},
@@ -123,15 +125,15 @@ export class FollowedSession<Data extends object = Record<string, Json>> {
   }
 
   /**
-   * Changes what is stored now, which counts as a use.
+   * Changes the stored session, which counts as a use.
    *
-   * @param fn Gets the session, and changes it. It may run again if another request stores something in between.
-   * @returns What `fn` returns.
+   * @param fn Gets the session, and changes it. It runs again if another request stores something in between.
+   * @returns The value that `fn` returns.
    * @throws {SessionGoneError} if the session was ended, has expired, or got another id.
    * @throws {SessionStoreError} if the store fails.
-   * @throws {TypeError} if nothing is stored of the session, if no one commits it, or if `fn` wants a new id or an end,
-   * which need a cookie, or returns a promise.
-   * @throws What `fn` throws; nothing is stored then.
+   * @throws {TypeError} if nothing is stored of the session, or no one commits it; if `fn` returns a promise, renews the
+   * session or ends it (these two need a cookie).
+   * @throws The error that `fn` throws; nothing is stored then.
    */
   async change<T>(fn: (session: Session<Data>) => T): Promise<T> {
     const key = await this.#key();
@@ -154,7 +156,7 @@ export class FollowedSession<Data extends object = Record<string, Json>> {
       }
       return { ...record, ...applyChanges(state, record) };
     });
-    if (updated === undefined) throw this.#access.gone(key);
+    if (updated === undefined) throw this.#access.reportGone(key);
     return result!;
   }
 
@@ -164,8 +166,8 @@ export class FollowedSession<Data extends object = Record<string, Json>> {
     if (!state.isOpen || this.#committed === undefined) await this.#committed;
     else if (state.willCommit === false) throw new TypeError(NOT_COMMITTED);
     else await inTime(this.#committed, state.willCommit === true ? EXPECTED_DEADLINE : COMMIT_DEADLINE);
-    // A session that its own request ended was never one to follow.
-    if (state.key === undefined && state.isOver !== false) throw this.#access.gone("");
+    // A session that its own request ended cannot be followed.
+    if (state.key === undefined && state.isOver !== false) throw this.#access.reportGone("");
     return state.key;
   }
 }

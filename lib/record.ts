@@ -1,11 +1,12 @@
 /**
- * A session's record: what is stored of a session, when it ends, and its form as JSON. Every store uses this one codec.
+ * A session's record: the data that a store keeps of a session, when the session ends, and the record as JSON. Every store
+ * uses these functions.
  *
  * @module
  */
 import { RecordTooLargeError } from "./errors.ts";
 
-/** A value a session can hold: whatever JSON can say. */
+/** A value that a session can hold: any JSON value. */
 export type Json =
   | null
   | boolean
@@ -19,7 +20,7 @@ export type SessionData = Readonly<Record<string, Json>>;
 
 /** A message for the next page that reads it. */
 export interface StoredFlash {
-  /** Tells this message from another with the same words. */
+  /** Distinguishes this message from another with the same words. */
   readonly id: string;
   /** What kind of message it is. */
   readonly category: string;
@@ -27,17 +28,20 @@ export interface StoredFlash {
   readonly message: string;
 }
 
-/** The lifetimes and the kind of cookie that a log-in asked for, where they differ from the manager's ("remember me"). */
+/**
+ * The terms of a log-in: the lifetimes and the kind of cookie that it asked for, as for "remember me". A member that is
+ * not given is the manager's.
+ */
 export interface Terms {
   /** Milliseconds the session lives after its last use. */
   readonly idle?: number | undefined;
-  /** Milliseconds it lives at most, however much it is used. */
+  /** The most milliseconds it lives, even if it is used. */
   readonly absolute?: number | undefined;
-  /** Whether its cookie outlives the browser's run. */
+  /** Whether the browser keeps the cookie after it is closed. */
   readonly permanent?: boolean | undefined;
 }
 
-/** What a record keeps of the device that its session is bound to. */
+/** The device that a session is bound to. */
 export interface Binding {
   /** The name of the binding in the browser: random, and no secret. */
   readonly id: string;
@@ -45,7 +49,7 @@ export interface Binding {
   readonly key: PublicKey;
   /** When the session was bound, in milliseconds since 1970. */
   readonly since: number;
-  /** The time of the challenge that was used last, in milliseconds since 1970: none that is as old is good again. */
+  /** The time of the last challenge that was used, in milliseconds since 1970. Only a later challenge is accepted. */
   readonly used: number;
 }
 
@@ -54,7 +58,7 @@ export type PublicKey =
   | { readonly kty: "EC"; readonly crv: "P-256"; readonly x: string; readonly y: string }
   | { readonly kty: "RSA"; readonly n: string; readonly e: string };
 
-/** What a store keeps of one session. Records given out are frozen; a change is made with `update`. */
+/** The data that a store keeps of one session. Records are frozen; use `update` to change one. */
 export interface SessionRecord {
   /** The visitor's data. */
   readonly data: SessionData;
@@ -62,36 +66,36 @@ export interface SessionRecord {
   readonly flashes?: readonly StoredFlash[] | undefined;
   /** When the session was made, or its user logged in, in milliseconds since 1970. */
   readonly created: number;
-  /** The idle lifetime, in milliseconds, that `expires` was set by: it was last used at `expires - idle`. */
+  /** The idle lifetime at the last use, in milliseconds. The session was last used at `expires - idle`. */
   readonly idle: number;
   /** When it ends unless it is used again, in milliseconds since 1970; the deadline may come earlier. */
   readonly expires: number;
-  /** When it ends however much it is used, in milliseconds since 1970. */
+  /** When it ends even if it is used, in milliseconds since 1970. */
   readonly deadline: number;
-  /** The user who logged in, if anybody did. It never changes: a log-in makes a session of another id. */
+  /** The user who logged in; `undefined` for a guest. It never changes, because a log-in gives the session a new id. */
   readonly user?: string | undefined;
-  /** The lifetimes its log-in asked for, if it did. */
+  /** The terms that the log-in asked for; `undefined` if it uses the manager's. */
   readonly terms?: Terms | undefined;
-  /** The device that it is bound to, if it is. */
+  /** The device that the session is bound to, if it is bound. */
   readonly binding?: Binding | undefined;
 }
 
-/** The most that a stored session may take as JSON, in bytes. */
+/** The most bytes that a stored session may take as JSON. */
 export const MAX_RECORD_BYTES: number = 1024 * 1024;
 
 /**
- * How far clocks may differ, in milliseconds. A record that was made or used further in the future than that was written
- * before a clock was set back, and its age is unknown.
+ * How much clocks may differ, in milliseconds. If a record was made or used more than this in the future, a clock was set
+ * back after it was written, and its age is unknown.
  */
 export const CLOCK_SKEW: number = 60_000;
 
-/** The version of the JSON below. A program that knows a higher version may write what this one cannot read. */
+/** The version of the JSON below. This program cannot read a higher one. */
 const VERSION = 1;
 
 /**
- * When a session ends unless it is used: the one place where the deadline caps the idle limit.
+ * When a session ends unless it is used: at the idle limit, or at the deadline if that is earlier.
  *
- * @param record The session's record, or the two times of it.
+ * @param record The session's record, or its two times.
  * @returns Milliseconds since 1970.
  *
  * @example
@@ -108,9 +112,9 @@ export function endOf(record: Pick<SessionRecord, "expires" | "deadline">): numb
 }
 
 /**
- * Whether a session is there: neither over, nor from a time that has not come yet.
+ * Whether a session is live: it is not over, and its times are not in the future.
  *
- * @param record The session's record, or the times of it.
+ * @param record The session's record, or its times.
  * @param now The time, in milliseconds since 1970.
  *
  * @example
@@ -147,7 +151,7 @@ export function encode(record: SessionRecord, most: number = MAX_RECORD_BYTES): 
   const { created, idle, expires, deadline, user, terms, binding, flashes, data } = record;
   const times = { created, idle, expires, deadline };
   const text = JSON.stringify({ version: VERSION, ...times, user, terms, binding, flashes, data });
-  // A character takes three bytes at most, so most records need not be measured.
+  // A character takes at most three bytes in UTF-8, so most records need no exact measurement.
   if (text.length * 3 > most) {
     const { length } = new TextEncoder().encode(text);
     if (length > most) {
@@ -158,13 +162,13 @@ export function encode(record: SessionRecord, most: number = MAX_RECORD_BYTES): 
 }
 
 /**
- * The record that a string was made of.
+ * Makes a record from its JSON.
  *
- * @param text What the store holds.
+ * @param text The stored string.
  * @param expires When the session ends unless it is used, for stores that keep this time beside the JSON. It replaces the
  * time in the JSON.
- * @returns The record, frozen; `"newer"` if a later version of this program wrote it, to be left alone; `"corrupt"` if
- * it is no record.
+ * @returns The record, frozen; `"newer"` if a later version of this program wrote it, so that it must be left alone;
+ * `"corrupt"` if the string is no record.
  *
  * @example
  * ```ts

@@ -26,11 +26,11 @@ const NO_COOKIES: readonly string[] = Object.freeze([]);
 
 /** When a session ends, in milliseconds since 1970. */
 export interface SessionEnds {
-  /** If this request does not count as a use; `undefined` while nothing is stored of the session. */
+  /** The end if this request does not count as a use; `undefined` while nothing is stored of the session. */
   readonly unused: number | undefined;
-  /** If this request counts as a use, and no other follows. */
+  /** The end if this request counts as a use, and no other use follows. */
   readonly used: number;
-  /** However much it is used. */
+  /** The absolute end, which no use moves. */
   readonly deadline: number;
 }
 
@@ -38,8 +38,8 @@ export interface SessionEnds {
  * Server-side sessions for anything that turns a `Request` into a `Response`. The browser gets a signed random id; the
  * data stay in the store.
  *
- * A visitor for whom nothing is ever stored gets no cookie and takes no space. A cookie that is forged, expired or
- * unknown is the same as none, and its id is never adopted.
+ * A visitor for whom nothing is stored gets no cookie and takes no space. A cookie that is forged, expired or unknown is
+ * treated as no cookie: its id is never given to a new session.
  *
  * @example A counter
  * ```ts
@@ -78,10 +78,10 @@ export class SessionManager<Data extends object = Record<string, Json>> {
   #boundPath: string | undefined;
 
   /**
-   * Makes a manager; touches nothing yet.
+   * Makes a manager. It does not use the store yet.
    *
-   * @param options The store, the keys, and what differs from the defaults.
-   * @throws {TypeError} if there is no store or key, or an option is unknown or cannot work.
+   * @param options The store, the keys, and the options that differ from the defaults.
+   * @throws {TypeError} if there is no store or key, or an option is unknown or invalid.
    * @throws {RangeError} if a key is under 32 bytes, or a lifetime is not from 1 second to 400 days.
    */
   constructor(options: SessionOptions) {
@@ -101,7 +101,7 @@ export class SessionManager<Data extends object = Record<string, Json>> {
     const parts = { store: this.#store, cookie: this.#cookie, lifetimes: this.#lifetimes };
     if (bound !== undefined) {
       const { path, lifetime = 300 } = bound;
-      // Loaded only where it is asked for.
+      // Loaded at its first use, so that programs without bound sessions never load it.
       let loaded: Promise<DeviceBound> | undefined;
       this.#bound = () =>
         loaded ??= import("./device_bound.ts").then(({ DeviceBound }) =>
@@ -113,9 +113,9 @@ export class SessionManager<Data extends object = Record<string, Json>> {
   }
 
   /**
-   * Opens the visitor's session: the stored one if the request has a valid cookie for it, else a new, empty one of
-   * which nothing is stored until something is put into it. A request with no validly signed cookie causes no call of
-   * the store.
+   * Opens the visitor's session: the stored one if the request has a valid cookie for it, else a new, empty one. Nothing
+   * is stored of a new session until a value is set or a user logs in. A request without a validly signed cookie causes
+   * no call of the store.
    *
    * @param request The request, or anything with its headers.
    * @returns The session, to be given to `commit` with the answer.
@@ -132,29 +132,30 @@ export class SessionManager<Data extends object = Record<string, Json>> {
     if (ids.length > 1) return await this.#openOneOf(ids, request);
     const found = await this.#commit.read(id.key);
     if (found === undefined) {
-      // Not adopted: the visitor gets a new id when something is stored (strict mode; CVE-2015-5143).
+      // The id is not used again: the visitor gets a new one when something is stored (strict mode; CVE-2015-5143).
       this.#commit.refuse("unknown session", id.key);
       return new Session(newState(this.#now));
     }
-    if (found.record.binding !== undefined && !await this.#holds(found.record, id.key, request)) {
+    if (found.record.binding !== undefined && !await this.#mayUse(found.record, id.key, request)) {
       return new Session(newState(this.#now));
     }
-    return this.#found(id, found);
+    return this.#sessionOf(id, found);
   }
 
   /**
-   * Stores what the request did to the session, and gives the answer its headers: a `Set-Cookie` if the session is
-   * new, got a new id, got another deadline or ended; `Vary: Cookie`; and `Cache-Control: no-store` unless the answer has
-   * a `Cache-Control` of its own. After that the session takes no more changes.
+   * Stores the changes of the request, and gives the answer its headers: a `Set-Cookie` if the session is new, ended, or
+   * got a new id or deadline; `Vary: Cookie`; and `Cache-Control: no-store` unless the answer has a `Cache-Control`. Later
+   * changes of the session throw.
    *
-   * @param session The session that `open` returned, once.
-   * @param response The answer. It is left as it is; if the commit fails, its body is cancelled.
-   * @returns The answer to send: a copy with the headers. (An answer of status 101 cannot be copied: that one itself.)
+   * @param session The session that `open` returned. It can be committed once.
+   * @param response The answer. It is not changed, but its body is cancelled if the commit fails.
+   * @returns The answer to send: a copy with the headers. An answer of status 101 cannot be copied, so `commit` adds the
+   * headers to it and returns it.
    * @throws {SessionGoneError} if another request ended the session in between, so that nothing was stored.
    * @throws {StoreFullError} if the session is new and the store is full.
-   * @throws {SessionStoreError} if the store fails; what was asked was done completely or not at all.
-   * @throws {RecordTooLargeError} if the data take more than a store can keep; nothing was stored.
-   * @throws {TypeError} if the session did not come from `open`, or was committed before; if the answer is no `Response`
+   * @throws {SessionStoreError} if the store fails; the operation was done completely or not at all.
+   * @throws {RecordTooLargeError} if the session is larger than the store can keep; nothing was stored.
+   * @throws {TypeError} if the session did not come from `open` or was committed before, or if the answer is no `Response`
    * that can be sent. Nothing is stored then.
    */
   async commit(session: Session<Data>, response: Response): Promise<Response> {
@@ -163,7 +164,7 @@ export class SessionManager<Data extends object = Record<string, Json>> {
     try {
       cookies = await this.save(session);
     } catch (error) {
-      // An open file behind it would stay open.
+      // Otherwise a file that the body reads would stay open.
       await response.body?.cancel().catch(() => {});
       throw error;
     }
@@ -173,12 +174,12 @@ export class SessionManager<Data extends object = Record<string, Json>> {
   }
 
   /**
-   * Stores what the request did to the session, as `commit` does, for a program that makes the answer afterwards. That
-   * answer should have `Vary: Cookie`, and `Cache-Control: no-store` if it shows anything of the session.
+   * Stores the changes of the request, as `commit` does, for a program that makes the answer afterwards. That answer
+   * should have `Vary: Cookie`, and `Cache-Control: no-store` if it shows data of the session.
    *
-   * @param session The session that `open` returned, once.
-   * @returns The `Set-Cookie` headers that the answer must have: usually none or one. There are more where cookies that
-   * did not count are deleted, and at the end of a bound session.
+   * @param session The session that `open` returned. It can be saved once.
+   * @returns The `Set-Cookie` headers that the answer must have: usually none or one. There are more if the browser sent
+   * several cookies, which are then deleted, and at the end of a bound session.
    * @throws What `commit` throws.
    */
   async save(session: Session<Data>): Promise<readonly string[]> {
@@ -199,13 +200,13 @@ export class SessionManager<Data extends object = Record<string, Json>> {
 
   /**
    * Wraps a handler that takes a request and a function which opens its session. If the handler opens the session, it is
-   * committed with the answer. If the handler throws, nothing is stored. Errors of the library become answers: 409 if
-   * another request ended the session in between, 413 if it is too large, 503 with `Retry-After` if the store is full or
-   * fails.
+   * committed with the answer. If the handler throws, nothing is stored. `wrap` turns errors of the library into answers:
+   * 409 if another request ended the session in between, 413 if the session is too large, 503 with `Retry-After` if the
+   * store is full or fails.
    *
-   * @param handler Answers a request. Awaiting `open()` gives the session.
+   * @param handler Answers a request. `await open()` returns the session.
    * @param options Answers for 409 and 503 in place of plain text.
-   * @returns A handler for `Deno.serve` and the like. It throws what the handler throws.
+   * @returns A handler for `Deno.serve` and the like. It throws the errors of your handler unchanged.
    */
   wrap<Rest extends unknown[]>(
     handler: (request: Request, open: Open<Data>, ...rest: Rest) => Response | Promise<Response>,
@@ -226,7 +227,7 @@ export class SessionManager<Data extends object = Record<string, Json>> {
       watch: commit.watch,
       read: async (key) => (await commit.read(key))?.record,
       update: (key, change) => commit.update(key, change),
-      gone: (key) => commit.gone(key),
+      reportGone: (key) => commit.reportGone(key),
     });
   }
 
@@ -234,7 +235,7 @@ export class SessionManager<Data extends object = Record<string, Json>> {
    * The live sessions of a user, such as the devices that are logged in.
    *
    * @param user The user, as given to `logIn`.
-   * @returns The sessions, in no order. No session is missing whose log-in was answered before the call.
+   * @returns The sessions, in no particular order. If a log-in was answered before the call, its session is included.
    * @throws {TypeError} if the store has no index of users.
    * @throws {SessionStoreError} while it is iterated, if the store fails.
    */
@@ -244,12 +245,12 @@ export class SessionManager<Data extends object = Record<string, Json>> {
   }
 
   /**
-   * Ends all sessions of a user, as after a change of password (ASVS 5, 7.4.3). When it resolves, no session whose
-   * log-in was answered before the call is of use anywhere. If the request's own session is among them, call
-   * `session.logOut()` afterwards, and set or flash a message then.
+   * Ends all sessions of a user, as after a change of password (ASVS 5, 7.4.3). When it resolves, no server accepts a
+   * session of the user whose log-in was answered before the call. If the request's own session is one of them, call
+   * `session.logOut()` afterwards, and then set or flash a message.
    *
    * @param user The user, as given to `logIn`.
-   * @param options A session to leave alone, such as that of the request.
+   * @param options A session that stays live, such as that of the request.
    * @returns How many sessions were ended.
    * @throws {TypeError} if the store has no index of users.
    * @throws {SessionStoreError} if the store fails; some sessions may have been ended.
@@ -296,10 +297,10 @@ export class SessionManager<Data extends object = Record<string, Json>> {
 
   /**
    * Answers a browser that binds a session to its device, or renews the second cookie of a bound session. `wrap` and the
-   * adapters call it. A program that gives the option `bound`, and calls `open` and `commit` itself, calls this first.
+   * adapters call it. If your program uses the option `bound` and calls `open` and `commit` itself, call this first.
    *
    * @param request The request.
-   * @returns The answer, or `undefined` if the request is for any address but the two below the option's path.
+   * @returns The answer, or `undefined` if the request is not for one of the two addresses below the option's path.
    */
   answerBound(request: RequestLike & { readonly method: string }): Promise<Response> | undefined {
     const [bound, path] = [this.#bound, this.#boundPath];
@@ -311,8 +312,8 @@ export class SessionManager<Data extends object = Record<string, Json>> {
   }
 
   /**
-   * The `Secure-Session-Registration` header that the answer to a log-in must have where the option `bound` is given.
-   * `commit`, `wrap` and the adapters set it; a program that calls `save` does so itself.
+   * The `Secure-Session-Registration` header that the answer to a log-in must have if the option `bound` is given.
+   * `commit`, `wrap` and the adapters set it. A program that calls `save` must set it.
    *
    * @param session A session that was saved.
    * @returns The header's value, or `undefined` if the answer needs none.
@@ -336,25 +337,31 @@ export class SessionManager<Data extends object = Record<string, Json>> {
     const live: { readonly id: SignedId; readonly found: ReadRecord }[] = [];
     for (const id of ids) {
       const found = await this.#commit.read(id.key);
-      if (found !== undefined && await this.#holds(found.record, id.key, request)) live.push({ id, found });
+      if (found !== undefined && await this.#mayUse(found.record, id.key, request)) live.push({ id, found });
     }
     const [one] = live;
-    return one === undefined || live.length > 1 ? this.#openNone(request.url) : this.#found(one.id, one.found);
+    return one === undefined || live.length > 1 ? this.#openNone(request.url) : this.#sessionOf(one.id, one.found);
   }
 
-  #found({ value: id, key, stale: isStale }: SignedId, { record, isShortened, deadline }: ReadRecord): Session<Data> {
+  #sessionOf(
+    { value: id, key, stale: isStale }: SignedId,
+    { record, isShortened, deadline }: ReadRecord,
+  ): Session<Data> {
     return new Session(newState(this.#now, { id, key, record, isShortened, deadline, isStale }));
   }
 
-  /** Whether a request may have a session: a bound one needs its second cookie. */
-  async #holds({ binding, user }: SessionRecord, key: string, { headers }: RequestLike): Promise<boolean> {
+  /** Whether a request may use a session: a bound one needs its second cookie. */
+  async #mayUse({ binding, user }: SessionRecord, key: string, { headers }: RequestLike): Promise<boolean> {
     if (binding === undefined || this.#bound === undefined) return true;
     if ((await this.#bound()).holds(headers.get("cookie"), binding)) return true;
     this.#commit.refuse("another device", key, user);
     return false;
   }
 
-  /** A session for a request with several cookies. One may be planted, so none counts; left alone, they would stay. */
+  /**
+   * A session for a request with several cookies. An attacker may have planted one of them, so none counts. All are
+   * deleted, because the browser would send them again.
+   */
   #openNone(url: string | undefined): Session<Data> {
     this.#commit.refuse("several cookies");
     return new Session(newState(this.#now, { strays: this.#cookie.clearAll(url) }));

@@ -1,4 +1,4 @@
-/** SessionOptions: the options of a SessionManager, and the check that they can work. */
+/** SessionOptions: the options of a SessionManager, and the check that they are valid. */
 import type { Listener } from "./events.ts";
 import { LIFETIME } from "./_lifetimes.ts";
 import type { Log } from "./log.ts";
@@ -6,7 +6,7 @@ import { BOOLEAN, checkOptions, FUNCTION, OBJECT, type Rule } from "./_options.t
 import type { CookieOptions } from "./session_cookie.ts";
 import type { SessionStore } from "./store.ts";
 
-/** The options of a {@linkcode SessionManager}. An option that is `undefined` is the same as one not given. */
+/** The options of a {@linkcode SessionManager}. An option that is `undefined` counts as not given. */
 export interface SessionOptions {
   /** Where sessions are kept. */
   readonly store: SessionStore;
@@ -16,20 +16,20 @@ export interface SessionOptions {
   readonly cookie?: CookieOptions | undefined;
   /** Seconds a session lives after its last use: 1,800 unless given. */
   readonly idle?: number | undefined;
-  /** Seconds a session lives at most, however much it is used: 43,200 (twelve hours) unless given. */
+  /** The most seconds that a session lives, even if it is used: 43,200 (twelve hours) unless given. */
   readonly absolute?: number | undefined;
-  /** Whether use extends the life (`true` unless given), or only a change of the data does. */
+  /** Whether each use extends the session's life: `true` unless given. With `false` only a change of the data does. */
   readonly refresh?: boolean | undefined;
-  /** Whether the cookie outlives the browser's run: `true` unless given. */
+  /** Whether the browser keeps the cookie after it is closed: `true` unless given. */
   readonly permanent?: boolean | undefined;
   /**
-   * Binds sessions to the device that logged in, where the browser can: a stolen cookie opens nothing then. It needs
-   * https, and a cookie with `secure` and without `domain`.
+   * Binds sessions to the device that logged in, if the browser can: a stolen cookie then opens nothing. It needs https,
+   * and a cookie with `secure` and without `domain`.
    */
   readonly bound?: BoundOptions | undefined;
-  /** Called with every event: what is made, changed, ended, refused, failed. */
+  /** Called with every event, such as a session that was made, changed or ended, a refusal or a failure. */
   readonly on?: Listener | undefined;
-  /** Called with a line for each event that matters: standard error, from `warn` on, unless given. */
+  /** Called for each line of the log. Unless given, lines of level `warn` and above go to standard error. */
   readonly log?: Log | undefined;
   /** The clock, in milliseconds since 1970: `Date.now` unless given. */
   readonly now?: (() => number) | undefined;
@@ -37,17 +37,17 @@ export interface SessionOptions {
 
 /** How sessions are bound to devices. */
 export interface BoundOptions {
-  /** The path below which the library answers the browser's requests, such as `/bound`. No page may lie there. */
+  /** The path below which the library answers the browser's requests, such as `/bound`. It must have no pages. */
   readonly path: string;
   /** Seconds that the second cookie lives, from 10 to 3,600: 300 unless given. The browser renews it in time. */
   readonly lifetime?: number | undefined;
 }
 
-/** A request, or anything with its headers; the address is of use where several cookies of the name come. */
+/** A request, or any object with its headers. The address is used to delete cookies if a browser sends several. */
 export interface RequestLike {
-  /** Its headers, of which `Cookie` is read. */
+  /** The headers. `Cookie` is read. */
   readonly headers: Headers;
-  /** Its address. */
+  /** The address. */
   readonly url?: string | undefined;
 }
 
@@ -88,7 +88,7 @@ const BOUND_RULES: Readonly<Record<string, Rule>> = {
 };
 
 /**
- * Refuses options that are unknown or cannot work; the cookie's are checked where they are used.
+ * Refuses unknown and invalid options. `SessionCookie` checks the options of the cookie.
  *
  * @throws {TypeError} naming the option; {@linkcode RangeError} for a lifetime that is out of range.
  */

@@ -1,5 +1,5 @@
 /**
- * The contract every session store keeps: six verbs, and what each of them promises.
+ * The contract that every session store keeps: six verbs, and the promise of each.
  *
  * @module
  */
@@ -17,7 +17,7 @@ export type Change = (record: SessionRecord) => SessionRecord;
 /** One session of a store: its key, and its record; `undefined` if a later version of this program wrote the record. */
 export type StoredSession = readonly [key: string, record: SessionRecord | undefined];
 
-/** Thrown by `create` when the key is already there. */
+/** Thrown by `create` if the key is already there. */
 export class KeyTakenError extends Error {
   /** The error's name. */
   override name = "KeyTakenError";
@@ -31,17 +31,17 @@ export class KeyTakenError extends Error {
 /**
  * Where sessions are kept between requests.
  *
- * A session is stored under its key: 40 lower-case hex digits. The browser has an id, from which the key was made by a
- * one-way hash, so nothing that is in a store can be sent as a cookie.
+ * A session is stored under its key: 40 lower-case hex digits. The browser has an id. The key is made from the id by a
+ * one-way hash, so no content of a store can be sent as a cookie.
  *
  * A session is live from `create` until `delete` or `move`, or until it ends by its record (`isLive` in record.ts): at
- * that millisecond it is gone. What is gone never comes back: only `create` and `move` make a session, and the manager
- * calls them only with a new key.
+ * that millisecond it is gone. A session that is gone never comes back: only `create` and `move` make a session, and the
+ * manager calls them only with a new key.
  *
  * When a verb resolves, it has done its work for every process that shares the store. No reader ever sees half of a
- * record. Any verb may fail (a full disk, a lost connection): it then rejects within some seconds, and its work was done
- * completely or not at all. If the engine did not answer, `update`, `delete` and `move` query it again before they
- * reject: what they report is never a guess, and a change is never made twice.
+ * record. Any verb may fail, as on a full disk or a lost connection. It then rejects within some seconds, and its work was
+ * done completely or not at all. If the engine did not answer, `update`, `delete` and `move` query it again before they
+ * reject. So they never report a guess, and never make a change twice.
  */
 export interface SessionStore {
   /**
@@ -49,28 +49,30 @@ export interface SessionStore {
    *
    * @param key A new key.
    * @param record The session's record.
-   * @throws {StoreFullError} if the store holds as many live sessions as it may. No live session is ever evicted.
+   * @throws {StoreFullError} if the store has its maximum of live sessions. No live session is ever evicted.
    * @throws {RecordTooLargeError} if the record is longer than the store can keep; `update` and `move` throw it too.
    * @throws {KeyTakenError} if the key is already there.
    */
   create(key: string, record: SessionRecord): Promise<void>;
 
   /**
-   * The record as it is stored now. `undefined` if the session is unknown, gone or unreadable (which is logged), or if a
-   * later version of this program wrote it; such a record is left in its place.
+   * Reads the record.
+   *
+   * @returns The record; `undefined` if the session is unknown, gone or unreadable (which is logged). It is `undefined`,
+   * too, if a later version of this program wrote the record. Such a record stays in its place.
    */
   read(key: string): Promise<SessionRecord | undefined>;
 
   /**
-   * Changes the record that is stored now, as one step: of two updates at the same time, one sees what the other stored,
-   * so no change is lost.
+   * Changes the stored record atomically: of two updates at the same time, the second gets the record that the first
+   * stored, so no change is lost.
    *
    * @returns The new record, or `undefined` if the session is gone: an update never makes a session.
    */
   update(key: string, change: Change): Promise<SessionRecord | undefined>;
 
   /**
-   * Moves the idle limit and leaves everything else as it is.
+   * Moves the idle limit and changes nothing else.
    *
    * @param expires The new idle limit, in milliseconds since 1970: the record's `idle` from now.
    * @returns Whether the session is still there; a touch never makes a session.
@@ -78,16 +80,16 @@ export interface SessionStore {
   touch(key: string, expires: number): Promise<boolean>;
 
   /**
-   * Ends a session everywhere. It needs no space: a full store lets people log out. A record that a later version of
-   * this program wrote is ended like any other.
+   * Ends a session everywhere. It needs no space, so visitors can log out if the store is full. It also ends a session
+   * whose record a later version of this program wrote.
    *
    * @returns Whether this call ended it; `false` if it was gone, or had moved to another key.
    */
   delete(key: string): Promise<boolean>;
 
   /**
-   * Moves a session to a new key and changes it, as one step: the old key is gone when the new one is there. The maximum
-   * is not applied.
+   * Moves a session to a new key and changes it, atomically: the old key is gone when the new one is there. The maximum
+   * of sessions does not apply.
    *
    * @param from The key it has.
    * @param to A new key.
@@ -97,8 +99,8 @@ export interface SessionStore {
   move(from: string, to: string, change: Change): Promise<SessionRecord | undefined>;
 
   /**
-   * The group for a new key of a user's session, for stores that keep the sessions of one user side by side. The key
-   * then begins with it. Stores that do not implement this get random groups.
+   * The group for a new key of a user's session, for stores that keep the sessions of one user together. The key begins
+   * with the group. Stores that do not implement this get random groups.
    *
    * @param user The user's name: any string.
    * @returns 8 lower-case hex digits, the same for every process that shares the store.
@@ -106,9 +108,9 @@ export interface SessionStore {
   groupOf?(user: string): string | Promise<string>;
 
   /**
-   * The live sessions of a user. Stores that cannot find them do not implement this. No session is missing whose
-   * `create` or `move` had resolved before the call: a session that gets a new key in between is there under the old key
-   * or the new one. Sessions made or ended in between may be there or not.
+   * The live sessions of a user. Stores that cannot find them do not implement this. Every session whose `create` or
+   * `move` had resolved before the call is included; if it gets a new key during the iteration, it is there under the old
+   * key or the new one. A session that is made or ended during the iteration may be included or not.
    */
   sessionsOf?(user: string): AsyncIterable<StoredSession>;
 
@@ -120,25 +122,28 @@ export interface SessionStore {
    */
   deleteMany?(keys: readonly string[]): Promise<readonly string[]>;
 
-  /** All live sessions whose record this version can read, for an operator. Sessions made or ended in between may be there or not. */
+  /**
+   * All live sessions whose record this version can read, for an operator. A session that is made or ended during the
+   * iteration may be included or not.
+   */
   list?(): AsyncIterable<readonly [key: string, record: SessionRecord]>;
 
-  /** Called after requests. May start one bounded piece of cleaning up; returns immediately and never throws. */
+  /** Called after requests. It may start a bounded part of the cleaning. It returns immediately and never throws. */
   sweep?(): void;
 
   /**
-   * Removes every session that is over, for an operator; lets requests have their turn.
+   * Removes every session that is over, for an operator. It pauses so that requests are still served.
    *
-   * @param onRemoved Called now and then with how many were removed since the last call.
-   * @returns How many were removed.
+   * @param onRemoved Called from time to time with the number of sessions removed since the last call.
+   * @returns How many sessions were removed.
    */
   sweepAll?(onRemoved?: (count: number) => void): Promise<number>;
 
   /**
-   * Checks that the store can be used now: connects, makes what is missing, and tries what the verbs will need, a write
-   * included. Calling it is optional; the first verb connects as well.
+   * Checks that the store can be used now: connects, makes a missing folder or table, and tries the operations that the
+   * verbs need, a write included. Calling it is optional; the first verb connects as well.
    *
-   * @throws {Error} if the store cannot be used, saying why and what to do.
+   * @throws {Error} if the store cannot be used. The message says why and what to do.
    */
   ready?(): Promise<void>;
 

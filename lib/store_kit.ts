@@ -1,6 +1,6 @@
 /**
- * For authors of stores: the contract, what is stored of a session, the check of options, and a base for engines that can
- * write an entry only if it is as it was seen. The suite that every store passes is in `sessions/testing`.
+ * For authors of stores: the contract, the record of a session, the check of options, and a base class for engines with
+ * compare-and-set. The tests that every store passes are in `sessions/testing`.
  *
  * @module
  */

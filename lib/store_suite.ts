@@ -1,5 +1,5 @@
 /**
- * The suite that every store passes: what the contract in store.ts promises, as tests. It loads `@std/assert`.
+ * The tests that every store passes: they check the contract in store.ts. This module loads `@std/assert`.
  *
  * @module
  */
@@ -12,10 +12,11 @@ import { testVerbs } from "./_suite_verbs.ts";
 export type { StoreSubject, WriteHooks };
 
 /**
- * Declares the tests that every store passes, for one store: with `Deno.test`, or with `node:test` where there is no
- * Deno. What a store leaves out (`list`, `sessionsOf`, `deleteMany`) is not tested, nor what a subject leaves out.
+ * Declares the tests that every store passes, for one store: with `Deno.test`, or with `node:test` outside Deno. Optional
+ * methods that the store does not have (`list`, `sessionsOf`, `deleteMany`) are not tested. Neither is an ability that the
+ * subject does not name.
  *
- * @param subject The store's name, and how stores on the same sessions are opened.
+ * @param subject The store's name, and functions that open stores on the same sessions.
  *
  * @example
  * ```ts ignore
@@ -45,7 +46,7 @@ export function storeTests(subject: StoreSubject): readonly SuiteTest[] {
   return suite.tests;
 }
 
-/** Deno's own runner looks for leaks; Node and Bun have theirs. */
+/** Declares a test with the runner of the runtime. Deno's own runner also detects leaks. */
 function declare(name: string, ignore: boolean, fn: () => Promise<void>): void {
   if ("Deno" in globalThis) Deno.test({ name, ignore, fn });
   else nodeTest(name, { skip: ignore }, fn);

@@ -1,6 +1,6 @@
 /**
- * What tests of programs with sessions use: a session without a log-in form, a clock that can be moved, and the suite
- * for stores of one's own.
+ * Helpers for tests of programs with sessions: a session without a log-in form, a clock that a test can move, and the
+ * tests for your own stores.
  *
  * @module
  */
@@ -12,7 +12,7 @@ import type { SessionKey, Settable } from "./session_data.ts";
 export { type StoreSubject, testStore, type WriteHooks } from "./store_suite.ts";
 
 /**
- * A clock that stands still until it is moved. Give its `now` to the store and the manager, so that both go by it.
+ * A clock that stands still until a test moves it. Give its `now` to the store and the manager, so that both use it.
  *
  * @example
  * ```ts
@@ -32,13 +32,13 @@ export { type StoreSubject, testStore, type WriteHooks } from "./store_suite.ts"
  * ```
  */
 export class Clock {
-  /** The time, in milliseconds since 1970; can be set. */
+  /** The time, in milliseconds since 1970. A test can set it. */
   time: number;
 
   /**
    * Makes a clock.
    *
-   * @param time Where it stands first, in milliseconds since 1970.
+   * @param time The time at the start, in milliseconds since 1970.
    */
   constructor(time: number = Date.UTC(2030, 0, 1)) {
     this.time = time;
@@ -48,21 +48,21 @@ export class Clock {
   readonly now = (): number => this.time;
 
   /**
-   * Moves it.
+   * Moves the clock.
    *
-   * @param seconds How far: back if negative.
+   * @param seconds How far. A negative number moves it back.
    */
   readonly pass = (seconds: number): void => void (this.time += seconds * 1000);
 }
 
 /**
- * Stores a session, and gives the `Cookie` header that a browser with it would send.
+ * Stores a session, and returns the `Cookie` header that its browser would send.
  *
  * @param sessions The manager of the program under test.
- * @param data What the session holds.
+ * @param data The session's data.
  * @param options The user who is logged in, if any.
  * @returns The value of a `Cookie` header.
- * @throws What `save` throws.
+ * @throws The errors of `save`.
  *
  * @example
  * ```ts

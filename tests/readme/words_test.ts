@@ -18,10 +18,23 @@ const WORDS: readonly [words: RegExp, instead: string][] = [
 ];
 
 /** Where such a word is right: in the table of words itself, and as the name of a system's user. */
-const RIGHT: readonly [file: string, line: string][] = [["CONTRIBUTING.md", " | "], [
-  "tests/stores/engines.ts",
-  '"-u", "nobody"',
-]];
+const RIGHT: readonly [file: string, line: string][] = [
+  ["CONTRIBUTING.md", "| whoever, somebody, nobody "],
+  ["CONTRIBUTING.md", "| anew, meanwhile "],
+  [
+    "CONTRIBUTING.md",
+    "| a text (in types and messages) ",
+  ],
+  ["CONTRIBUTING.md", "| one line an event, a file a session "],
+  [
+    "CONTRIBUTING.md",
+    "| is told of, says, is asked ",
+  ],
+  [
+    "tests/stores/engines.ts",
+    '"-u", "nobody"',
+  ],
+];
 
 function* filesIn(folder: string): Generator<string> {
   for (const { name, isDirectory } of Deno.readDirSync(root + folder)) {

@@ -50,12 +50,11 @@ export async function copy(store: SessionStore, target: Config, log: Log): Promi
   });
   const progress = new Progress("Done");
   try {
-    const { copied, left, failed, reason } = await copyAll(store, to, () => progress.add(1));
-    progress.end();
+    const copying = copyAll(store, to, () => progress.add(1)).finally(() => progress.end());
+    const { copied, left, failed, reason } = await copying;
     print(`Copied ${copied}, left ${left} that were there already, failed ${failed}`);
     if (failed > 0) throw new Error(`${failed} sessions could not be copied: ${reason}`);
   } finally {
-    progress.end();
     await to.close?.();
   }
 }

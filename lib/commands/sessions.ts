@@ -168,13 +168,8 @@ async function otherSpellings(store: SessionStore, user: string): Promise<string
 async function sweep(store: SessionStore, { type }: Config): Promise<void> {
   if (store.sweepAll === undefined) return print(`Nothing to do: ${type} removes expired sessions by itself`);
   const progress = new Progress("Removed");
-  try {
-    const count = await store.sweepAll((removed) => progress.add(removed));
-    progress.end();
-    print(`Removed ${plural(count, "expired session")}`);
-  } finally {
-    progress.end();
-  }
+  const count = await store.sweepAll((removed) => progress.add(removed)).finally(() => progress.end());
+  print(`Removed ${plural(count, "expired session")}`);
 }
 
 function listed(store: SessionStore, { type }: Config): AsyncIterable<readonly [key: string, record: SessionRecord]> {

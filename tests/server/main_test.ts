@@ -127,6 +127,8 @@ Deno.test("server: two that start at once agree on the key they make", async () 
       }
       const { mode } = await Deno.stat(`${dir}/secret.key`);
       assertEquals(mode! & 0o777, 0o600);
+      // 32 bytes in base64url.
+      assertMatch(await Deno.readTextFile(`${dir}/secret.key`), /^[\w-]{43}\n$/);
     } finally {
       for (const server of servers) await server.kill();
     }

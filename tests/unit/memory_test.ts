@@ -120,7 +120,8 @@ Deno.test("memory store: it refuses what any other store would", async () => {
   const big = { ...record(clock.time), data: { big: "x".repeat(1024 * 1024) } };
   await assertRejects(() => store.create(key, big), RecordTooLargeError, "1048576 bytes");
   await store.create(key, record(clock.time));
-  await assertRejects(() => store.create(key, record(clock.time)), KeyTakenError);
+  const { name } = await assertRejects(() => store.create(key, record(clock.time)), KeyTakenError);
+  assertEquals(name, "KeyTakenError");
   await assertRejects(() => store.update(key, () => big), RecordTooLargeError);
   await assertRejects(() => store.move(key, newId(), () => big), RecordTooLargeError);
   await assertRejects(() => store.create(newId(), { ...record(clock.time), deadline: NaN }), TypeError);

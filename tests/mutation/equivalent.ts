@@ -121,4 +121,10 @@ export const EQUIVALENT: readonly Equivalent[] = [
     kind: "lines swapped",
     why: "a full store sweeps a little more often",
   },
+  {
+    file: "lib/stores/file/sweep.ts",
+    before: "if (stat === undefined || !stat.isFile) return false;",
+    kind: "constant off",
+    why: "only a file can be locked, and only what was locked is removed",
+  },
 ];

@@ -266,6 +266,22 @@ Deno.test("entry store: it measures a record with what it adds", async () => {
   assert((await engine.get(key))!.content.length <= 1000);
 });
 
+Deno.test("entry store: a start waits ten seconds for a connection, and a verb two and a half", async () => {
+  for (const [seconds, starts, reads] of [[2, true, true], [9, true, false], [11, false, false]] as const) {
+    const connecting = (): MapEntries => {
+      let opening: Promise<void> | undefined;
+      const wait = () => new Promise<void>((resolve) => setTimeout(resolve, 1000 * seconds));
+      return Object.assign(new MapEntries(), { open: () => opening ??= wait() });
+    };
+    const options = { name: "a map", log: silent, now: clock.now, max: 1000 };
+    const succeeds = (work: Promise<unknown>) => work.then(() => true, () => false);
+    await inSimulatedTime(async () => {
+      assertEquals(await succeeds(new EntryStore(connecting(), options).ready()), starts, `${seconds} s`);
+      assertEquals(await succeeds(new EntryStore(connecting(), options).read(newId())), reads, `${seconds} s`);
+    });
+  }
+});
+
 Deno.test("entry store: a new session is stored without a look at its key", async () => {
   const { engine, store } = place();
   const { get } = engine;

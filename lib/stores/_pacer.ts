@@ -1,7 +1,7 @@
 /**
  * Pacer: when a store's sweep takes its next step, so that it keeps up with the sessions created and delays no request.
- * Files, SQLite and PostgreSQL are paced. Redis, memcached, MongoDB and Deno KV remove expired sessions themselves, and the
- * memory store looks at eight entries for each new session.
+ * Files, SQLite and PostgreSQL are paced. Redis, memcached, MongoDB and Deno KV remove expired sessions themselves, and
+ * the memory store looks at eight entries for each new session.
  */
 import { type Log, silent } from "../log.ts";
 import { turn } from "./_pause.ts";

@@ -113,7 +113,7 @@ proctype Writer(byte me, change) {
   {
     tryLocked(OLD, WRITE_LOCK);
     if :: d_step { f == 0 -> assert(removed || taken); leave() }; goto done :: else fi;
-    /* #live: what is over is no session; replaceRecord: beside, on what is stored now, then over it */
+    /* #live: what is over is no session; Files.replace: beside, on what is stored now, then over it */
     if
 #ifndef NO_LIVE
     :: d_step { isOver(f) -> tellOver(); leave() }; goto done
@@ -186,7 +186,7 @@ proctype Mover(byte me) {
     d_step { start = now; make(4, name[NEW]) };
     finish(4, file[f].changes);
 #ifndef NO_LATE
-    /* makeRecord: a sweep may have taken it for a dead one's */
+    /* Files.make: a sweep may have taken it for a dead one's */
     if :: d_step { now >= start + LEFTOVER -> name[NEW] = 0; leave() }; goto done :: else fi;
 #endif
 #ifndef NO_ORDER

@@ -45,7 +45,7 @@ export const EQUIVALENT: readonly Equivalent[] = [
   },
   {
     file: "lib/stores/file/queue.ts",
-    before: "await pause(first === ticket?.name ? 1 : 1 + Math.random() * 4);",
+    before: "await pause(first === ticket?.path ? 1 : 1 + Math.random() * 4);",
     kind: "comparison changed",
     why: "only how often a lock is tried",
   },

@@ -1,5 +1,6 @@
 /** The file store's calls: what becomes of their messages. */
 import { assertEquals } from "@std/assert";
+import type { Log } from "../../lib/log.ts";
 import { probe } from "../../lib/stores/file/probe.ts";
 import { replacing } from "../support/failing.ts";
 import { isHeld, reasonOf } from "../../lib/stores/file/calls.ts";
@@ -28,9 +29,9 @@ Deno.test("file calls: a clock that is two seconds off is named, and its times d
   const dir = await Deno.makeTempDir();
   for (const [off, isWell] of [[0, true], [1000, true], [-1000, true], [4000, false], [-4000, false]] as const) {
     const logged: string[] = [];
-    await replacing(Date, "now", (now) => () => now() + off, () => {
-      assertEquals(probe(dir, (_level, event) => void logged.push(event)), isWell);
-      return Promise.resolve();
+    const log: Log = (_level, event) => void logged.push(event);
+    await replacing(Date, "now", (now) => () => now() + off, async () => {
+      assertEquals(await probe({ dir, log }), isWell);
     });
     assertEquals(logged.length, isWell ? 0 : 1);
   }

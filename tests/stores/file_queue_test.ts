@@ -99,17 +99,22 @@ test("tickets of dead processes hold no one up, and go", async (place) => {
 });
 
 test("a ticket that another process took for a dead one's is made again", async (place) => {
-  const { dir, open, create } = place;
+  const { open, create } = place;
   const key = await create(0);
   const held = lock(place, key);
-  const changed = open().update(key, set({ n: 1 }));
-  await until(() => tickets(place, key).length === 1);
-  const [first] = tickets(place, key);
-  await Deno.remove(`${dir}/.waiting/${key}/${first}`);
-  await until(() => tickets(place, key).length === 1);
-  assert(tickets(place, key)[0] !== first);
-  held.close();
-  assertEquals([(await changed)?.data, tickets(place, key)], [{ n: 1 }, []]);
+  const opened: string[] = [];
+  await replacing(Deno, "openSync", (original) => (path: string, options) => {
+    const file = original(path, options);
+    // Before the ticket is locked, another process removes it.
+    if (path.includes(".waiting") && !options.createNew && opened.push(path) === 1) Deno.removeSync(path);
+    return file;
+  }, async () => {
+    const changed = open().update(key, set({ n: 1 }));
+    await until(() => tickets(place, key).length === 1);
+    assert(!opened[0]!.endsWith(tickets(place, key)[0]!));
+    held.close();
+    assertEquals([(await changed)?.data, tickets(place, key)], [{ n: 1 }, []]);
+  });
 });
 
 test("where no ticket can be made, changes are made all the same", async (place) => {

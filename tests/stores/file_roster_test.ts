@@ -270,24 +270,33 @@ for (const how of ["removed", "replaced by a copy"]) {
   });
 }
 
-alone("who cannot join says that a change is done when everybody sees it", async ({ store, id, open }) => {
-  const other = open();
-  const join = {
-    name: "join",
-    target: Deno,
-    method: "openSync",
-    fails: ([path]: unknown[]) => /processes/.test(`${path}`),
-  };
-  await failing(join, NO_SPACE, async () => {
-    let isEnded = false;
-    const ended = other.delete(id).finally(() => isEnded = true);
-    await pause(300);
-    assertEquals(isEnded, false);
-    await ended;
+const changes: Record<string, (store: FileStore, key: string) => Promise<unknown>> = {
+  delete: (store, key) => store.delete(key),
+  update: (store, key) => store.update(key, set({ n: 2 })),
+  touch: (store, key) => store.touch(key, Date.now() + 70_000),
+  move: (store, key) => store.move(key, newId(), set({ n: 2 })),
+};
+for (const [verb, change] of Object.entries(changes)) {
+  alone(`a process that cannot join acknowledges ${verb} when all others see it`, async ({ store, id, open }) => {
+    const other = open();
+    const join = {
+      name: "join",
+      target: Deno,
+      method: "openSync",
+      fails: ([path]: unknown[]) => /processes/.test(`${path}`),
+    };
+    await failing(join, NO_SPACE, async () => {
+      let isDone = false;
+      const done = change(other, id).finally(() => isDone = true);
+      await pause(300);
+      assertEquals(isDone, false);
+      await done;
+    });
+    time += 250;
+    const seen = { delete: undefined, update: 2, touch: 1, move: undefined };
+    assertEquals(await read(store, id), seen[verb as keyof typeof seen]);
   });
-  time += 250;
-  assertEquals(await read(store, id), undefined);
-});
+}
 
 alone("a list, a sweep and a new session need no place in the roster", async ({ dir, open, clock, store }) => {
   const other = open();

@@ -4,7 +4,7 @@ import { newId } from "../../lib/id.ts";
 import { StoreFullError } from "../../lib/store.ts";
 import { isShard } from "../../lib/stores/file/names.ts";
 import { failing, replacing } from "../support/failing.ts";
-import { filesIn, MINUTE, NO_HANDLES, pathOf, pause, record, sweepRound, test } from "./file_place.ts";
+import { filesIn, MINUTE, NO_HANDLES, pathOf, pause, type Place, record, sweepRound, test } from "./file_place.ts";
 
 test("the sweep removes what is over and nothing that is not", async ({ dir, store, clock, create, logged }) => {
   const over = await Promise.all(Array.from({ length: 100 }, () => create()));
@@ -133,20 +133,28 @@ test("the end of a new session is remembered by those made after it", async (pla
   assertEquals(filesIn(dir).length, 350);
 });
 
-test("an end that an update brought nearer is remembered as well", async (place) => {
-  const { dir, store, clock, create } = place;
-  const ids = await Promise.all(Array.from({ length: 100 }, () => create(0, 59 * MINUTE)));
-  await sweepRound(store);
-  for (const id of ids) await store.update(id, (record) => ({ ...record, expires: clock.time + MINUTE }));
-  clock.time += MINUTE;
-  for (let i = 0; i < 150; i++) {
-    await create(0, 59 * MINUTE);
-    store.sweep();
-    await pause();
-  }
-  await store.close();
-  assertEquals(filesIn(dir).length, 150);
-});
+const nearer: Record<string, (place: Place, key: string) => Promise<unknown>> = {
+  update: ({ store, clock }, key) => store.update(key, (record) => ({ ...record, expires: clock.time + MINUTE })),
+  touch: ({ store, clock }, key) => store.touch(key, clock.time + MINUTE),
+  move: ({ store, clock }, key) =>
+    store.move(key, newId(), (record) => ({ ...record, expires: clock.time + MINUTE, deadline: clock.time + MINUTE })),
+};
+for (const [verb, change] of Object.entries(nearer)) {
+  test(`the sweep looks for an end that ${verb} brought nearer`, async (place) => {
+    const { dir, store, clock, create } = place;
+    const keys = await Promise.all(Array.from({ length: 100 }, () => create(0, 59 * MINUTE)));
+    await sweepRound(store);
+    for (const key of keys) await change(place, key);
+    clock.time += MINUTE;
+    for (let i = 0; i < 150; i++) {
+      await create(0, 59 * MINUTE);
+      store.sweep();
+      await pause();
+    }
+    await store.close();
+    assertEquals(filesIn(dir).length, 150);
+  });
+}
 
 test("while nothing can have ended, new sessions call for no sweep", async (place) => {
   const { store, clock, create } = place;

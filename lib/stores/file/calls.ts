@@ -3,9 +3,9 @@ import { existsSync } from "node:fs";
 import { TEMPORARY } from "./names.ts";
 
 /**
- * What tells one state of a file from another. Every change of content makes a new file, and a file system soon gives
- * the number of a removed one to the next: only number and birth together name a file, and only once its birth is far
- * enough in the past that no later file can share it.
+ * The state of a file, by which one state is told from another. Every change of content makes a new file, and a file
+ * system soon gives the number of a removed file to the next. So only number and birth together identify a file, and
+ * only once its birth is so long ago that no later file can share it.
  */
 export interface Stat {
   readonly ino: number | null;
@@ -13,23 +13,22 @@ export interface Stat {
   readonly size: number;
   readonly atime: number;
   readonly mtime: number;
-  /** When anything of it changed last, by the file system's clock; no call can set it. */
+  /** When the file or its times changed last, by the file system's clock; no call can set it. */
   readonly ctime: number;
   readonly isFile: boolean;
 }
 
-/** The state of what a name stands for, links not followed; `undefined` if there is nothing. */
+/** The state of what a path names, links not followed; `undefined` if there is nothing. */
 export function lstat(path: string): Stat | undefined {
   try {
     const { ino, birthtime, size, atime, mtime, ctime, isFile } = Deno.lstatSync(path);
-    const modified = mtime?.getTime() ?? 0;
     return {
       ino,
       birth: birthtime?.getTime(),
       size,
       atime: atime?.getTime() ?? 0,
-      mtime: modified,
-      ctime: ctime?.getTime() ?? modified,
+      mtime: mtime?.getTime() ?? 0,
+      ctime: (ctime ?? mtime)?.getTime() ?? 0,
       isFile,
     };
   } catch (error) {
@@ -42,8 +41,8 @@ export function lstat(path: string): Stat | undefined {
 const LATER = 86_400_000;
 
 /**
- * Sets a file's mtime to when its session ends. Its atime is set later by a day and the time from the last use to the end.
- * As it is later, Linux writes nothing when the file is read (`relatime`).
+ * Sets a file's mtime to when its session ends. Its atime is set later by a day and the time from the last use to the
+ * end. As it is later, Linux writes nothing when the file is read (`relatime`).
  */
 export function setTimes(path: string, used: number, end: number): void {
   Deno.utimeSync(path, new Date(end + LATER + end - used), new Date(end));
@@ -55,7 +54,7 @@ export function usedAt({ atime, mtime }: Stat): number | undefined {
   return life < 0 ? undefined : mtime - life;
 }
 
-/** Whether there is something of this name. For what is often missing: it takes a fifth of {@linkcode lstat} then. */
+/** Whether a path names anything. For names that are often missing: then it takes a fifth of {@linkcode lstat}. */
 export function exists(path: string): boolean {
   return existsSync(path);
 }
@@ -65,16 +64,17 @@ export function isSame(a: Stat, b: Stat): boolean {
   return a.ino === b.ino && a.birth === b.birth && a.mtime === b.mtime && a.size === b.size;
 }
 
-/** What came of trying to work under a file's lock: `"irregular"` is a folder, a link or a pipe in a file's place. */
+/** The outcome of work under a file's lock: `"irregular"` is a folder, a link or a pipe in the file's place. */
 export type Locked<T> = { readonly result: T } | "busy" | "missing" | "irregular";
 
 /**
- * Runs `work` while holding the lock of the file that `path` names; if it returns a promise, until that is settled.
- *
- * @param work Is called with the state of the file, which no one else changes, and the file. On Windows a locked file can
- * be read in no other way.
+ * Work under the lock of a file. It is called with the state of the file, which no other process changes, and with the
+ * file. On Windows a locked file can be read in no other way.
  */
-export function tryLocked<T>(path: string, work: (stat: Stat, file: Deno.FsFile) => T): Locked<T> {
+export type Work<T> = (stat: Stat, file: Deno.FsFile) => T | Promise<T>;
+
+/** Does some work while holding the lock of the file that a path names. */
+export async function tryLocked<T>(path: string, work: Work<T>): Promise<Locked<T>> {
   while (true) {
     // Looked at first, because opening a pipe would wait for its other end.
     const before = lstat(path);
@@ -87,18 +87,14 @@ export function tryLocked<T>(path: string, work: (stat: Stat, file: Deno.FsFile)
       if (isMissing(error)) continue;
       throw error;
     }
-    let isHeld = false;
     try {
       if (!file.tryLockSync(true)) return "busy";
       // Between the opening and the lock, another process may have put a new file there, or removed it.
       const stat = lstat(path);
       if (stat === undefined || file.statSync().ino !== stat.ino) continue;
-      const result = work(stat, file);
-      if (!(result instanceof Promise)) return { result };
-      isHeld = true;
-      return { result: result.finally(() => file.close()) as T };
+      return { result: await work(stat, file) };
     } finally {
-      if (!isHeld) file.close();
+      file.close();
     }
   }
 }
@@ -108,14 +104,14 @@ export function make(path: string, text: string): void {
   try {
     Deno.writeTextFileSync(path, text, { createNew: true, mode: 0o600 });
   } catch (error) {
-    // In these two cases there is none of ours.
+    // In these two cases no file was made.
     if (!(error instanceof Deno.errors.AlreadyExists || isMissing(error))) removeIfThere(path);
     throw error;
   }
 }
 
 /**
- * Makes a file that is whole, and on the disk, as soon as it is there. Leaves one that is there already.
+ * Makes a file that is whole and on the disk as soon as its name is there. Leaves a file that is there already.
  *
  * @param dir The folder to make it in.
  */
@@ -125,7 +121,7 @@ export async function makeOnce(dir: string, name: string, text: string): Promise
   make(beside, text);
   try {
     await flush(beside);
-    // Unlike a rename, a link never replaces what is there.
+    // Unlike a rename, a link never replaces a file.
     Deno.linkSync(beside, path);
   } catch (error) {
     // Some file systems have no links, such as that of memory cards.
@@ -145,12 +141,15 @@ async function makeFlushed(path: string, text: string): Promise<void> {
   await flush(path);
 }
 
-/** Makes a file and locks it, to show that this process lives. Returns nothing if another process just tried its lock. */
+/**
+ * Makes a file and holds its lock, to show that this process lives. Returns nothing if another process took the file
+ * for that of a dead process before it was locked.
+ */
 export function makeHeld(path: string): Deno.FsFile | undefined {
   Deno.openSync(path, { write: true, createNew: true, mode: 0o600 }).close();
   // Held for reading: a disk with a file open for writing cannot be made read-only.
   const file = Deno.openSync(path, { read: true });
-  if (file.tryLockSync(true)) return file;
+  if (file.tryLockSync(true) && exists(path)) return file;
   file.close();
   removeIfThere(path);
 }
@@ -171,13 +170,13 @@ export function isHeld(path: string): boolean {
   }
 }
 
-/** Waits until the disk has what a file holds. */
+/** Waits until the disk has the content of a file. */
 export function flush(path: string): Promise<void> {
-  // Windows flushes only what is open for writing.
+  // Windows flushes only files that are open for writing.
   return sync(path, { read: true, write: true });
 }
 
-/** Waits until the disk has the names that a folder holds. */
+/** Waits until the disk has the names in a folder. */
 export async function flushFolder(path: string): Promise<void> {
   // Windows cannot open a folder, and keeps names in a journal.
   if (Deno.build.os !== "windows") await sync(path, { read: true });
@@ -201,7 +200,7 @@ export function makeDir(path: string): void {
   }
 }
 
-/** What an open file holds. */
+/** The content of an open file. */
 export function readOpen(file: Deno.FsFile, size: number): string {
   const bytes = new Uint8Array(size);
   let length = 0;
@@ -209,18 +208,19 @@ export function readOpen(file: Deno.FsFile, size: number): string {
   return new TextDecoder().decode(bytes.subarray(0, length));
 }
 
-/** A folder that takes more bytes than this is listed in slices. Some 600 names take so much. */
+/** A folder of more bytes than this is listed in slices. Some 600 names take so many. */
 const LONG = 32 * 1024;
 
-/** Whether listing a folder in one go would keep other requests waiting. */
+/** Whether other requests would wait too long if a folder was listed in one go. */
 export function isLong(dir: string): boolean {
   return (lstat(dir)?.size ?? 0) > LONG;
 }
 
 /**
- * The names in a folder, as {@linkcode namesIn}, while other requests have their turn. Takes twice as long.
+ * The names in a folder, as {@linkcode namesIn} lists them. Takes twice as long, and lets other requests have their
+ * turn.
  *
- * @param note Called with each name: work on all of them at the end would take too long.
+ * @param note Called with each name, because work on all of them at the end would take too long.
  */
 export async function namesInLong(dir: string, note?: (name: string) => void): Promise<string[]> {
   const names: string[] = [];
@@ -252,7 +252,7 @@ export function removeIfThere(path: string): void {
   try {
     Deno.removeSync(path);
   } catch {
-    // Gone already, or the next sweep's.
+    // It is gone already, or the next sweep removes it.
   }
 }
 

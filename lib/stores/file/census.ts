@@ -1,64 +1,50 @@
-/** Census: how many sessions a folder holds, counted once and kept up to date since. */
-import type { Log } from "../../log.ts";
+/** Census: the number of sessions in a folder, counted once and kept up to date since. */
 import { Slices, turn } from "../_pause.ts";
 import { isLong, namesIn, namesInLong, reasonOf } from "./calls.ts";
 import { isSession, isShard, shardOf } from "./names.ts";
+import type { Settings } from "./options.ts";
 
-/** How many files are counted before the rest is estimated. Keys are random, so every folder holds about as many. */
+/** How many files are counted before the rest is estimated. Keys are random, so all subfolders hold about as many. */
 const SAMPLE = 2000;
-/** An estimate under this share of the maximum will do; the rest is counted as soon as there may be more. */
+/** An estimate below this share of the maximum is enough. Above it, the rest is counted. */
 const FEW = 0.5;
 /** How far the estimate may be off. While it is that near the maximum, a new session waits for the count. */
 const MARGIN = 0.1;
 
-/** What one of the folders in a store's folder holds. */
-export interface Shard {
-  readonly shard: string;
-  readonly names: readonly string[];
-}
-
-/** The sessions in a folder by number. Other processes make and remove some too: a listing counts them again. */
+/** Counts the sessions in each subfolder. Other processes make and remove some too: each listing counts again. */
 export class Census {
-  #dir: string;
-  #max: number;
-  #log: Log;
+  #settings: Settings;
   #counts = new Map<string, number>();
   #total = 0;
-  // Which share of the folders is only estimated; of the first sample, nothing is known.
+  // The share of the subfolders that is only estimated; infinite before the first sample.
   #left = Infinity;
   #isEstimated = false;
   #counting: Promise<void> | undefined;
 
-  /**
-   * @param dir The store's folder.
-   * @param max How many sessions it may hold.
-   * @param log Called with folders that cannot be read.
-   */
-  constructor(dir: string, max: number, log: Log) {
-    this.#dir = dir;
-    this.#max = max;
-    this.#log = log;
+  /** @param settings Those of the store. */
+  constructor(settings: Settings) {
+    this.#settings = settings;
   }
 
-  /** Whether there are as many as there may be. Those that are over and not yet swept count. */
+  /** Whether there are as many as there may be. Expired sessions count until they are swept. */
   get isFull(): boolean {
-    return this.#total >= this.#max;
+    return this.#total >= this.#settings.max;
   }
 
-  /** Starts a count where it matters, and again if it failed. */
+  /** Starts a count if one is needed. After a failure the next call starts it again. */
   begin(): void {
-    if (this.#isEstimated && this.#total > this.#max * FEW) {
+    if (this.#isEstimated && this.#total > this.#settings.max * FEW) {
       this.#isEstimated = false;
       this.#left = 1;
     }
     if (this.#left === 0 || this.#counting !== undefined) return;
     this.#counting = this.#count().finally(() => this.#counting = undefined);
-    // Those that wait get the error.
+    // The error reaches those that wait for the count.
     this.#counting.catch(() => {});
   }
 
   /**
-   * Starts a count where it matters.
+   * Starts a count if one is needed.
    *
    * @returns A promise only if a new session has to wait, because without a count there may be no room.
    */
@@ -78,35 +64,35 @@ export class Census {
     this.#set(shard, (this.#counts.get(shard) ?? 0) + change);
   }
 
-  /** The names in one of the folders. */
+  /** The names in a subfolder. */
   async list(shard: string): Promise<string[]> {
-    const path = `${this.#dir}/${shard}`;
+    const path = `${this.#settings.dir}/${shard}`;
     let count = 0;
     const note = (name: string) => {
       if (isSession(name)) count++;
     };
-    // A short folder is listed and counted without a pause: no session is made in between.
+    // A short folder is listed and counted without a pause, so no session is made in between.
     const names = isLong(path) ? await namesInLong(path, note) : namesIn(path, note);
     this.#set(shard, count);
     return names;
   }
 
   /**
-   * The names in every one of the folders. A folder that cannot be read is logged and left out.
+   * The names in every subfolder. A subfolder that cannot be read is logged and left out.
    *
-   * @param first Which folder to begin with, so that several processes are at different places.
+   * @param first The subfolder to begin with, so that several processes are at different places.
    */
-  async *shards(first = ""): AsyncGenerator<Shard, undefined> {
+  async *shards(first = ""): AsyncGenerator<readonly [shard: string, names: readonly string[]], undefined> {
     const all = (await this.#shardNames()).sort();
     const before = all.filter((shard) => shard < first).length;
     for (const shard of [...all.slice(before), ...all.slice(0, before)]) {
       const names = await this.#tryList(shard);
-      if (names !== undefined) yield { shard, names };
+      if (names !== undefined) yield [shard, names];
     }
   }
 
   async #shardNames(): Promise<string[]> {
-    const names = isLong(this.#dir) ? await namesInLong(this.#dir) : namesIn(this.#dir);
+    const names = isLong(this.#settings.dir) ? await namesInLong(this.#settings.dir) : namesIn(this.#settings.dir);
     return names.filter(isShard);
   }
 
@@ -114,7 +100,11 @@ export class Census {
     try {
       return await this.list(shard);
     } catch (error) {
-      this.#log("error", "A folder with sessions cannot be read", `${reasonOf(error)} in "${this.#dir}/${shard}"`);
+      this.#settings.log(
+        "error",
+        "A folder with sessions cannot be read",
+        `${reasonOf(error)} in "${this.#settings.dir}/${shard}"`,
+      );
       return undefined;
     }
   }
@@ -125,12 +115,12 @@ export class Census {
   }
 
   #mayBeFull(): boolean {
-    return this.#total > this.#max * (1 - MARGIN * this.#left);
+    return this.#total > this.#settings.max * (1 - MARGIN * this.#left);
   }
 
   async #wait(counting: Promise<void>): Promise<void> {
     while (this.#counting === counting && this.#mayBeFull()) await turn();
-    // Done, or failed.
+    // The count is done, or failed.
     if (this.#counting !== counting) await counting;
   }
 
@@ -146,7 +136,7 @@ export class Census {
       else if (counted >= SAMPLE) {
         const average = Math.round(counted / (index + 1));
         for (const other of shards.slice(index + 1)) this.#set(other, average);
-        this.#isEstimated = this.#total < this.#max * FEW;
+        this.#isEstimated = this.#total < this.#settings.max * FEW;
         if (this.#isEstimated) break;
         this.#left = 1 - done;
       }

@@ -1,13 +1,13 @@
 /**
- * Folder: the store's own folder, known by the secret that lies in it.
+ * Folder: the store's own folder, recognised by the secret that lies in it.
  *
  * The secret is made with the first session, by a link, which never replaces a file. It is on the disk before a session
  * is. While a store runs, it never makes a second one: a folder without the secret, or with another one, is a mount
- * point without its disk, or a folder that was put in the place of the right one. The store looks at the secret before
- * it says that a session is not there, and before it makes or ends one.
+ * point without its disk, or a folder that was put in the place of the right one. The store checks the secret before it
+ * reports that a session is not there, and before it makes, changes or ends one.
  *
  * A user's sessions lie side by side because their keys begin with a hash of the user's name. The secret goes into that
- * hash, so that names that share a hash cannot be found in advance, and no key tells whose session it is.
+ * hash, so names with the same hash cannot be found in advance, and no key tells whose session it is.
  */
 import { hash, randomBytes } from "node:crypto";
 import { flushFolder, isMissing, isSame, lstat, makeOnce, namesIn, type Stat } from "./calls.ts";
@@ -15,6 +15,7 @@ import { foreignIn } from "./foreign.ts";
 import { isSession, isShard, SECRET } from "./names.ts";
 
 const FORM = /^[0-9a-f]{64}\n$/;
+
 /** The folder of one store. */
 export class Folder {
   #dir: string;
@@ -22,8 +23,7 @@ export class Folder {
   #secret: string | undefined;
   #stat: Stat | undefined;
   #wasThere = false;
-  #isOnDisk = false;
-  #making: Promise<void> | undefined;
+  #made: Promise<void> | undefined;
 
   /** @param dir Its path. */
   constructor(dir: string) {
@@ -75,22 +75,23 @@ export class Folder {
   }
 
   /**
-   * Makes sure that the folder can take a session: checks it, makes the secret if there is none yet, and waits until the
-   * disk has it.
+   * Makes sure that the folder can take a session: checks it, makes the secret if there is none yet, and waits until
+   * the disk has it.
    *
-   * @returns A promise only the first time.
    * @throws {Error} if the folder cannot be the store's.
    */
-  ready(): Promise<void> | undefined {
+  ready(): Promise<void> {
     this.check();
-    if (this.#isOnDisk) return undefined;
-    return this.#making ??= this.#make().finally(() => this.#making = undefined);
+    return this.#made ??= this.#make().catch((error) => {
+      this.#made = undefined;
+      throw error;
+    });
   }
 
   /**
    * Checks that the folder is the store's own.
    *
-   * @throws {Error} if it is not: missing, another one, or one that holds what cannot be the store's.
+   * @throws {Error} if it is not: if it is missing, is another one, or has other things in it.
    */
   check(): void {
     const stat = lstat(this.#path);
@@ -98,7 +99,7 @@ export class Folder {
     const secret = stat && readSecret(this.#path, stat);
     if (secret === undefined) return this.#checkWithout();
     if (this.#secret !== undefined && secret !== this.#secret) {
-      throw new Error(`another folder is in place of the one that sessions were in: its "${SECRET}" is another`);
+      throw new Error(`another folder is in the place of the sessions' folder: its "${SECRET}" is another`);
     }
     this.#secret = secret;
     this.#stat = stat;
@@ -109,7 +110,7 @@ export class Folder {
   #checkWithout(): void {
     if (this.#wasThere) Deno.statSync(this.#dir);
     if (this.#secret !== undefined) {
-      throw new Error(`the folder that sessions were in is away: "${SECRET}" is missing`);
+      throw new Error(`the sessions' folder is away: "${SECRET}" is missing`);
     }
     const foreign = this.#wasThere ? undefined : foreignIn(this.#dir);
     if (foreign !== undefined) {
@@ -125,17 +126,16 @@ export class Folder {
 
   async #make(): Promise<void> {
     this.open();
-    // Another process may have made it, and died before the disk had it.
+    // A process may have died after it made the secret and before the disk had it.
     if (this.isKnown) await flushFolder(this.#dir);
     else await makeOnce(this.#dir, SECRET, `${randomBytes(32).toString("hex")}\n`);
     // Where several processes start at the same time, the secret of one of them counts.
     this.check();
     if (!this.isKnown) throw new Error(`"${SECRET}" is missing although it was made`);
-    this.#isOnDisk = true;
   }
 }
 
-/** What a secret's file holds; `undefined` if it went in between. */
+/** The content of a secret's file; `undefined` if it was removed in between. */
 function readSecret(path: string, stat: Stat): string | undefined {
   try {
     const text = stat.isFile && stat.size < 100 ? Deno.readTextFileSync(path) : "";

@@ -1,4 +1,4 @@
-/** Foreign: finds what does not belong into a folder of sessions, so that no other program's folder is used for one. */
+/** Foreign: finds files of other programs, so that no other program's folder is used as a folder of sessions. */
 import { isDatabase } from "../_sqlite_file.ts";
 import { isMissing } from "./calls.ts";
 import { CORRUPT, isShard, SECRET, TEMPORARY } from "./names.ts";
@@ -7,7 +7,7 @@ import { CORRUPT, isShard, SECRET, TEMPORARY } from "./names.ts";
 const BESIDE_DATABASE = /-(wal|shm|journal|reserve)$/;
 
 /**
- * The first name in a folder that is neither a session store's, nor a key's, nor a database's.
+ * The first name in a folder that belongs to no session store, no key and no database.
  *
  * @param dir The folder.
  * @returns The name, or `undefined` if there is none, or no folder.

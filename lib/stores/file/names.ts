@@ -1,11 +1,11 @@
-/** The names in a store's folder: where a session's file is, and what its name says. */
+/** The names in a store's folder: the path of a session's file, and the key that a name stands for. */
 import { isId } from "../../id.ts";
 
-/** The end of the name of a file that is to be renamed or linked when it is whole. */
+/** The end of the name of a file that will be renamed or linked when it is whole. */
 export const TEMPORARY = ".tmp";
 /** The end of the name of a corrupt record that was put aside. */
 export const CORRUPT = ".corrupt";
-/** The file that tells the store's own folder from any other. */
+/** The name of the file by which the store recognises its own folder. */
 export const SECRET = "folder.secret";
 
 const EXTENSION = ".json";
@@ -13,6 +13,7 @@ const EXTENSION = ".json";
 const SHARD_DIGITS = 3;
 const SHARD = /^[0-9a-f]{3}$/;
 const SESSION = /^[0-9a-f]{37}\.json$/;
+
 /**
  * The path of a session's file.
  *
@@ -43,8 +44,8 @@ export function isSession(name: string): boolean {
   return SESSION.test(name);
 }
 
-/** The keys of a group, by the names in its folder, one after the other: there may be very many. */
-export function* keysOf(group: string, names: readonly string[]): Generator<string> {
-  const start = group.slice(SHARD_DIGITS);
-  for (const name of names) if (name.startsWith(start) && isSession(name)) yield keyIn(shardOf(group), name);
+/** The keys of a group or a whole subfolder, by the names in it: one after the other, as there may be very many. */
+export function* keysOf(groupOrShard: string, names: readonly string[]): Generator<string> {
+  const start = groupOrShard.slice(SHARD_DIGITS);
+  for (const name of names) if (name.startsWith(start) && isSession(name)) yield keyIn(shardOf(groupOrShard), name);
 }

@@ -1,19 +1,19 @@
 /** Probe: finds out whether a folder's file system can do what the store needs. */
-import type { Log } from "../../log.ts";
 import { lstat, make, reasonOf, removeIfThere, setTimes, tryLocked } from "./calls.ts";
 import { TEMPORARY } from "./names.ts";
+import type { Settings } from "./options.ts";
 
-/** How far, in milliseconds, the clocks of the file system and of the machine may differ without a word. */
+/** How far, in milliseconds, the clocks of the file system and of the machine may differ without a warning. */
 const TOLERANCE = 2000;
 
 /**
- * Makes a file, locks it, sets its time and removes it.
+ * Makes a file, locks it, sets its time and removes it. Warns if others can reach into the folder, and if the file
+ * system goes by another clock.
  *
- * @param log Told if others can reach into the folder, and if the file system goes by another clock.
- * @returns Whether its times are fine enough to tell two states of a file from each other.
+ * @returns Whether the file system's times are fine enough to tell two states of a file from each other.
  * @throws {Error} if the file cannot be made or locked.
  */
-export function probe(dir: string, log: Log): boolean {
+export async function probe({ dir, log }: Pick<Settings, "dir" | "log">): Promise<boolean> {
   const path = `${dir}/.${crypto.randomUUID()}${TEMPORARY}`;
   make(path, "");
   try {
@@ -23,7 +23,9 @@ export function probe(dir: string, log: Log): boolean {
       const much = `${(Math.abs(ahead) / 1000).toFixed(1)} s ${ahead > 0 ? "ahead of" : "behind"}`;
       log("warn", "The file system goes by another clock", `that of "${dir}" is ${much} this machine's`);
     }
-    tryLock(path);
+    await tryLocked(path, () => {}).catch((error) => {
+      throw new Error(`Files cannot be locked: needed a local file system, received "${reasonOf(error)}"`);
+    });
     setTimes(path, 0, 1);
     const { mode } = Deno.statSync(dir);
     if (mode !== null && (mode & 0o077) !== 0) {
@@ -32,13 +34,5 @@ export function probe(dir: string, log: Log): boolean {
     return lstat(path)?.mtime === 1 && !isOff;
   } finally {
     removeIfThere(path);
-  }
-}
-
-function tryLock(path: string): void {
-  try {
-    tryLocked(path, () => {});
-  } catch (error) {
-    throw new Error(`Files cannot be locked: needed a local file system, received "${reasonOf(error)}"`);
   }
 }

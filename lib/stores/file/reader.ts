@@ -1,18 +1,16 @@
-/** Reader: what sessions' files hold, from memory where no other process can have changed them. */
+/** Reader: the content of sessions' files, from memory where no other process can have changed them. */
 import { Cache } from "../../_cache.ts";
 import type { SessionRecord } from "../../record.ts";
 import { isSame, lstat, type Stat } from "./calls.ts";
 import { pathOf } from "./names.ts";
-import { readRecord } from "./record.ts";
+import type { Settings } from "./options.ts";
+import { type Content, readRecord } from "./record.ts";
 import type { Roster } from "./roster.ts";
 
-/** How long after its making, in milliseconds, a file is kept in memory: some ticks of the kernel's clock. */
+/** How long after a file was made, in milliseconds, it is not kept in memory: some ticks of the kernel's clock. */
 const SETTLED = 50;
 
-/** What a session's file can hold; `undefined` is no file. */
-export type Content = SessionRecord | "corrupt" | "newer" | undefined;
-
-/** A record as read, what the file was then, and the roster's period in which the file was last looked at. */
+/** A record in memory, the state its file had, and the roster's period in which the file was last looked at. */
 interface Cached {
   readonly record: SessionRecord;
   readonly stat: Stat;
@@ -26,17 +24,16 @@ export class Reader {
   #cache: Cache<Cached>;
 
   /**
-   * @param dir The store's folder.
-   * @param roster Tells whether anybody else may change files.
-   * @param bytes About how much memory the records may take.
+   * @param settings Those of the store.
+   * @param roster Knows whether another process may change files.
    */
-  constructor(dir: string, roster: Roster, bytes: number) {
+  constructor({ dir, cacheBytes }: Settings, roster: Roster) {
     this.#dir = dir;
     this.#roster = roster;
-    this.#cache = new Cache(bytes);
+    this.#cache = new Cache(cacheBytes);
   }
 
-  /** The record in memory, if no one can have changed the file since the last look at it. */
+  /** The record in memory, if no other process can have changed the file since the last look at it. */
   fresh(key: string): SessionRecord | undefined {
     const period = this.#roster.period();
     const cached = this.#cache.get(key);
@@ -44,30 +41,29 @@ export class Reader {
   }
 
   /**
-   * What a session's file holds now. Takes no lock, and no look at the file either if there was one in this period.
+   * The content of a session's file now. Takes no lock.
    *
-   * @throws {TypeError} if it is not a key.
+   * @throws {TypeError} if the key has not the form of one.
    */
   read(key: string): Content {
-    const fresh = this.fresh(key);
-    if (fresh !== undefined) return fresh;
     const period = this.#roster.period();
-    const cached = this.#cache.get(key);
     const path = pathOf(this.#dir, key);
     while (true) {
       const stat = lstat(path);
       if (stat === undefined) return undefined;
-      const record = this.#known(key, stat, period) ?? readRecord(path, stat);
-      if (typeof record !== "object" || record === cached?.record) return record;
-      // What was read belongs to the state of the file only if that is still the same.
+      const known = this.#known(key, stat, period);
+      if (known !== undefined) return known;
+      const content = readRecord(path, stat);
+      if (typeof content !== "object") return content;
+      // The content belongs to this state of the file only if that is still the same.
       const after = lstat(path);
       if (after !== undefined && !isSame(stat, after)) continue;
-      this.keep(key, record, stat, period);
-      return record;
+      this.keep(key, content, stat, period);
+      return content;
     }
   }
 
-  /** What a session's file holds, for a caller that has its lock and so knows its state. */
+  /** The content of a session's file, for a caller that has its lock and so knows its state. */
   readLocked(key: string, path: string, stat: Stat, file: Deno.FsFile): Content {
     return this.#known(key, stat) ?? readRecord(path, stat, file);
   }
@@ -75,7 +71,7 @@ export class Reader {
   /** Keeps a record in memory, unless its file is so new that another could look the same. */
   keep(key: string, record: SessionRecord, stat: Stat, period = 0): void {
     if (stat.birth === undefined || Date.now() <= stat.birth + SETTLED) return this.forget(key);
-    // In memory, the text, the object and the entry around them.
+    // In memory: the text, the object, and the entry around them.
     this.#cache.set(key, { record, stat, period }, 2 * stat.size + 400);
   }
 
@@ -89,7 +85,7 @@ export class Reader {
     this.#cache = new Cache(0);
   }
 
-  /** The record in memory, if it is that of the file in this state. */
+  /** The record in memory, if its file is still in this state. */
   #known(key: string, stat: Stat, period?: number): SessionRecord | undefined {
     const cached = this.#cache.get(key);
     if (cached === undefined || !isSame(cached.stat, stat)) return undefined;

@@ -1,83 +1,56 @@
 /**
- * FileStore: each session a JSON file, safe for several processes over one folder.
+ * FileStore: one JSON file per session, safe for several processes that share the folder.
  *
- * A session is `<dir>/<3 hex digits>/<the other 37>.json`; the sessions of a user are in one folder under names that begin
- * alike, so the place of a file is all the index there is. The protocol:
+ * A session's file is `<dir>/<3 hex digits>/<the other 37>.json`. The keys of a user's sessions begin with the same
+ * digits, so these sessions are in one folder and need no index. The protocol:
  *
- * - A name only ever changes under an exclusive lock of the file it names; a lock dies with its process.
- * - New content is written beside it, then renamed over it: a reader, who takes no lock, sees the old or the new.
- * - No other process knows a new session yet, so it is written in its place, without a lock. What a process leaves unfinished when
- *   it dies is swept a minute later.
- * - A session that moves is written under its new key, which no other process knows, under the old one's lock, and the old file is
- *   removed: what a process leaves when it dies in between is the old session, as if nothing had been done.
- * - What happens under a lock is synchronous, unless it waits for the disk: inside one process, nothing comes between.
- *   It costs a third of the same calls made asynchronously.
+ * - A file is only replaced or removed under its own exclusive lock. A lock dies with its process.
+ * - New content is written to a file beside it, which is then renamed over it. A reader takes no lock and sees the old
+ *   content or the new.
+ * - No other process knows a new session yet, so its file is written in its place, without a lock. If a process dies in
+ *   between, the sweep removes the unfinished file a minute later.
+ * - A session that moves is written under its new key, which no other process knows, under the lock of the old file.
+ *   Then the old file is removed. If a process dies in between, the old session is there as if nothing had been done.
+ * - File calls are synchronous, except for those that wait for the disk: they take a third of the time. So a change in
+ *   this process is done in one go, from the look at the file to the rename.
  *
- * When a session ends is told in record.ts, and who else has the folder open in roster.ts.
+ * record.ts tells when a session ends, roster.ts which processes have the folder open, queue.ts in which order they
+ * change a session, and folder.ts how the folder is recognised.
  *
  * @module
  */
-import type { Log } from "../../log.ts";
-import { COUNT, oneOf, type Rule } from "../../_options.ts";
 import { SessionError } from "../../errors.ts";
-import { freeze, isLive, type SessionRecord } from "../../record.ts";
+import { endOf, freeze, isLive, type SessionRecord } from "../../record.ts";
 import { type Change, KeyTakenError, type SessionStore, type StoredSession, StoreFullError } from "../../store.ts";
-import { checkStoreOptions, type StoreOptions } from "../_options.ts";
 import { applyChange, ChangeError } from "../_change.ts";
 import { eachOf } from "../_each_of.ts";
 import { Slices } from "../_pause.ts";
 import { Together } from "../_together.ts";
-import { exists, flush, isLocked, lstat, reasonOf, removeIfThere, tryLocked } from "./calls.ts";
+import { exists, isLocked, lstat, reasonOf } from "./calls.ts";
 import { Census } from "./census.ts";
 import { Files } from "./files.ts";
 import { Folder } from "./folder.ts";
-import { listSessions } from "./list.ts";
 import { keysOf, pathOf, shardOf } from "./names.ts";
+import { type FileStoreOptions, type Settings, settingsOf } from "./options.ts";
 import { probe } from "./probe.ts";
 import { Queue } from "./queue.ts";
-import { type Content, Reader } from "./reader.ts";
-import { keepTimes, withEnd } from "./record.ts";
+import { Reader } from "./reader.ts";
+import { type Content, readRecord } from "./record.ts";
 import { Roster } from "./roster.ts";
 import { Sweep } from "./sweep.ts";
 
-/** The options of a {@linkcode FileStore}. */
-export interface FileStoreOptions extends StoreOptions {
-  /** The folder; it and those in it are made with mode 0700 when missing. Nothing else may lie in it. */
-  readonly dir: string;
-  /**
-   * Live sessions at most: 1,000,000 unless given. Processes that share the folder count what the others made when
-   * their sweep comes by it, so that together they may go past it for a while.
-   */
-  readonly max?: number | undefined;
-  /**
-   * `"full"`: a change waits for the disk before it is acknowledged, so that it survives a power cut. `"normal"`, unless
-   * given: the operating system writes it within some seconds; a change survives the death of any process.
-   */
-  readonly sync?: "normal" | "full" | undefined;
-  /** Bytes of memory, about, for records read lately: 16 MiB unless given; 0 keeps none. */
-  readonly cacheBytes?: number | undefined;
-}
+export type { FileStoreOptions } from "./options.ts";
 
-const RULES: Readonly<Record<string, Rule>> = {
-  dir: {
-    needed: "the path of a folder",
-    accepts: (value) => typeof value === "string" && value !== "",
-    isRequired: true,
-  },
-  sync: oneOf("normal", "full"),
-  cacheBytes: COUNT,
-};
-
-/** What is done to a session under the lock of its file. */
-type Work<Found, T> = (path: string, found: Found) => T | Promise<T>;
+/** Work on a session that was found, under the lock of its file. */
+type WorkOn<Found, T> = (path: string, found: Found) => T | Promise<T>;
 
 /**
  * Sessions as JSON files in a folder.
  *
- * Several processes may share the folder if its file system has working locks between them, as local ones on Linux
- * and macOS do. It survives the death of any of them at any moment. Unless `sync` is `"full"` it does not wait for the
- * disk: what was stored in the last seconds before a power cut may be gone, and a file cut short by one counts as no
- * session.
+ * Several processes may share the folder if its file system has working locks between them, as local ones on Linux and
+ * macOS do. The sessions survive the death of any process at any moment. Unless `sync` is `"full"` the store does not
+ * wait for the disk: changes of the last seconds before a power cut may be lost, and a file that the cut left
+ * unreadable counts as no session.
  *
  * @example
  * ```ts
@@ -98,22 +71,18 @@ type Work<Found, T> = (path: string, found: Found) => T | Promise<T>;
  * ```
  */
 export class FileStore implements SessionStore {
-  #dir: string;
-  #max: number;
-  #sync: "normal" | "full";
-  #log: Log;
-  #now: () => number;
+  #settings: Settings;
   #folder: Folder;
   #roster: Roster;
   #queue: Queue;
-  #together = new Together((key, change) => this.#update(key, change));
   #reader: Reader;
   #census: Census;
-  #sweep: Sweep;
   #files: Files;
+  #sweep: Sweep;
+  #together = new Together((key, change) => this.#update(key, change));
 
   /**
-   * Makes a store; touches nothing yet.
+   * Makes a store. Touches no file yet.
    *
    * @param options The folder, and what differs from the defaults.
    * @throws {TypeError} if an option is missing, unknown or invalid; {@linkcode RangeError} if a number is. Where there
@@ -123,37 +92,29 @@ export class FileStore implements SessionStore {
     if (!("Deno" in globalThis && "tryLockSync" in Deno.FsFile.prototype)) {
       throw new TypeError("A FileStore needs the file locks of Deno 2.7 or later: use SqliteStore instead");
     }
-    const { max, log, now } = checkStoreOptions("FileStore", options, RULES);
-    this.#dir = options.dir;
-    this.#max = max;
-    this.#sync = options.sync ?? "normal";
-    this.#log = log;
-    this.#now = now;
-    this.#folder = new Folder(this.#dir);
-    this.#roster = new Roster(this.#dir);
-    this.#queue = new Queue(this.#dir);
-    this.#reader = new Reader(this.#dir, this.#roster, options.cacheBytes ?? 16 * 1024 * 1024);
-    this.#census = new Census(this.#dir, this.#max, this.#log);
-    const removed = (key: string) => this.#files.forget(key);
-    this.#sweep = new Sweep({ dir: this.#dir, census: this.#census, log, now, removed });
-    const [reader, census, sweep] = [this.#reader, this.#census, this.#sweep];
-    this.#files = new Files({ dir: this.#dir, sync: this.#sync, reader, census, sweep, log });
+    this.#settings = settingsOf(options);
+    this.#folder = new Folder(this.#settings.dir);
+    this.#roster = new Roster(this.#settings.dir);
+    this.#queue = new Queue(this.#settings.dir, this.#roster);
+    this.#reader = new Reader(this.#settings, this.#roster);
+    this.#census = new Census(this.#settings);
+    this.#files = new Files(this.#settings, this.#reader, this.#census);
+    this.#sweep = new Sweep(this.#settings, this.#census, this.#files);
   }
 
   /**
-   * Makes the folder if it is missing, tries it out, and begins to count what is in it. Calling it is optional: the
-   * folder is also made when the first session is stored.
+   * Makes the folder if it is missing, tests what its file system can do, and starts to count the sessions in it.
+   * Calling it is optional: the folder is also made when the first session is stored.
    *
-   * @throws {Error} if files cannot be made or locked in it, if other things lie in it, or if it holds sessions but not the
-   * file that was made with the first of them.
+   * @throws {Error} if files cannot be made or locked in it, if other things lie in it, or if it holds sessions but not
+   * the secret that was made with the first of them.
    */
   async ready(): Promise<void> {
-    await this.#try(() => {
+    await this.#try(async () => {
       this.#folder.open();
-      if (!probe(this.#dir, this.#log)) this.#reader.keepNothing();
       this.#roster.join();
       this.#queue.clear();
-      // The first session need not wait for the count then, if it comes later.
+      if (!await probe(this.#settings)) this.#reader.keepNothing();
       this.#census.begin();
     });
   }
@@ -167,34 +128,34 @@ export class FileStore implements SessionStore {
   }
 
   async create(key: string, record: SessionRecord): Promise<void> {
-    try {
-      const making = this.#folder.ready();
-      if (making !== undefined) await making;
+    await this.#try(async () => {
+      await this.#folder.ready();
       this.#folder.checkOwner(key, record.user);
-      const counting = this.#census.ready();
-      if (counting !== undefined) await counting;
+      await this.#census.ready();
       while (this.#census.isFull) {
         if (await this.#sweep.makeRoom()) continue;
-        throw new StoreFullError(`Cannot create a session: "${this.#dir}" may hold ${this.#max} live sessions`);
+        const { dir, max } = this.#settings;
+        throw new StoreFullError(`Cannot create a session: "${dir}" may hold ${max} live sessions`);
       }
-      const flushed = this.#files.make(key, record);
-      if (flushed !== undefined) await flushed;
-    } catch (error) {
-      throw this.#failure(error);
-    }
+      await this.#files.make(key, record);
+      this.#sweep.created(endOf(record));
+    });
   }
 
   async read(key: string): Promise<SessionRecord | undefined> {
-    const fresh = this.#folder.isKnown ? this.#reader.fresh(key) : undefined;
+    const fresh = this.#reader.fresh(key);
     if (fresh !== undefined) return this.#live(fresh);
     return await this.#try(async () => {
+      // Nothing is kept in memory before the folder is known to be the store's.
+      if (!this.#folder.isKnown) this.#folder.check();
       let content = await this.#read(key);
-      if (content === undefined || !this.#folder.isKnown) {
+      if (content === undefined) {
         this.#folder.check();
         // The folder may have been away at the first look, and back at the check.
-        if (content === undefined && exists(pathOf(this.#dir, key))) content = await this.#read(key);
+        if (exists(pathOf(this.#settings.dir, key))) content = await this.#read(key);
       }
-      if (content === "corrupt") this.#files.setAside(key);
+      // Under the lock, a corrupt record is put aside.
+      if (content === "corrupt") await this.#locked(key, () => undefined);
       return this.#live(content);
     });
   }
@@ -204,19 +165,11 @@ export class FileStore implements SessionStore {
   }
 
   async touch(key: string, expires: number): Promise<boolean> {
-    // Under the lock, as otherwise a sweep could find the session over just before, and remove it just after.
-    const touched = await this.#changed(key, (path, record) => {
-      if (expires >= record.expires) {
-        const used = withEnd(record, expires);
-        keepTimes(path, used);
-        const stat = lstat(path);
-        if (stat !== undefined && stat.mtime >= expires) {
-          this.#reader.keep(key, used, stat);
-          return then(this.#sync === "full" ? flush(path) : undefined, () => true);
-        }
-      }
-      // Written is what the time of a file cannot say: an earlier end, one past the deadline, or one finer than it.
-      return then(this.#files.replace(key, path, withEnd(record, expires)), () => true);
+    // Without the lock, a sweep could find the session over just before the touch, and remove it just after.
+    const touched = await this.#changed(key, async (path, record) => {
+      await this.#files.touch(key, path, record, expires);
+      this.#sweep.noteEnd(expires);
+      return true;
     });
     return touched ?? false;
   }
@@ -232,32 +185,32 @@ export class FileStore implements SessionStore {
       if (await this.#locked(key, (path) => this.#files.remove(key, path))) ended.push(key);
       await slices.next();
     }
-    await this.#try(() => this.#files.flushRemoved(ended));
+    await this.#try(() => this.#files.flushNames(ended));
     if (ended.length > 0) await this.#roster.waitAfter();
     return ended;
   }
 
   async move(from: string, to: string, change: Change): Promise<SessionRecord | undefined> {
-    return await this.#changed(from, (path, record) => {
+    return await this.#changed(from, async (path, record) => {
       const moved = freeze(applyChange(change, record));
       this.#folder.checkOwner(to, moved.user);
-      return then(this.#files.make(to, moved), () => {
-        try {
-          this.#files.remove(from, path);
-        } catch (error) {
-          removeIfThere(pathOf(this.#dir, to));
-          this.#files.forget(to);
-          throw error;
-        }
-        return then(this.#files.flushRemoved([from]), () => moved);
-      });
+      await this.#files.make(to, moved);
+      this.#sweep.noteEnd(endOf(moved));
+      try {
+        this.#files.remove(from, path);
+      } catch (error) {
+        this.#files.discard(to);
+        throw error;
+      }
+      await this.#files.flushNames([from]);
+      return moved;
     });
   }
 
   /**
-   * The live sessions of a user. Those that a later version wrote are the user's if their key is in the user's group. One
-   * in four billion of other sessions has the same group by chance, so a log-out everywhere might end one of another user,
-   * but none of the user's is left.
+   * The live sessions of a user. If a later version wrote a record, the session counts as the user's when its key is in
+   * the user's group. One in four billion of other sessions is in the same group by chance, so a log-out everywhere
+   * might end such a session of another user, but it misses none of the user's.
    */
   async *sessionsOf(user: string): AsyncGenerator<StoredSession> {
     try {
@@ -280,9 +233,16 @@ export class FileStore implements SessionStore {
   }
 
   async *list(): AsyncGenerator<readonly [string, SessionRecord]> {
+    const slices = new Slices();
     try {
       this.#folder.check();
-      yield* listSessions(this.#dir, this.#census, this.#now, this.#log);
+      for await (const [shard, names] of this.#census.shards()) {
+        for (const key of keysOf(shard, names)) {
+          const record = this.#live(this.#listed(key));
+          if (record !== undefined) yield [key, record];
+          await slices.next();
+        }
+      }
       this.#folder.check();
     } catch (error) {
       throw this.#failure(error);
@@ -300,7 +260,7 @@ export class FileStore implements SessionStore {
     });
   }
 
-  /** Waits for what runs in the background, and leaves the folder to others; the store can be used on. */
+  /** Waits for the work in the background, and leaves the folder to others. The store can be used again. */
   async close(): Promise<void> {
     await this.#sweep.close();
     await this.#census.close();
@@ -308,10 +268,10 @@ export class FileStore implements SessionStore {
   }
 
   #live(content: Content): SessionRecord | undefined {
-    return typeof content === "object" && isLive(content, this.#now()) ? content : undefined;
+    return typeof content === "object" && isLive(content, this.#settings.now()) ? content : undefined;
   }
 
-  /** What a session's file holds now. */
+  /** The content of a session's file now. A corrupt one stays in its place: another process may be making it. */
   async #read(key: string): Promise<Content> {
     try {
       return this.#reader.read(key);
@@ -321,49 +281,62 @@ export class FileStore implements SessionStore {
     }
   }
 
+  /** The content of a session's file, for the list: not kept in memory. A file that cannot be read is logged. */
+  #listed(key: string): Content {
+    const { dir, log } = this.#settings;
+    const path = pathOf(dir, key);
+    try {
+      const stat = lstat(path);
+      return stat && readRecord(path, stat);
+    } catch (error) {
+      log("error", "A session cannot be read", `${reasonOf(error)} in "${dir}/${shardOf(key)}"`);
+      return undefined;
+    }
+  }
+
   /** Changes a live session under the lock of its file. Returns `undefined` if there is no such session. */
-  async #changed<T>(key: string, work: Work<SessionRecord, T>): Promise<T | undefined> {
+  async #changed<T>(key: string, work: WorkOn<SessionRecord, T>): Promise<T | undefined> {
     const result = await this.#locked(key, (path, found) => found === "newer" ? undefined : work(path, found));
     if (result !== undefined) await this.#roster.waitAfter();
     return result;
   }
 
   /**
-   * Does some work on a session's file under its lock. Waits while another process has the lock.
+   * Does some work on a session's file under its lock. Waits while another process has the lock. Puts a corrupt file
+   * aside.
    *
-   * @param work Is called with a live record, or with `"newer"` for one of a later version.
+   * @param work Is called with a live record, or with `"newer"` if a later version wrote it.
    * @returns What the work returns; `undefined` if there is no such session.
    */
-  async #locked<T>(key: string, work: Work<SessionRecord | "newer", T>): Promise<T | undefined> {
-    const path = pathOf(this.#dir, key);
-    return await this.#try(() =>
-      this.#queue.run(key, async () => {
-        for (let waiting = this.#roster.wait(); waiting !== undefined; waiting = this.#roster.wait()) await waiting;
+  async #locked<T>(key: string, work: WorkOn<SessionRecord | "newer", T>): Promise<T | undefined> {
+    try {
+      const path = pathOf(this.#settings.dir, key);
+      const outcome = await this.#queue.locked(key, (stat, file) => {
         this.#folder.check();
-        let isCorrupt = false;
-        const outcome = tryLocked(path, (stat, file) => {
-          const content = this.#reader.readLocked(key, path, stat, file);
-          isCorrupt = content === "corrupt";
-          const found = content === "newer" ? content : this.#live(content);
-          return found && work(path, found);
-        });
-        if (outcome === "busy") return outcome;
-        // The folder may have gone between the check and the look for the file.
-        if (outcome === "missing") this.#folder.check();
-        if (outcome === "irregular" || isCorrupt) this.#files.setAside(key);
-        return typeof outcome === "string" ? undefined : await outcome.result;
-      })
-    );
+        const content = this.#reader.readLocked(key, path, stat, file);
+        if (content === "corrupt") this.#files.setAside(key, path);
+        const found = content === "newer" ? content : this.#live(content);
+        return found && work(path, found);
+      });
+      if (typeof outcome === "object") return outcome.result;
+      this.#folder.check();
+      if (outcome === "irregular") this.#files.setAside(key, path);
+      return undefined;
+    } catch (error) {
+      throw this.#failure(error);
+    }
   }
 
   async #update(key: string, change: Change): Promise<SessionRecord | undefined> {
-    return await this.#changed(key, (path, record) => {
+    return await this.#changed(key, async (path, record) => {
       const updated = freeze(applyChange(change, record));
-      return then(this.#files.replace(key, path, updated), () => updated);
+      await this.#files.replace(key, path, updated);
+      this.#sweep.noteEnd(endOf(updated));
+      return updated;
     });
   }
 
-  /** Does some work; what it throws is made into an error for programs. */
+  /** Does some work. Throws its failure as {@linkcode #failure} words it. */
   async #try<T>(work: () => T | Promise<T>): Promise<T> {
     try {
       return await work();
@@ -372,17 +345,12 @@ export class FileStore implements SessionStore {
     }
   }
 
-  /** The failure of a file call, which names the folder; an error of the contract as it is. */
+  /** The error for a failed file call, which names the folder; an error of the contract as it is. */
   #failure(error: unknown): unknown {
     if (error instanceof ChangeError) return error.cause;
     if (error instanceof SessionError || error instanceof TypeError) return error;
     if (error instanceof Deno.errors.AlreadyExists) return new KeyTakenError();
     const reason = reasonOf(error);
-    return new Error(reason.includes(this.#dir) ? reason : `${reason} in "${this.#dir}"`);
+    return new Error(reason.includes(this.#settings.dir) ? reason : `${reason} in "${this.#settings.dir}"`);
   }
-}
-
-/** Goes on at once, or when the disk has what it should. */
-function then<T>(flushed: Promise<void> | undefined, next: () => T | Promise<T>): T | Promise<T> {
-  return flushed === undefined ? next() : flushed.then(next);
 }

@@ -44,7 +44,7 @@ test("a corrupt record is no session, and is logged", async (path, open) => {
     assertEquals(await store.move(id, newId(), set({ n: 1 })), undefined);
   }
   assertEquals(lines.length, 20);
-  assertEquals(await store.delete(id), false);
+  assertEquals(await store.delete(id), true);
   assertEquals(database.prepare("SELECT count(*) AS n FROM sessions").get()!["n"], 0);
 });
 

@@ -1,4 +1,4 @@
-/** SqliteConnection: an open database whose files are watched, and work on it that is tried again while it is busy. */
+/** SqliteConnection: an open database whose files are checked, and work on it that is repeated while it is busy. */
 import type { DatabaseSync, SQLInputValue, StatementSync } from "node:sqlite";
 import { reasonOf } from "../../_reason.ts";
 import { RecordTooLargeError } from "../../errors.ts";
@@ -9,12 +9,12 @@ import { pause } from "../_pause.ts";
 import { fileAt } from "../_sqlite_file.ts";
 import { BUSY, DUPLICATE, freeReserve, FULL, makeTable, openFile, takeReserve, transact } from "./database.ts";
 
-/** How long to wait for another process without giving other requests their turn, in milliseconds. */
+/** How long SQLite waits for another process, in milliseconds. Other requests have no turn in that time. */
 const BUSY_TIMEOUT = 5;
-/** How long a look at the files counts for reading, in milliseconds. */
+/** How long a check of the files counts for reading, in milliseconds. */
 const LOOK_AGE = 250;
 
-/** What a connection needs to know. */
+/** The options of a {@linkcode SqliteConnection}. */
 export interface SqliteConnectionOptions {
   /** The path of the database. */
   readonly path: string;
@@ -22,17 +22,12 @@ export interface SqliteConnectionOptions {
   readonly client: DatabaseSync | undefined;
   /** The table. */
   readonly table: string;
-  /** Whether a commit waits for the disk; a client's own setting stays as it is unless this is given. */
+  /** Whether a commit waits for the disk. Unless given, a client keeps its own setting. */
   readonly sync: "normal" | "full" | undefined;
 }
 
-/** How some work is done. */
-interface Conditions {
-  /** How old the last look at the files may be, in milliseconds. */
-  readonly lookAge: number;
-  /** Whether the work may use the reserve when the disk is full. */
-  readonly usesReserve: boolean;
-}
+/** What some work does. `"end"` ends sessions: when the disk is full, it may use the reserve. */
+type Kind = "read" | "write" | "end";
 
 /** A database that is opened at its first use. */
 export class SqliteConnection {
@@ -41,7 +36,7 @@ export class SqliteConnection {
   #statements = new Map<string, StatementSync>();
   #running = new Set<Promise<unknown>>();
   #isClosed = false;
-  /** The files that the open database consists of, by path. */
+  /** The files of the open database, by path. */
   #files = new Map<string, string>();
   #lookedAt = -Infinity;
 
@@ -50,49 +45,25 @@ export class SqliteConnection {
     this.#options = options;
   }
 
-  /** Runs a statement. Only for work that a method below does. */
+  /** Runs a statement, for work of {@linkcode do}. Returns how many rows it changed. */
   run(sql: string, ...values: SQLInputValue[]): number {
     return Number(this.prepare(sql).run(...values).changes);
   }
 
-  /** A prepared statement. Only for work that a method below does. */
+  /** A prepared statement, for work of {@linkcode do}. */
   prepare(sql: string): StatementSync {
     let statement = this.#statements.get(sql);
     if (statement === undefined) this.#statements.set(sql, statement = this.#database!.prepare(sql));
     return statement;
   }
 
-  /** Reads in one go. */
-  async read<T>(work: () => T): Promise<T> {
-    return await this.#try(work, { lookAge: LOOK_AGE, usesReserve: false });
-  }
-
-  /** Makes a change in a transaction of its own, so that a commit that fails is a failure. */
-  async write<T>(work: () => T): Promise<T> {
-    return await this.#try(() => transact(this.#database!, work), { lookAge: 0, usesReserve: false });
-  }
-
-  /** The same for work that ends sessions: it may use the reserve when the disk is full. */
-  async end<T>(work: () => T): Promise<T> {
-    return await this.#try(() => transact(this.#database!, work), { lookAge: 0, usesReserve: true });
-  }
-
-  /** Takes the reserve again after a log-out has used it. */
-  keepReserve(): void {
-    if (this.#options.client === undefined) takeReserve(this.#options.path);
-  }
-
-  /** Waits for what runs, and closes the database unless it is the program's. */
-  async close(): Promise<void> {
-    this.#isClosed = true;
-    await Promise.allSettled(this.#running);
-    this.#letGo();
-  }
-
-  /** Does some work in one go; again, while another process is writing. */
-  async #try<T>(work: () => T, conditions: Conditions): Promise<T> {
+  /**
+   * Does some work in one go, and repeats it while another process is writing. All but reading is a transaction, so
+   * that a commit that fails is a failure.
+   */
+  async do<T>(kind: Kind, work: () => T): Promise<T> {
     if (this.#isClosed) throw this.#failure(new Error("the store is closed"));
-    const running = this.#again(work, conditions);
+    const running = this.#repeat(kind, work);
     this.#running.add(running);
     try {
       return await running;
@@ -101,29 +72,41 @@ export class SqliteConnection {
     }
   }
 
-  async #again<T>(work: () => T, { lookAge, usesReserve }: Conditions): Promise<T> {
+  /** Takes the reserve again after a log-out has used it. */
+  keepReserve(): void {
+    if (this.#options.client === undefined) takeReserve(this.#options.path);
+  }
+
+  /** Waits for work that was begun, and closes the database unless it is the program's. */
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    await Promise.allSettled(this.#running);
+    this.#letGo();
+  }
+
+  async #repeat<T>(kind: Kind, work: () => T): Promise<T> {
     const start = performance.now();
     let isRoomMade = false;
     while (true) {
       try {
-        this.#open();
-        this.#look(lookAge);
-        return work();
+        const database = this.#open();
+        this.#look(kind === "read" ? LOOK_AGE : 0);
+        return kind === "read" ? work() : transact(database, work);
       } catch (error) {
-        // The low byte is the kind of the failure; the others say more of it.
-        const kind = error instanceof ChangeError ? 0 : (error as { errcode?: number }).errcode! & 0xff;
-        if (kind === FULL && !isRoomMade) {
+        // The low byte of SQLite's code is the kind of the failure; the others are details.
+        const code = error instanceof ChangeError ? 0 : (error as { errcode?: number }).errcode! & 0xff;
+        if (code === FULL && !isRoomMade) {
           isRoomMade = true;
-          if (usesReserve && this.#options.client === undefined) freeReserve(this.#options.path);
-          this.#startJournal();
-        } else if (kind !== BUSY || performance.now() - start > DEADLINE) throw this.#failure(error);
+          if (kind === "end" && this.#options.client === undefined) freeReserve(this.#options.path);
+          this.#restartJournal();
+        } else if (code !== BUSY || performance.now() - start > DEADLINE) throw this.#failure(error);
         else await pause(1 + Math.random() * 4);
       }
     }
   }
 
-  #open(): void {
-    if (this.#database !== undefined) return;
+  #open(): DatabaseSync {
+    if (this.#database !== undefined) return this.#database;
     const { path, client, table, sync } = this.#options;
     try {
       const database = this.#database = client ?? openFile(path, DEADLINE);
@@ -133,13 +116,18 @@ export class SqliteConnection {
       if (path !== ":memory:") this.#files = new Map(own.map((path) => [path, fileAt(path)]));
       if (client === undefined) database.exec(`PRAGMA busy_timeout = ${BUSY_TIMEOUT}`);
       this.keepReserve();
+      return database;
     } catch (error) {
       this.#letGo();
       throw error;
     }
   }
 
-  /** Looks whether the paths still name the files that are open: other processes would use other ones. */
+  /**
+   * Checks that the paths still name the files that are open. Other processes would open other files.
+   *
+   * @param age How old the last check may be, in milliseconds.
+   */
   #look(age: number): void {
     if (performance.now() - this.#lookedAt < age) return;
     for (const [path, file] of this.#files) {
@@ -150,12 +138,12 @@ export class SqliteConnection {
     this.#lookedAt = performance.now();
   }
 
-  /** Lets the journal begin again in the space it has. */
-  #startJournal(): void {
+  /** Makes SQLite write its journal from the start again, in the space that the journal has. */
+  #restartJournal(): void {
     try {
       this.#database!.exec("PRAGMA wal_checkpoint(RESTART)");
     } catch {
-      // The next attempt fails and says why.
+      // The next attempt fails with the reason.
     }
   }
 

@@ -6,12 +6,12 @@ import type { DatabaseSync } from "node:sqlite";
 import type { Rule } from "../../_options.ts";
 import { fileAt } from "../_sqlite_file.ts";
 
-/** What the option `url` must be. With slashes before it, programs disagree whether a path is relative. */
+/** The rule for the option `url`. No slashes before the path: programs disagree whether such a path is relative. */
 export const URL: Rule = {
   needed: '"sqlite:" and a path without "?" and "#", such as sqlite:session_data/sessions.db',
   accepts: (value) => typeof value === "string" && /^sqlite:(?!\/\/|file:|:memory:)[^?#]+$/.test(value),
 };
-/** What the option `path` must be. */
+/** The rule for the option `path`. */
 export const PATH: Rule = {
   needed: "the path of a file",
   accepts: (value) => typeof value === "string" && /^(?!file:|:memory:)[^]/.test(value),
@@ -33,18 +33,18 @@ export function pathOf({ url, path, client }: {
   return resolve(path ?? url!.slice("sqlite:".length));
 }
 
-/** The codes of SQLite's errors that are not only shown, https://sqlite.org/rescode.html. */
+/** SQLite's code for "another connection is writing", https://sqlite.org/rescode.html. */
 export const BUSY = 5;
-/** A disk or a database that may not grow has no space left. */
+/** Its code for "the disk is full, or the database may not grow". */
 export const FULL = 13;
-/** A key is already there. */
+/** Its code for "the key is already there". */
 export const DUPLICATE = 2067;
 
 /**
  * Opens a database in a file, which is made when it is missing.
  *
  * @param timeout How long SQLite waits for other processes, in milliseconds.
- * @throws {Error} if the file or its journal was removed while it was in use: what is in the other would be lost.
+ * @throws {Error} if only one of the file and its journal is there: opening it would lose the content of the other.
  */
 export function openFile(path: string, timeout: number): DatabaseSync {
   // SQLite makes the file first, then the journal, then its index, and removes them in the opposite order.
@@ -52,7 +52,7 @@ export function openFile(path: string, timeout: number): DatabaseSync {
   const lost = !file && (journal || index) ? path : !journal && index ? `${path}-wal` : undefined;
   if (lost !== undefined) {
     const message = `${lost} was removed while it was in use: put it back, or, if it is lost, remove ${path}-* too`;
-    // Another process may make or remove the files at this moment, so the store looks again.
+    // Another process may be making or removing the files at this moment, so the store looks again.
     throw Object.assign(new Error(message), { errcode: BUSY });
   }
   makeFile(path);
@@ -62,18 +62,18 @@ export function openFile(path: string, timeout: number): DatabaseSync {
   return database;
 }
 
-/** Makes an empty file, for its mode, which the files that SQLite puts beside it take over; and the folder. */
+/** Makes the folder, and an empty file with the right mode: SQLite gives the files beside it the same mode. */
 function makeFile(path: string): void {
   const folder = dirname(path);
   const made = mkdirSync(folder, { recursive: true, mode: 0o700 });
   try {
-    // Never opens a file that is there: closing it would release the locks that this process has on it.
+    // Never opens an existing file: closing it would release the locks that this process has on it.
     closeSync(openSync(path, "wx", 0o600));
   } catch (error) {
     if ((error as { code?: string }).code === "EEXIST") return;
     throw error;
   }
-  // SQLite waits for the disk for what it writes into files, not for the names of new files.
+  // SQLite flushes the content of files to the disk, but not the names of new files.
   for (let at = folder;; at = dirname(at)) {
     const handle = openSync(at, "r");
     fsyncSync(handle);
@@ -82,27 +82,27 @@ function makeFile(path: string): void {
   }
 }
 
-/** How much of a disk is kept free for log-outs, in bytes. */
+/** The space on the disk that is kept for log-outs, in bytes. */
 const RESERVE = 512 * 1024;
 
-/** Takes some space of the disk for log-outs, unless that is done or there is none. */
+/** Reserves some space on the disk for log-outs, unless that is done already or there is no space. */
 export function takeReserve(path: string): void {
   const reserve = `${path}-reserve`;
   try {
     if (statSync(reserve, { throwIfNoEntry: false })?.size === RESERVE) return;
     writeFileSync(reserve, new Uint8Array(RESERVE), { mode: 0o600 });
   } catch {
-    // A part of it would only take space from others.
+    // A part of the reserve would only take space from others.
     freeReserve(path);
   }
 }
 
-/** Gives the space back. */
+/** Releases the reserved space. */
 export function freeReserve(path: string): void {
   try {
     rmSync(`${path}-reserve`, { force: true });
   } catch {
-    // The verb that needs the space fails and says why.
+    // The verb that needs the space fails with the reason.
   }
 }
 
@@ -124,7 +124,7 @@ export function transact<T>(database: DatabaseSync, work: () => T): T {
   }
 }
 
-/** Makes the table and what belongs to it, unless they are there; refuses what another program made. */
+/** Makes the table and its parts, unless they are there. Refuses a table of the same name that another program made. */
 export function makeTable(database: DatabaseSync, table: string): void {
   let isMade = false;
   for (const [kind, name, definition] of schemaOf(table)) {
@@ -141,10 +141,10 @@ export function makeTable(database: DatabaseSync, table: string): void {
   database.exec(`DELETE FROM "${table}_total"; INSERT INTO "${table}_total" SELECT count(*) FROM "${table}"`);
 }
 
-/** What a table of sessions consists of: each part's kind, name and definition. */
+/** The parts of a table of sessions: the kind, name and definition of each. */
 function schemaOf(table: string): (readonly [kind: string, name: string, definition: string])[] {
   return [
-    // Columns beside the record are those that statements ask for; "expires" counts instead of the one in the record.
+    // The columns beside the record are the ones that statements need; "expires" replaces the one in the record.
     [
       "TABLE",
       table,
@@ -155,7 +155,7 @@ function schemaOf(table: string): (readonly [kind: string, name: string, definit
     ["INDEX", `${table}_ends`, `ON "${table}" (ends)`],
     ["INDEX", `${table}_used`, `ON "${table}" (used)`],
     ["INDEX", `${table}_users`, `ON "${table}" (user_hash) WHERE user_hash IS NOT NULL`],
-    // Triggers keep the count, because counting takes longer the more rows there are.
+    // Triggers keep the count, because counting takes longer the more sessions there are.
     ["TABLE", `${table}_total`, "(n INTEGER NOT NULL) STRICT"],
     ["TRIGGER", `${table}_made`, `AFTER INSERT ON "${table}" BEGIN UPDATE "${table}_total" SET n = n + 1; END`],
     ["TRIGGER", `${table}_gone`, `AFTER DELETE ON "${table}" BEGIN UPDATE "${table}_total" SET n = n - 1; END`],

@@ -30,7 +30,7 @@ export interface SqliteStoreOptions extends StoreOptions {
    * transaction of the program may be open while a verb runs.
    */
   readonly client?: DatabaseSync | undefined;
-  /** The table the sessions are kept in: `sessions` unless given. Others with names that begin with it go with it. */
+  /** The table of the sessions: `sessions` unless given. Indexes, triggers and a second table begin with its name. */
   readonly table?: string | undefined;
   /**
    * `"normal"`, unless given: changes of the last seconds before a power cut may be lost. `"full"`: a change that was
@@ -39,16 +39,18 @@ export interface SqliteStoreOptions extends StoreOptions {
   readonly sync?: "normal" | "full" | undefined;
 }
 
-/** How many dead sessions one step of the sweep removes at most: few, since other requests wait in between. */
+/** How many expired sessions one step of the sweep removes at most: few, because other requests wait that long. */
 const SWEEP_SIZE = 64;
-/** How many entries are looked at for each new session. */
+/** How many sessions the sweep may remove for each new session. */
 const LOOKS_PER_CREATE = 8;
-/** How many sessions are read at once, and about how many characters of them. */
+/** How long one transaction ends sessions before other requests have their turn, in milliseconds. */
+const SLICE = 5;
+/** How many sessions are read in one go, and about how many characters. */
 const BATCH = 50;
 const BATCH_LENGTH = 200_000;
-/** How long one transaction goes on ending sessions before other requests have their turn, in milliseconds. */
-const SLICE = 5;
-interface Row {
+
+/** A session as the database has it. */
+interface Entry {
   readonly number: number;
   readonly key: string;
   readonly record: string;
@@ -58,13 +60,13 @@ interface Row {
 /**
  * Sessions in an SQLite database on a local disk. Any number of processes on one machine may share it.
  *
- * It survives the death of any process at any moment. Unless `sync` is `"full"` it does not wait for the disk: what was
- * stored in the last seconds before a power cut may be gone; the database itself stays whole. If the database's file or
- * its journal (`-wal`) is removed or replaced while it is in use, every verb rejects within a second, until the same
- * file is back.
+ * The sessions survive the death of any process at any moment. Unless `sync` is `"full"` the store does not wait for
+ * the disk: changes of the last seconds before a power cut may be lost, and the database itself stays whole. If the
+ * database's file or its journal (`-wal`) is removed or replaced while it is in use, every verb rejects within a
+ * second, until the same file is back.
  *
- * It needs leave to read and write the folder the database is in: SQLite puts two files beside it, and this store one
- * of half a megabyte, whose space a log-out takes when the disk is full.
+ * The store needs permission to read and write the folder of the database. SQLite puts two files beside the database,
+ * and the store puts one of half a megabyte, whose space log-outs use when the disk is full.
  *
  * @example
  * ```ts
@@ -92,7 +94,7 @@ export class SqliteStore implements SessionStore {
   #log: Log;
   #now: () => number;
   #pacer: Pacer;
-  #together = new Together((key, change) => this.#connection.write(() => this.#replace(key, key, change)));
+  #together = new Together((key, change) => this.#connection.do("write", () => this.#replace(key, key, change)));
 
   /**
    * Makes a store. It opens the database at its first use.
@@ -121,15 +123,15 @@ export class SqliteStore implements SessionStore {
   }
 
   async create(key: string, record: SessionRecord): Promise<void> {
-    const insert = () => this.#connection.write(() => this.#insert(key, record));
-    // Some of the sessions it holds may be over.
+    const insert = () => this.#connection.do("write", () => this.#insert(key, record));
+    // Some of the sessions that count may have expired.
     const isKept = await insert() || (await this.#sweep() > 0 && await insert());
     if (!isKept) throw new StoreFullError(`${this.#name} may hold ${this.#max} live sessions`);
     this.#pacer.created();
   }
 
   async read(key: string): Promise<SessionRecord | undefined> {
-    return await this.#connection.read(() => this.#read(key));
+    return await this.#connection.do("read", () => this.#read(key));
   }
 
   async update(key: string, change: Change): Promise<SessionRecord | undefined> {
@@ -137,7 +139,7 @@ export class SqliteStore implements SessionStore {
   }
 
   async touch(key: string, expires: number): Promise<boolean> {
-    return await this.#connection.write(() => {
+    return await this.#connection.do("write", () => {
       if (this.#read(key) === undefined) return false;
       this.#connection.run(`UPDATE "${this.#table}" SET expires = ? WHERE key = ?`, expires, key);
       return true;
@@ -152,40 +154,31 @@ export class SqliteStore implements SessionStore {
     const ended: string[] = [];
     for (let next = 0; next < keys.length;) {
       if (next > 0) await turn();
-      const slice = () => {
-        const start = performance.now();
-        const some: string[] = [];
-        let at = next;
-        do {
-          if (this.#remove(keys[at]!)) some.push(keys[at]!);
-          at++;
-        } while (at < keys.length && performance.now() - start < SLICE);
-        return [at, some] as const;
-      };
-      const [at, some] = await this.#connection.end(slice);
-      next = at;
-      ended.push(...some);
+      const slice = await this.#connection.do("end", () => this.#removeFrom(keys, next));
+      ended.push(...slice.ended);
+      next = slice.next;
     }
     return ended;
   }
 
   async move(from: string, to: string, change: Change): Promise<SessionRecord | undefined> {
-    return await this.#connection.end(() => this.#replace(from, to, change));
+    return await this.#connection.do("end", () => this.#replace(from, to, change));
   }
 
   async *sessionsOf(user: string): AsyncGenerator<StoredSession> {
-    for await (const row of this.#rows("user_hash = ?", hashOf(user))) {
-      const record = this.#decode(row);
-      if (record === "newer") yield [row.key, undefined];
+    for await (const entry of this.#entries("user_hash = ?", hashOf(user))) {
+      const content = this.#decode(entry);
+      const record = this.#live(content);
+      if (content === "newer") yield [entry.key, undefined];
       // Strings that are not well-formed share a hash, so the record decides.
-      else if (this.#isLive(record) && record.user === user) yield [row.key, record];
+      else if (record?.user === user) yield [entry.key, record];
     }
   }
 
   async *list(): AsyncGenerator<readonly [string, SessionRecord]> {
-    for await (const row of this.#rows("TRUE")) {
-      const record = this.#decode(row);
-      if (this.#isLive(record)) yield [row.key, record];
+    for await (const entry of this.#entries("TRUE")) {
+      const record = this.#live(this.#decode(entry));
+      if (record !== undefined) yield [entry.key, record];
     }
   }
 
@@ -205,7 +198,7 @@ export class SqliteStore implements SessionStore {
   }
 
   async ready(): Promise<void> {
-    await this.#connection.write(() => this.#connection.run(`UPDATE "${this.#table}_total" SET n = n`));
+    await this.#connection.do("write", () => this.#connection.run(`UPDATE "${this.#table}_total" SET n = n`));
   }
 
   async close(): Promise<void> {
@@ -220,9 +213,9 @@ export class SqliteStore implements SessionStore {
   }
 
   #read(key: string): SessionRecord | undefined {
-    const row = this.#row(key);
-    const record = row && this.#decode(row);
-    return this.#isLive(record) ? record : undefined;
+    const sql = `SELECT number, key, record, expires FROM "${this.#table}" WHERE key = ?`;
+    const entry = this.#connection.prepare(sql).get(key) as Entry | undefined;
+    return entry && this.#live(this.#decode(entry));
   }
 
   #replace(from: string, to: string, change: Change): SessionRecord | undefined {
@@ -235,61 +228,64 @@ export class SqliteStore implements SessionStore {
     return changed;
   }
 
-  /** Removes a row. Returns whether that ended a session. */
+  /** Ends a live session, whatever version wrote it. Returns whether there was one. */
   #remove(key: string): boolean {
-    const row = this.#row(key);
-    if (row === undefined) return false;
-    this.#connection.run(`DELETE FROM "${this.#table}" WHERE key = ?`, key);
-    const record = this.#decode(row);
-    // Whether a record of a later version was live is not for this version to say.
-    return record === "newer" || this.#isLive(record);
+    const sql = `DELETE FROM "${this.#table}" WHERE key = ? AND ends > ? AND used <= ?`;
+    return this.#connection.run(sql, key, this.#now(), this.#now() + CLOCK_SKEW) > 0;
+  }
+
+  /** Ends sessions from one of the keys on, for as long as one transaction may take. */
+  #removeFrom(keys: readonly string[], next: number): { ended: string[]; next: number } {
+    const ended: string[] = [];
+    const start = performance.now();
+    while (next < keys.length && performance.now() - start < SLICE) {
+      const key = keys[next++]!;
+      if (this.#remove(key)) ended.push(key);
+    }
+    return { ended, next };
   }
 
   #sweep(): Promise<number> {
-    // What isLive refuses: sessions that are over, and those from a time that has not come yet.
+    // Those that isLive refuses: sessions that are over, and sessions from the future.
     const sql = `DELETE FROM "${this.#table}" WHERE number IN (SELECT number FROM "${this.#table}" WHERE ends <= ?
       UNION ALL SELECT number FROM "${this.#table}" WHERE used > ? LIMIT ${SWEEP_SIZE})`;
-    return this.#connection.write(() => this.#connection.run(sql, this.#now(), this.#now() + CLOCK_SKEW));
-  }
-
-  #row(key: string): Row | undefined {
-    const sql = `SELECT number, key, record, expires FROM "${this.#table}" WHERE key = ?`;
-    return this.#connection.prepare(sql).get(key) as Row | undefined;
+    return this.#connection.do("write", () => this.#connection.run(sql, this.#now(), this.#now() + CLOCK_SKEW));
   }
 
   /**
-   * The rows for which a condition holds, some at a time. A session that gets a new key keeps its number, so none is
-   * missed.
+   * The sessions for which a condition holds, some at a time. A session that gets a new key keeps its number, so none
+   * is missed.
    */
-  async *#rows(condition: string, ...values: SQLInputValue[]): AsyncGenerator<Row> {
+  async *#entries(condition: string, ...values: SQLInputValue[]): AsyncGenerator<Entry> {
     const sql = `SELECT number, key, record, expires FROM "${this.#table}"
       WHERE ${condition} AND number > ? ORDER BY number LIMIT ${BATCH}`;
     for (let last = 0;;) {
-      const rows = await this.#connection.read(() => {
-        const some: Row[] = [];
+      const entries = await this.#connection.do("read", () => {
+        const some: Entry[] = [];
         let length = 0;
-        for (const row of this.#connection.prepare(sql).iterate(...values, last) as IterableIterator<unknown>) {
-          some.push(row as Row);
-          length += (row as Row).record.length;
+        for (const found of this.#connection.prepare(sql).iterate(...values, last)) {
+          const entry = found as unknown as Entry;
+          some.push(entry);
+          length += entry.record.length;
           if (length > BATCH_LENGTH) break;
         }
         return some;
       });
-      if (rows.length === 0) return;
-      yield* rows;
-      last = rows.at(-1)!.number;
+      if (entries.length === 0) return;
+      yield* entries;
+      last = entries.at(-1)!.number;
       await turn();
     }
   }
 
-  #decode(row: Row): SessionRecord | "corrupt" | "newer" {
-    const record = decode(row.record, row.expires);
+  #decode(entry: Entry): SessionRecord | "corrupt" | "newer" {
+    const record = decode(entry.record, entry.expires);
     if (record === "corrupt") logCorrupt(this.#log, this.#name);
     return record;
   }
 
-  #isLive(record: SessionRecord | "corrupt" | "newer" | undefined): record is SessionRecord {
-    return typeof record === "object" && isLive(record, this.#now());
+  #live(content: SessionRecord | "corrupt" | "newer"): SessionRecord | undefined {
+    return typeof content === "object" && isLive(content, this.#now()) ? content : undefined;
   }
 }
 

@@ -18,6 +18,8 @@ const PROCESSES = 2;
 const ABSOLUTE = 10_000;
 /** Whose some of the sessions are. */
 const USER = "Ada";
+/** Times the usual number of rounds: four where `TEST_FULL` is set. */
+const TIMES = Deno.env.has("TEST_FULL") ? 4 : 1;
 
 /** Something that is done to one session, through the store of one process. */
 interface Command {
@@ -237,7 +239,7 @@ Deno.test("file store: whatever two processes do to it is what a plain map would
   const clock = new Clock(Date.now());
   const stores = Array.from({ length: PROCESSES }, () => new FileStore({ dir, now: clock.now, log: silent }));
   try {
-    await fc.assert(fc.asyncProperty(events, (events) => play(stores, clock, dir, events)), { numRuns: 150 });
+    await fc.assert(fc.asyncProperty(events, (events) => play(stores, clock, dir, events)), { numRuns: 40 * TIMES });
   } finally {
     for (const store of stores) await store.close();
     await Deno.remove(dir, { recursive: true });
@@ -257,7 +259,7 @@ Deno.test("file store: whatever one process does to it is what a plain map would
         await Deno.remove(dir, { recursive: true });
       }
     }),
-    { numRuns: 100 },
+    { numRuns: 30 * TIMES },
   );
 });
 
@@ -268,6 +270,6 @@ Deno.test("memory store: whatever is done to it is what a plain map would do", a
       const store = new MemoryStore({ now: clock.now });
       await play([store, store], clock, undefined, events.filter((event) => !("waits" in event)));
     }),
-    { numRuns: 500 },
+    { numRuns: 150 * TIMES },
   );
 });

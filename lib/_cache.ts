@@ -1,11 +1,11 @@
-/** Cache: a map that forgets what was not used lately, so that it never outgrows its bytes. */
+/** Cache: a map that forgets the values that were not used lately, so that it never outgrows its bytes. */
 
 interface Entry<Value> {
   readonly value: Value;
   readonly bytes: number;
 }
 
-/** A map of bounded size in two generations: what is read moves to the young one; a full young one becomes the old. */
+/** A map of bounded size in two generations. A read moves a value to the young one; when full, that becomes the old. */
 export class Cache<Value> {
   #young = new Map<string, Entry<Value>>();
   #old = new Map<string, Entry<Value>>();

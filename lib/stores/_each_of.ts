@@ -1,16 +1,16 @@
-/** EachOf: gives out a user's sessions while other requests give some of them new keys. */
+/** EachOf: yields a user's sessions while other requests give some of them new keys. */
 import { Slices } from "./_pause.ts";
 
-/** How often the sessions are listed at most. */
+/** How many times the sessions are listed at most. */
 const MAX_PASSES = 50;
 
 /**
- * Gives out what is stored under each listed key. A session that was listed and is gone when its turn comes may have a
- * new key, so the keys are listed again until none is missing.
+ * Yields the stored content of each listed key. If a listed key is gone when its turn comes, its session may have a new
+ * key. Then the keys are listed again, until none is missing.
  *
  * @param list Lists the keys.
- * @param read Looks up what is stored under a key; `undefined` if the key is gone.
- * @throws {Error} if sessions keep getting new keys all the time.
+ * @param read Returns the stored content of a key; `undefined` if the key is gone.
+ * @throws {Error} if sessions get new keys all the time.
  */
 export async function* eachOf<T>(
   list: () => Iterable<string> | Promise<Iterable<string>>,

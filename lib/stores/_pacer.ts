@@ -3,27 +3,27 @@
  * Files, SQLite and PostgreSQL are paced. Redis, memcached, MongoDB and Deno KV remove expired sessions themselves, and
  * the memory store looks at eight entries for each new session.
  */
-import { type Log, silent } from "../log.ts";
+import type { Log } from "../log.ts";
 import { turn } from "./_pause.ts";
 
 /** Milliseconds between the steps that come while requests do, however few sessions are created. */
 const IDLE_STEP = 1000;
 
-/** What a {@linkcode Pacer} needs to know. */
+/** The options of a {@linkcode Pacer}. */
 export interface PacerOptions {
   /** Takes one step: looks at `size` entries at most, and returns how many sessions it removed. */
   readonly step: () => Promise<number>;
   /** How many entries a step looks at. */
   readonly size: number;
-  /** How many entries are to be looked at for every session created: more than one, so that the dead stay few. */
+  /** How many entries to look at for every session created: more than one, so that expired sessions stay few. */
   readonly perCreate: number;
-  /** Called with what was swept, and with failures. */
-  readonly log?: Log | undefined;
+  /** Called with the number of sessions swept, and with failures. */
+  readonly log: Log;
 }
 
 /**
- * Paces a sweep: one step at a time, after the answers, as many as the sessions created call for, and one a second
- * beside that while requests come. It has no timer of its own.
+ * Paces a sweep: one step at a time, after the answers, as many as the sessions created call for. While requests come,
+ * it takes at least one step per second. It has no timer of its own.
  */
 export class Pacer {
   #step: () => Promise<number>;
@@ -39,7 +39,7 @@ export class Pacer {
     this.#step = options.step;
     this.#size = options.size;
     this.#perCreate = options.perCreate;
-    this.#log = options.log ?? silent;
+    this.#log = options.log;
   }
 
   /** Notes that a session was created. */
@@ -57,7 +57,7 @@ export class Pacer {
       .finally(() => this.#running = undefined);
   }
 
-  /** Waits for the step that is running; those that are due after it are left. */
+  /** Waits for the step that is running. Steps that are due after it are not taken. */
   async close(): Promise<void> {
     this.#due = 0;
     await this.#running;

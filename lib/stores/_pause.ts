@@ -17,7 +17,7 @@ const SLICE = 4;
 export class Slices {
   #start = performance.now();
 
-  /** Ends the slice if it was long enough. To be awaited after each small piece of the work. */
+  /** Ends the slice if it was long enough. Await this after each small piece of the work. */
   async next(): Promise<void> {
     if (performance.now() - this.#start < SLICE) return;
     await turn();

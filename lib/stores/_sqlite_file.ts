@@ -1,16 +1,16 @@
-/** SQLite's files: how one is recognised. Deno KV keeps its data in one, too. */
+/** SQLite's files: how one is recognised. Deno KV keeps its data in such a file, too. */
 import { statSync } from "node:fs";
 
-/** Which file a path names: the same string for the same file, an empty one for none. */
+/** The file that a path names, as a string: the same one for the same file, an empty one for none. */
 export function fileAt(path: string): string {
   const stat = statSync(path, { bigint: true, throwIfNoEntry: false });
   return stat === undefined ? "" : `${stat.dev}:${stat.ino}`;
 }
 
 /**
- * Whether a file begins as SQLite's do.
+ * Whether a file is one of SQLite's, by its first bytes.
  *
- * @param path Its path. A file that cannot be read is said to be one, so that opening it gives the reason.
+ * @param path Its path. A file that cannot be read counts as one, so that opening it gives the reason.
  */
 export function isDatabase(path: string): boolean {
   try {

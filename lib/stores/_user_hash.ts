@@ -1,4 +1,4 @@
-/** Hashes of users: what an index has in place of a user's name. */
+/** Hashes of users, which an index holds in place of the users' names. */
 import { createHash } from "node:crypto";
 
 /**

@@ -9,9 +9,9 @@ import { eachOf } from "./_each_of.ts";
 import { checkStoreOptions, type StoreOptions } from "./_options.ts";
 import { Slices } from "./_pause.ts";
 
-/** How many stored sessions are looked at for each new one, so that dead ones stay under a seventh of the live. */
+/** How many sessions the sweep looks at for each new one, so that expired ones stay under a seventh of the live. */
 const LOOKS_PER_CREATE = 8;
-/** How many are looked at for each new one that finds no room: some milliseconds' work. */
+/** How many it looks at for a new one that finds no room: some milliseconds of work. */
 const LOOKS_WHEN_FULL = 10_000;
 
 /**
@@ -51,7 +51,7 @@ export class MemoryStore implements SessionStore {
     this.#now = now;
   }
 
-  /** How many sessions it holds, those that are over but not yet swept included. */
+  /** The number of sessions in memory. Expired sessions count until they are swept. */
   get size(): number {
     return this.#records.size;
   }
@@ -105,7 +105,7 @@ export class MemoryStore implements SessionStore {
 
   async *list(): AsyncGenerator<readonly [string, SessionRecord]> {
     const slices = new Slices();
-    // What is made in between comes last, and is not waited for.
+    // Sessions made in between come last, and are left out.
     let left = this.#records.size;
     for (const [key, record] of this.#records) {
       if (left-- === 0) return;
@@ -150,7 +150,7 @@ export class MemoryStore implements SessionStore {
     if (keys?.size === 0) this.#users.delete(user);
   }
 
-  /** Looks at some records, going on where the last sweep stopped, and drops those that are over. Returns how many. */
+  /** Looks at some records, from where the last sweep stopped, and removes those that are over. Returns how many. */
   #sweep(looks: number): number {
     const { size } = this.#records;
     for (; looks > 0; looks--) {

@@ -1,5 +1,6 @@
 /** Pacer: how many steps a sweep takes, and when. */
 import { assert, assertEquals } from "@std/assert";
+import { silent } from "../../lib/log.ts";
 import { Pacer } from "../../lib/stores/_pacer.ts";
 import { replacing } from "../support/failing.ts";
 
@@ -88,7 +89,7 @@ test("run returns at once, and one step is taken at a time", async (paced) => {
     isRunning = false;
     return 0;
   };
-  const pacer = new Pacer({ step, size: 64, perCreate: 64 });
+  const pacer = new Pacer({ step, size: 64, perCreate: 64, log: silent });
   for (let i = 0; i < 5; i++) {
     pacer.created();
     pacer.run();
@@ -107,7 +108,7 @@ test("close waits for the step that runs, and leaves those that are due", async 
     ended++;
     return 1;
   };
-  const pacer = new Pacer({ step, size: 64, perCreate: 64 });
+  const pacer = new Pacer({ step, size: 64, perCreate: 64, log: silent });
   for (let i = 0; i < 10; i++) pacer.created();
   pacer.run();
   await new Promise((resolve) => setTimeout(resolve, 2));
@@ -148,7 +149,7 @@ Deno.test("pacer: while steps run, no others begin", async () => {
     running--;
     return 0;
   };
-  const pacer = new Pacer({ step, size: 1, perCreate: 3 });
+  const pacer = new Pacer({ step, size: 1, perCreate: 3, log: silent });
   for (let i = 0; i < 5; i++) {
     pacer.created();
     pacer.run();

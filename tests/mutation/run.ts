@@ -44,7 +44,7 @@ async function run(folder: string, args: string[]): Promise<{ success: boolean; 
   const command = new Deno.Command(Deno.execPath(), {
     args,
     cwd: folder,
-    env: { NO_COLOR: "1" },
+    env: { NO_COLOR: "1", TEST_FULL: "1" },
     stdout: "piped",
     stderr: "piped",
     signal: AbortSignal.timeout(DEADLINE),

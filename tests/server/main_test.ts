@@ -204,6 +204,23 @@ Deno.test("server: a second signal within a second is the same one, a later one 
   });
 });
 
+Deno.test({
+  name: "server: a stop does not wait for ever for a form that never comes",
+  ignore: !Deno.env.has("TEST_FULL"),
+  fn: async () => {
+    const server = await Server.start({ SESSION_TYPE: "memory", SECRET_KEY: KEY });
+    const { port } = new URL(server.origin);
+    const connection = await Deno.connect({ hostname: "127.0.0.1", port: Number(port) });
+    const head = "POST /add HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-www-form-urlencoded\r\n";
+    await connection.write(new TextEncoder().encode(`${head}Content-Length: 100\r\n\r\nusername=`));
+    await wait(200);
+    const patience = setTimeout(() => void server.kill(), 20_000);
+    assertEquals(await server.stop(), 0);
+    clearTimeout(patience);
+    connection.close();
+  },
+});
+
 Deno.test("server: SIGHUP, as a terminal that closes sends it, ends it in good order", async () => {
   await withFolder(async (dir) => {
     const server = await Server.start({ SESSION_FILE_DIR: dir });

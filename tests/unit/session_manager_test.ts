@@ -38,6 +38,12 @@ Deno.test("sessions: the cookie is a 160-bit id, its signature and every attribu
   );
 });
 
+Deno.test("sessions: a label of the cookie's domain has 1 to 63 characters", () => {
+  const cookie = (label: string) => () => site({ cookie: { domain: `${label}.example.com` } });
+  for (const label of ["a", "a".repeat(63)]) cookie(label)();
+  assertThrows(cookie("a".repeat(64)), TypeError, "domain");
+});
+
 Deno.test("sessions: every attribute of the cookie can be set", async () => {
   const cookie = {
     name: "sid",

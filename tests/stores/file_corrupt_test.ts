@@ -32,20 +32,20 @@ for (const [what, make] of Object.entries(corrupt)) {
     const target = `${dir}.target`;
     await Deno.writeTextFile(target, good);
     for (const use of ["read", "update", "touch", "delete", "move"]) {
-      const id = await create();
-      const path = pathOf(dir, id);
+      const key = await create();
+      const path = pathOf(dir, key);
       await Deno.remove(path);
       await make(path, target);
-      if (use === "read") assertEquals(await store.read(id), undefined);
-      if (use === "update") assertEquals(await store.update(id, same), undefined);
-      if (use === "touch") assertEquals(await store.touch(id, clock.time + MINUTE), false);
-      if (use === "delete") assertEquals(await store.delete(id), false);
-      if (use === "move") assertEquals(await store.move(id, newId(), same), undefined);
+      if (use === "read") assertEquals(await store.read(key), undefined);
+      if (use === "update") assertEquals(await store.update(key, same), undefined);
+      if (use === "touch") assertEquals(await store.touch(key, clock.time + MINUTE), false);
+      if (use === "delete") assertEquals(await store.delete(key), false);
+      if (use === "move") assertEquals(await store.move(key, newId(), same), undefined);
       await assertRejects(() => Deno.lstat(path), Deno.errors.NotFound);
       await Deno.lstat(`${path}.corrupt`);
-      assertEquals(await store.read(id), undefined);
+      assertEquals(await store.read(key), undefined);
       assertEquals(logged.length, 1, use);
-      assert(logged[0]!.startsWith("warn A corrupt") && !logged[0]!.includes(id.slice(3)), logged[0]);
+      assert(logged[0]!.startsWith("warn A corrupt") && !logged[0]!.includes(key.slice(3)), logged[0]);
       logged.length = 0;
     }
     assertEquals(await Deno.readTextFile(target), good);
@@ -55,18 +55,18 @@ for (const [what, make] of Object.entries(corrupt)) {
 
 test("a corrupt record that cannot be put aside is no session either", async (place) => {
   const { dir, store, logged, create } = place;
-  const id = await create();
-  await Deno.writeTextFile(pathOf(dir, id), "");
+  const key = await create();
+  await Deno.writeTextFile(pathOf(dir, key), "");
   await failing(UPDATE.at(-1)!, READ_ONLY, async () => {
-    assertEquals(await store.read(id), undefined);
+    assertEquals(await store.read(key), undefined);
   });
   assertStringIncludes(logged.join(), "could not be put aside");
-  assert(!logged.join().includes(id.slice(3)));
+  assert(!logged.join().includes(key.slice(3)));
 });
 
 test("a corrupt record that a good one replaces in between is not put aside", async ({ dir, store, create, logged }) => {
-  const id = await create(1);
-  const path = pathOf(dir, id);
+  const key = await create(1);
+  const path = pathOf(dir, key);
   const text = await Deno.readTextFile(path);
   await Deno.writeTextFile(path, "{");
   const replace = () => {
@@ -77,37 +77,37 @@ test("a corrupt record that a good one replaces in between is not put aside", as
     const read = original(path);
     if (read === "{") replace();
     return read;
-  }, async () => assertEquals(await store.read(id), undefined));
-  assertEquals([(await store.read(id))?.data, logged], [{ n: 1 }, []]);
+  }, async () => assertEquals(await store.read(key), undefined));
+  assertEquals([(await store.read(key))?.data, logged], [{ n: 1 }, []]);
 });
 
 test("a half-made file is not listed or swept until a minute later", async (place) => {
   const { dir, store, open, clock, create, logged } = place;
-  const id = await create(1, 60 * MINUTE);
+  const key = await create(1, 60 * MINUTE);
   // By the file system's clock, which may keep whole seconds only.
   const made: number[] = [];
   for (const content of ["", '{"vers', good.slice(0, -1)]) {
-    const path = `${dir}/${id.slice(0, 3)}/${newId().slice(3)}.json`;
+    const path = `${dir}/${key.slice(0, 3)}/${newId().slice(3)}.json`;
     await Deno.writeTextFile(path, content);
     made.push(Deno.lstatSync(path).ctime!.getTime());
   }
-  const listed = async () => (await Array.fromAsync(store.list())).map(([id]) => id);
-  assertEquals(await listed(), [id]);
+  const listed = async () => (await Array.fromAsync(store.list())).map(([key]) => key);
+  assertEquals(await listed(), [key]);
   const other = open();
   const [first = 0, , last = 0] = made;
   for (const time of [last, first + MINUTE - 1000]) {
     clock.time = time;
     await sweepRound(other);
-    assertEquals([filesIn(dir).length, await listed(), logged], [4, [id], []]);
+    assertEquals([filesIn(dir).length, await listed(), logged], [4, [key], []]);
   }
   clock.time = last + MINUTE;
   await sweepRound(other);
-  assertEquals([filesIn(dir).length, await listed()], [1, [id]]);
+  assertEquals([filesIn(dir).length, await listed()], [1, [key]]);
 });
 
 test("a temporary file that was made again in between is not swept", async ({ dir, store, create, clock }) => {
-  const id = await create(1, 60 * MINUTE);
-  const beside = `${pathOf(dir, id)}.tmp`;
+  const key = await create(1, 60 * MINUTE);
+  const beside = `${pathOf(dir, key)}.tmp`;
   await Deno.writeTextFile(beside, "old");
   clock.time = Deno.lstatSync(beside).ctime!.getTime() + MINUTE;
   // Whole seconds later, so that any file system tells the two apart.
@@ -122,10 +122,10 @@ test("a temporary file that was made again in between is not swept", async ({ di
   assertEquals(await Deno.readTextFile(beside), "new");
 });
 
-test("what a dead process left beside a record hinders no one", async ({ dir, store, create }) => {
-  const id = await create(1);
-  await Deno.writeTextFile(`${pathOf(dir, id)}.tmp`, '{"half');
-  assertEquals((await store.update(id, (record) => ({ ...record, data: { n: 2 } })))?.data, { n: 2 });
+test("a file that a dead process left beside a record hinders no change", async ({ dir, store, create }) => {
+  const key = await create(1);
+  await Deno.writeTextFile(`${pathOf(dir, key)}.tmp`, '{"half');
+  assertEquals((await store.update(key, (record) => ({ ...record, data: { n: 2 } })))?.data, { n: 2 });
   assertEquals(filesIn(dir).length, 1);
 });
 

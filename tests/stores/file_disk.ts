@@ -98,20 +98,20 @@ export class Disk {
   }
 
   /** What a session would be read as in each of the states that a cut now can leave: every prefix of the calls. */
-  *states(): Generator<(id: string) => { n: number | "corrupt" | undefined; expires: number }> {
+  *states(): Generator<(key: string) => { n: number | "corrupt" | undefined; expires: number }> {
     for (let names = 0; names <= this.#nameCalls.length; names++) {
       for (let contents = 0; contents <= this.#contentCalls.length; contents++) {
         const found = new Map(this.#keptNames);
         for (const { apply } of this.#nameCalls.slice(0, names)) apply(found);
         const kept = new Map(this.#keptContents);
         for (const { file, apply } of this.#contentCalls.slice(0, contents)) applyTo(kept, file, apply);
-        yield (id) => this.#read(id, found, kept);
+        yield (key) => this.#read(key, found, kept);
       }
     }
   }
 
-  #read(id: string, names: Names, contents: Contents): { n: number | "corrupt" | undefined; expires: number } {
-    const path = pathOf(this.#dir, id);
+  #read(key: string, names: Names, contents: Contents): { n: number | "corrupt" | undefined; expires: number } {
+    const path = pathOf(this.#dir, key);
     const file = names.has(folderOf(path)) ? names.get(path) : undefined;
     if (file === undefined) return { n: undefined, expires: 0 };
     const { text, mtime } = contents.get(file) ?? { text: "", mtime: 0 };

@@ -1,4 +1,4 @@
-/** The file store: when file calls fail, nothing is half done, nothing old is lost, and no message holds an id. */
+/** The file store: when file calls fail, nothing is half done, nothing old is lost, and no message holds a key. */
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { newId } from "../../lib/id.ts";
 import { type Call, CREATE, failing, replacing, UPDATE } from "../support/failing.ts";
@@ -31,28 +31,28 @@ test("ready fails where files cannot be made, or not be locked", async ({ dir, s
 });
 
 test("an update that fails at any step leaves the old value only", async ({ dir, store, create }) => {
-  const id = await create(1);
-  const update = () => store.update(id, set({ n: 2 }));
+  const key = await create(1);
+  const update = () => store.update(key, set({ n: 2 }));
   for (const step of UPDATE) {
     await failing(step, NO_SPACE, async () => {
       const error = await assertRejects(update, Error, "No space left on device");
-      assert(!error.message.includes(id.slice(3)), error.message);
+      assert(!error.message.includes(key.slice(3)), error.message);
     });
-    assertEquals((await store.read(id))?.data, { n: 1 }, step.name);
-    assertEquals(filesIn(dir), [`${id.slice(0, 3)}/${id.slice(3)}.json`], step.name);
+    assertEquals((await store.read(key))?.data, { n: 1 }, step.name);
+    assertEquals(filesIn(dir), [`${key.slice(0, 3)}/${key.slice(3)}.json`], step.name);
   }
   assertEquals((await update())?.data, { n: 2 });
 });
 
 test("a create that fails at any step leaves nothing", async (place) => {
   const { dir, store, clock } = place;
-  const id = newId();
-  const create = () => store.create(id, record(clock));
+  const key = newId();
+  const create = () => store.create(key, record(clock));
   const fails = async (step?: string) => {
     const error = await assertRejects(create, Error, "No space left on device");
-    assert(!error.message.includes(id.slice(3)), error.message);
+    assert(!error.message.includes(key.slice(3)), error.message);
     assertEquals(filesIn(dir), [], step);
-    assertEquals(await store.read(id), undefined, step);
+    assertEquals(await store.read(key), undefined, step);
   };
   await store.ready();
   for (const step of CREATE) await failing(step, NO_SPACE, () => fails(step.name));
@@ -61,35 +61,35 @@ test("a create that fails at any step leaves nothing", async (place) => {
     throw new Error(`${NO_SPACE}: writefile '${path}'`);
   }, () => fails("the disk is full in the middle of it"));
   await create();
-  assertEquals((await store.read(id))?.data, { n: 0 });
+  assertEquals((await store.read(key))?.data, { n: 0 });
 });
 
 test("a move that fails at any step leaves the old session and no other", async (place) => {
   const { dir, store, create, open } = place;
-  const id = await create(1);
+  const key = await create(1);
   const to = newId();
-  const move = () => store.move(id, to, set({ n: 2 }));
-  const fromOld: Call = { ...REMOVE, fails: ([path]) => path === pathOf(dir, id) };
+  const move = () => store.move(key, to, set({ n: 2 }));
+  const fromOld: Call = { ...REMOVE, fails: ([path]) => path === pathOf(dir, key) };
   for (const step of [...CREATE.slice(1), fromOld]) {
     await failing(step, NO_SPACE, async () => {
       const error = await assertRejects(move, Error, "No space left on device");
-      assert(!error.message.includes(id.slice(3)) && !error.message.includes(to.slice(3)), error.message);
+      assert(!error.message.includes(key.slice(3)) && !error.message.includes(to.slice(3)), error.message);
     });
-    assertEquals([(await store.read(id))?.data, await store.read(to)], [{ n: 1 }, undefined], step.name);
-    assertEquals(filesIn(dir), [`${id.slice(0, 3)}/${id.slice(3)}.json`], step.name);
+    assertEquals([(await store.read(key))?.data, await store.read(to)], [{ n: 1 }, undefined], step.name);
+    assertEquals(filesIn(dir), [`${key.slice(0, 3)}/${key.slice(3)}.json`], step.name);
   }
   assertEquals((await move())?.data, { n: 2 });
-  assertEquals((await Array.fromAsync(open().list())).map(([id]) => id), [to]);
+  assertEquals((await Array.fromAsync(open().list())).map(([key]) => key), [to]);
 });
 
 test("failed creates and moves are not counted", async ({ open, clock }) => {
   const store = open({ max: 2 });
-  const id = newId();
-  await store.create(id, record(clock));
+  const key = newId();
+  await store.create(key, record(clock));
   for (let i = 0; i < 5; i++) {
     await failing(CREATE[2]!, NO_SPACE, async () => {
       await assertRejects(() => store.create(newId(), record(clock)));
-      await assertRejects(() => store.move(id, newId(), same));
+      await assertRejects(() => store.move(key, newId(), same));
     });
   }
   await store.create(newId(), record(clock));
@@ -115,23 +115,23 @@ test("a create that takes a minute fails: its file may have been swept", async (
 });
 
 test("a delete or touch that fails rejects, and the session goes on", async ({ store, clock, create }) => {
-  const id = await create(1);
+  const key = await create(1);
   const verbs = {
-    removeSync: () => store.delete(id),
-    utimeSync: () => store.touch(id, clock.time + 2 * MINUTE),
+    removeSync: () => store.delete(key),
+    utimeSync: () => store.touch(key, clock.time + 2 * MINUTE),
   };
   for (const [method, verb] of Object.entries(verbs)) {
     await failing({ name: method, target: Deno, method }, READ_ONLY, async () => {
       const error = await assertRejects(verb, Error, "Read-only file system");
-      assert(!error.message.includes(id.slice(3)), error.message);
+      assert(!error.message.includes(key.slice(3)), error.message);
     });
-    assertEquals((await store.read(id))?.data, { n: 1 });
+    assertEquals((await store.read(key))?.data, { n: 1 });
   }
 });
 
 test("a full disk keeps no one logged in", async ({ store, create, open }) => {
   for (const one of [store, open()]) {
-    const id = await create(1);
+    const key = await create(1);
     // Not even joining the roster may need space.
     await failing(
       { name: "write", target: Deno, method: "writeTextFileSync" },
@@ -141,7 +141,7 @@ test("a full disk keeps no one logged in", async ({ store, create, open }) => {
           { name: "open", target: Deno, method: "openSync", fails: ([path]) => /processes/.test(`${path}`) },
           NO_SPACE,
           async () => {
-            assertEquals([await one.delete(id), await store.read(id)], [true, undefined]);
+            assertEquals([await one.delete(key), await store.read(key)], [true, undefined]);
           },
         ),
     );
@@ -150,13 +150,13 @@ test("a full disk keeps no one logged in", async ({ store, create, open }) => {
 
 test("without a free file handle every verb rejects, then works again", async (place) => {
   const { store, clock, create, open } = place;
-  const id = await create(1);
+  const key = await create(1);
   const verbs: (() => Promise<unknown>)[] = [
-    () => open().read(id),
-    () => store.update(id, set({ n: 2 })),
-    () => store.touch(id, clock.time + MINUTE),
-    () => store.delete(id),
-    () => store.move(id, newId(), same),
+    () => open().read(key),
+    () => store.update(key, set({ n: 2 })),
+    () => store.touch(key, clock.time + MINUTE),
+    () => store.delete(key),
+    () => store.move(key, newId(), same),
     () => store.create(newId(), record(clock)),
   ];
   const without = (methods: string[], test: () => Promise<void>): Promise<void> => {
@@ -167,7 +167,7 @@ test("without a free file handle every verb rejects, then works again", async (p
   await without(["openSync", "readTextFileSync", "writeTextFileSync"], async () => {
     for (const verb of verbs) await assertRejects(verb, Error, "Too many open files");
   });
-  assertEquals(await store.delete(id), true);
+  assertEquals(await store.delete(key), true);
 });
 
 test("a folder that cannot be made or counted at first is when it can be", async ({ store, clock, dir, create }) => {
@@ -193,8 +193,8 @@ test("a file in a folder's place keeps sessions out of that one only", async (pl
 
 test("a folder that cannot be read harms only what is in it, and is named", async (place) => {
   const { dir, open, clock, logged, store } = place;
-  const ids = ["0", "5", "f"].map((digit) => digit.repeat(3) + newId().slice(3));
-  for (const id of ids) await store.create(id, record(clock));
+  const keys = ["0", "5", "f"].map((digit) => digit.repeat(3) + newId().slice(3));
+  for (const key of keys) await store.create(key, record(clock));
   const within = ([path]: unknown[]) => String(path).startsWith(`${dir}/555`);
   const calls = ["readDirSync", "lstatSync", "openSync", "writeTextFileSync"];
   const unreadable = (methods: string[], test: () => Promise<void>): Promise<void> => {
@@ -206,8 +206,8 @@ test("a folder that cannot be read harms only what is in it, and is named", asyn
   await unreadable(calls, async () => {
     const other = open({ max: 5 });
     await other.create("1" + newId().slice(1), record(clock));
-    assertEquals(await other.delete(ids[0]!), true);
-    await assertRejects(() => other.read(ids[1]!), Error, "Permission denied");
+    assertEquals(await other.delete(keys[0]!), true);
+    await assertRejects(() => other.read(keys[1]!), Error, "Permission denied");
     assertEquals((await Array.fromAsync(other.list())).length, 2);
     clock.time += MINUTE;
     assertEquals(await other.sweepAll(), 2);
@@ -216,54 +216,54 @@ test("a folder that cannot be read harms only what is in it, and is named", asyn
   });
   assertStringIncludes(logged.join(), `error A folder with sessions cannot be read Permission denied (os error 13)`);
   assertStringIncludes(logged.join(), `"${dir}/555"`);
-  assert(!ids.some((id) => logged.join().includes(id.slice(3))));
+  assert(!keys.some((key) => logged.join().includes(key.slice(3))));
   assertEquals(filesIn(dir).length, 2);
   assertEquals(await store.sweepAll(), 1);
 });
 
 test("a sweep that fails at one file is logged, and goes on", async (place) => {
   const { dir, store, logged, clock, create } = place;
-  const ids = await Promise.all([create(), create()]);
+  const keys = await Promise.all([create(), create()]);
   clock.time += 2 * MINUTE;
   await failing({ ...LOCK }, "No locks (os error 37)", () => sweepRound(store, 2));
   assertStringIncludes(logged.join(), "error The sweep of expired sessions failed No locks (os error 37)");
-  assert(!ids.some((id) => logged.join().includes(id.slice(3))));
-  const one: Call = { ...REMOVE, fails: ([path]) => path === pathOf(dir, ids[0]!) };
+  assert(!keys.some((key) => logged.join().includes(key.slice(3))));
+  const one: Call = { ...REMOVE, fails: ([path]) => path === pathOf(dir, keys[0]!) };
   await failing(one, READ_ONLY, async () => assertEquals(await store.sweepAll(), 1));
   assertEquals(await store.sweepAll(), 1);
   assertEquals(filesIn(dir), []);
 });
 
 test("a file that cannot be read is left out of the list, and logged", async ({ dir, store, logged, create }) => {
-  const ids = await Promise.all([create(1), create(2)]);
+  const keys = await Promise.all([create(1), create(2)]);
   const one: Call = {
     name: "read",
     target: Deno,
     method: "readTextFileSync",
-    fails: ([path]) => path === pathOf(dir, ids[0]!),
+    fails: ([path]) => path === pathOf(dir, keys[0]!),
   };
   await failing(one, "Input/output error (os error 5)", async () => {
-    assertEquals((await Array.fromAsync(store.list())).map(([id]) => id), [ids[1]]);
+    assertEquals((await Array.fromAsync(store.list())).map(([key]) => key), [keys[1]]);
   });
   assertEquals(logged, [
-    `error A session cannot be read Input/output error (os error 5) in "${dir}/${ids[0]!.slice(0, 3)}"`,
+    `error A session cannot be read Input/output error (os error 5) in "${dir}/${keys[0]!.slice(0, 3)}"`,
   ]);
 });
 
-test("what Deno says of permissions brings no id into an error", async ({ dir, create }) => {
-  const id = await create(1);
+test("Deno's message about permissions brings no key into an error", async ({ dir, create }) => {
+  const key = await create(1);
   const module = new URL("../../lib/stores/file/store.ts", import.meta.url).href;
   await Deno.writeTextFile(
     `${dir}.ts`,
     `import { FileStore } from ${JSON.stringify(module)};
     const store = new FileStore({ dir: ${JSON.stringify(dir)} });
-    for (const verb of ["read", "delete"]) await store[verb]("${id}").catch(({ message }) => console.log(message));`,
+    for (const verb of ["read", "delete"]) await store[verb]("${key}").catch(({ message }) => console.log(message));`,
   );
   for (const flags of [[], [`--allow-read=${dir}`]]) {
     const args = ["run", "--quiet", "--no-prompt", "--no-lock", ...flags, `${dir}.ts`];
     const { stdout } = await new Deno.Command(Deno.execPath(), { args, stderr: "inherit" }).output();
     const said = new TextDecoder().decode(stdout);
     assertStringIncludes(said, `needed --allow-${flags.length === 0 ? "read" : "write"} in "${dir}"`);
-    assert(!said.includes(id.slice(3)), said);
+    assert(!said.includes(key.slice(3)), said);
   }
 });

@@ -277,7 +277,7 @@ for (const [name, make] of Object.entries(strangers)) {
   });
 }
 
-test("what may lie in a store's folder hinders no start", async ({ dir, store, create }) => {
+test("the files that may lie in a store's folder hinder no start", async ({ dir, store, create }) => {
   await Deno.mkdir(dir);
   for (const name of ["secret.key", "secret.key.1.tmp", "x.tmp", "x.corrupt", ".DS_Store", "kv.db-wal", "kv.db-shm"]) {
     await Deno.writeTextFile(`${dir}/${name}`, "");

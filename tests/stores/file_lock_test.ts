@@ -17,19 +17,19 @@ function locked(path: string): Deno.FsFile {
 
 test("every change waits for another process's lock, and sees what it did", async (place) => {
   const { dir, store, clock, create } = place;
-  const ids = await Promise.all([1, 2, 3].map(create));
-  const files = ids.map((id) => locked(pathOf(dir, id)));
+  const keys = await Promise.all([1, 2, 3].map(create));
+  const files = keys.map((key) => locked(pathOf(dir, key)));
   let answered = 0;
   const to = newId();
   const changes = Promise.all([
-    store.update(ids[0]!, increment).finally(() => answered++),
-    store.touch(ids[1]!, clock.time + MINUTE).finally(() => answered++),
-    store.move(ids[2]!, to, increment).finally(() => answered++),
+    store.update(keys[0]!, increment).finally(() => answered++),
+    store.touch(keys[1]!, clock.time + MINUTE).finally(() => answered++),
+    store.move(keys[2]!, to, increment).finally(() => answered++),
   ]);
   await pause(30);
   assertEquals(answered, 0);
-  for (const id of ids) {
-    const path = pathOf(dir, id);
+  for (const key of keys) {
+    const path = pathOf(dir, key);
     const text = await Deno.readTextFile(path);
     await Deno.writeTextFile(`${path}.other`, text.replace(/"n":\d/, '"n":41'));
     await Deno.rename(`${path}.other`, path);
@@ -41,9 +41,9 @@ test("every change waits for another process's lock, and sees what it did", asyn
 
 test("an update that locked a file just replaced takes the new one", async (place) => {
   const { dir, store, create } = place;
-  const id = await create(1);
-  const path = pathOf(dir, id);
-  await store.update(id, same);
+  const key = await create(1);
+  const path = pathOf(dir, key);
+  await store.update(key, same);
   const original = Deno.FsFile.prototype.tryLockSync;
   let held: Deno.FsFile | undefined;
   let isAnswered = false;
@@ -58,7 +58,7 @@ test("an update that locked a file just replaced takes the new one", async (plac
       }
       return original.call(this, exclusive);
     }, async () => {
-    const update = store.update(id, increment);
+    const update = store.update(key, increment);
     update.finally(() => isAnswered = true);
     await pause(30);
     assert(!isAnswered);
@@ -68,15 +68,15 @@ test("an update that locked a file just replaced takes the new one", async (plac
 });
 
 test("a lock that is never let go is given up on", async ({ dir, store, create }) => {
-  const id = await create(1);
-  await store.update(id, same);
-  using _file = locked(pathOf(dir, id));
+  const key = await create(1);
+  await store.update(key, same);
+  using _file = locked(pathOf(dir, key));
   let ahead = 0;
   await replacing(performance, "now", (original) => () => original.call(performance) + (ahead += 2000), async () => {
-    const error = await assertRejects(() => store.update(id, same), Error, "locked for 5 seconds");
-    assert(!error.message.includes(id.slice(3)));
+    const error = await assertRejects(() => store.update(key, same), Error, "locked for 5 seconds");
+    assert(!error.message.includes(key.slice(3)));
   });
-  assertEquals((await store.read(id))?.data, { n: 1 });
+  assertEquals((await store.read(key))?.data, { n: 1 });
 });
 
 test("on Windows, where a locked file cannot be read by its path, all goes well", async (place) => {
@@ -108,11 +108,11 @@ test("on Windows, where a locked file cannot be read by its path, all goes well"
       replacing(Deno.FsFile.prototype, "close", close, () =>
         replacing(Deno, "readTextFileSync", read, async () => {
           const store = open({ cacheBytes: 0 });
-          const [id, over, corrupt] = [await create(1), await create(1), await create(1)];
-          assertEquals((await store.update(id, increment))?.data, { n: 2 });
-          assert(await store.touch(id, clock.time + 2 * MINUTE));
+          const [key, over, corrupt] = [await create(1), await create(1), await create(1)];
+          assertEquals((await store.update(key, increment))?.data, { n: 2 });
+          assert(await store.touch(key, clock.time + 2 * MINUTE));
           const to = newId();
-          assertEquals((await store.move(id, to, increment))?.data, { n: 3 });
+          assertEquals((await store.move(key, to, increment))?.data, { n: 3 });
           await Deno.writeTextFile(pathOf(dir, corrupt), "{");
           assertEquals([await store.update(corrupt, same), await store.read(corrupt)], [undefined, undefined]);
           clock.time += MINUTE;
@@ -131,32 +131,32 @@ test("on Windows, where a locked file cannot be read by its path, all goes well"
 
 test("with sync full a lock is held until the disk has the change", async (place) => {
   const { open, create } = place;
-  const id = await create(0);
+  const key = await create(0);
   const store = open({ sync: "full" });
-  await Promise.all(Array.from({ length: 10 }, () => store.update(id, increment)));
+  await Promise.all(Array.from({ length: 10 }, () => store.update(key, increment)));
   await assertRejects(() =>
-    store.update(id, () => {
+    store.update(key, () => {
       throw new Error("no");
     })
   );
-  assertEquals((await store.update(id, increment))?.data, { n: 11 });
+  assertEquals((await store.update(key, increment))?.data, { n: 11 });
 });
 
 test("memory is never behind a file of the same number, size and time", async (place) => {
   const { store, open, create } = place;
   const writer = open();
-  const ids = await Promise.all(Array.from({ length: 50 }, () => create(1)));
+  const keys = await Promise.all(Array.from({ length: 50 }, () => create(1)));
   // The second to join waits until the first no longer reads from memory.
   await store.ready();
   for (const settled of [false, true]) {
     // Long enough for records to be kept in memory, or not.
     if (settled) await pause(80);
-    for (const id of ids) await store.read(id);
-    for (const id of ids) {
+    for (const key of keys) await store.read(key);
+    for (const key of keys) {
       // A file system may give the number of the first file to the third.
       for (let n = 2; n <= 7; n++) {
-        await writer.update(id, set({ n }));
-        if (n % 2 === 1) assertEquals((await store.read(id))?.data, { n });
+        await writer.update(key, set({ n }));
+        if (n % 2 === 1) assertEquals((await store.read(key))?.data, { n });
       }
     }
   }
@@ -164,7 +164,7 @@ test("memory is never behind a file of the same number, size and time", async (p
 
 test("a file just made is not kept in memory: the next may look the same", async (place) => {
   const { store, open, create } = place;
-  const id = await create(1);
+  const key = await create(1);
   const writer = open();
   // A coarse clock and a number that is used again: every look shows the same.
   // In the future, so that the file counts as just made however long the test takes.
@@ -176,40 +176,40 @@ test("a file just made is not kept in memory: the next may look the same", async
       ino: 7,
       birthtime,
     });
-    await replacing(Deno, "lstatSync", blur, async () => void (data = (await store.read(id))?.data));
+    await replacing(Deno, "lstatSync", blur, async () => void (data = (await store.read(key))?.data));
     return data;
   };
   for (let n = 1; n < 5; n++) {
     assertEquals(await readBlurred(), { n });
-    await writer.update(id, set({ n: n + 1 }));
+    await writer.update(key, set({ n: n + 1 }));
   }
 });
 
 test("a record is read from memory until it changes", async (place) => {
   const { store, open, create } = place;
-  const id = await create(1);
+  const key = await create(1);
   await pause(80);
   let reads = 0;
   const count = (test: () => Promise<void>) =>
     replacing(Deno, "readTextFileSync", (original) => (path) => (reads++, original(path)), test);
   await count(async () => {
-    for (let i = 0; i < 5; i++) assertEquals((await store.read(id))?.data, { n: 1 });
+    for (let i = 0; i < 5; i++) assertEquals((await store.read(key))?.data, { n: 1 });
     assertEquals(reads, 1);
-    await open().update(id, set({ n: 2 }));
-    assertEquals((await store.read(id))?.data, { n: 2 });
-    await open().delete(id);
-    assertEquals(await store.read(id), undefined);
+    await open().update(key, set({ n: 2 }));
+    assertEquals((await store.read(key))?.data, { n: 2 });
+    await open().delete(key);
+    assertEquals(await store.read(key), undefined);
   });
 });
 
 test("a session that ends just before its file is opened is not there", async ({ dir, store, create }) => {
-  const id = await create(1);
-  const path = pathOf(dir, id);
+  const key = await create(1);
+  const path = pathOf(dir, key);
   let removed = 0;
   const late = (original: typeof Deno.openSync) => (...args: Parameters<typeof Deno.openSync>) => {
     if (args[0] === path && removed++ === 0) Deno.removeSync(path);
     return original(...args);
   };
-  await replacing(Deno, "openSync", late, async () => assertEquals(await store.update(id, increment), undefined));
+  await replacing(Deno, "openSync", late, async () => assertEquals(await store.update(key, increment), undefined));
   assertEquals(removed, 1);
 });

@@ -16,7 +16,7 @@ test("a deadline before the idle limit is found by a look into the file", async 
   assertEquals(filesIn(dir), []);
 });
 
-test("what was made before a clock was set back is swept by the next pass", async ({ clock, create, dir, store }) => {
+test("a session made before a clock was set back goes with the next pass", async ({ clock, create, dir, store }) => {
   await create(1, 60 * MINUTE);
   await sweepRound(store, 3);
   assertEquals(filesIn(dir).length, 1);

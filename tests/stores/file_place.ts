@@ -24,7 +24,7 @@ export interface Place {
   readonly clock: Clock;
   /** Opens another store on the folder. */
   open(options?: Partial<FileStoreOptions>): FileStore;
-  /** Stores a session and returns its id. */
+  /** Stores a session and returns its key. */
   create(n?: number, idle?: number): Promise<string>;
 }
 
@@ -48,9 +48,9 @@ export async function inPlace(fn: (place: Place) => Promise<void>): Promise<void
   };
   const store = open();
   const create = async (n = 0, idle = MINUTE) => {
-    const id = newId();
-    await store.create(id, record(clock, n, idle));
-    return id;
+    const key = newId();
+    await store.create(key, record(clock, n, idle));
+    return key;
   };
   try {
     await fn({ dir, store, logged, clock, open, create });
@@ -75,8 +75,8 @@ export function same(record: SessionRecord): SessionRecord {
   return record;
 }
 
-export function pathOf(dir: string, id: string): string {
-  return `${dir}/${id.slice(0, 3)}/${id.slice(3)}.json`;
+export function pathOf(dir: string, key: string): string {
+  return `${dir}/${key.slice(0, 3)}/${key.slice(3)}.json`;
 }
 
 /** Every file below a folder, as paths relative to it; not its secret, nor those of the processes that have it open. */

@@ -22,16 +22,16 @@ for await (const text of Deno.stdin.readable.pipeThrough(decoder)) {
   const lines = (rest + text).split("\n");
   rest = lines.pop()!;
   for (const line of lines) {
-    const [verb, id = "", n = ""] = line.split(" ");
+    const [verb, key = "", n = ""] = line.split(" ");
     if (verb === "know") {
-      known.push(id);
+      known.push(key);
       if (known.length > 20) known.shift();
-      await store.read(id);
+      await store.read(key);
       say(true);
     }
-    if (verb === "read") say((await store.read(id))?.data["n"]);
-    if (verb === "update") say((await store.update(id, (r) => ({ ...r, data: { n: Number(n) } })))?.data["n"]);
-    if (verb === "delete") say(await store.delete(id));
+    if (verb === "read") say((await store.read(key))?.data["n"]);
+    if (verb === "update") say((await store.update(key, (r) => ({ ...r, data: { n: Number(n) } })))?.data["n"]);
+    if (verb === "delete") say(await store.delete(key));
   }
 }
 Deno.exit(0);

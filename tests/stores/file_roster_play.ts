@@ -94,16 +94,16 @@ export async function playRoster(dir: string, rounds: number, random: () => numb
     return process;
   };
   const make = async () => {
-    const id = newId();
+    const key = newId();
     const now = Date.now();
     const life = { created: now, idle: 600_000, expires: now + 600_000, deadline: now + 900_000 };
-    await maker.create(id, { data: { n: 0 }, ...life });
-    return id;
+    await maker.create(key, { data: { n: 0 }, ...life });
+    return key;
   };
   /** Asks processes for a session. */
-  const see = (asked: readonly Process[], id: string, n: number | null) =>
+  const see = (asked: readonly Process[], key: string, n: number | null) =>
     asked.map(async (process) => {
-      const seen = await process.ask(`read ${id}`);
+      const seen = await process.ask(`read ${key}`);
       if (seen === "dead") return;
       outcome.reads++;
       assertEquals(seen, n, "served after another process had said otherwise");
@@ -125,24 +125,24 @@ export async function playRoster(dir: string, rounds: number, random: () => numb
       if (!processes.some(({ isStopped }) => !isStopped)) await start().ready;
 
       // A newcomer changes something while the others have it in memory, perhaps before they know of it.
-      const id = await make();
+      const key = await make();
       const others = processes.filter(({ isStopped }) => !isStopped);
-      await Promise.all(others.map((process) => process.ask(`know ${id}`)));
+      await Promise.all(others.map((process) => process.ask(`know ${key}`)));
       await pause(60 + 300 * random() * (random() < 0.3 ? 1 : 0));
-      await Promise.all(others.map((process) => process.ask(`read ${id}`)));
+      await Promise.all(others.map((process) => process.ask(`read ${key}`)));
       const isNew = random() < 0.6 && processes.length < PROCESSES;
       const actor = isNew ? start() : pick(others);
       if (random() < 0.3) {
         const n = 1 + round;
-        if (await actor.ask(`update ${id} ${n}`) === n) {
+        if (await actor.ask(`update ${key} ${n}`) === n) {
           outcome.changed++;
-          await Promise.all(see(processes.filter(({ isStopped }) => !isStopped), id, n));
+          await Promise.all(see(processes.filter(({ isStopped }) => !isStopped), key, n));
         }
       }
-      if (await actor.ask(`delete ${id}`) === "dead") continue;
+      if (await actor.ask(`delete ${key}`) === "dead") continue;
       outcome.ended++;
       // Those that are stopped answer when they go on.
-      pending.push(...see(processes, id, null));
+      pending.push(...see(processes, key, null));
     }
     for (const process of processes) if (process.isStopped) process.goOn();
     await Promise.all(pending);

@@ -8,9 +8,9 @@ import { NO_SPACE, pathOf, pause, type Place, record, set, test } from "./file_p
 /** The milliseconds that the monotonic clock shows in these tests. */
 let time = 0;
 
-/** A folder with one process in it, who has looked at a session long enough ago to keep it in memory. */
+/** A folder with one process in it, which looked at a session long enough ago to keep it in memory. */
 interface Alone extends Place {
-  readonly id: string;
+  readonly key: string;
 }
 
 function alone(behaviour: string, fn: (place: Alone) => Promise<void>): void {
@@ -19,17 +19,17 @@ function alone(behaviour: string, fn: (place: Alone) => Promise<void>): void {
     return replacing(performance, "now", () => () => time, async () => {
       const { store } = place;
       await store.ready();
-      const id = await place.create(1);
+      const key = await place.create(1);
       // The rounded ages of files are looked at by the other clock.
       await pause(80);
-      assertEquals(await read(store, id), 1);
-      await fn({ ...place, id });
+      assertEquals(await read(store, key), 1);
+      await fn({ ...place, key });
     });
   });
 }
 
-async function read(store: FileStore, id: string): Promise<number | undefined> {
-  return (await store.read(id))?.data["n"] as number | undefined;
+async function read(store: FileStore, key: string): Promise<number | undefined> {
+  return (await store.read(key))?.data["n"] as number | undefined;
 }
 
 /** Counts the calls of the file system during some work. */
@@ -48,7 +48,7 @@ async function calls(work: () => Promise<void>): Promise<number> {
  * Reads a session while the process is stopped in the middle: once, when it has made one of its calls or is about to,
  * another process joins, waits and ends the session, all in one go.
  */
-async function readStopped({ store, id, open }: Alone, stop: Stop): Promise<number | undefined> {
+async function readStopped({ store, key, open }: Alone, stop: Stop): Promise<number | undefined> {
   const other = open();
   let ended: Promise<boolean> | undefined;
   let isStopped = false;
@@ -57,7 +57,7 @@ async function readStopped({ store, id, open }: Alone, stop: Stop): Promise<numb
     isStopped = true;
     void other.ready();
     time += 500;
-    if (stop.change === "in between") ended = other.delete(id);
+    if (stop.change === "in between") ended = other.delete(key);
   };
   let seen: number | undefined;
   await replacing(stop.target, stop.method, (original) => (...args) => {
@@ -65,9 +65,9 @@ async function readStopped({ store, id, open }: Alone, stop: Stop): Promise<numb
     const result = original.apply(stop.target, args);
     if (stop.when === "after") between(args[0]);
     return result;
-  }, async () => void (seen = await read(store, id)));
-  if (stop.change === "later") ended = other.delete(id);
-  assertEquals([await ended, await read(store, id)], [true, undefined]);
+  }, async () => void (seen = await read(store, key)));
+  if (stop.change === "later") ended = other.delete(key);
+  assertEquals([await ended, await read(store, key)], [true, undefined]);
   return seen;
 }
 
@@ -81,49 +81,49 @@ interface Stop {
   readonly change: "in between" | "later";
 }
 
-alone("who is alone reads without a system call for a quarter of a second", async ({ store, id }) => {
+alone("a process that is alone reads without system calls for 250 ms", async ({ store, key }) => {
   assert(
     await calls(async () => {
-      for (let i = 0; i < 1000; i++) assertEquals(await read(store, id), 1);
+      for (let i = 0; i < 1000; i++) assertEquals(await read(store, key), 1);
       time += 249;
-      assertEquals(await read(store, id), 1);
+      assertEquals(await read(store, key), 1);
     }) === 0,
   );
   time += 1;
-  assert(await calls(async () => assertEquals(await read(store, id), 1)) > 0);
-  assertEquals(await calls(async () => assertEquals(await read(store, id), 1)), 0);
+  assert(await calls(async () => assertEquals(await read(store, key), 1)) > 0);
+  assertEquals(await calls(async () => assertEquals(await read(store, key), 1)), 0);
 });
 
-alone("who is not alone looks at the file at every read", async ({ store, id, open }) => {
+alone("a process that is not alone looks at the file at every read", async ({ store, key, open }) => {
   const other = open();
   await other.ready();
   time += 250;
   for (const one of [store, other]) {
-    await read(one, id);
-    for (let i = 0; i < 5; i++) assertEquals(await calls(async () => assertEquals(await read(one, id), 1)), 1);
+    await read(one, key);
+    for (let i = 0; i < 5; i++) assertEquals(await calls(async () => assertEquals(await read(one, key), 1)), 1);
   }
   await other.close();
   time += 250;
-  await read(store, id);
-  assertEquals(await calls(async () => assertEquals(await read(store, id), 1)), 0);
+  await read(store, key);
+  assertEquals(await calls(async () => assertEquals(await read(store, key), 1)), 0);
 });
 
-alone("who never joined looks at the file at every read", async ({ id, open }) => {
+alone("a process that never joined looks at the file at every read", async ({ key, open }) => {
   const reader = open();
-  await read(reader, id);
-  for (let i = 0; i < 3; i++) assertEquals(await calls(async () => assertEquals(await read(reader, id), 1)), 1);
+  await read(reader, key);
+  for (let i = 0; i < 3; i++) assertEquals(await calls(async () => assertEquals(await read(reader, key), 1)), 1);
 });
 
-alone("a newcomer changes nothing until the others look at every file", async ({ store, id, open, create }) => {
-  const ids = [id, await create(1), await create(1), await create(1)];
+alone("a newcomer changes nothing until the others look at every file", async ({ store, key, open, create }) => {
+  const keys = [key, await create(1), await create(1), await create(1)];
   await pause(80);
-  for (const each of ids) await read(store, each);
+  for (const each of keys) await read(store, each);
   const other = open();
   const changes = [
-    other.update(ids[0]!, set({ n: 2 })),
-    other.delete(ids[1]!),
-    other.move(ids[2]!, newId(), set({ n: 2 })),
-    other.touch(ids[3]!, Date.now() + 61_000),
+    other.update(keys[0]!, set({ n: 2 })),
+    other.delete(keys[1]!),
+    other.move(keys[2]!, newId(), set({ n: 2 })),
+    other.touch(keys[3]!, Date.now() + 61_000),
   ];
   let done = 0;
   for (const change of changes) void change.finally(() => done++);
@@ -132,47 +132,47 @@ alone("a newcomer changes nothing until the others look at every file", async ({
   assertEquals(done, 0);
   // Long before that, the first one sees that it is not alone.
   time -= 249;
-  assertEquals(await calls(async () => assertEquals(await read(store, id), 1)) > 0, true);
+  assertEquals(await calls(async () => assertEquals(await read(store, key), 1)) > 0, true);
   time += 250;
   await Promise.all(changes);
-  const seen = await Promise.all(ids.map((id) => read(store, id)));
+  const seen = await Promise.all(keys.map((key) => read(store, key)));
   assertEquals(seen, [2, undefined, undefined, 1]);
 });
 
-alone("a newcomer who finds no one does not wait", async ({ store, id, open }) => {
+alone("a newcomer that finds no other process does not wait", async ({ store, key, open }) => {
   await store.close();
   const briefly = (original: (ring: () => void, ms: number) => number) => (ring: () => void, ms = 0) => {
     assert(ms < 100, `it waits for ${ms} ms`);
     return original(ring, ms);
   };
-  await replacing(globalThis, "setTimeout", briefly, async () => assertEquals(await open().delete(id), true));
+  await replacing(globalThis, "setTimeout", briefly, async () => assertEquals(await open().delete(key), true));
 });
 
-alone("who is alone sees its own changes at once", async ({ store, id, clock }) => {
-  const expires = async () => (await store.read(id))?.expires;
-  await store.update(id, set({ n: 2 }));
-  assertEquals(await read(store, id), 2);
+alone("a process that is alone sees its own changes immediately", async ({ store, key, clock }) => {
+  const expires = async () => (await store.read(key))?.expires;
+  await store.update(key, set({ n: 2 }));
+  assertEquals(await read(store, key), 2);
   await pause(80);
-  assertEquals(await read(store, id), 2);
-  await store.touch(id, clock.time + 60_500);
+  assertEquals(await read(store, key), 2);
+  await store.touch(key, clock.time + 60_500);
   assertEquals(await expires(), clock.time + 60_500);
-  await store.touch(id, clock.time + 60_400);
+  await store.touch(key, clock.time + 60_400);
   assertEquals(await expires(), clock.time + 60_400);
   await pause(80);
-  assertEquals(await read(store, id), 2);
+  assertEquals(await read(store, key), 2);
   const to = newId();
-  await store.move(id, to, set({ n: 3 }));
-  assertEquals([await read(store, id), await read(store, to)], [undefined, 3]);
+  await store.move(key, to, set({ n: 3 }));
+  assertEquals([await read(store, key), await read(store, to)], [undefined, 3]);
   await pause(80);
   assertEquals(await read(store, to), 3);
   await store.delete(to);
   assertEquals(await read(store, to), undefined);
 });
 
-alone("what is removed by hand is noticed within a quarter of a second", async ({ dir, store, id }) => {
-  await Deno.remove(pathOf(dir, id));
+alone("a session removed by hand is noticed within 250 ms", async ({ dir, store, key }) => {
+  await Deno.remove(pathOf(dir, key));
   time += 250;
-  assertEquals(await read(store, id), undefined);
+  assertEquals(await read(store, key), undefined);
 });
 
 for (
@@ -189,7 +189,7 @@ for (
   });
 
   alone(`stopped ${when} a look at the file it serves nothing stale, change ${change}`, async (place) => {
-    const path = pathOf(place.dir, place.id);
+    const path = pathOf(place.dir, place.key);
     time += 250;
     const seen = await readStopped(place, { when, change, target: Deno, method: "lstatSync", path });
     assertEquals(seen, when === "before" ? isSeen : 1);
@@ -201,7 +201,7 @@ for (
   });
 }
 
-alone("stopped before its own lock, a newcomer joins again and waits", async ({ store, id, open }) => {
+alone("stopped before its own lock, a newcomer joins again and waits", async ({ store, key, open }) => {
   const other = open();
   const original = Deno.FsFile.prototype.tryLockSync;
   let isStopped = false;
@@ -211,43 +211,43 @@ alone("stopped before its own lock, a newcomer joins again and waits", async ({ 
         isStopped = true;
         time += 250;
         // Takes the file that no one holds for one of the dead, and finds itself alone.
-        void store.read(id);
+        void store.read(key);
       }
       return original.call(this, exclusive);
     }, () => other.ready());
-  assertEquals(await calls(async () => assertEquals(await read(store, id), 1)), 0);
+  assertEquals(await calls(async () => assertEquals(await read(store, key), 1)), 0);
   let isEnded = false;
-  const ended = other.delete(id).finally(() => isEnded = true);
+  const ended = other.delete(key).finally(() => isEnded = true);
   await pause(550);
   assertEquals(isEnded, false);
   time += 250;
-  assertEquals(await read(store, id), 1);
+  assertEquals(await read(store, key), 1);
   time += 250;
-  assertEquals([await ended, await read(store, id)], [true, undefined]);
+  assertEquals([await ended, await read(store, key)], [true, undefined]);
 });
 
-alone("what another changed before it left is seen", async ({ store, id, open }) => {
+alone("a change by a process that left since is seen", async ({ store, key, open }) => {
   const other = open();
   await other.ready();
   time += 500;
-  assertEquals(await read(store, id), 1);
-  await other.update(id, set({ n: 2 }));
+  assertEquals(await read(store, key), 1);
+  await other.update(key, set({ n: 2 }));
   await other.close();
   time += 250;
-  assertEquals(await read(store, id), 2);
+  assertEquals(await read(store, key), 2);
 });
 
 alone("a file that a dead process left in the roster counts for no one, and goes", async (place) => {
-  const { dir, store, id } = place;
+  const { dir, store, key } = place;
   await Deno.writeTextFile(`${dir}/.processes/dead`, "");
   time += 250;
-  await read(store, id);
-  assertEquals(await calls(async () => assertEquals(await read(store, id), 1)), 0);
+  await read(store, key);
+  assertEquals(await calls(async () => assertEquals(await read(store, key), 1)), 0);
   assertEquals([...Deno.readDirSync(`${dir}/.processes`)].length, 1);
 });
 
 for (const how of ["removed", "replaced by a copy"]) {
-  alone(`who finds its place in the roster ${how} takes another`, async ({ dir, store, id, open }) => {
+  alone(`a process whose file in the roster is ${how} takes another`, async ({ dir, store, key, open }) => {
     await Deno.rename(`${dir}/.processes`, `${dir}/.away`);
     if (how !== "removed") {
       await Deno.mkdir(`${dir}/.processes`);
@@ -256,17 +256,17 @@ for (const how of ["removed", "replaced by a copy"]) {
       }
     }
     time += 250;
-    assert(await calls(async () => assertEquals(await read(store, id), 1)) > 0);
-    await store.update(id, set({ n: 2 }));
+    assert(await calls(async () => assertEquals(await read(store, key), 1)) > 0);
+    await store.update(key, set({ n: 2 }));
     await pause(80);
-    assertEquals(await read(store, id), 2);
+    assertEquals(await read(store, key), 2);
     let isDone = false;
-    const updated = open().update(id, set({ n: 3 })).finally(() => isDone = true);
+    const updated = open().update(key, set({ n: 3 })).finally(() => isDone = true);
     await pause(30);
-    assertEquals([isDone, await read(store, id)], [false, 2]);
+    assertEquals([isDone, await read(store, key)], [false, 2]);
     time += 500;
     await updated;
-    assertEquals(await read(store, id), 3);
+    assertEquals(await read(store, key), 3);
   });
 }
 
@@ -277,7 +277,7 @@ const changes: Record<string, (store: FileStore, key: string) => Promise<unknown
   move: (store, key) => store.move(key, newId(), set({ n: 2 })),
 };
 for (const [verb, change] of Object.entries(changes)) {
-  alone(`a process that cannot join acknowledges ${verb} when all others see it`, async ({ store, id, open }) => {
+  alone(`a process that cannot join acknowledges ${verb} when all others see it`, async ({ store, key, open }) => {
     const other = open();
     const join = {
       name: "join",
@@ -287,14 +287,14 @@ for (const [verb, change] of Object.entries(changes)) {
     };
     await failing(join, NO_SPACE, async () => {
       let isDone = false;
-      const done = change(other, id).finally(() => isDone = true);
+      const done = change(other, key).finally(() => isDone = true);
       await pause(300);
       assertEquals(isDone, false);
       await done;
     });
     time += 250;
     const seen = { delete: undefined, update: 2, touch: 1, move: undefined };
-    assertEquals(await read(store, id), seen[verb as keyof typeof seen]);
+    assertEquals(await read(store, key), seen[verb as keyof typeof seen]);
   });
 }
 

@@ -22,10 +22,10 @@ for (const sync of ["normal", "full"] as const) {
 }
 
 test("a session is one readable JSON file, folders 0700 and the file 0600", async ({ dir, create, clock }) => {
-  const id = await create(7);
-  assertEquals(filesIn(dir), [`${id.slice(0, 3)}/${id.slice(3)}.json`]);
+  const key = await create(7);
+  assertEquals(filesIn(dir), [`${key.slice(0, 3)}/${key.slice(3)}.json`]);
   const { time } = clock;
-  assertEquals(JSON.parse(await Deno.readTextFile(pathOf(dir, id))), {
+  assertEquals(JSON.parse(await Deno.readTextFile(pathOf(dir, key))), {
     version: 1,
     created: time,
     idle: MINUTE,
@@ -33,7 +33,7 @@ test("a session is one readable JSON file, folders 0700 and the file 0600", asyn
     deadline: time + 60 * MINUTE,
     data: { n: 7 },
   });
-  const modes = [dir, `${dir}/${id.slice(0, 3)}`, pathOf(dir, id)].map((path) => Deno.statSync(path).mode! & 0o777);
+  const modes = [dir, `${dir}/${key.slice(0, 3)}`, pathOf(dir, key)].map((path) => Deno.statSync(path).mode! & 0o777);
   assertEquals(modes, [0o700, 0o700, 0o600]);
 });
 
@@ -59,42 +59,42 @@ test("reading, and changing what is not there, makes nothing", async ({ dir, ope
   assertEquals(filesIn(dir), []);
 });
 
-test("no id but 40 lower-case hex digits reaches a path", async ({ dir, store, clock, create }) => {
+test("no key but 40 lower-case hex digits reaches a path", async ({ dir, store, clock, create }) => {
   const good = await create(1);
   for (
-    const id of ["", "..", "../../etc/passwd", newId().toUpperCase(), `${newId()}\0`, newId().slice(1), "é".repeat(40)]
+    const key of ["", "..", "../../etc/passwd", newId().toUpperCase(), `${newId()}\0`, newId().slice(1), "é".repeat(40)]
   ) {
-    await assertRejects(() => store.read(id), TypeError);
-    await assertRejects(() => store.create(id, record(clock)), TypeError);
-    await assertRejects(() => store.update(id, same), TypeError);
-    await assertRejects(() => store.touch(id, clock.time), TypeError);
-    await assertRejects(() => store.delete(id), TypeError);
-    await assertRejects(() => store.move(id, newId(), same), TypeError);
-    await assertRejects(() => store.move(good, id, same), TypeError);
+    await assertRejects(() => store.read(key), TypeError);
+    await assertRejects(() => store.create(key, record(clock)), TypeError);
+    await assertRejects(() => store.update(key, same), TypeError);
+    await assertRejects(() => store.touch(key, clock.time), TypeError);
+    await assertRejects(() => store.delete(key), TypeError);
+    await assertRejects(() => store.move(key, newId(), same), TypeError);
+    await assertRejects(() => store.move(good, key, same), TypeError);
   }
   assertEquals([filesIn(dir).length, (await store.read(good))?.data], [1, { n: 1 }]);
 });
 
 test("a user's sessions lie in one folder, under names that begin alike", async ({ dir, store, clock }) => {
   const group = await store.groupOf("../Ada");
-  const ids = Array.from({ length: 3 }, () => newId(group));
-  for (const id of ids) await store.create(id, { ...record(clock), user: "../Ada" });
+  const keys = Array.from({ length: 3 }, () => newId(group));
+  for (const key of keys) await store.create(key, { ...record(clock), user: "../Ada" });
   const files = filesIn(dir);
   assertEquals(files.length, 3);
   for (const path of files) assert(path.startsWith(`${group.slice(0, 3)}/${group.slice(3)}`), path);
 });
 
-test("a user's session under an id that is not made for them is refused", async ({ dir, store, clock, create }) => {
-  const id = await create(1);
+test("a user's session under a key that is not made for them is refused", async ({ dir, store, clock, create }) => {
+  const key = await create(1);
   const user = "Ada";
   const bobs = newId(await store.groupOf("Bob"));
   const refused = [
     () => store.create(newId(), { ...record(clock), user }),
     () => store.create(bobs, { ...record(clock), user }),
-    () => store.move(id, newId(), (record) => ({ ...record, user })),
+    () => store.move(key, newId(), (record) => ({ ...record, user })),
   ];
   for (const verb of refused) await assertRejects(verb, TypeError, "groupOf()");
-  assertEquals([filesIn(dir).length, (await store.read(id))?.data], [1, { n: 1 }]);
+  assertEquals([filesIn(dir).length, (await store.read(key))?.data], [1, { n: 1 }]);
 });
 
 test("sessionsOf reads the files of the user's group, and no others", async ({ dir, store, clock, open }) => {
@@ -104,7 +104,7 @@ test("sessionsOf reads the files of the user's group, and no others", async ({ d
   await store.create(mine, { ...record(clock), user: "Ada" });
   // In the same group without being the user's, as a name that hashes alike would be, and in the same folder only.
   const [alike, beside] = [newId(group), shard + newId().slice(3)];
-  for (const id of [alike, beside]) await store.create(id, record(clock));
+  for (const key of [alike, beside]) await store.create(key, record(clock));
   const other = newId();
   await store.create(other, record(clock));
   const read: string[] = [];
@@ -113,23 +113,23 @@ test("sessionsOf reads the files of the user's group, and no others", async ({ d
     "readTextFileSync",
     (original) => (path) => (path.endsWith(".json") && read.push(path), original(path)),
     async () => {
-      assertEquals((await Array.fromAsync(open().sessionsOf("Ada"))).map(([id]) => id), [mine]);
+      assertEquals((await Array.fromAsync(open().sessionsOf("Ada"))).map(([key]) => key), [mine]);
     },
   );
   assertEquals(read.sort(), [pathOf(dir, mine), pathOf(dir, alike)].sort());
 });
 
 test("a session of more than 1 MiB is refused, and the old value stays", async ({ dir, store, clock, create }) => {
-  const id = await create(1);
+  const key = await create(1);
   const big = "x".repeat(1024 * 1024);
-  await assertRejects(() => store.update(id, set({ big })), RecordTooLargeError, "1048576 bytes");
+  await assertRejects(() => store.update(key, set({ big })), RecordTooLargeError, "1048576 bytes");
   await assertRejects(
     () => store.create(newId(), { ...record(clock), data: { big } }),
     RecordTooLargeError,
     "1048576 bytes",
   );
-  await assertRejects(() => store.move(id, newId(), set({ big })), RecordTooLargeError, "1048576 bytes");
-  assertEquals((await store.read(id))?.data, { n: 1 });
+  await assertRejects(() => store.move(key, newId(), set({ big })), RecordTooLargeError, "1048576 bytes");
+  assertEquals((await store.read(key))?.data, { n: 1 });
   assertEquals(filesIn(dir).length, 1);
 });
 
@@ -144,33 +144,33 @@ test("a session of exactly 1 MiB is kept", async ({ store, clock }) => {
 test("a newer program's record is no session, is left in place, and can be ended", async (place) => {
   const { dir, store, open, clock, logged } = place;
   const user = "Ada";
-  const id = newId(await store.groupOf(user));
-  await store.create(id, { ...record(clock, 1), user });
-  const path = pathOf(dir, id);
+  const key = newId(await store.groupOf(user));
+  await store.create(key, { ...record(clock, 1), user });
+  const path = pathOf(dir, key);
   const newer = (await Deno.readTextFile(path)).replace('"version":1', '"version":2');
   await Deno.writeTextFile(path, newer);
   for (const one of [store, open()]) {
-    assertEquals(await one.read(id), undefined);
-    assertEquals(await one.update(id, same), undefined);
-    assertEquals(await one.touch(id, clock.time + MINUTE), false);
-    assertEquals(await one.move(id, newId(), same), undefined);
+    assertEquals(await one.read(key), undefined);
+    assertEquals(await one.update(key, same), undefined);
+    assertEquals(await one.touch(key, clock.time + MINUTE), false);
+    assertEquals(await one.move(key, newId(), same), undefined);
     assertEquals(await Array.fromAsync(one.list()), []);
-    assertEquals(await Array.fromAsync(one.sessionsOf(user)), [[id, undefined]]);
+    assertEquals(await Array.fromAsync(one.sessionsOf(user)), [[key, undefined]]);
     assertEquals(await Array.fromAsync(one.sessionsOf("Bob")), []);
   }
   clock.time += 100 * MINUTE;
   assertEquals(await store.sweepAll(), 0);
   assertEquals([await Deno.readTextFile(path), logged], [newer, []]);
-  assertEquals([await store.delete(id), await store.delete(id), filesIn(dir)], [true, false, []]);
+  assertEquals([await store.delete(key), await store.delete(key), filesIn(dir)], [true, false, []]);
 });
 
-test("what close waited for, goes on, and the store can be used on", async ({ store, create, clock }) => {
-  const ids = await Promise.all(Array.from({ length: 100 }, () => create()));
+test("a whole sweep goes on after close, and the store can be used again", async ({ store, create, clock }) => {
+  const keys = await Promise.all(Array.from({ length: 100 }, () => create()));
   clock.time += MINUTE;
   const sweeping = store.sweepAll();
   await store.close();
   assertEquals(await sweeping, 100);
-  const id = await create(1);
-  assert(await store.update(id, set({ n: 2 })));
-  assertEquals([(await store.read(id))?.data, await store.read(ids[0]!)], [{ n: 2 }, undefined]);
+  const key = await create(1);
+  assert(await store.update(key, set({ n: 2 })));
+  assertEquals([(await store.read(key))?.data, await store.read(keys[0]!)], [{ n: 2 }, undefined]);
 });

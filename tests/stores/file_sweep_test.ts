@@ -13,8 +13,8 @@ test("the sweep removes what is over and nothing that is not", async ({ dir, sto
   clock.time += 1;
   await sweepRound(store);
   assertEquals(filesIn(dir).length, 100);
-  for (const id of live) assert(await store.read(id));
-  for (const id of over) assertEquals(await store.read(id), undefined);
+  for (const key of live) assert(await store.read(key));
+  for (const key of over) assertEquals(await store.read(key), undefined);
   assert(logged.every((line) => line.startsWith("info Expired sessions were swept")), logged.join());
 });
 
@@ -24,19 +24,19 @@ test("empty folders go with the sweep, and come back when needed", async (place)
   clock.time += MINUTE;
   await store.sweepAll();
   assertEquals(Array.from(Deno.readDirSync(dir), ({ name }) => name).filter(isShard), []);
-  const id = await create(1);
-  assertEquals((await store.read(id))?.data, { n: 1 });
+  const key = await create(1);
+  assertEquals((await store.read(key))?.data, { n: 1 });
 });
 
 test("a session whose folder is removed as it is made is made all the same", async ({ dir, store, clock }) => {
   await store.ready();
-  const id = newId();
+  const key = newId();
   let removals = 0;
   await replacing(Deno, "mkdirSync", (original) => (path, options) => {
     original(path, options);
     if (removals++ < 3) Deno.removeSync(path);
-  }, () => store.create(id, record(clock, 1)));
-  assertEquals([(await store.read(id))?.data, removals, filesIn(dir).length], [{ n: 1 }, 4, 1]);
+  }, () => store.create(key, record(clock, 1)));
+  assertEquals([(await store.read(key))?.data, removals, filesIn(dir).length], [{ n: 1 }, 4, 1]);
 });
 
 test("a step of the sweep looks at 64 names at most", async (place) => {
@@ -98,11 +98,11 @@ for (const [site, places] of [["small", 4096], ["large", 16]] as const) {
   });
 }
 
-test("what is locked or was used in between is not swept", async (place) => {
+test("a session that is locked or was used in between is not swept", async (place) => {
   const { dir, store, clock, create } = place;
-  const id = await create(1);
+  const key = await create(1);
   clock.time += MINUTE;
-  const file = Deno.openSync(pathOf(dir, id));
+  const file = Deno.openSync(pathOf(dir, key));
   file.lockSync(true);
   await sweepRound(store);
   assertEquals(filesIn(dir).length, 1);
@@ -112,10 +112,10 @@ test("what is locked or was used in between is not swept", async (place) => {
   const original = Deno.FsFile.prototype.tryLockSync;
   await replacing(Deno.FsFile.prototype, "tryLockSync", () =>
     function (this: Deno.FsFile, exclusive: boolean) {
-      Deno.utimeSync(pathOf(dir, id), 0, (clock.time + MINUTE) / 1000);
+      Deno.utimeSync(pathOf(dir, key), 0, (clock.time + MINUTE) / 1000);
       return original.call(this, exclusive);
     }, () => sweepRound(store));
-  assertEquals((await store.read(id))?.data, { n: 1 });
+  assertEquals((await store.read(key))?.data, { n: 1 });
 });
 
 test("the end of a new session is remembered by those made after it", async (place) => {
@@ -177,7 +177,7 @@ test("while nothing can have ended, new sessions call for no sweep", async (plac
   assert(looks > 300, `${looks} looks`);
 });
 
-test("what another process left is found, and then looked for", async (place) => {
+test("expired sessions of another process are found, then looked for", async (place) => {
   const { dir, open, store, clock, create } = place;
   await create(0, 60 * MINUTE);
   await sweepRound(store);
@@ -194,7 +194,7 @@ test("what another process left is found, and then looked for", async (place) =>
   assert(filesIn(dir).length < 301, `${filesIn(dir).length} files`);
 });
 
-test("what an earlier process left counts towards the maximum", async ({ create, open, clock }) => {
+test("sessions of an earlier process count towards the maximum", async ({ create, open, clock }) => {
   for (let i = 0; i < 3; i++) await create();
   const store = open({ max: 4 });
   await store.create(newId(), record(clock));
@@ -236,7 +236,7 @@ test("a full store without room does not look again for a while", async ({ open,
 });
 
 test("a count that was estimated is right before the maximum is reached", async ({ dir, open, clock, create }) => {
-  // Enough files for the store to stop counting them one by one, and unlike what random ids make of them: the folders
+  // Enough files for the store to stop counting them one by one, and unlike what random keys make of them: the folders
   // that are counted last hold more than their share.
   await create();
   const good = JSON.stringify({ version: 1, ...record(clock) });

@@ -147,35 +147,35 @@ test("without sync full, a power cut can lose any of these changes", async (plac
 test("sync full: a change that the disk refuses is not acknowledged", async (place) => {
   const { dir, open, clock, create } = place;
   const store = open({ sync: "full" });
-  const id = await create(1);
+  const key = await create(1);
   const flush = { name: "flush", target: Deno.FsFile.prototype, method: "sync" };
   const verbs = [
     () => store.create(newId(), record(clock)),
-    () => store.update(id, set({ n: 2 })),
-    () => store.move(id, newId(), same),
-    () => store.touch(id, clock.time + MINUTE),
+    () => store.update(key, set({ n: 2 })),
+    () => store.move(key, newId(), same),
+    () => store.touch(key, clock.time + MINUTE),
   ];
   for (const verb of verbs) {
     await failing(flush, NO_SPACE, async () => void await assertRejects(verb, Error, "No space left on device"));
-    assertEquals([filesIn(dir).length, (await store.read(id))?.data], [1, { n: 1 }]);
+    assertEquals([filesIn(dir).length, (await store.read(key))?.data], [1, { n: 1 }]);
   }
-  assertEquals(await store.delete(id), true);
+  assertEquals(await store.delete(key), true);
 });
 
 test("with sync full a folder that went with a sweep hinders no log-out", async (place) => {
   const { dir, open, create } = place;
-  const id = await create(1);
+  const key = await create(1);
   const store = open({ sync: "full" });
   await replacing(Deno, "open", (original) => (path, options) => {
-    if (path === `${dir}/${id.slice(0, 3)}`) Deno.removeSync(path);
+    if (path === `${dir}/${key.slice(0, 3)}`) Deno.removeSync(path);
     return original(path, options);
-  }, async () => assertEquals(await store.delete(id), true));
+  }, async () => assertEquals(await store.delete(key), true));
   assertEquals(filesIn(dir), []);
 });
 
-test("sync full: who reads during a change keeps no old record in memory", async (place) => {
+test("sync full: a reader during a change keeps no old record in memory", async (place) => {
   const { open, create, store: maker } = place;
-  const id = await create(1);
+  const key = await create(1);
   await maker.close();
   const store = open({ sync: "full" });
   await store.ready();
@@ -183,15 +183,15 @@ test("sync full: who reads during a change keeps no old record in memory", async
   // Every wait for the disk is used to read.
   await replacing(Deno.FsFile.prototype, "sync", (original) =>
     async function (this: Deno.FsFile) {
-      await store.read(id);
+      await store.read(key);
       await original.call(this);
-      await store.read(id);
+      await store.read(key);
     }, async () => {
     for (let n = 2; n < 10; n++) {
-      await store.update(id, set({ n }));
-      assertEquals((await store.read(id))?.data, { n });
+      await store.update(key, set({ n }));
+      assertEquals((await store.read(key))?.data, { n });
     }
-    await store.delete(id);
-    assertEquals(await store.read(id), undefined);
+    await store.delete(key);
+    assertEquals(await store.read(key), undefined);
   });
 });

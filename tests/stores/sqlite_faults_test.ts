@@ -25,14 +25,14 @@ test("only a busy database is tried again, any other failure is said", async (pa
   await open().ready();
   const client = new Failing(path, { timeout: 5 });
   const store = open({ client });
-  const id = newId();
-  await store.create(id, fresh({ n: 1 }));
+  const key = newId();
+  await store.create(key, fresh({ n: 1 }));
   client.statement = "BEGIN IMMEDIATE";
   // What the codes mean: https://sqlite.org/rescode.html
   const [ERROR, LOCKED, NOMEM, READONLY, IOERR, CORRUPT, PROTOCOL] = [1, 6, 7, 8, 10, 11, 15];
   for (const code of [ERROR, LOCKED, NOMEM, READONLY, IOERR, CORRUPT, PROTOCOL, 1 << 8 | IOERR, 5 << 8 | READONLY]) {
     client.errcode = code;
-    for (const [verb, write] of Object.entries(writes(store, id))) {
+    for (const [verb, write] of Object.entries(writes(store, key))) {
       client.failed = 0;
       await assertRejects(write, Error, "on purpose", `${verb}, ${code}`);
       assertEquals(client.failed, 1, `${verb}, ${code}`);
@@ -41,18 +41,18 @@ test("only a busy database is tried again, any other failure is said", async (pa
   const [BUSY, BUSY_RECOVERY, BUSY_SNAPSHOT] = [5, 261, 517];
   for (const code of [BUSY, BUSY_RECOVERY, BUSY_SNAPSHOT]) {
     Object.assign(client, { errcode: code, times: 2, failed: 0 });
-    assertEquals((await store.update(id, set({ n: code })))?.data, { n: code });
+    assertEquals((await store.update(key, set({ n: code })))?.data, { n: code });
     assertEquals(client.failed, 2);
   }
   client.statement = "";
-  assertEquals((await store.read(id))?.data, { n: 517 });
+  assertEquals((await store.read(key))?.data, { n: 517 });
   client.close();
 });
 
 test("a change's error that looks like SQLite's own is the caller's", async (_path, open) => {
   const store = open();
-  const id = newId();
-  await store.create(id, fresh());
+  const key = newId();
+  await store.create(key, fresh());
   for (const errcode of [5, 13, 2067]) {
     const own = Object.assign(new Error("database is locked"), { errcode });
     let calls = 0;
@@ -60,8 +60,8 @@ test("a change's error that looks like SQLite's own is the caller's", async (_pa
       calls++;
       throw own;
     };
-    assert(await assertRejects(() => store.update(id, fail)) === own);
-    assert(await assertRejects(() => store.move(id, newId(), fail)) === own);
+    assert(await assertRejects(() => store.update(key, fail)) === own);
+    assert(await assertRejects(() => store.move(key, newId(), fail)) === own);
     assertEquals(calls, 2);
   }
 });
@@ -73,16 +73,16 @@ for (const rollsBack of [false, true]) {
     const client = new Failing(path);
     const store = open({ client });
     for (const [errcode, times] of [[13, 2], [10, 1]] as const) {
-      const id = newId();
-      await store.create(id, fresh({ n: 1 }));
-      for (const write of Object.values(writes(store, id))) {
+      const key = newId();
+      await store.create(key, fresh({ n: 1 }));
+      for (const write of Object.values(writes(store, key))) {
         Object.assign(client, { statement: "COMMIT", errcode, times, rollsBack });
         await assertRejects(write, Error, "on purpose");
         client.statement = "";
-        assertEquals((await store.read(id))?.data, { n: 1 });
+        assertEquals((await store.read(key))?.data, { n: 1 });
       }
       assertEquals((await Array.fromAsync(store.list())).length, 1, "nothing was made");
-      assertEquals(await store.delete(id), true, "it is not left in a transaction");
+      assertEquals(await store.delete(key), true, "it is not left in a transaction");
     }
     client.close();
   });
@@ -92,22 +92,22 @@ test("in a database that may not grow, people log out and stay logged in", async
   await open().ready();
   using client = new DatabaseSync(path);
   const store = open({ client });
-  const ids: string[] = [];
+  const keys: string[] = [];
   client.exec("PRAGMA max_page_count = 60");
   const data = { text: "x".repeat(2000) };
   const error = await assertRejects(async () => {
     while (true) {
-      const id = newId();
-      await store.create(id, fresh(data));
-      ids.push(id);
+      const key = newId();
+      await store.create(key, fresh(data));
+      keys.push(key);
     }
   });
   assertStringIncludes((error as Error).message, "database or disk is full");
-  assert(ids.length > 10);
+  assert(keys.length > 10);
   const moved = newId();
-  assert(await store.move(ids[0]!, moved, (record) => record));
-  assert(await store.touch(ids[1]!, Date.now() + 2 * MINUTE));
-  for (const id of [moved, ...ids.slice(1)]) assertEquals(await store.delete(id), true);
+  assert(await store.move(keys[0]!, moved, (record) => record));
+  assert(await store.touch(keys[1]!, Date.now() + 2 * MINUTE));
+  for (const key of [moved, ...keys.slice(1)]) assertEquals(await store.delete(key), true);
   assertEquals(await Array.fromAsync(store.list()), []);
   await store.create(newId(), fresh(data));
 });
@@ -121,31 +121,31 @@ test("on a full disk what was acknowledged is done, the rest undone", async (pat
   try {
     for (const free of [0, 4, 16, 40, 60, 100]) {
       const store = open({ path: `${mount}/${free}.db` });
-      const ids = Array.from({ length: 40 }, () => newId());
-      for (const id of ids) await store.create(id, fresh({ n: 1, text: "x".repeat(500) }));
+      const keys = Array.from({ length: 40 }, () => newId());
+      for (const key of keys) await store.create(key, fresh({ n: 1, text: "x".repeat(500) }));
       const other = open({ path: `${mount}/${free}.db` });
       await other.ready();
       fill(`${mount}/filler`, free * 1024);
       const done = [0, 0, 0];
       const [ended, live] = [new Set<string>(), new Map<string, number>()];
-      for (const [index, id] of ids.entries()) {
+      for (const [index, key] of keys.entries()) {
         const to = newId();
         const text = "y".repeat(400 + index * 20);
         const verb = [
-          async () => void (assert(await store.delete(id)), ended.add(id)),
-          async () => void (assert(await store.move(id, to, set({ n: 2 }))), ended.add(id), live.set(to, 2)),
-          async () => void (assert(await store.update(id, set({ n: 3, text }))), live.set(id, 3)),
+          async () => void (assert(await store.delete(key)), ended.add(key)),
+          async () => void (assert(await store.move(key, to, set({ n: 2 }))), ended.add(key), live.set(to, 2)),
+          async () => void (assert(await store.update(key, set({ n: 3, text }))), live.set(key, 3)),
         ][index % 3]!;
-        live.set(id, 1);
+        live.set(key, 1);
         const failure = await verb().catch((error) => error);
         done[index % 3]! += failure ? 0 : 1;
-        if (ended.has(id)) live.delete(id);
+        if (ended.has(key)) live.delete(key);
         // With the reason that tells an operator what to do.
         if (failure) assertStringIncludes(failure.message, "database or disk is full");
         for (const reader of [store, other]) {
           if (failure) assertEquals(await reader.read(to), undefined);
-          for (const id of ended) assertEquals(await reader.read(id), undefined, `${free}: ended, and lives on`);
-          for (const [id, n] of live) assertEquals((await reader.read(id))?.data["n"], n);
+          for (const key of ended) assertEquals(await reader.read(key), undefined, `${free}: ended, and lives on`);
+          for (const [key, n] of live) assertEquals((await reader.read(key))?.data["n"], n);
         }
       }
       Deno.removeSync(`${mount}/filler`);
@@ -165,10 +165,10 @@ test("on a full disk what was acknowledged is done, the rest undone", async (pat
 for (const what of ["removed", "replaced"]) {
   test(`a file that is ${what} while in use is noticed within a second`, async (path, open) => {
     const store = open();
-    const [id, other] = [newId(), newId()];
-    await store.create(id, fresh({ n: 1 }));
+    const [key, other] = [newId(), newId()];
+    await store.create(key, fresh({ n: 1 }));
     await store.create(other, fresh({ n: 1 }));
-    await store.read(id);
+    await store.read(key);
     Deno.renameSync(path, `${path}.away`);
     if (what === "replaced") {
       const another = new SqliteStore({ path: `${path}.other` });
@@ -176,14 +176,14 @@ for (const what of ["removed", "replaced"]) {
       await another.close();
       Deno.renameSync(`${path}.other`, path);
     }
-    for (const write of Object.values(writes(store, id))) await assertRejects(write, Error, `${path} was ${what}`);
+    for (const write of Object.values(writes(store, key))) await assertRejects(write, Error, `${path} was ${what}`);
     await new Promise((resolve) => setTimeout(resolve, 260));
-    await assertRejects(() => store.read(id), Error, `${path} was ${what}`);
+    await assertRejects(() => store.read(key), Error, `${path} was ${what}`);
     await assertRejects(() => store.ready(), Error, `${path} was ${what}`);
     await assertRejects(() => Array.fromAsync(store.list()), Error, `${path} was ${what}`);
     await assertRejects(() => Array.fromAsync(store.sessionsOf("Ada")), Error, `${path} was ${what}`);
     Deno.renameSync(`${path}.away`, path);
-    assertEquals((await store.read(id))?.data, { n: 1 }, "put back, it goes on");
+    assertEquals((await store.read(key))?.data, { n: 1 }, "put back, it goes on");
     assertEquals(await store.delete(other), true);
   });
 }
@@ -212,31 +212,31 @@ test("without its journal nothing is answered, until it is back", async (path, o
 
 test("a journal that is lost costs nothing if the program ends in order", async (path, open) => {
   const store = open();
-  const id = newId();
-  await store.create(id, fresh({ n: 1 }));
+  const key = newId();
+  await store.create(key, fresh({ n: 1 }));
   Deno.removeSync(`${path}-wal`);
   await assertRejects(() => store.create(newId(), fresh()), Error, "put it back");
   await store.close();
-  assertEquals((await open().read(id))?.data, { n: 1 });
+  assertEquals((await open().read(key))?.data, { n: 1 });
 });
 
 test("a database whose file was moved is not made again at a start", async (path, open) => {
   const store = open();
-  const id = newId();
-  await store.create(id, fresh({ n: 1 }));
+  const key = newId();
+  await store.create(key, fresh({ n: 1 }));
   Deno.renameSync(path, `${path}.away`);
   await assertRejects(() => open().ready(), Error, `${path} was removed while it was in use`);
   assertThrows(() => Deno.statSync(path), Deno.errors.NotFound);
   Deno.renameSync(`${path}.away`, path);
-  assertEquals((await open().read(id))?.data, { n: 1 });
+  assertEquals((await open().read(key))?.data, { n: 1 });
 });
 
 test("a database that cannot be written is not ready", async (path, open) => {
-  const id = newId();
-  await open().create(id, fresh({ n: 1 }));
+  const key = newId();
+  await open().create(key, fresh({ n: 1 }));
   using client = new DatabaseSync(path, { readOnly: true });
   const store = open({ client });
-  assertEquals((await store.read(id))?.data, { n: 1 });
+  assertEquals((await store.read(key))?.data, { n: 1 });
   await assertRejects(() => store.ready(), Error, "readonly database");
   using writer = new DatabaseSync(path);
   const another = open({ client: writer });

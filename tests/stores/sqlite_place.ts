@@ -64,13 +64,13 @@ export class Failing extends DatabaseSync {
   }
 }
 
-/** Every verb that writes, on the session of an id. */
-export function writes(store: SqliteStore, id: string): Record<string, () => Promise<unknown>> {
+/** Every verb that writes, on the session of a key. */
+export function writes(store: SqliteStore, key: string): Record<string, () => Promise<unknown>> {
   return {
     create: () => store.create(newId(), fresh()),
-    update: () => store.update(id, set({ n: 2 })),
-    touch: () => store.touch(id, Date.now() + 2 * MINUTE),
-    move: () => store.move(id, newId(), set({ n: 2 })),
-    delete: () => store.delete(id),
+    update: () => store.update(key, set({ n: 2 })),
+    touch: () => store.touch(key, Date.now() + 2 * MINUTE),
+    move: () => store.move(key, newId(), set({ n: 2 })),
+    delete: () => store.delete(key),
   };
 }

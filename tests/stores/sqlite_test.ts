@@ -33,68 +33,68 @@ test("nothing is opened until it is used, and its user alone can read it", async
 test("a corrupt record is no session, and is logged", async (path, open) => {
   const lines: string[] = [];
   const store = open({ path, log: (...line) => lines.push(line.join(" ")) });
-  const id = newId();
-  await store.create(id, fresh());
+  const key = newId();
+  await store.create(key, fresh());
   using database = new DatabaseSync(path);
   for (const text of ["", '{"n":', "[1]", "null", "7"]) {
-    database.prepare("UPDATE sessions SET record = ? WHERE key = ?").run(text, id);
-    assertEquals(await store.read(id), undefined);
-    assertEquals(await store.update(id, set({ n: 1 })), undefined);
-    assertEquals(await store.touch(id, Date.now() + MINUTE), false);
-    assertEquals(await store.move(id, newId(), set({ n: 1 })), undefined);
+    database.prepare("UPDATE sessions SET record = ? WHERE key = ?").run(text, key);
+    assertEquals(await store.read(key), undefined);
+    assertEquals(await store.update(key, set({ n: 1 })), undefined);
+    assertEquals(await store.touch(key, Date.now() + MINUTE), false);
+    assertEquals(await store.move(key, newId(), set({ n: 1 })), undefined);
   }
   assertEquals(lines.length, 20);
-  assertEquals(await store.delete(id), true);
+  assertEquals(await store.delete(key), true);
   assertEquals(database.prepare("SELECT count(*) AS n FROM sessions").get()!["n"], 0);
 });
 
 test("a later version's record is left as it is, and a log-out ends it", async (path, open) => {
   const lines: string[] = [];
   const store = open({ path, log: (...line) => lines.push(line.join(" ")) });
-  const id = newId();
-  await store.create(id, { ...fresh(), user: "Ada" });
+  const key = newId();
+  await store.create(key, { ...fresh(), user: "Ada" });
   using database = new DatabaseSync(path);
   const newer = '{"version":2,"what":"only a later program knows"}';
-  database.prepare("UPDATE sessions SET record = ? WHERE key = ?").run(newer, id);
-  assertEquals(await store.read(id), undefined);
-  assertEquals(await store.update(id, set({ n: 1 })), undefined);
-  assertEquals(await store.touch(id, Date.now() + MINUTE), false);
-  assertEquals(await store.move(id, newId(), set({ n: 1 })), undefined);
+  database.prepare("UPDATE sessions SET record = ? WHERE key = ?").run(newer, key);
+  assertEquals(await store.read(key), undefined);
+  assertEquals(await store.update(key, set({ n: 1 })), undefined);
+  assertEquals(await store.touch(key, Date.now() + MINUTE), false);
+  assertEquals(await store.move(key, newId(), set({ n: 1 })), undefined);
   assertEquals(await Array.fromAsync(store.list()), []);
-  assertEquals(await Array.fromAsync(store.sessionsOf("Ada")), [[id, undefined]]);
+  assertEquals(await Array.fromAsync(store.sessionsOf("Ada")), [[key, undefined]]);
   assertEquals(await store.sweepAll(), 0);
-  assertEquals(database.prepare("SELECT record FROM sessions WHERE key = ?").get(id)!["record"], newer);
+  assertEquals(database.prepare("SELECT record FROM sessions WHERE key = ?").get(key)!["record"], newer);
   assertEquals(lines, []);
-  assertEquals([await store.delete(id), await Array.fromAsync(store.sessionsOf("Ada"))], [true, []]);
+  assertEquals([await store.delete(key), await Array.fromAsync(store.sessionsOf("Ada"))], [true, []]);
 });
 
 test("while another process writes, it waits and lets others go on", async (path, open) => {
   const store = open();
-  const id = newId();
-  await store.create(id, fresh({ n: 0 }));
+  const key = newId();
+  await store.create(key, fresh({ n: 0 }));
   using writer = new DatabaseSync(path);
   writer.exec("BEGIN IMMEDIATE");
   let isDone = false;
-  const update = store.update(id, set({ n: 1 })).finally(() => isDone = true);
+  const update = store.update(key, set({ n: 1 })).finally(() => isDone = true);
   for (let turns = 0; turns < 10; turns++) await new Promise((resolve) => setTimeout(resolve, 5));
   assert(!isDone);
-  assertEquals((await store.read(id))?.data, { n: 0 }, "reading goes on in between");
+  assertEquals((await store.read(key))?.data, { n: 0 }, "reading goes on in between");
   writer.exec("COMMIT");
   assertEquals((await update)?.data, { n: 1 });
 });
 
 test("closing waits for what was asked before, and refuses the rest", async (path, open) => {
   const store = open();
-  const id = newId();
-  await store.create(id, fresh({ n: 0 }));
+  const key = newId();
+  await store.create(key, fresh({ n: 0 }));
   using writer = new DatabaseSync(path);
   writer.exec("BEGIN IMMEDIATE");
-  const update = store.update(id, set({ n: 1 }));
+  const update = store.update(key, set({ n: 1 }));
   const closed = store.close();
   await assertRejects(
     async () => {
       await new Promise((resolve) => setTimeout(resolve, 20));
-      await store.read(id);
+      await store.read(key);
     },
     Error,
     "the store is closed",
@@ -108,22 +108,22 @@ test("two tables in one database are two applications", async (path, open) => {
   using client = new DatabaseSync(dir + "/two.db");
   const one = open({ client, max: 2 });
   const two = open({ client, table: "Other", max: 2 });
-  const id = newId();
-  await one.create(id, { ...fresh({ n: 1 }), user: "Ada" });
-  await two.create(id, { ...fresh({ n: 2 }), user: "Ada" });
+  const key = newId();
+  await one.create(key, { ...fresh({ n: 1 }), user: "Ada" });
+  await two.create(key, { ...fresh({ n: 2 }), user: "Ada" });
   await two.create(newId(), { ...fresh(), expires: 1, idle: 1, created: 0 });
-  await assertRejects(() => one.create(id, fresh()), Error, "already there");
+  await assertRejects(() => one.create(key, fresh()), Error, "already there");
   for (const [store, n] of [[one, 1], [two, 2]] as const) {
     for (const sessions of [store.list(), store.sessionsOf("Ada")]) {
-      assertEquals((await Array.fromAsync(sessions)).map(([key, record]) => [key, record?.data]), [[id, { n }]]);
+      assertEquals((await Array.fromAsync(sessions)).map(([key, record]) => [key, record?.data]), [[key, { n }]]);
     }
   }
   assertEquals(await one.sweepAll(), 0);
   await one.create(newId(), fresh());
   await assertRejects(() => one.create(newId(), fresh()), StoreFullError);
   assertEquals(await two.sweepAll(), 1);
-  assertEquals(await two.delete(id), true);
-  assertEquals((await one.read(id))?.data, { n: 1 });
+  assertEquals(await two.delete(key), true);
+  assertEquals((await one.read(key))?.data, { n: 1 });
   assert(path);
 });
 
@@ -187,7 +187,7 @@ test("of users whose names are no text, each has their own sessions", async (_pa
 test("another program's table of the same name is refused by name", async (_path, open) => {
   const theirs = {
     sessions: "CREATE TABLE sessions (sid TEXT PRIMARY KEY, sess TEXT)",
-    SESSIONS: "CREATE TABLE SESSIONS (id TEXT PRIMARY KEY, record TEXT NOT NULL)",
+    SESSIONS: "CREATE TABLE SESSIONS (key TEXT PRIMARY KEY, record TEXT NOT NULL)",
     sessions_total: "CREATE TABLE sessions_total (day TEXT, n INTEGER)",
     sessions_made: "CREATE TABLE t (x); CREATE TRIGGER sessions_made AFTER INSERT ON t BEGIN SELECT 1; END",
     sessions_ends: "CREATE TABLE t (x); CREATE INDEX sessions_ends ON t (x)",
@@ -213,16 +213,16 @@ test("a client keeps its settings, and is open after the store", async (path) =>
     ["journal_mode", "synchronous", "busy_timeout"].map((name) => client.prepare(`PRAGMA ${name}`).get());
   const before = settings();
   const store = new SqliteStore({ client });
-  const id = newId();
-  await store.create(id, fresh({ n: 1 }));
+  const key = newId();
+  await store.create(key, fresh({ n: 1 }));
   assertEquals(settings(), before);
   client.exec("BEGIN; CREATE TABLE own (x)");
-  await assertRejects(() => store.delete(id), Error, "transaction within a transaction");
+  await assertRejects(() => store.delete(key), Error, "transaction within a transaction");
   client.exec("COMMIT; SELECT * FROM own");
-  assertEquals(await store.delete(id), true);
+  assertEquals(await store.delete(key), true);
   await store.close();
   assert(client.isOpen);
-  await assertRejects(() => store.read(id), Error, "the store is closed");
+  await assertRejects(() => store.read(key), Error, "the store is closed");
 });
 
 test("options of no use are refused when the store is made", () => {
@@ -278,10 +278,10 @@ test("options of no use are refused when the store is made", () => {
 test("a table may have the name of a word of SQL, and the longest name", async (path, open) => {
   for (const table of ["order", "SELECT", "x".repeat(48)]) {
     const store = open({ path, table });
-    const id = newId();
-    await store.create(id, { ...fresh({ n: 1 }), user: "Ada" });
+    const key = newId();
+    await store.create(key, { ...fresh({ n: 1 }), user: "Ada" });
     assertEquals((await Array.fromAsync(store.sessionsOf("Ada"))).length, 1);
-    assertEquals(await store.delete(id), true);
+    assertEquals(await store.delete(key), true);
   }
 });
 

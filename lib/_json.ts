@@ -33,6 +33,8 @@ export function toJson(value: unknown, failure: string): Json {
   }
 
   function copyObject(value: object, place: string): Record<string, Json> {
+    // The caller learns of the promise; its own failure must not end the process.
+    if (value instanceof Promise) value.catch(() => {});
     if (!isPlain(value)) throw refused(place, `a ${value.constructor?.name || "value with a prototype"}`);
     if (Object.getOwnPropertySymbols(value).length > 0) throw refused(place, "an object with a symbol for a key");
     const object: Record<string, Json> = {};

@@ -69,7 +69,8 @@ export function createLog(
     // One line, whatever the detail holds.
     const text = `${event}${detail ? `: ${detail}` : ""}`.replace(/[\s\p{Cc}]+/gu, " ");
     try {
-      write(`${new Date(now()).toISOString()} ${level} ${text}${more}`);
+      const written: unknown = write(`${new Date(now()).toISOString()} ${level} ${text}${more}`);
+      if (written instanceof Promise) written.catch(() => {});
     } catch {
       // Standard error may be a file on a full disk. Visitors are served all the same.
     }

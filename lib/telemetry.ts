@@ -59,7 +59,8 @@ export function withTelemetry(options: SessionOptions): SessionOptions {
   const on = (event: SessionEvent) => {
     const { type, reason } = event;
     counter.add(1, type === "refused" && reason !== undefined ? { event: type, reason } : { event: type });
-    options.on?.(event);
+    // Returned, so that the manager reports the failure of an asynchronous one.
+    return options.on?.(event);
   };
   return { ...options, store: traced(options.store, api.trace.getTracer(NAME)), on };
 }

@@ -13,7 +13,7 @@ import type { RequestLike } from "./session_options.ts";
  * @param request The request; its address must name the host that the browser sees, unless `origin` is given.
  * @param origin The site's public address, such as `https://example.com`; give it behind a proxy that changes the host.
  * @returns Whether another site, a subdomain included, made the browser send it.
- * @throws {TypeError} if `origin` is not an address.
+ * @throws {TypeError} if `origin` is not an http: or https: address.
  *
  * @example
  * ```ts
@@ -29,11 +29,18 @@ import type { RequestLike } from "./session_options.ts";
  * ```
  */
 export function isCrossSite({ headers, url = "" }: RequestLike, origin?: string): boolean {
+  const own = origin === undefined ? undefined : URL.parse(origin);
+  // Any other scheme, as of "localhost:8000", has the origin "null", which a browser sends for pages without one.
+  if (origin !== undefined && !/^https?:$/.test(own?.protocol ?? "")) {
+    throw new TypeError(
+      `Cannot check a request: the origin must be an http: or https: address: received ${JSON.stringify(origin)}`,
+    );
+  }
   const site = headers.get("sec-fetch-site");
   if (site !== null) return site !== "same-origin" && site !== "none";
   const from = headers.get("origin");
   if (from === null) return false;
-  if (origin !== undefined) return from !== new URL(origin).origin;
+  if (own) return from !== own.origin;
   // The scheme is left out, because a proxy may have ended TLS.
   const host = URL.parse(url)?.host;
   return host === undefined || (from !== `http://${host}` && from !== `https://${host}`);

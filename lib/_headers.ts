@@ -36,11 +36,16 @@ export function addSessionHeaders(headers: HeaderList, cookies: readonly string[
   if (cookies.length === 0) return;
   // A shared cache may keep a Set-Cookie and send it to the next visitor (RFC 9111, section 7.3; CVE-2024-26144).
   if (control !== null) headers.set("cache-control", withoutSharing(control));
+  forbidTargeted(headers);
+  for (const cookie of cookies) headers.append("set-cookie", cookie);
+}
+
+/** Forbids certain shared caches to keep an answer. */
+function forbidTargeted(headers: HeaderList): void {
   for (const name of [...headers.keys()]) {
     if (TARGETED.test(name.toLowerCase())) headers.set(name, "no-store");
   }
   if (headers.get("x-accel-expires") !== null) headers.set("x-accel-expires", "0");
-  for (const cookie of cookies) headers.append("set-cookie", cookie);
 }
 
 /** The same `Cache-Control`, for the visitor's own browser alone. */
@@ -63,6 +68,8 @@ function withoutSharing(control: string): string {
  */
 export function replaceHeaders(headers: HeaderList, answer: Headers): void {
   for (const name of [...headers.keys()]) if (DESCRIBES.test(name.toLowerCase())) headers.delete(name);
+  // These were for the withheld answer, and would have a cache keep the error for every visitor.
+  forbidTargeted(headers);
   for (const [name, value] of answer) {
     if (name === "set-cookie") headers.append(name, value);
     else headers.set(name, value);

@@ -32,6 +32,9 @@ export function wrapHandler<Data extends object, Rest extends unknown[]>(
   options: WrapOptions,
 ): (request: Request, ...rest: Rest) => Promise<Response> {
   checkOptions("Cannot wrap a handler", options, { gone: FUNCTION, unavailable: FUNCTION });
+  if (typeof handler !== "function") {
+    throw new TypeError(`Cannot wrap a handler: needed a function, received ${typeof handler}`);
+  }
   return async (request, ...rest) => {
     const bound = sessions.answerBound(request);
     if (bound !== undefined) return await bound;

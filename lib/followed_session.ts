@@ -136,6 +136,9 @@ export class FollowedSession<Data extends object = Record<string, Json>> {
    * @throws The error that `fn` throws; nothing is stored then.
    */
   async change<T>(fn: (session: Session<Data>) => T): Promise<T> {
+    if (typeof fn !== "function") {
+      throw new TypeError(`Cannot change a followed session: needed a function, received ${typeof fn}`);
+    }
     const key = await this.#key();
     const { id, now } = this.#state;
     if (key === undefined || id === undefined) {

@@ -103,7 +103,7 @@ export class Session<Data extends object = Record<string, Json>> {
 
   static {
     stateOf = (session) => {
-      if (#state in session) return (session as Session).#state;
+      if (typeof session === "object" && session !== null && #state in session) return (session as Session).#state;
       throw new TypeError("Cannot use a session: needed one that open() of the same library returned");
     };
   }
@@ -195,6 +195,9 @@ export class Session<Data extends object = Record<string, Json>> {
     key: K,
     fn: (value: Stored<Data[K]> | undefined) => Settable<Data[K]> | undefined,
   ): void {
+    if (typeof fn !== "function") {
+      throw new TypeError(`Cannot update "${String(key)}": needed a function, received ${typeof fn}`);
+    }
     this.#change("update", (draft) => {
       replacing(key, fn(valueOf(draft.data, key) as Stored<Data[K]> | undefined), "update")(draft);
     });

@@ -64,6 +64,7 @@ export class Signer {
    * @throws {RangeError} if a key is under 32 bytes.
    */
   constructor(keys: readonly string[], purpose: string) {
+    if (!Array.isArray(keys)) throw new TypeError(`Cannot sign: needed a list of keys, received ${typeof keys}`);
     if (keys.length === 0) throw new TypeError("Cannot sign: needed at least one key, received none");
     checkString("the purpose", purpose);
     this.#keys = keys.map((key, index) => {
@@ -98,6 +99,7 @@ export class Signer {
    * @returns The string that was signed, or `undefined` if none of the keys made this signature.
    */
   unsign(signed: string): Unsigned | undefined {
+    if (typeof signed !== "string") return undefined;
     const dot = signed.length - SIGNATURE_LENGTH - 1;
     if (dot < 0 || signed[dot] !== ".") return undefined;
     const slice = signed.slice(0, dot);

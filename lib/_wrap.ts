@@ -57,7 +57,7 @@ export function wrapHandler<Data extends object, Rest extends unknown[]>(
 
 async function answerTo(request: Request, error: SessionError, options: WrapOptions): Promise<Response> {
   const { gone, unavailable } = options;
-  if (error instanceof SessionGoneError) return await (gone?.(request, error) ?? error.getResponse());
+  if (error instanceof SessionGoneError) return await gone?.(request, error) ?? error.getResponse();
   if (error.statusCode !== 503) return error.getResponse();
-  return await (unavailable?.(request, error as SessionStoreError | StoreFullError) ?? error.getResponse());
+  return await unavailable?.(request, error as SessionStoreError | StoreFullError) ?? error.getResponse();
 }

@@ -6,7 +6,7 @@ import { createLog } from "../../lib/log.ts";
 import { Signer } from "../../lib/signer.ts";
 import { MemoryStore } from "../../lib/stores/memory.ts";
 import { withTelemetry } from "../../lib/telemetry.ts";
-import { KEY, site } from "../support/site.ts";
+import { failing, KEY, site } from "../support/site.ts";
 
 // deno-lint-ignore no-explicit-any -- values of wrong types
 const wrong = (value: unknown) => value as any;
@@ -60,4 +60,13 @@ Deno.test("wrong use: values of a wrong type are named in the error", async () =
     assertThrows(() => sessions.wrap(wrong(none)), TypeError, "needed a function");
     await assertRejects(() => sessions.follow(session).change(wrong(none)), TypeError, "needed a function");
   }
+});
+
+Deno.test("wrap: where `unavailable` resolves to nothing, the plain answer is sent", async () => {
+  const { sessions } = site({ store: failing(["create"], new MemoryStore()) });
+  const handler = sessions.wrap(async (_request, open) => {
+    (await open()).set("n", 1);
+    return new Response();
+  }, { unavailable: wrong(() => Promise.resolve()) });
+  assertEquals((await handler(new Request("http://localhost/"))).status, 503);
 });

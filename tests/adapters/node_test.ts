@@ -1,44 +1,20 @@
 /** The node:http adapter, in the real Express and in no framework. */
 // deno-lint-ignore-file no-import-prefix -- in deno.json, everybody would have to download the frameworks
-import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
-import type { AddressInfo } from "node:net";
+import { assert, assertEquals, assertThrows } from "@std/assert";
+import type { IncomingMessage, ServerResponse } from "node:http";
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import compression from "npm:compression@1.8.1";
 import express from "npm:express@5.3.0";
-import { type NodeSessions, nodeSessions } from "../../lib/adapters/node.ts";
+import { nodeSessions } from "../../lib/adapters/node.ts";
 import { SessionGoneError } from "../../lib/errors.ts";
 import { SessionManager } from "../../lib/session_manager.ts";
 import { MemoryStore } from "../../lib/stores/memory.ts";
 import { cookieFor } from "../../lib/testing.ts";
-import { replacing } from "../support/failing.ts";
 import { BOUND, type Data, failing, KEY } from "../support/site.ts";
-import { Browser } from "../support/server.ts";
+import { serving, type Sessions, sessionsOf } from "./node_place.ts";
 
 const FILE = new URL("../../templates/style.css", import.meta.url).pathname;
-
-function sessionsOf(store = new MemoryStore()) {
-  const manager = new SessionManager<Data>({ store, keys: [KEY] });
-  return { manager, ...nodeSessions(manager) };
-}
-
-type Sessions = NodeSessions<Data> & { manager: SessionManager<Data> };
-
-/** Serves with a handler of each framework, lets a test visit it, and stops. */
-async function serving(
-  handler: (request: IncomingMessage, response: ServerResponse) => void,
-  test: (b: Browser) => Promise<void>,
-) {
-  const server: Server = createServer(handler);
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  try {
-    await test(new Browser(`http://127.0.0.1:${(server.address() as AddressInfo).port}`));
-  } finally {
-    server.closeAllConnections();
-    await new Promise((resolve) => server.close(resolve));
-  }
-}
 
 function expressProgram({ manager, middleware, open }: Sessions) {
   const app = express();
@@ -381,25 +357,4 @@ Deno.test("node: a plain server needs no framework", async () => {
     const response = await browser.request("/");
     assertEquals([await response.text(), response.headers.get("cache-control")], ["4", "private"]);
   });
-});
-
-Deno.test("node: an answer that cannot leave is an error in the log, and its connection ends", async () => {
-  const { middleware, open } = sessionsOf();
-  const failure = new Error("a middleware's own");
-  const logged: unknown[] = [];
-  const handler = (request: IncomingMessage, response: ServerResponse) => {
-    // A middleware that comes before the sessions, and fails when the head leaves.
-    response.writeHead = () => {
-      throw failure;
-    };
-    middleware(request, response, async () => {
-      (await open(request)).logIn("ada");
-      response.writeHead(200);
-      response.end("hello");
-    });
-  };
-  await replacing(console, "error", () => (error) => void logged.push(error), async () => {
-    await serving(handler, (browser) => assertRejects(() => browser.get("/"), TypeError).then(() => {}));
-  });
-  assertEquals(logged, [failure]);
 });

@@ -4,7 +4,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import { replacing } from "../support/failing.ts";
 import { serving, sessionsOf } from "./node_place.ts";
 
-Deno.test("node: an answer that cannot leave is an error in the log, and its connection ends", async () => {
+Deno.test("node: an answer that cannot leave is logged, and its connection ends", async () => {
   const { middleware, open } = sessionsOf();
   const failure = new Error("a middleware's own");
   const logged: unknown[] = [];

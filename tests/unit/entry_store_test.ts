@@ -206,7 +206,7 @@ Deno.test("entry store: a refused write among old marks of eight others is tried
   assertEquals(nOf(await store.update(key, increment)), 11);
 });
 
-Deno.test("entry store: a write without an answer is looked for every 50 ms, while time is left", async () => {
+Deno.test("entry store: a write without an answer is looked for every 50 milliseconds", async () => {
   const { engine, store } = place();
   const key = newId();
   await store.create(key, fresh({ n: 0 }));
@@ -266,7 +266,7 @@ Deno.test("entry store: it measures a record with what it adds", async () => {
   assert((await engine.get(key))!.content.length <= 1000);
 });
 
-Deno.test("entry store: a start waits ten seconds for a connection, and a verb two and a half", async () => {
+Deno.test("entry store: a start waits longer for a connection than a verb does", async () => {
   for (const [seconds, starts, reads] of [[2, true, true], [9, true, false], [11, false, false]] as const) {
     const connecting = (): MapEntries => {
       let opening: Promise<void> | undefined;

@@ -1,9 +1,11 @@
 /** The SQLite store and what goes wrong: a busy database, commits that fail, full disks, files that are replaced. */
 import { assert, assertEquals, assertRejects, assertStringIncludes, assertThrows } from "@std/assert";
-import { DatabaseSync } from "node:sqlite";
+import { dirname } from "node:path";
+import { DatabaseSync, type StatementSync } from "node:sqlite";
 import { newId } from "../../lib/id.ts";
 import { SqliteStore } from "../../lib/stores/sqlite/store.ts";
 import { fresh, set } from "./shared.ts";
+import { replacing } from "../support/failing.ts";
 import { impatiently } from "../support/simulated_time.ts";
 import { Failing, MINUTE, test, writes } from "./sqlite_place.ts";
 
@@ -113,6 +115,34 @@ test("in a database that may not grow, people log out and stay logged in", async
 });
 
 const canMount = Deno.build.os === "linux" && Deno.uid() === 0;
+
+test("only work that ends sessions uses the reserve", async (path, open) => {
+  const store = open();
+  const [key, other] = [newId(), newId()];
+  for (const one of [key, other]) await store.create(one, fresh());
+  const reserved = () =>
+    Array.from(Deno.readDirSync(dirname(path)), ({ name }) => name).includes("sessions.db-reserve");
+  let times = 0;
+  const full = (original: (this: DatabaseSync, sql: string) => StatementSync) =>
+    function (this: DatabaseSync, sql: string) {
+      const statement = original.call(this, sql);
+      const run = statement.run.bind(statement);
+      const commit = () => {
+        if (times-- > 0) throw Object.assign(new Error("database or disk is full"), { errcode: 13 });
+        return run();
+      };
+      return sql === "COMMIT" ? Object.assign(statement, { run: commit }) : statement;
+    };
+  await replacing(DatabaseSync.prototype, "prepare", full, async () => {
+    for (const verb of [() => store.create(newId(), fresh()), () => store.update(key, set({ n: 2 }))]) {
+      times = 2;
+      await assertRejects(verb, Error, "disk is full");
+      assert(reserved());
+    }
+    times = 1;
+    assertEquals([await store.delete(key), reserved()], [true, false]);
+  });
+});
 
 test("on a full disk what was acknowledged is done, the rest undone", async (path, open) => {
   const mount = path.replace(/\/[^/]*$/, "");

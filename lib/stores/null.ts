@@ -1,5 +1,5 @@
 /**
- * NullStore: keeps nothing and says so, for servers whose pages must work without sessions.
+ * NullStore: stores nothing and refuses new sessions, for servers whose pages must work without sessions.
  *
  * @module
  */
@@ -40,7 +40,7 @@ export class NullStore implements SessionStore {
     return Promise.reject(new Error("Cannot create a session: the null store stores nothing; choose another store"));
   }
 
-  read(_id: string): Promise<SessionRecord | undefined> {
+  read(_key: string): Promise<SessionRecord | undefined> {
     return Promise.resolve(undefined);
   }
 

@@ -59,7 +59,7 @@ export function exists(path: string): boolean {
   return existsSync(path);
 }
 
-/** Whether nothing has changed between two looks. */
+/** Whether two states are of the same file, unchanged in between. */
 export function isSame(a: Stat, b: Stat): boolean {
   return a.ino === b.ino && a.birth === b.birth && a.mtime === b.mtime && a.size === b.size;
 }

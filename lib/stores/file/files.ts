@@ -33,7 +33,9 @@ export class Files {
     try {
       keepTimes(path, record);
       // If the process was stopped for so long, a sweep may have taken the file for that of a dead process.
-      if (performance.now() - start > LEFTOVER / 2) throw new Error("A new session took too long to write");
+      if (performance.now() - start > LEFTOVER / 2) {
+        throw new Error("Cannot create a session: its file took too long to write");
+      }
       if (this.#settings.waitsForDisk) {
         await flush(path);
         await this.flushNames([key]);

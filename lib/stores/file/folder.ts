@@ -99,7 +99,7 @@ export class Folder {
     const secret = stat && readSecret(this.#path, stat);
     if (secret === undefined) return this.#checkWithout();
     if (this.#secret !== undefined && secret !== this.#secret) {
-      throw new Error(`another folder is in the place of the sessions' folder: its "${SECRET}" is another`);
+      throw new Error("another folder is in the place of the sessions' folder: put the right one back");
     }
     this.#secret = secret;
     this.#stat = stat;
@@ -110,7 +110,7 @@ export class Folder {
   #checkWithout(): void {
     if (this.#wasThere) Deno.statSync(this.#dir);
     if (this.#secret !== undefined) {
-      throw new Error(`the sessions' folder is away: "${SECRET}" is missing`);
+      throw new Error(`the sessions' folder is away, as "${SECRET}" is missing: put it back`);
     }
     const foreign = this.#wasThere ? undefined : foreignIn(this.#dir);
     if (foreign !== undefined) {

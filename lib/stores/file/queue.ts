@@ -96,7 +96,8 @@ export class Queue {
         if (state !== seen) since = performance.now();
         seen = state;
         if (performance.now() - since > LOCK_DEADLINE) {
-          throw new Error(`Another process has kept a session locked for ${LOCK_DEADLINE / 1000} seconds`);
+          const seconds = LOCK_DEADLINE / 1000;
+          throw new Error(`Cannot lock a session's file: another process has kept it locked for ${seconds} seconds`);
         }
         await pause(first === ticket?.path ? 1 : 1 + Math.random() * 4);
       }

@@ -14,8 +14,8 @@ import { LEFTOVER, readRecord } from "./record.ts";
 const NAMES_PER_STEP = 64;
 /**
  * How many names are looked at for each new session. A folder holds at least one name, so a pass over N names takes 2 N
- * looks at most, which N / 6 new sessions call for. In a steady state, what is over waits for half of a pass on
- * average, while N / 12 sessions are made; so about a twelfth is over.
+ * looks at most, which N / 6 new sessions call for. In a steady state, an expired session waits for half of a pass on
+ * average, while N / 12 sessions are made. So about a twelfth of the files is expired.
  */
 const NAMES_PER_CREATE = 12;
 /** For how long, in milliseconds, a store that found no room does not look for room again. */
@@ -184,7 +184,7 @@ export class Sweep {
       );
       return false;
     }
-    // A session whose end was not noted here is another process's, which may have left more.
+    // This process did not note the end, so another process made the session, and may have left more.
     this.#earliest = -Infinity;
     return true;
   }

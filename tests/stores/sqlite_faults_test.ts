@@ -218,6 +218,22 @@ for (const what of ["removed", "replaced"]) {
   });
 }
 
+test("reads look for the file four times a second at most", async (path, open) => {
+  const store = open();
+  const key = newId();
+  await store.create(key, fresh({ n: 1 }));
+  let time = 1e9;
+  await replacing(performance, "now", () => () => time, async () => {
+    await store.read(key);
+    Deno.renameSync(path, `${path}.away`);
+    time += 249;
+    assertEquals((await store.read(key))?.data, { n: 1 });
+    time += 1;
+    await assertRejects(() => store.read(key), Error, `${path} was removed`);
+    Deno.renameSync(`${path}.away`, path);
+  });
+});
+
 test("without its journal nothing is answered, until it is back", async (path, open) => {
   const [one, two] = [open(), open()];
   const [old, late] = [newId(), newId()];

@@ -157,4 +157,16 @@ export const EQUIVALENT: readonly Equivalent[] = [
     kind: "constant off",
     why: "a twenty-first of the time does as well",
   },
+  {
+    file: "lib/_wrap.ts",
+    before: "if (session === undefined) return response;",
+    kind: "lines swapped",
+    why: "an answer that is returned is withheld by nothing that fails later",
+  },
+  {
+    file: "lib/_commit.ts",
+    before: "let isTaken = false;",
+    kind: "constant off",
+    why: "it counts only after an update, which sets it",
+  },
 ];

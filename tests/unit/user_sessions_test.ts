@@ -1,6 +1,7 @@
 /** The sessions of a user: found, shown and ended. */
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { SessionStoreError } from "../../lib/errors.ts";
+import { newId } from "../../lib/id.ts";
 import type { SessionStore } from "../../lib/store.ts";
 import { MemoryStore } from "../../lib/stores/memory.ts";
 import { Clock } from "../../lib/testing.ts";
@@ -48,6 +49,23 @@ Deno.test("users: all sessions end, of this user and no one else", async () => {
   assertEquals(await sessions.endAll("ada"), 0);
   assertEquals([await userOf(laptop), await userOf(phone), await userOf(bob)], [undefined, undefined, "bob"]);
   assertEquals(sessions.counters.ended, 2);
+});
+
+Deno.test("users: of more sessions than are ended at a time each is counted once", async () => {
+  const clock = new Clock();
+  const memory = new (class extends MemoryStore {
+    override async delete(id: string) {
+      // As slow as others in memory.
+      for (let turns = 0; turns < 5; turns++) await undefined;
+      return await super.delete(id);
+    }
+  })({ now: clock.now });
+  const { sessions } = site({ store: memory, now: clock.now });
+  const { time } = clock;
+  const times = { created: time, idle: 60_000, expires: time + 60_000, deadline: time + 600_000 };
+  for (let n = 0; n < 1201; n++) await memory.create(newId(), { data: {}, ...times, user: "ada" });
+  assertEquals([await sessions.endAll("ada"), memory.size], [1201, 0]);
+  assertEquals(sessions.counters.ended, 1201);
 });
 
 Deno.test("users: the session that asks can be left alone", async () => {

@@ -16,6 +16,7 @@ export const PATH: Rule = {
   needed: "the path of a file",
   accepts: (value) => typeof value === "string" && /^(?!file:|:memory:)[^]/.test(value),
 };
+
 /**
  * The path of a database.
  *
@@ -44,7 +45,7 @@ export const DUPLICATE = 2067;
  * Opens a database in a file, which is made when it is missing.
  *
  * @param timeout How long SQLite waits for other processes, in milliseconds.
- * @throws {Error} if only one of the file and its journal is there: opening it would lose the content of the other.
+ * @throws {Error} if the file or its journal was removed while a process used them: the other one lacks its content.
  */
 export function openFile(path: string, timeout: number): DatabaseSync {
   // SQLite makes the file first, then the journal, then its index, and removes them in the opposite order.

@@ -169,4 +169,10 @@ export const EQUIVALENT: readonly Equivalent[] = [
     kind: "constant off",
     why: "it counts only after an update, which sets it",
   },
+  {
+    file: "lib/session.ts",
+    before: "state.user = user;",
+    kind: "lines swapped",
+    why: "neither line reads what the other sets",
+  },
 ];

@@ -279,3 +279,13 @@ Deno.test("under https, browsers are told to stay with it, and another host is r
     assertEquals((await ask(host)).status, 400, host);
   }
 });
+
+Deno.test("POST: a form from another site is answered 403, and changes nothing", async () => {
+  const { browser, lines, memory } = serve();
+  const headers = { "sec-fetch-site": "cross-site" };
+  for (const path of ["/add", "/remove"]) {
+    assertEquals(await browser.post(path, { username: "Ada" }, headers), 403, path);
+    assertEquals([browser.setCookies, memory.size], [[], 0], path);
+  }
+  assertEquals(lines, Array(2).fill("warn A cross-site request was refused: "));
+});

@@ -129,6 +129,20 @@ test("where there are no links the secret is made all the same", async ({ dir, s
   assert(!namesIn(dir).some((name) => name.endsWith(".tmp")));
 });
 
+test("a secret that is replaced while it is read is read again", async ({ dir, store, open, create }) => {
+  const id = await create(1);
+  await store.close();
+  const other = open();
+  let reads = 0;
+  await replacing(Deno, "readTextFileSync", (original) => (path) => {
+    if (path === `${dir}/${SECRET}` && reads++ === 0) throw new Deno.errors.NotFound("No such file");
+    return original(path);
+  }, async () => {
+    for (let n = 0; n < 2; n++) assertEquals((await other.read(id))?.data, { n: 1 });
+  });
+  assertEquals(reads, 2);
+});
+
 test("a first session that cannot have a secret is refused, and leaves none", async (place) => {
   const { dir, store, clock } = place;
   await replacing(Deno, "writeTextFileSync", (original) => (path, text, options) => {

@@ -87,9 +87,10 @@ export function honoSessions<Data extends object>(sessions: SessionManager<Data>
       }
       const opener = new Opener(() => sessions.open(request));
       for (const key of [context, request]) openers.set(key, opener);
-      await next();
       let answer: Response | undefined;
       try {
+        // Hono keeps an `Error` for `onError`; anything else that a handler throws comes through here.
+        await next();
         answer = await finish(context, opener);
       } catch (error) {
         if (!(error instanceof SessionError)) throw error;

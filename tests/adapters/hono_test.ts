@@ -1,6 +1,6 @@
 /** The Hono adapter, in the real Hono: whatever the answer, the cookie leaves and nothing of it is lost. */
 // deno-lint-ignore-file no-import-prefix -- in deno.json, everybody would have to download the frameworks
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertRejects } from "@std/assert";
 import { Hono } from "npm:hono@4.13.19";
 import { bodyLimit } from "npm:hono@4.13.19/body-limit";
 import { compress } from "npm:hono@4.13.19/compress";
@@ -279,4 +279,19 @@ Deno.test("hono: a middleware that is used twice stores one session", async () =
   app.route("/routed", inner);
   const response = await app.request("/routed");
   assertEquals([await response.text(), response.headers.getSetCookie().length, store.size], ["ada", 1, 1]);
+});
+
+Deno.test("hono: a thrown string stores nothing, and its session is not waited for", async () => {
+  const { app, browser, manager, open } = program();
+  let read: Promise<unknown> | undefined;
+  app.get("/string", async (c) => {
+    const session = await open(c);
+    session.logIn("ada");
+    read = manager.follow(session).read();
+    throw "a string";
+  });
+  const visitor = browser();
+  await assertRejects(() => visitor.request("/string"));
+  await assertRejects(() => read!, TypeError, "its handler failed");
+  assertEquals(visitor.setCookies, []);
 });

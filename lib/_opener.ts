@@ -20,11 +20,10 @@ export class Opener<Data extends object> {
     this.#open = open;
   }
 
-  /** Opens the session, once. */
+  /** Opens the session, once. It never throws: the caller may be a timer, outside of every `try`. */
   open(): Promise<Session<Data>> {
     if (this.#opened !== undefined) return this.#opened;
-    if (this.#isAnswered) throw new LateOpenError();
-    this.#opened = this.#open();
+    this.#opened = this.#isAnswered ? Promise.reject(new LateOpenError()) : this.#open();
     // The rejection is handled here: a handler that does not await `open` must not end the process.
     this.#opened.then(expectCommit, (error) => this.#failure = error);
     return this.#opened;

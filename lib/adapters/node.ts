@@ -72,7 +72,7 @@ export function nodeSessions<Data extends object>(sessions: SessionManager<Data>
       const bound = sessions.answerBound(given);
       if (bound !== undefined) return void bound.catch(unexpected).then((answer) => send(response, answer));
       let isReplaced = false;
-      const opener = new Opener(() => {
+      const opener = new Opener(async () => {
         if (response.headersSent) throw new LateOpenError();
         // Socket.IO gives a middleware such an object for a WebSocket.
         if (typeof response.on !== "function") {
@@ -85,7 +85,7 @@ export function nodeSessions<Data extends object>(sessions: SessionManager<Data>
           isReplaced = outcome instanceof Response;
           return outcome;
         });
-        return sessions.open(given);
+        return await sessions.open(given);
       });
       openers.set(request, opener);
       const fail = (error: unknown) => {

@@ -1,6 +1,6 @@
 /** The node:http adapter, in the real Express and in no framework. */
 // deno-lint-ignore-file no-import-prefix -- in deno.json, everybody would have to download the frameworks
-import { assert, assertEquals, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
@@ -285,12 +285,12 @@ Deno.test("node: a log-in asks to bind the session, and the library answers belo
   });
 });
 
-Deno.test("node: an open without an answer to hold back names what to do", () => {
+Deno.test("node: an open without an answer to hold back names what to do", async () => {
   const { middleware, open } = sessionsOf();
   const request = { headers: {} } as IncomingMessage;
   // What Socket.IO gives a middleware for a WebSocket.
   middleware(request, { setHeader() {}, write() {}, end() {} } as unknown as ServerResponse, () => {});
-  assertThrows(() => open(request), Error, "sessions.open");
+  await assertRejects(() => open(request), Error, "sessions.open");
   assertThrows(() => open({} as IncomingMessage), Error, "request.raw");
 });
 

@@ -1,5 +1,5 @@
 /** wrap and commit: the answers that leave, and what they never carry. */
-import { assert, assertEquals, assertMatch, assertRejects, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { SessionGoneError, SessionStoreError } from "../../lib/errors.ts";
 import type { Session } from "../../lib/session.ts";
 import { SessionManager } from "../../lib/session_manager.ts";
@@ -251,7 +251,7 @@ Deno.test("wrap: a session opened first in a stream throws, naming the way out",
     return new Response("streams on");
   });
   const response = await handler(new Request(URL));
-  for (let i = 0; i < 2; i++) assertThrows(() => open!(), Error, "open it before answering");
+  for (let i = 0; i < 2; i++) await assertRejects(() => open!(), Error, "open it before answering");
   assertEquals(await response.text(), "streams on");
   assert(response.ok);
 });
@@ -275,5 +275,5 @@ Deno.test("wrap: after a handler has thrown, its session opens no more", async (
     throw new SessionGoneError("mine");
   });
   assertEquals((await handler(new Request(URL))).status, 409);
-  assertThrows(() => open!(), Error, "open it before answering");
+  await assertRejects(() => open!(), Error, "open it before answering");
 });

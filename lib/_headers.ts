@@ -1,4 +1,5 @@
 /** Headers: what an answer with a session carries, and what an error's answer keeps of the answer it replaces. */
+import { kindOf } from "./_options.ts";
 
 /** What is used of `Headers`, so that the headers of a `node:http` answer can be given as well. */
 export interface HeaderList {
@@ -15,9 +16,9 @@ const TARGETED = /^(?:(?:.+-)?cdn-cache-control|surrogate-control|edge-control)$
 /** One directive of `Cache-Control`, whose value may be a quoted string with commas in it (RFC 9111, section 5.2). */
 const DIRECTIVE = /(?:[^,"]|"(?:[^"\\]|\\.)*")+/g;
 
-/** Headers that describe the body of an answer, or act for it (RFC 9110, section 8). */
+/** Headers that describe an answer (RFC 9110, section 8), lead to another, or have a proxy send a file in its place. */
 const DESCRIBES =
-  /^(?:content-(?!security-policy).*|etag|last-modified|location|set-cookie|accept-ranges|(?:repr-)?digest|trailer|transfer-encoding)$/;
+  /^(?:content-(?!security-policy).*|etag|last-modified|location|set-cookie|accept-ranges|(?:repr-)?digest|trailer|transfer-encoding|refresh|x-accel-redirect|x-sendfile)$/;
 
 /**
  * Adds what an answer that read a session carries: its cookies, and that no cache may show it to another visitor.
@@ -99,7 +100,7 @@ export function checkResponse(response: Response): void {
       `Cannot answer a request: the handler must return a Response that can be sent: received ${what}`,
     );
   };
-  if (!(response?.headers instanceof Headers)) refuse(response === null ? "null" : typeof response);
+  if (!(response?.headers instanceof Headers)) refuse(kindOf(response));
   if (response.status !== 101 && response.status < 200) refuse(`one of status ${response.status}`);
   if (response.bodyUsed || response.body?.locked) refuse("one whose body was read");
 }

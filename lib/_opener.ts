@@ -57,6 +57,6 @@ export class Opener<Data extends object> {
  *
  * @param hint Another possible cause, appended to the message.
  */
-export function noMiddleware(hint: string = ""): Error {
+export function noMiddleware(hint: string): Error {
   return new Error(`Cannot open a session: the request did not pass the middleware; use it before the routes${hint}`);
 }

@@ -21,7 +21,13 @@ export const STRING: Rule = { needed: "a string", accepts: (value) => typeof val
 /** A function. */
 export const FUNCTION: Rule = { needed: "a function", accepts: (value) => typeof value === "function" };
 /** An object whose members are checked where they are used. */
-export const OBJECT: Rule = { needed: "an object", accepts: (value) => typeof value === "object" && value !== null };
+export const OBJECT: Rule = { needed: "an object", accepts: isObject };
+/** The manager of sessions, known by a method that no other class has. */
+export const MANAGER: Rule = {
+  needed: "a SessionManager",
+  accepts: (value) => typeof (value as { answerBound?: unknown } | null)?.answerBound === "function",
+  isRequired: true,
+};
 /** An address, which may hold a password. */
 export const ADDRESS: Rule = {
   needed: "an address",
@@ -51,7 +57,7 @@ export const COUNT: Rule = {
  * @throws {TypeError} naming the option; {@linkcode RangeError} for a number that is out of range.
  */
 export function checkOptions(failure: string, options: object, rules: Readonly<Record<string, Rule>>): void {
-  if (typeof options !== "object" || options === null) {
+  if (!isObject(options)) {
     throw new TypeError(`${failure}: needed an object with options: received ${shown(options, false)}`);
   }
   for (const [name, value] of Object.entries(options)) {
@@ -69,8 +75,24 @@ export function checkOptions(failure: string, options: object, rules: Readonly<R
   }
 }
 
+/** A literal, or an object of a program's class. A `Map`, a list or a promise would count as an object without options. */
+function isObject(value: unknown): boolean {
+  return tagOf(value) === "Object";
+}
+
+/** The name of a built-in class, such as `Map`. */
+function tagOf(value: unknown): string {
+  return Object.prototype.toString.call(value).slice("[object ".length, -1);
+}
+
+/** The kind of a value, where the value itself must not be shown. */
+export function kindOf(value: unknown): string {
+  return value === null ? "null" : typeof value;
+}
+
 function shown(value: unknown, isSecret: boolean): string {
   if (typeof value === "string") return isSecret ? "another string" : JSON.stringify(value.slice(0, 200));
   if (value === null || typeof value === "number" || typeof value === "boolean") return String(value);
-  return Array.isArray(value) ? "a list" : typeof value;
+  if (Array.isArray(value)) return value.length === 0 ? "an empty list" : "a list";
+  return typeof value === "object" && !isObject(value) ? `a ${tagOf(value)}` : typeof value;
 }

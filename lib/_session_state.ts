@@ -1,5 +1,7 @@
 /** SessionState: what the manager knows about an opened session, and the changes that its request made. */
 import { keyOf } from "./id.ts";
+import { put, toJson } from "./_json.ts";
+import { kindOf } from "./_options.ts";
 import type { Json, SessionData, SessionRecord, StoredFlash, Terms } from "./record.ts";
 
 /** No data. This object and the two below are shared, so that an empty session costs no memory. */
@@ -66,6 +68,25 @@ export interface SessionState {
 /** A draft without a prototype, so that `__proto__` is a key like any other. */
 export function draftOf(data: SessionData, flashes: readonly StoredFlash[]): Draft {
   return { data: Object.assign(Object.create(null), data), flashes: [...flashes] };
+}
+
+/** The value of a key, or `undefined` if there is none. */
+export function valueOf(data: SessionData, key: string, verb: string): Json | undefined {
+  checkKey(key, verb);
+  return Object.hasOwn(data, key) ? data[key] : undefined;
+}
+
+/** The change that sets a key to a value, or removes it. */
+export function replacing(key: string, value: unknown, verb: string): (draft: Draft) => void {
+  checkKey(key, verb);
+  if (value === undefined) return ({ data }) => void delete data[key];
+  const copy = toJson(value, `Cannot ${verb} "${key}"`);
+  return ({ data }) => put(data, key, copy);
+}
+
+function checkKey(key: string, verb: string): void {
+  if (typeof key === "string") return;
+  throw new TypeError(`Cannot ${verb} a value: its key must be a string: received ${kindOf(key)}`);
 }
 
 /** What was found for a session that was just opened. */

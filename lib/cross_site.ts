@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { RequestLike } from "./session_options.ts";
+import { headersOf, type RequestLike } from "./session_options.ts";
 
 /**
  * Whether a browser sent the request on behalf of another site: by `Sec-Fetch-Site`, else by `Origin` (as Go's
@@ -13,7 +13,7 @@ import type { RequestLike } from "./session_options.ts";
  * @param request The request; its address must name the host that the browser sees, unless `origin` is given.
  * @param origin The site's public address, such as `https://example.com`; give it behind a proxy that changes the host.
  * @returns Whether another site, a subdomain included, made the browser send it.
- * @throws {TypeError} if `origin` is not an http: or https: address.
+ * @throws {TypeError} if the request has no `Headers`, or `origin` is not an http: or https: address.
  *
  * @example
  * ```ts
@@ -28,7 +28,8 @@ import type { RequestLike } from "./session_options.ts";
  * assert(!isCrossSite(post({})));
  * ```
  */
-export function isCrossSite({ headers, url = "" }: RequestLike, origin?: string): boolean {
+export function isCrossSite(request: RequestLike, origin?: string): boolean {
+  const headers = headersOf("Cannot check a request", request);
   const own = origin === undefined ? undefined : URL.parse(origin);
   // Any other scheme, as of "localhost:8000", has the origin "null", which a browser sends for pages without one.
   if (origin !== undefined && !/^https?:$/.test(own?.protocol ?? "")) {
@@ -42,6 +43,6 @@ export function isCrossSite({ headers, url = "" }: RequestLike, origin?: string)
   if (from === null) return false;
   if (own) return from !== own.origin;
   // The scheme is left out, because a proxy may have ended TLS.
-  const host = URL.parse(url)?.host;
+  const host = URL.parse(request.url ?? "")?.host;
   return host === undefined || (from !== `http://${host}` && from !== `https://${host}`);
 }

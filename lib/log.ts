@@ -1,5 +1,7 @@
 /** The log: one line per event on standard error. An event that repeats within ten seconds is held back and counted. */
 
+import { checkOptions, FUNCTION, oneOf } from "./_options.ts";
+
 /** How much an event matters. */
 export type Level = "error" | "warn" | "info" | "debug";
 
@@ -14,6 +16,8 @@ export type Log = (level: Level, event: string, detail?: string) => void;
 
 /** The levels, the one that matters most first. */
 export const LEVELS: readonly Level[] = ["error", "warn", "info", "debug"];
+
+const RULES = { least: { ...oneOf(...LEVELS), isRequired: true }, write: FUNCTION, now: FUNCTION };
 
 /** Milliseconds in which an event is written once. Its next line says how often it was held back. */
 const QUIET = 10_000;
@@ -31,6 +35,7 @@ export const silent: Log = () => {};
  * @param write Takes a line; standard error unless given.
  * @param now The clock, in milliseconds since 1970.
  * @returns The log, for the option `log` of a store or a manager.
+ * @throws {TypeError} if there is no such level, or a function is none.
  *
  * @example
  * ```ts
@@ -49,6 +54,7 @@ export function createLog(
   write: (line: string) => void = (line) => console.error(line),
   now: () => number = Date.now,
 ): Log {
+  checkOptions("Cannot make a log", { least, write, now }, RULES);
   const limit = LEVELS.indexOf(least);
   const seen = new Map<string, { at: number; heldBack: number }>();
   return (level, event, detail) => {

@@ -6,12 +6,12 @@
 import { randomBytes } from "node:crypto";
 import { SessionTakenError } from "./errors.ts";
 import { handleOf } from "./id.ts";
-import { put, toJson } from "./_json.ts";
 import { LIFETIME, lifetime } from "./_lifetimes.ts";
 import { BOOLEAN, checkOptions, COUNT, type Rule } from "./_options.ts";
 import type { Json, SessionData, StoredFlash, Terms } from "./record.ts";
 import type { SessionKey, Settable, SettableAs, Stored } from "./session_data.ts";
-import { continued, type Draft, draftOf, NO_DATA, NO_FLASHES, type SessionState } from "./_session_state.ts";
+import { continued, type Draft, draftOf, NO_DATA, NO_FLASHES } from "./_session_state.ts";
+import { replacing, type SessionState, valueOf } from "./_session_state.ts";
 
 /** A message for the next page. */
 export interface Flash {
@@ -152,9 +152,10 @@ export class Session<Data extends object = Record<string, Json>> {
    * The value of `key`, read-only, or `undefined` if there is none.
    *
    * @param key The name of the value.
+   * @throws {TypeError} if the key is not a string, as in every method that takes one.
    */
   get<K extends SessionKey<Data>>(key: K): Stored<Data[K]> | undefined {
-    return valueOf(this.#values, key) as Stored<Data[K]> | undefined;
+    return valueOf(this.#values, key, "get") as Stored<Data[K]> | undefined;
   }
 
   /**
@@ -163,7 +164,7 @@ export class Session<Data extends object = Record<string, Json>> {
    * @param key The name of the value.
    */
   has(key: SessionKey<Data>): boolean {
-    return Object.hasOwn(this.#values, key);
+    return valueOf(this.#values, key, "look for") !== undefined;
   }
 
   /**
@@ -199,7 +200,7 @@ export class Session<Data extends object = Record<string, Json>> {
       throw new TypeError(`Cannot update "${String(key)}": needed a function, received ${typeof fn}`);
     }
     this.#change("update", (draft) => {
-      replacing(key, fn(valueOf(draft.data, key) as Stored<Data[K]> | undefined), "update")(draft);
+      replacing(key, fn(valueOf(draft.data, key, "update") as Stored<Data[K]> | undefined), "update")(draft);
     });
   }
 
@@ -232,7 +233,7 @@ export class Session<Data extends object = Record<string, Json>> {
    * @throws {Error} if the session was committed already.
    */
   take<K extends SessionKey<Data>>(key: K): Stored<Data[K]> | undefined {
-    const taken = this.get(key);
+    const taken = valueOf(this.#values, key, "take") as Stored<Data[K]> | undefined;
     if (taken === undefined) return undefined;
     const text = JSON.stringify(taken);
     this.#change("take", ({ data }) => {
@@ -384,15 +385,4 @@ export class Session<Data extends object = Record<string, Json>> {
         "Do it before answering; in a stream or a socket use sessions.follow(session).change()",
     );
   }
-}
-
-function valueOf(data: SessionData, key: string): Json | undefined {
-  return Object.hasOwn(data, key) ? data[key] : undefined;
-}
-
-/** The change that sets a key to a value, or removes it. */
-function replacing(key: string, value: unknown, verb: string): (draft: Draft) => void {
-  if (value === undefined) return ({ data }) => void delete data[key];
-  const copy = toJson(value, `Cannot ${verb} "${key}"`);
-  return ({ data }) => put(data, key, copy);
 }

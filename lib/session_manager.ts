@@ -17,7 +17,7 @@ import { checkOptions, OBJECT } from "./_options.ts";
 import { reported } from "./_report.ts";
 import { Session, stateOf } from "./session.ts";
 import { SessionCookie, type SignedId } from "./session_cookie.ts";
-import { checkSessionOptions, type RequestLike, type SessionOptions } from "./session_options.ts";
+import { checkSessionOptions, headersOf, type RequestLike, type SessionOptions } from "./session_options.ts";
 import { continued, newState } from "./_session_state.ts";
 import { endSession, endSessions, showSessions, type UserSession } from "./_user_sessions.ts";
 import { type Open, wrapHandler, type WrapOptions } from "./_wrap.ts";
@@ -119,10 +119,12 @@ export class SessionManager<Data extends object = Record<string, Json>> {
    *
    * @param request The request, or anything with its headers.
    * @returns The session, to be given to `commit` with the answer.
+   * @throws {TypeError} if the request has no `Headers`.
    * @throws {SessionStoreError} if the store fails.
    */
   async open(request: RequestLike): Promise<Session<Data>> {
-    const { ids, refused, tooMany } = this.#cookie.read(request.headers.get("cookie"));
+    const headers = headersOf("Cannot open a session", request);
+    const { ids, refused, tooMany } = this.#cookie.read(headers.get("cookie"));
     if (tooMany) return this.#openNone(request.url);
     const [id] = ids;
     if (id === undefined) {
@@ -240,7 +242,7 @@ export class SessionManager<Data extends object = Record<string, Json>> {
    * @throws {SessionStoreError} while it is iterated, if the store fails.
    */
   of(user: string): AsyncIterable<UserSession<Data>> {
-    checkUser("find the sessions of a user", user);
+    checkString("find the sessions of a user", user);
     return showSessions(this.#commit.users, user);
   }
 
@@ -256,7 +258,7 @@ export class SessionManager<Data extends object = Record<string, Json>> {
    * @throws {SessionStoreError} if the store fails; some sessions may have been ended.
    */
   async endAll(user: string, options: { readonly except?: Session<Data> | undefined } = {}): Promise<number> {
-    checkUser("end the sessions of a user", user);
+    checkString("end the sessions of a user", user);
     checkOptions("Cannot end the sessions of a user", options, { except: OBJECT });
     const { except } = options;
     return await endSessions(this.#commit.users, user, except && stateOf(except).key);
@@ -268,11 +270,12 @@ export class SessionManager<Data extends object = Record<string, Json>> {
    * @param user The user, as given to `logIn`.
    * @param handle The session's handle, as `of` gives it.
    * @returns Whether it was ended; `false` if the user has no session with that handle.
-   * @throws {TypeError} if the store has no index of users.
+   * @throws {TypeError} if one of them is no string, or the store has no index of users.
    * @throws {SessionStoreError} if the store fails.
    */
   async end(user: string, handle: string): Promise<boolean> {
-    checkUser("end a session of a user", user);
+    checkString("end a session of a user", user);
+    checkString("end a session of a user", handle, "handle");
     return await endSession(this.#commit.users, user, handle);
   }
 
@@ -368,7 +371,7 @@ export class SessionManager<Data extends object = Record<string, Json>> {
   }
 }
 
-function checkUser(verb: string, user: string): void {
-  if (typeof user === "string") return;
-  throw new TypeError(`Cannot ${verb}: the user must be a string: received ${typeof user}`);
+function checkString(verb: string, value: string, name = "user"): void {
+  if (typeof value === "string") return;
+  throw new TypeError(`Cannot ${verb}: the ${name} must be a string: received ${typeof value}`);
 }

@@ -2,7 +2,7 @@
 import type { Listener } from "./events.ts";
 import { LIFETIME } from "./_lifetimes.ts";
 import type { Log } from "./log.ts";
-import { BOOLEAN, checkOptions, FUNCTION, OBJECT, type Rule } from "./_options.ts";
+import { BOOLEAN, checkOptions, FUNCTION, kindOf, OBJECT, type Rule } from "./_options.ts";
 import type { CookieOptions } from "./session_cookie.ts";
 import type { SessionStore } from "./store.ts";
 
@@ -52,14 +52,10 @@ export interface RequestLike {
 }
 
 const RULES: Readonly<Record<string, Rule>> = {
-  store: {
-    needed: "a session store",
-    accepts: (value) => typeof (value as SessionStore | null)?.create === "function",
-    isRequired: true,
-  },
+  store: { ...OBJECT, needed: "a session store", isRequired: true },
   keys: {
-    needed: "a list of strings",
-    accepts: (value) => Array.isArray(value) && value.every((key) => typeof key === "string"),
+    needed: "a list of strings, at least one key",
+    accepts: (value) => Array.isArray(value) && value.length > 0 && value.every((key) => typeof key === "string"),
     isRequired: true,
     isSecret: true,
   },
@@ -74,10 +70,14 @@ const RULES: Readonly<Record<string, Rule>> = {
   now: FUNCTION,
 };
 
+/** The methods that every store has. */
+const VERBS = ["create", "read", "update", "touch", "delete", "move"] as const;
+
 const BOUND_RULES: Readonly<Record<string, Rule>> = {
   path: {
-    needed: 'a path of letters, digits and _ . / - that begins with "/"',
-    accepts: (value) => typeof value === "string" && /^(?:\/[\w.-]+)+\/?$/.test(value),
+    needed: 'a path of letters, digits and _ . / - that begins with "/", without the parts "." and ".."',
+    // No address has these parts: they are resolved before the path is compared.
+    accepts: (value) => typeof value === "string" && /^(?:\/(?!\.{1,2}(?:\/|$))[\w.-]+)+\/?$/.test(value),
     isRequired: true,
   },
   lifetime: {
@@ -94,10 +94,24 @@ const BOUND_RULES: Readonly<Record<string, Rule>> = {
  */
 export function checkSessionOptions(options: SessionOptions): void {
   checkOptions("Cannot manage sessions", options, RULES);
-  const { bound, cookie } = options;
+  const { store, bound, cookie } = options;
+  const missing = VERBS.filter((verb) => typeof store[verb] !== "function");
+  if (missing.length > 0) {
+    throw new TypeError(`Cannot manage sessions: "store" must be a session store: it has no ${missing.join(", ")}`);
+  }
   if (bound === undefined) return;
   checkOptions("Cannot bind sessions to devices", bound, BOUND_RULES);
   if (cookie?.secure !== true || cookie.domain !== undefined) {
     throw new TypeError('Cannot bind sessions to devices: the cookie must have "secure" and no "domain"');
   }
+}
+
+/** The headers of a request. Refuses what has no `Headers`, such as a request of `node:http`. */
+export function headersOf(failure: string, request: RequestLike): Headers {
+  const headers = request?.headers;
+  if (typeof headers?.get === "function") return headers;
+  throw new TypeError(
+    `${failure}: needed a request whose "headers" are a Headers object: received ${kindOf(request)}; ` +
+      'for Express, Fastify and node:http use nodeSessions of "sessions/node"',
+  );
 }

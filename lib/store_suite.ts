@@ -5,11 +5,23 @@
  */
 import { test as nodeTest } from "node:test";
 import { type StoreSubject, Suite, type SuiteTest, type WriteHooks } from "./_suite.ts";
+import { BOOLEAN, checkOptions, FUNCTION, type Rule, STRING } from "./_options.ts";
 import { testFaults } from "./_suite_faults.ts";
 import { testEnds, testLists } from "./_suite_lists.ts";
 import { testVerbs } from "./_suite_verbs.ts";
 
 export type { StoreSubject, WriteHooks };
+
+const RULES: Readonly<Record<keyof StoreSubject, Rule>> = {
+  name: { ...STRING, isRequired: true },
+  open: { ...FUNCTION, isRequired: true },
+  clear: { ...FUNCTION, isRequired: true },
+  ownClock: BOOLEAN,
+  counts: BOOLEAN,
+  ignore: BOOLEAN,
+  rewrite: FUNCTION,
+  openHooked: FUNCTION,
+};
 
 /**
  * Declares the tests that every store passes, for one store: with `Deno.test`, or with `node:test` outside Deno. Optional
@@ -17,6 +29,7 @@ export type { StoreSubject, WriteHooks };
  * subject does not name.
  *
  * @param subject The store's name, and functions that open stores on the same sessions.
+ * @throws {TypeError} naming what the subject lacks.
  *
  * @example
  * ```ts ignore
@@ -38,6 +51,7 @@ export function testStore(subject: StoreSubject): void {
 
 /** The tests of the suite for one store, not yet declared. */
 export function storeTests(subject: StoreSubject): readonly SuiteTest[] {
+  checkOptions("Cannot test a store", subject, RULES);
   const suite = new Suite(subject);
   testVerbs(suite);
   testEnds(suite);

@@ -4,7 +4,7 @@
  * @module
  */
 import type { SessionEvent } from "./events.ts";
-import type { SessionOptions } from "./session_options.ts";
+import { checkSessionOptions, type SessionOptions } from "./session_options.ts";
 import type { SessionStore } from "./store.ts";
 
 /** The part of a span that is used (OpenTelemetry API for JavaScript 1). */
@@ -39,6 +39,7 @@ const NAME = "sessions";
  *
  * @param options The options of the manager.
  * @returns The options for the manager.
+ * @throws {TypeError} if an option is unknown or invalid; {@linkcode RangeError} for a lifetime that is out of range.
  *
  * @example
  * ```ts
@@ -52,6 +53,8 @@ const NAME = "sessions";
  * ```
  */
 export function withTelemetry(options: SessionOptions): SessionOptions {
+  // The store and the listener that replace the given ones would pass the manager's check.
+  checkSessionOptions(options);
   const api = (globalThis as Record<symbol, unknown>)[Symbol.for("opentelemetry.js.api.1")] as Api | undefined;
   if (api === undefined) return options;
   const description = "What happened to sessions, by event";

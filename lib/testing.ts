@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { checkOptions, STRING } from "./_options.ts";
+import { checkOptions, MANAGER, OBJECT, STRING } from "./_options.ts";
 import { keepEmpty } from "./session.ts";
 import type { SessionManager } from "./session_manager.ts";
 import type { SessionKey, Settable } from "./session_data.ts";
@@ -39,8 +39,10 @@ export class Clock {
    * Makes a clock.
    *
    * @param time The time at the start, in milliseconds since 1970.
+   * @throws {TypeError} if it is no number.
    */
   constructor(time: number = Date.UTC(2030, 0, 1)) {
+    checkOptions("Cannot make a clock", { time }, { time: { needed: "a finite number", accepts: Number.isFinite } });
     this.time = time;
   }
 
@@ -62,6 +64,7 @@ export class Clock {
  * @param data The session's data.
  * @param options The user who is logged in, if any.
  * @returns The value of a `Cookie` header.
+ * @throws {TypeError} if the manager, the data or an option is none.
  * @throws The errors of `save`.
  *
  * @example
@@ -87,7 +90,9 @@ export async function cookieFor<Data extends object>(
   data: { readonly [K in keyof Data]?: Settable<Data[K]> },
   options: { readonly user?: string | undefined } = {},
 ): Promise<string> {
-  checkOptions("Cannot make a cookie", options, { user: STRING });
+  const failure = "Cannot make a cookie";
+  checkOptions(failure, { sessions, data }, { sessions: MANAGER, data: { ...OBJECT, isRequired: true } });
+  checkOptions(failure, options, { user: STRING });
   const session = await sessions.open({ headers: new Headers() });
   for (const [key, value] of Object.entries(data)) session.set(key as SessionKey<Data>, value as never);
   if (options.user !== undefined) session.logIn(options.user);

@@ -6,6 +6,7 @@
 import { SessionError } from "../errors.ts";
 import { checkResponse, insteadOf } from "../_headers.ts";
 import { noMiddleware, Opener } from "../_opener.ts";
+import { checkOptions, MANAGER } from "../_options.ts";
 import type { Session } from "../session.ts";
 import type { SessionManager } from "../session_manager.ts";
 
@@ -35,6 +36,7 @@ export interface HonoSessions<Data extends object> {
  * session is stored. An error of the library is answered by the middleware, with 409, 413 or 503, whatever `onError` is.
  *
  * @param sessions The manager.
+ * @throws {TypeError} if it is no manager.
  *
  * @example
  * ```ts
@@ -60,6 +62,7 @@ export interface HonoSessions<Data extends object> {
  * ```
  */
 export function honoSessions<Data extends object>(sessions: SessionManager<Data>): HonoSessions<Data> {
+  checkOptions("Cannot make a middleware", { sessions }, { sessions: MANAGER });
   // By context, as a middleware may replace the request; by request, as one program may pass it to another.
   const openers = new WeakMap<object, Opener<Data>>();
 
@@ -104,8 +107,8 @@ export function honoSessions<Data extends object>(sessions: SessionManager<Data>
       context.res = answer;
     },
     open(context) {
-      const opener = openers.get(context) ?? openers.get(context.req.raw);
-      if (opener === undefined) throw noMiddleware();
+      const opener = openers.get(context) ?? openers.get(context?.req?.raw);
+      if (opener === undefined) throw noMiddleware(", and give `open` the context");
       return opener.open();
     },
   };

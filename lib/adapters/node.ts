@@ -9,6 +9,7 @@ import { SessionError } from "../errors.ts";
 import type { Session } from "../session.ts";
 import type { SessionManager } from "../session_manager.ts";
 import { addSessionHeaders } from "../_headers.ts";
+import { checkOptions, MANAGER } from "../_options.ts";
 import { holdBack, type Outcome, send } from "./_held_response.ts";
 import { LateOpenError, noMiddleware, Opener } from "../_opener.ts";
 
@@ -26,6 +27,7 @@ export interface NodeSessions<Data extends object> {
  * nothing is stored. An error of the library is answered 409, 413 or 503 in place of the handler's answer.
  *
  * @param sessions The manager.
+ * @throws {TypeError} if it is no manager.
  *
  * @example
  * ```ts ignore
@@ -48,6 +50,7 @@ export interface NodeSessions<Data extends object> {
  * ```
  */
 export function nodeSessions<Data extends object>(sessions: SessionManager<Data>): NodeSessions<Data> {
+  checkOptions("Cannot make a middleware", { sessions }, { sessions: MANAGER });
   const openers = new WeakMap<IncomingMessage, Opener<Data>>();
 
   /** Stores the session; returns what the answer needs then, or another answer. */

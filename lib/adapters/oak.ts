@@ -6,6 +6,7 @@
 import { SessionError } from "../errors.ts";
 import { addSessionHeaders, replaceHeaders } from "../_headers.ts";
 import { noMiddleware, Opener } from "../_opener.ts";
+import { checkOptions, MANAGER } from "../_options.ts";
 import type { Session } from "../session.ts";
 import type { SessionManager } from "../session_manager.ts";
 
@@ -30,6 +31,7 @@ export interface OakSessions<Data extends object> {
  * goes on to Oak and stores nothing; an error of the library is answered 409, 413 or 503.
  *
  * @param sessions The manager.
+ * @throws {TypeError} if it is no manager.
  *
  * @example
  * ```ts ignore
@@ -52,6 +54,7 @@ export interface OakSessions<Data extends object> {
  * ```
  */
 export function oakSessions<Data extends object>(sessions: SessionManager<Data>): OakSessions<Data> {
+  checkOptions("Cannot make a middleware", { sessions }, { sessions: MANAGER });
   const openers = new WeakMap<OakContext["request"], Opener<Data>>();
   return {
     async middleware({ request, response }, next) {
@@ -76,9 +79,9 @@ export function oakSessions<Data extends object>(sessions: SessionManager<Data>)
         opener.drop();
       }
     },
-    open({ request }) {
-      const opener = openers.get(request);
-      if (opener === undefined) throw noMiddleware();
+    open(context) {
+      const opener = openers.get(context?.request);
+      if (opener === undefined) throw noMiddleware(", and give `open` the context");
       return opener.open();
     },
   };

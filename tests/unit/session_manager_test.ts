@@ -328,6 +328,7 @@ Deno.test("sessions: an option that is unknown or cannot work is refused by name
     [{ log: console }, '"log"'],
     [{ now: 0 }, '"now"'],
     [{ keys: KEY }, '"keys"'],
+    [{ keys: [] }, '"keys"'],
     [{ store: {} }, '"store"'],
     [{ store: undefined }, '"store"'],
   ];

@@ -1,11 +1,16 @@
 /** Wrong use: what a program gives that cannot work is refused by name, and its late failures end nothing. */
 import { assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { honoSessions } from "../../lib/adapters/hono.ts";
+import { nodeSessions } from "../../lib/adapters/node.ts";
+import { oakSessions } from "../../lib/adapters/oak.ts";
 import { isCrossSite } from "../../lib/cross_site.ts";
 import { insteadOf } from "../../lib/_headers.ts";
 import { createLog } from "../../lib/log.ts";
+import { SessionManager } from "../../lib/session_manager.ts";
 import { Signer } from "../../lib/signer.ts";
 import { MemoryStore } from "../../lib/stores/memory.ts";
 import { withTelemetry } from "../../lib/telemetry.ts";
+import { Clock, cookieFor, testStore } from "../../lib/testing.ts";
 import { failing, KEY, site } from "../support/site.ts";
 
 // deno-lint-ignore no-explicit-any -- values of wrong types
@@ -20,17 +25,127 @@ Deno.test("wrong use: a function that rejects late ends no process", async () =>
   await new Promise((done) => setTimeout(done));
 });
 
-Deno.test("telemetry: what a listener returns reaches the manager, which reports it", () => {
+/** Does something while the API of OpenTelemetry is there. */
+function withApi(work: () => void): void {
   const name = Symbol.for("opentelemetry.js.api.1");
   const counter = { createCounter: () => ({ add() {} }) };
   const before = wrong(globalThis)[name];
   wrong(globalThis)[name] = { trace: { getTracer: () => ({}) }, metrics: { getMeter: () => counter } };
   try {
-    const { on } = withTelemetry({ store: new MemoryStore(), keys: [KEY], on: wrong(() => "returned") });
-    assertEquals(wrong(on)({ type: "made" }), "returned");
+    work();
   } finally {
     wrong(globalThis)[name] = before;
   }
+}
+
+Deno.test("telemetry: what a listener returns reaches the manager, which reports it", () => {
+  withApi(() => {
+    const { on } = withTelemetry({ store: new MemoryStore(), keys: [KEY], on: wrong(() => "returned") });
+    assertEquals(wrong(on)({ type: "made" }), "returned");
+  });
+});
+
+Deno.test("telemetry: options that cannot work are refused by name, as by the manager", () => {
+  const valid = { store: new MemoryStore(), keys: [KEY] };
+  withApi(() => {
+    for (const [name, value] of [["on", 5], ["store", {}], ["store", undefined], ["idle", "60"]] as const) {
+      assertThrows(() => withTelemetry(wrong({ ...valid, [name]: value })), TypeError, `"${name}"`);
+    }
+    assertThrows(() => withTelemetry(wrong(undefined)), TypeError, "needed an object with options");
+  });
+});
+
+Deno.test("wrong use: a store without a verb of the contract is refused, naming the verb", () => {
+  for (const verb of ["create", "read", "update", "touch", "delete", "move"]) {
+    const store = new Proxy(new MemoryStore(), {
+      get: (target, name) => name === verb ? undefined : Reflect.get(target, name),
+    });
+    assertThrows(() => new SessionManager({ store, keys: [KEY] }), TypeError, `"store" must be a session store`);
+    assertThrows(() => new SessionManager({ store, keys: [KEY] }), TypeError, `has no ${verb}`);
+  }
+});
+
+Deno.test("wrong use: a list, a Map or a promise is no object with options", () => {
+  const { sessions } = site();
+  const valid = { store: new MemoryStore(), keys: [KEY] };
+  for (const none of [[], new Map([["secure", true]]), new Set(), Promise.resolve({ secure: true }), new Date()]) {
+    assertThrows(() => new SessionManager(wrong({ ...valid, cookie: none })), TypeError, '"cookie" must be an object');
+    assertThrows(() => sessions.wrap(() => new Response(), wrong(none)), TypeError, "needed an object with options");
+  }
+  class Cookie {
+    secure = true;
+  }
+  for (const cookie of [new Cookie(), Object.assign(Object.create(null), { secure: true })]) {
+    new SessionManager({ ...valid, cookie, bound: { path: "/bound" } });
+  }
+});
+
+Deno.test("wrong use: a bound path that no address can have is refused", () => {
+  const valid = { store: new MemoryStore(), keys: [KEY], cookie: { secure: true } };
+  for (const path of ["/.", "/..", "/../", "/a/..", "/a/./b", "/../a"]) {
+    assertThrows(() => new SessionManager({ ...valid, bound: { path } }), TypeError, '"path"');
+  }
+  for (const path of ["/.a", "/a.", "/...", "/.well-known/bound/"]) new SessionManager({ ...valid, bound: { path } });
+});
+
+Deno.test("wrong use: a log's level and functions are refused by name", () => {
+  for (const level of ["verbose", undefined, 5]) assertThrows(() => createLog(wrong(level)), TypeError, '"least"');
+  assertThrows(() => createLog("warn", wrong("x")), TypeError, '"write"');
+  assertThrows(() => createLog("warn", undefined, wrong(5)), TypeError, '"now"');
+});
+
+Deno.test("wrong use: adapters refuse what is no manager, and no context of theirs", () => {
+  const { sessions } = site();
+  for (const make of [honoSessions, oakSessions, nodeSessions]) {
+    for (const none of [undefined, null, {}]) assertThrows(() => make(wrong(none)), TypeError, '"sessions" must be');
+    const { open } = make(sessions);
+    for (const none of [undefined, {}]) assertThrows(() => open(wrong(none)), Error, "the middleware");
+  }
+});
+
+Deno.test("wrong use: a request without a Headers object is refused, naming the adapter", async () => {
+  const { sessions } = site();
+  for (const none of [undefined, null, {}, "http://localhost/", { headers: { cookie: "session=1" } }]) {
+    await assertRejects(() => sessions.open(wrong(none)), TypeError, "nodeSessions");
+    assertThrows(() => isCrossSite(wrong(none)), TypeError, '"headers"');
+  }
+});
+
+Deno.test("wrong use: a key that is no string is refused by every method", async () => {
+  const { sessions } = site();
+  const session = await sessions.open(new Request("http://localhost/"));
+  session.set("n", 1);
+  for (const key of [undefined, null, {}, 5, Symbol("key")].map(wrong)) {
+    const uses = {
+      get: () => session.get(key),
+      "look for": () => session.has(key),
+      set: () => session.set(key, 1),
+      update: () => session.update(key, () => 1),
+      take: () => session.take(key),
+      delete: () => session.delete(key),
+    };
+    for (const [verb, use] of Object.entries(uses)) {
+      assertThrows(use, TypeError, `Cannot ${verb} a value: its key must be a string`);
+    }
+  }
+  assertEquals(session.data, { n: 1 });
+});
+
+Deno.test("wrong use: the helpers for tests name what they were not given", async () => {
+  const { sessions } = site();
+  await assertRejects(() => cookieFor(wrong(undefined), {}), TypeError, '"sessions"');
+  for (const data of [undefined, null, "abc"]) {
+    await assertRejects(() => cookieFor(sessions, wrong(data)), TypeError, '"data"');
+  }
+  for (const time of ["x", NaN, null]) assertThrows(() => new Clock(wrong(time)), TypeError, '"time"');
+  assertThrows(() => testStore(wrong(undefined)), TypeError, "Cannot test a store");
+  assertThrows(() => testStore(wrong({})), TypeError, '"name"');
+});
+
+Deno.test("headers: an error has no header that would send a file or another page", () => {
+  const headers = { "x-accel-redirect": "/private/a", "x-sendfile": "/a", refresh: "0; url=/home", "x-mine": "1" };
+  const sent = insteadOf(new Response("", { headers }), new Response("", { status: 409 })).headers;
+  assertEquals(Object.keys(headers).map((name) => sent.get(name)), [null, null, null, "1"]);
 });
 
 Deno.test("cross-site: an origin that is no http: or https: address is refused", () => {
@@ -57,6 +172,7 @@ Deno.test("wrong use: values of a wrong type are named in the error", async () =
     assertEquals(new Signer([KEY], "p").unsign(wrong(none)), undefined);
     assertThrows(() => sessions.follow(wrong(none)), TypeError, "Cannot use a session");
     assertThrows(() => session.update("n", wrong(none)), TypeError, "needed a function");
+    await assertRejects(() => sessions.end("ada", wrong(none)), TypeError, "the handle must be a string");
     assertThrows(() => sessions.wrap(wrong(none)), TypeError, "needed a function");
     await assertRejects(() => sessions.follow(session).change(wrong(none)), TypeError, "needed a function");
   }

@@ -1,7 +1,6 @@
 /** MarkedEntries: the entries of an engine, read and written so that a store knows which writes were its own. */
 import { SessionError } from "../errors.ts";
 import { decode, endOf, isLive, type SessionRecord } from "../record.ts";
-import { letOthersThrough } from "./_compare_and_set.ts";
 import { CALL_DEADLINE, DEADLINE, DeadlineError, within } from "./_deadline.ts";
 import { isPushedOut, type Mark, newWriter, readContent, withMark, writeContent } from "./_marks.ts";
 import { pause } from "./_pause.ts";
@@ -16,6 +15,8 @@ const CONTENTION = 2 * DEADLINE;
 const OPEN_DEADLINE = 10_000;
 /** How many entries the engine reads or writes in one call. */
 const BATCH = 100;
+/** How many times as long as a try took the pause before the next one is at most. */
+const MOST_PAUSE = 8;
 /** How often a write is tried that fails, rather than being refused because another one came first. */
 const TRIES = 2;
 
@@ -135,7 +136,9 @@ export class MarkedEntries {
         isUnknown = false;
         try {
           if (await this.#write(attempt.writes)) return attempt.outcome;
-          await letOthersThrough(tries, performance.now() - begun);
+          // The more tries there were, the longer the pause may be, so that each of several writers gets through.
+          const took = performance.now() - begun;
+          await pause(Math.random() * took * Math.min(tries, MOST_PAUSE));
         } catch (error) {
           if (error instanceof SessionError) throw error;
           isUnknown = true;
@@ -148,9 +151,10 @@ export class MarkedEntries {
     }
   }
 
-  /** Connects, however long that may take within reason: a server far away takes a while to be found and greeted. */
+  /** Connects, and checks the engine where it has a check. */
   async open(): Promise<void> {
-    await within(this.#name, Promise.resolve(this.#entries.open?.()), OPEN_DEADLINE);
+    const opening = this.#entries.check?.() ?? this.#entries.open?.();
+    await within(this.#name, Promise.resolve(opening), OPEN_DEADLINE);
   }
 
   /** Does a write. Returns whether the engine said that it was done. */

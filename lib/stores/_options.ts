@@ -28,6 +28,18 @@ export function clientWith(needed: string, ...methods: string[]): Rule {
 }
 
 /**
+ * Checks that a store on an engine has either an address or a client.
+ *
+ * @param store The name of the store's class.
+ * @param options What the program gave.
+ * @throws {TypeError} if both are given, or none.
+ */
+export function checkPlace(store: string, options: { readonly url?: unknown; readonly client?: unknown }): void {
+  if ((options.url === undefined) !== (options.client === undefined)) return;
+  throw new TypeError(`Cannot make a ${store}: it needs one of "url" and "client"`);
+}
+
+/**
  * Checks the options of a store, and fills in those that every store has.
  *
  * @param store The name of the store's class.

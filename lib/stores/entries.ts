@@ -40,6 +40,12 @@ export interface EntryWrite {
 export interface Entries {
   /** Called before each call: connects if there is no connection. It may take 2.5 seconds. */
   open?(): Promise<unknown> | undefined;
+  /**
+   * Called by `ready` in place of `open`: connects, and tries what the store needs. It may take ten seconds.
+   *
+   * @throws {Error} if the engine cannot be used, saying why and what to do.
+   */
+  check?(): Promise<void>;
   /** Called after a call without an answer, so that the next one connects again. */
   reconnect?(): void;
   /** Lets go of the connection. */
@@ -74,8 +80,8 @@ export interface Entries {
   /** The entries under some keys, 100 at most, in any order; keys without one are left out. */
   getMany?(keys: readonly string[]): Promise<readonly Entry[]>;
 
-  /** How many live sessions there are, for engines that can tell without `list`. */
-  count?(): Promise<number>;
+  /** How many live sessions there are, for engines that can tell without `list`; `undefined` if only `list` can tell. */
+  count?(): Promise<number | undefined>;
 
   /**
    * Removes what is over, and returns how many sessions that were, for engines that can do it without `list`.

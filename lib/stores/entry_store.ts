@@ -206,7 +206,8 @@ export class EntryStore implements SessionStore {
   }
 
   async #count(): Promise<number> {
-    if (this.#entries.count) return await this.#entries.count();
+    const counted = await this.#entries.count?.();
+    if (counted !== undefined) return counted;
     let count = 0;
     for await (const _ of this.#list()) {
       if (this.#isClosed) break;

@@ -92,14 +92,14 @@ export function redisMeans(url: string | undefined, prefix: string): Means {
     return client;
   };
   return {
-    async openHooked(_, hooks) {
+    async openHooked({ now }, hooks) {
       const client = await connect();
       client.eval = around(client.eval.bind(client), hooks);
-      return await openOn("redis", { client, prefix }, () => client.destroy());
+      return await openOn("redis", { client, prefix, now }, () => client.destroy());
     },
     async rewrite(key, edit) {
       const client = await connect();
-      await client.set(prefix + key, edit(await client.get(prefix + key)), { expiration: "KEEPTTL" });
+      await client.set(prefix + key, editEntry(await client.get(prefix + key), edit), { expiration: "KEEPTTL" });
       client.destroy();
     },
   };

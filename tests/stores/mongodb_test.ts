@@ -374,7 +374,7 @@ test("a server that does not compare and set as one step is refused", async ({ o
 
 test("what cannot be used is refused without the password", async () => {
   const MongoStore = await storeClass("mongodb");
-  assertThrows(() => new MongoStore({}), TypeError, '"url" or a "client"');
+  assertThrows(() => new MongoStore({}), TypeError, 'one of "url" and "client"');
   for (const collection of ["", "system.users", "a$b", "a b", "x".repeat(101)]) {
     assertThrows(() => new MongoStore({ url: "mongodb://h", collection }), TypeError, "collection");
   }

@@ -1,6 +1,7 @@
 /** RedisStore and what goes wrong: demoted masters, full memory, forbidden commands, other applications. */
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { newId } from "../../lib/id.ts";
+import { CLOCK_SKEW } from "../../lib/record.ts";
 import { StoreFullError } from "../../lib/store.ts";
 import { LossyProxy } from "../support/lossy_proxy.ts";
 import { Engine, PASSWORD } from "./engines.ts";
@@ -81,9 +82,7 @@ test("on a full server people log out, and are told if they cannot log in", asyn
   assertEquals(await store.touch(used, Date.now() + 60_000), true);
 });
 
-const ALLOWED = "PING GET SET DEL PTTL PEXPIRE GETRANGE EVAL TIME ZADD ZREM ZRANGE ZREMRANGEBYSCORE SCAN DBSIZE".split(
-  " ",
-);
+const ALLOWED = "PING GET SET DEL PEXPIRE EVAL TIME ZADD ZREM ZRANGE ZSCAN ZREMRANGEBYSCORE SCAN DBSIZE".split(" ");
 
 test("the documented commands are enough, and a missing one is named", async () => {
   await using engine = await Engine.start("redis");
@@ -164,7 +163,7 @@ test("a user's entry without a session is no error, and goes in time", async () 
   await say(engine, "ZADD", key, `${Date.now() + 60_000}`, newId(), `${Date.now() - 100_000}`, newId());
   assertEquals(await idsOf(store.sessionsOf!("Ada")), [id]);
   await store.move(id, newId(), (record) => record);
-  assertEquals(await say(engine, "ZCARD", key), "2");
+  assertEquals(await say(engine, "ZCARD", key), "3");
   const left = Number(await say(engine, "PTTL", key));
   assert(left > 590_000 && left < 700_000, `${left}`);
 });
@@ -174,18 +173,19 @@ test("a record that is corrupt or of a later version is no session, and ends", a
   const logged: string[] = [];
   await using store = await open({ url: engine.url, log: (level, event) => logged.push(`${level} ${event}`) });
   for (const text of ["", "\n{", '\n{"version":2}']) {
+    const isNewer = text.includes("version");
     const id = newId();
     await store.create(id, { ...fresh(), user: "Ada" });
-    await say(engine, "SET", `session:${id}`, text, "KEEPTTL");
+    await say(engine, "SET", `session:${id}`, text && `00000000.00000000001${text}`, "KEEPTTL");
     logged.length = 0;
     assertEquals(await store.read(id), undefined);
-    assertEquals(logged.length, text.includes("version") ? 0 : 1);
+    assertEquals(logged.length, isNewer ? 0 : 1);
     assertEquals([await store.update(id, set({})), await store.move(id, newId(), set({}))], [undefined, undefined]);
     assertEquals(await idsOf(store.list!()), []);
-    const isNewer = text.includes("version");
     assertEquals(await Array.fromAsync(store.sessionsOf!("Ada")), isNewer ? [[id, undefined]] : []);
-    assertEquals(await say(engine, "GET", `session:${id}`), text.trim());
-    assertEquals([await store.delete(id), await say(engine, "EXISTS", `session:${id}`)], [true, "0"]);
+    // A corrupt one stays where it can be looked at.
+    assertEquals(await store.delete(id), isNewer);
+    assertEquals(await say(engine, "EXISTS", `session:${id}`), isNewer ? "0" : "1");
   }
 });
 
@@ -215,7 +215,7 @@ test("where the deadline comes first, the last use is still known", async () => 
     assertEquals(await store.touch(id, expires), true);
     isNear(await read(), expires);
     const left = Number(await say(engine, "PTTL", `session:${id}`));
-    isNear(left, Math.min(expires, record.deadline) - Date.now());
+    isNear(left, Math.min(expires, record.deadline) - Date.now() + CLOCK_SKEW);
   }
   assertEquals((await store.update(id, set({ n: 1 })))?.expires, record.expires + 50_000);
   assertEquals((await store.read(id))?.data, { text: "é", n: 1 });
@@ -264,8 +264,8 @@ test("without its server verbs are refused in time, and recover", async () => {
   await using engine = await Engine.start("redis");
   await engine.kill();
   await using store = await open({ url: engine.url });
-  const id = newId();
   for (let round = 0; round < 2; round++) {
+    const id = newId();
     const start = performance.now();
     const outcomes = await Promise.allSettled([
       store.ready!(),

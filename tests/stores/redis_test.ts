@@ -9,7 +9,6 @@ const isOneServer = url !== undefined && !/[?&](sentinel|cluster)\b/.test(url);
 testSharedStore("redis", {
   url,
   options: { prefix },
-  ownClock: true,
   counts: true,
   ...(isOneServer ? redisMeans(url, prefix) : {}),
 });

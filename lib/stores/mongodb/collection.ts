@@ -60,7 +60,6 @@ export class MongoCollection {
   /** @param options Where it is. */
   constructor(options: MongoCollectionOptions) {
     const { url, client, collection = "sessions", log } = options;
-    if (url === undefined && client === undefined) throw new TypeError('A MongoStore needs a "url" or a "client"');
     checkCollection(collection);
     this.name = client === undefined ? `MongoDB at ${checkAddress(url!)}` : "MongoDB";
     this.#client = client;

@@ -63,13 +63,10 @@ export class PostgresConnection {
 
   /**
    * @param options The address, or a client.
-   * @throws {TypeError} if there is not exactly one of them, or the address cannot be used.
+   * @throws {TypeError} if the address cannot be used.
    */
   constructor(options: { readonly url?: string | undefined; readonly client?: PostgresClient | undefined; log: Log }) {
     const { url, client, log } = options;
-    if ((url === undefined) === (client === undefined)) {
-      throw new TypeError('Cannot make a PostgresStore: it needs one of "url" and "client"');
-    }
     this.#given = client;
     this.address = url === undefined ? undefined : parsePostgresAddress(url);
     this.server = `PostgreSQL at ${placeOf(this.address ?? client!.options)}`;

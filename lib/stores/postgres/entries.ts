@@ -38,10 +38,9 @@ export class PostgresEntries implements Entries {
       .finally(() => this.#opening = undefined);
   }
 
-  /** Loads the client, and has the next call check the table again. */
-  async prepare(): Promise<void> {
-    await this.#connection.load();
+  async check(): Promise<void> {
     this.#isOpen = false;
+    await this.open();
   }
 
   reconnect(): void {

@@ -5,7 +5,7 @@
  */
 import { ADDRESS } from "../../_options.ts";
 import type { SessionRecord } from "../../record.ts";
-import { checkStoreOptions, clientWith, NAME, type StoreOptions } from "../_options.ts";
+import { checkPlace, checkStoreOptions, clientWith, NAME, type StoreOptions } from "../_options.ts";
 import { Pacer } from "../_pacer.ts";
 import { EntryStore } from "../entry_store.ts";
 import { type PostgresClient, PostgresConnection, type Row } from "./connection.ts";
@@ -59,7 +59,6 @@ const RULES = { url: ADDRESS, client: clientWith('a client of the package "postg
  * ```
  */
 export class PostgresStore extends EntryStore {
-  #entries: PostgresEntries;
   #pacer: Pacer;
 
   /**
@@ -71,23 +70,13 @@ export class PostgresStore extends EntryStore {
    */
   constructor(options: PostgresStoreOptions) {
     const common = checkStoreOptions("PostgresStore", options, RULES);
+    checkPlace("PostgresStore", options);
     const { url, client, table = "sessions" } = options;
     const connection = new PostgresConnection({ url, client, log: common.log });
     const entries = new PostgresEntries(connection, quoted(table, connection.address?.schema), common.now);
     super(entries, { name: connection.server, ...common });
-    this.#entries = entries;
     const step = () => entries.sweepSome();
     this.#pacer = new Pacer({ step, size: SWEEP_SIZE, perCreate: LOOKS_PER_CREATE, log: common.log });
-  }
-
-  /**
-   * Connects, makes the table if it is missing, checks it, and tries a write.
-   *
-   * @throws {Error} if the server cannot be reached, only reads or refuses, or the database or the table cannot be used.
-   */
-  override async ready(): Promise<void> {
-    await this.#entries.prepare();
-    await super.ready();
   }
 
   override async create(key: string, record: SessionRecord): Promise<void> {

@@ -1,7 +1,7 @@
-/** RedisConnection: where Redis is, how it is reached again after a failure, and what its failures mean. */
+/** RedisConnection: one connection to Redis, which is replaced after a failure; the only user of its client. */
 import type { Log } from "../../log.ts";
 import { reasonOf } from "../../_reason.ts";
-import { DEADLINE, within } from "../_deadline.ts";
+import { CALL_DEADLINE } from "../_deadline.ts";
 import { pause } from "../_pause.ts";
 import { loadClient } from "../_client.ts";
 import { parseRedisAddress, type RedisAddress } from "./address.ts";
@@ -23,16 +23,14 @@ interface NodeClient {
 
 /** What is used of a client of `@redis/client` 5 or later (the package `redis` brings it), single or of a Cluster. */
 export interface RedisClient {
-  /** Whether it was told to connect. */
+  /** Whether it is connected, or connecting. */
   readonly isOpen: boolean;
   /** Connects it. */
   connect(): Promise<unknown>;
   /** The command GET. */
   get(key: string): Promise<unknown>;
-  /** The command PTTL. */
-  pTTL(key: string): Promise<unknown>;
-  /** The command ZRANGE. */
-  zRange(key: string, start: number, stop: number): Promise<unknown>;
+  /** The command ZSCAN. */
+  zScan(key: string, cursor: string, options: { COUNT: number }): Promise<unknown>;
   /** The command EVAL. */
   eval(script: string, options: { keys: string[]; arguments: string[] }): Promise<unknown>;
   /** Listens to events. */
@@ -51,34 +49,24 @@ type ClusterClient = RedisClient & {
 const SILENCE = 2000;
 
 /**
- * Answers that mean: not here, or not now. A server of this name may have become a replica, be starting, or have other
- * users now; in a script's error the word comes after a dash. Nothing was done.
+ * Error replies after which the connection is replaced: a server of this name may have become a replica, be starting, or
+ * have other users now. In a script's error the word comes after a dash.
  */
 const BAD_CONNECTION = /(^|-)(READONLY|LOADING|MASTERDOWN|NOAUTH|WRONGPASS|UNBLOCKED|NOREPLICAS)\b/;
 
-/** Thrown when there is no connection: nothing was sent. */
-class NotConnectedError extends Error {
-  override name = "NotConnectedError";
-}
-
-/** Thrown when an answer was lost, so that what was asked may be done or not. */
-export class LostAnswerError extends Error {
-  override name = "LostAnswerError";
-}
-
 /**
- * A connection that is made at its first use, and replaced, with its name looked up again, when it broke or leads
- * to a server that is no good any more.
+ * A connection that is made at its first use. After a failure it is replaced, and the name of the server is looked up
+ * again.
  */
 export class RedisConnection {
   /** What to call the server in messages. */
   readonly server: string;
-  /** Whether keys lie on several servers, so that one step can use keys of one slot only. */
+  /** Whether keys lie on several servers, so that one script can use keys of one slot only. */
   readonly isCluster: boolean;
   #given: RedisClient | undefined;
   #address: RedisAddress | undefined;
-  #client: Promise<RedisClient> | undefined;
-  #current: RedisClient | undefined;
+  #connecting: Promise<RedisClient> | undefined;
+  #client: RedisClient | undefined;
   #isClosed = false;
   #log: Log;
 
@@ -88,15 +76,12 @@ export class RedisConnection {
    * @param url The address, unless there is a client.
    * @param client A client that the program has already.
    * @param log Called with lost connections.
-   * @throws {TypeError} if there is not exactly one of address and client, or the address cannot be used.
+   * @throws {TypeError} if the address cannot be used.
    */
   constructor({ url, client, log }: { url?: string | undefined; client?: RedisClient | undefined; log: Log }) {
-    if ((url === undefined) === (client === undefined)) {
-      throw new TypeError('Cannot make a RedisStore: it needs one of "url" and "client"');
-    }
     this.#log = log;
     this.#given = client;
-    const address = url === undefined ? undefined : parseRedisAddress(url);
+    const address = client === undefined ? parseRedisAddress(url!) : undefined;
     this.#address = address;
     this.server = address === undefined ? "Redis" : `Redis at ${address.name}`;
     this.isCluster = address === undefined ? "masters" in client! : address.kind === "cluster";
@@ -104,28 +89,35 @@ export class RedisConnection {
     client?.on("error", this.#onError);
   }
 
-  /**
-   * Asks Redis something. On a connection that is no good, nothing was done, and a new one is tried once.
-   *
-   * @param work Sends the commands.
-   * @throws {LostAnswerError} if what was asked may be done or not.
-   */
-  async once<T>(work: (client: RedisClient) => Promise<T>): Promise<T> {
-    return await this.#ask(work, false);
+  /** Connects, unless there is a connection. */
+  open(): Promise<unknown> | undefined {
+    return this.#client === undefined ? this.#connect() : undefined;
   }
 
   /**
-   * The same for what may be done more than once. When the answer is lost, it is asked again until the deadline is near.
+   * Sends commands. After a failure of the connection they are sent again, over a new one. So they must be such that may
+   * be done twice.
    *
-   * @param work Sends the commands.
+   * @param work Sends them.
    */
-  async untilAnswered<T>(work: (client: RedisClient) => Promise<T>): Promise<T> {
-    return await this.#ask(work, true);
-  }
-
-  /** Loads the client, which on a busy machine may take longer than a verb may. */
-  async load(): Promise<void> {
-    if (this.#given === undefined) await load();
+  async ask<T>(work: (client: RedisClient) => Promise<T>): Promise<T> {
+    const start = performance.now();
+    for (let tries = 1;; tries++) {
+      const client = await this.#connect();
+      try {
+        return await work(client);
+      } catch (error) {
+        const isAnswer = isReply(error);
+        const isBad = BAD_CONNECTION.test(reasonOf(error));
+        if (isAnswer && !isBad) throw error;
+        // A Cluster's client repairs its many connections itself.
+        if (isAnswer) this.#drop(client, leave);
+        else if (!this.isCluster) this.#drop(client);
+        // Nothing is sent after the call was given up.
+        if (performance.now() - start > CALL_DEADLINE - 300) throw error;
+        await pause(tries === 1 ? 0 : 50);
+      }
+    }
   }
 
   /** Every server that holds keys of its own. */
@@ -135,62 +127,26 @@ export class RedisConnection {
     return await Promise.all(cluster.masters.map((node) => cluster.nodeClient(node) as Promise<NodeClient>));
   }
 
-  /** The names that match a pattern, some at a time; one may come twice. */
-  async *scan(pattern: string): AsyncGenerator<string[]> {
-    const masters = await within(this.server, this.once((client) => this.masters(client)));
-    for (const master of masters) {
-      let cursor = "0";
-      do {
-        const step = master.sendCommand(["SCAN", cursor, "MATCH", pattern, "COUNT", "1000"]);
-        const [next, names] = await within(this.server, step) as [string, string[]];
-        cursor = next;
-        yield names;
-      } while (cursor !== "0");
-    }
+  /** Has the next command use a new connection. */
+  reconnect(): void {
+    if (this.#client !== undefined && !this.isCluster) this.#drop(this.#client);
   }
 
-  /** Lets go of the connection; a client that was given stays as it is. */
+  /** Closes the connection; a client that was given stays as it is. */
   async close(): Promise<void> {
     this.#isClosed = true;
-    const client = await this.#client?.catch(() => undefined);
-    this.#client = undefined;
+    const client = await this.#connecting?.catch(() => undefined);
     this.#given?.off("error", this.#onError);
-    if (client !== undefined && client !== this.#given) destroy(client as OwnClient);
-  }
-
-  async #ask<T>(work: (client: RedisClient) => Promise<T>, mayRepeat: boolean): Promise<T> {
-    const start = performance.now();
-    let isLost = false;
-    for (let tries = 1;; tries++) {
-      let client: RedisClient | undefined;
-      try {
-        client = await this.#connect();
-        return await work(client);
-      } catch (error) {
-        const isRefused = isReply(error);
-        const isBad = isRefused && BAD_CONNECTION.test(reasonOf(error));
-        if (isRefused && !isBad) throw error;
-        if (client !== undefined && isBad) this.#drop(client, leave);
-        else if (client !== undefined && !this.isCluster) this.#drop(client);
-        const wasSent = !isBad && !wasNeverSent(error);
-        isLost ||= wasSent;
-        // When nothing is known to be under way, one more try is enough: Redis is away, and the callers get an error that says so.
-        const mayTry = isLost ? mayRepeat : tries === 1 && client !== undefined;
-        if (!mayTry || performance.now() - start > DEADLINE - 500) {
-          throw isLost ? new LostAnswerError(reasonOf(error)) : error;
-        }
-        if (tries > 1) await pause(50);
-      }
-    }
+    if (client !== undefined) this.#drop(client);
   }
 
   #connect(): Promise<RedisClient> {
-    if (this.#isClosed) return Promise.reject(new NotConnectedError("the store was closed"));
-    if (this.#client !== undefined) return this.#client;
+    if (this.#isClosed) return Promise.reject(new Error("the store was closed"));
+    if (this.#connecting !== undefined) return this.#connecting;
     const connecting = this.#given !== undefined ? this.#connectGiven(this.#given) : this.#connectOwn();
-    return this.#client = connecting.then((client) => this.#current = client, (error) => {
-      this.#client = undefined;
-      throw new NotConnectedError(reasonOf(error));
+    return this.#connecting = connecting.then((client) => this.#client = client, (error) => {
+      this.#connecting = undefined;
+      throw error;
     });
   }
 
@@ -205,7 +161,6 @@ export class RedisConnection {
     client.on("error", (error) => {
       if (!isConnected) return;
       this.#onError(error);
-      // A Cluster's client tends its many connections itself.
       if (!this.isCluster) this.#drop(client);
     });
     try {
@@ -222,42 +177,32 @@ export class RedisConnection {
     if (!this.#isClosed) this.#log("error", "The connection to the session store failed", reasonOf(error));
   };
 
-  /** Lets go of a connection, so that the next use makes one. */
+  /** Closes a connection, so that the next command makes one. */
   #drop(client: RedisClient, close: (client: OwnClient) => void = destroy): void {
-    if (client === this.#given || client !== this.#current) return;
-    this.#client = this.#current = undefined;
+    if (client === this.#given || client !== this.#client) return;
+    this.#connecting = this.#client = undefined;
     close(client as OwnClient);
   }
 }
 
-/** Closed when what is under way on it has its answers. */
+/** Closes a connection when all commands on it are answered. */
 function leave(client: OwnClient): void {
   client.close().catch(() => {});
 }
 
-/** Closed at once; one that never opened has nothing to close. */
+/** Closes a connection immediately. */
 function destroy(client: OwnClient): void {
   try {
     client.destroy();
   } catch {
-    // It is closed.
+    // It was closed, or never opened.
   }
 }
 
 /** Whether an error is Redis's answer. A client that was given may come from another copy of the package. */
 function isReply(error: unknown): boolean {
-  return redis !== undefined && error instanceof redis.ErrorReply ||
-    /^(ErrorReply|SimpleError|BlobError)$/.test(nameOf(error));
-}
-
-function wasNeverSent(error: unknown): boolean {
-  const own = redis === undefined ? [] : [redis.ClientClosedError, redis.ClientOfflineError];
-  return [NotConnectedError, ...own].some((type) => error instanceof type) ||
-    /^Client(Closed|Offline)Error$/.test(nameOf(error));
-}
-
-function nameOf(error: unknown): string {
-  return error instanceof Error ? error.constructor.name : "";
+  if (redis !== undefined && error instanceof redis.ErrorReply) return true;
+  return error instanceof Error && /^(ErrorReply|SimpleError|BlobError)$/.test(error.constructor.name);
 }
 
 async function makeClient(address: RedisAddress): Promise<OwnClient> {

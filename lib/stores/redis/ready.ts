@@ -8,7 +8,7 @@ const TRY = `
   local refused = {}
   local key = KEYS[1]
   for _, command in ipairs({
-    {"SET", key, "", "PX", "1000"}, {"GET", key}, {"GETRANGE", key, "0", "0"}, {"PTTL", key}, {"PEXPIRE", key, "1000"}, {"DEL", key}, {"TIME"},
+    {"SET", key, "", "PX", "1000"}, {"GET", key}, {"PEXPIRE", key, "1000"}, {"DEL", key}, {"TIME"},
     {"ZADD", key, "1", "member"}, {"ZRANGE", key, "0", "-1"}, {"ZREMRANGEBYSCORE", key, "-inf", "0"},
     {"ZREM", key, "member"},
   }) do
@@ -28,7 +28,7 @@ const TRY = `
  */
 export async function tryCommands(connection: RedisConnection, prefix: string, log: Log): Promise<void> {
   const key = `${prefix}ready:${crypto.randomUUID()}`;
-  const refusals = await connection.untilAnswered(async (client) => {
+  const refusals = await connection.ask(async (client) => {
     const refused: string[] = [];
     const attempt = async (command: string, work: Promise<unknown>) => {
       await work.catch((error) => {
@@ -37,8 +37,7 @@ export async function tryCommands(connection: RedisConnection, prefix: string, l
       });
     };
     await attempt("GET", client.get(key));
-    await attempt("PTTL", client.pTTL(key));
-    await attempt("ZRANGE", client.zRange(key, 0, -1));
+    await attempt("ZSCAN", client.zScan(key, "0", { COUNT: 1 }));
     const tried = client.eval(TRY, { keys: [key], arguments: [] });
     await attempt("EVAL", tried.then((errors) => refused.push(...errors as string[])));
     for (const master of await connection.masters(client)) {

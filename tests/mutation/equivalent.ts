@@ -175,4 +175,10 @@ export const EQUIVALENT: readonly Equivalent[] = [
     kind: "lines swapped",
     why: "neither line reads what the other sets",
   },
+  {
+    file: "lib/commands/arguments.ts",
+    before: 'if (asked.includes("help") && !options.has("version")) return { name: "help" };',
+    kind: "lines swapped",
+    why: "no command line fits both",
+  },
 ];

@@ -301,6 +301,20 @@ Deno.test("entry store: the maximum is exact in one process, and a failure takes
   for (const outcome of all) if (outcome.status === "rejected") assert(outcome.reason instanceof StoreFullError);
 });
 
+Deno.test("entry store: where counting is dear, the end of a session makes room for one", async () => {
+  const count = () => new Promise<number>((resolve) => setTimeout(() => resolve(20_000), 500));
+  const engine = Object.assign(new MapEntries(), { count });
+  const store = new EntryStore(engine, { name: "a map", log: silent, now: clock.now, max: 20_001 });
+  const key = newId();
+  await inSimulatedTime(async () => {
+    await store.create(key, fresh());
+    await assertRejects(() => store.create(newId(), fresh()), StoreFullError);
+    await store.delete(key);
+    await store.create(newId(), fresh());
+    await assertRejects(() => store.create(newId(), fresh()), StoreFullError);
+  });
+});
+
 Deno.test("entry store: of several processes near the maximum each exceeds it by one", async () => {
   const { other, engine } = place({ max: 200 });
   engine.around = async (write) => {

@@ -187,9 +187,10 @@ export class SessionCookie {
     // A domain cookie can come from the host itself and from every domain above it (RFC 6265bis, section 5.1.3), one
     // with a path from every part of the address's (section 5.1.4).
     const isName = /[a-z]/i.test(hostname.split(".").at(-1)!) && !hostname.startsWith("[");
-    const labels = isName ? hostname.split(".") : [];
+    // No more of either than can be deleted: to make all of a long address's takes quadratic time.
+    const labels = isName ? hostname.split(".").slice(-MAX_DELETED) : [];
     const parents = labels.slice(0, -1).map((_, index) => labels.slice(index).join("."));
-    const parts = pathname.split("/").slice(1, -1);
+    const parts = pathname.split("/", MAX_DELETED + 2).slice(1, -1);
     const above = parts.flatMap((_, index) => {
       const path = `/${parts.slice(0, index + 1).join("/")}`;
       return [path, `${path}/`];

@@ -1,6 +1,7 @@
 /** SessionCookie: the cookie as a browser sends it, and as an attacker may change it. */
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { newId } from "../../lib/id.ts";
+import { SessionCookie } from "../../lib/session_cookie.ts";
 import { Signer } from "../../lib/signer.ts";
 import { KEY, OLD_KEY, register, site } from "../support/site.ts";
 
@@ -231,4 +232,21 @@ Deno.test("cookie: of strays 24 are deleted at most, and one of a __Host- name",
   };
   assertEquals(await strays(), 24);
   assertEquals(await strays({ name: "__Host-session", secure: true }), 1);
+});
+
+Deno.test("cookie: strays of a long address cost no more than those of a short one", () => {
+  const cookie = new SessionCookie({}, [KEY]);
+  const { join } = Array.prototype;
+  let joins = 0;
+  Array.prototype.join = function (separator) {
+    joins++;
+    return Reflect.apply(join, this, [separator]);
+  };
+  try {
+    const url = `http://${"a.".repeat(120)}com${"/a".repeat(2000)}`;
+    assertEquals(new Set(cookie.clearAll(url)).size, 24);
+  } finally {
+    Array.prototype.join = join;
+  }
+  assert(joins < 200, `${joins} parts of the address were made`);
 });

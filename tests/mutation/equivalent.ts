@@ -181,4 +181,10 @@ export const EQUIVALENT: readonly Equivalent[] = [
     kind: "lines swapped",
     why: "no command line fits both",
   },
+  {
+    file: "lib/session.ts",
+    before: "state.willCommit = false;",
+    kind: "lines swapped",
+    why: "what waits for the commit goes on after both lines",
+  },
 ];

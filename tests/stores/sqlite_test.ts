@@ -167,6 +167,20 @@ test("long lists and many log-outs give others their turn", async (path, open) =
   assertEquals(database.prepare("SELECT n FROM sessions_total").get()!["n"], 0);
 });
 
+test("a sweep of all gives others their turn", async (path, open) => {
+  const store = open();
+  for (let n = 0; n < 3; n++) await store.create(newId(), fresh());
+  using database = new DatabaseSync(path);
+  database.exec(`WITH RECURSIVE c (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < 5000)
+    INSERT INTO sessions (key, record, user_hash, created, idle, expires, deadline)
+    SELECT 'many' || n, record, user_hash, created, idle, 1, deadline FROM c, (SELECT * FROM sessions LIMIT 1)`);
+  let turns = 0;
+  const timer = setInterval(() => turns++, 0);
+  assertEquals(await store.sweepAll(), 5000);
+  clearInterval(timer);
+  assert(turns > 2, `${turns}`);
+});
+
 test("of many sessions it ends, it names those that were there", async (_path, open) => {
   const store = open();
   const keys = Array.from({ length: 500 }, () => newId());

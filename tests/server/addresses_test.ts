@@ -1,5 +1,6 @@
 /** Addresses in settings: HOST, ORIGIN, SESSION_URL and the store that it means. */
 import { assert, assertEquals, assertThrows } from "@std/assert";
+import { storeAddress } from "../../lib/server/addresses.ts";
 import { readConfig } from "../../lib/server/config.ts";
 import { ConfigError } from "../../lib/server/setting_values.ts";
 import type { Environment } from "../../lib/server/settings.ts";
@@ -114,5 +115,11 @@ Deno.test("config: ORIGIN may have a path, which the cookie follows", () => {
   for (const path of ["/", "/a", "/a/", "/a/b", "/a/b/"]) {
     const { cookie } = readConfig({ ORIGIN: "http://example.com/a/b", SESSION_COOKIE_PATH: path });
     assertEquals(cookie.path, path);
+  }
+});
+
+Deno.test("addresses: without a type, what follows sqlite: is the path", () => {
+  for (const url of ["sqlite:///srv/s.db", "sqlite:s.db"]) {
+    assertEquals(storeAddress(undefined, url), { type: "sqlite", url });
   }
 });

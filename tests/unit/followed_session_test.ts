@@ -46,6 +46,15 @@ Deno.test("follow: a session of a new id is followed under that", async () => {
   assertEquals((await follow.read()).data, { name: "Ada" });
 });
 
+Deno.test("follow: a session that its own request makes is followed", async () => {
+  const { sessions, request } = site();
+  const session = await sessions.open(request());
+  register(session);
+  const follow = sessions.follow(session);
+  await sessions.save(session);
+  assertEquals((await follow.read()).data, { name: "Ada" });
+});
+
 Deno.test("follow: a log-out elsewhere ends it", async () => {
   const { follow, sessions, visit } = await followed();
   await visit((session) => session.logOut());

@@ -85,8 +85,13 @@ async function refresh(
     if (error instanceof ProofError && error.fault === "challenge") return again(binding);
     throw error;
   }
-  const isStored = await commit.bind(key, renewed, ({ binding }) => binding?.id === id && binding.used < renewed.used);
-  return isStored ? goesOn(bound, renewed) : again(renewed);
+  // A new challenge must be later than the last one that was used, which a server with a faster clock may have made.
+  let latest = renewed;
+  const isStored = await commit.bind(key, renewed, ({ binding = renewed }) => {
+    latest = binding;
+    return binding.id === id && binding.used < renewed.used;
+  });
+  return isStored ? goesOn(bound, renewed) : again(latest);
 }
 
 /** The one session that a request has a cookie for, bound or not. */

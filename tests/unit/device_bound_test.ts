@@ -290,6 +290,19 @@ Deno.test("bound: servers whose clocks differ by less than a minute agree", asyn
   }
 });
 
+Deno.test("bound: a server whose clock is behind gives a challenge that is good", async () => {
+  const { clock, device } = await boundDevice();
+  const before = device.copy();
+  for (let i = 0; i < 2; i++) {
+    clock.pass(10);
+    assertEquals((await device.refresh()).status, 200);
+  }
+  clock.pass(-30);
+  const statuses = [];
+  for (let i = 0; i < 2; i++) statuses.push((await before.refresh({ keys: device.keys })).status);
+  assertEquals(statuses, [403, 200]);
+});
+
 Deno.test("bound: a renewal is no use of the session", async () => {
   const { clock, device } = await boundDevice({ idle: 600 });
   for (let at = 0; at < 580; at += 145) {

@@ -1,6 +1,6 @@
 /**
- * EntryStore: the base of stores on engines that keep entries by key, and that write an entry only if it is as it was
- * seen.
+ * EntryStore: the base of stores on engines such as Redis or PostgreSQL. These engines keep entries by key, and write
+ * an entry only if its version has not changed since it was read.
  *
  * @module
  */
@@ -16,32 +16,33 @@ import { Together } from "./_together.ts";
 import { hashOf } from "./_user_hash.ts";
 import type { Entries } from "./entries.ts";
 
-/** What an {@linkcode EntryStore} needs to know beside its engine. */
+/** The options of an {@linkcode EntryStore}. */
 export interface EntryStoreOptions {
-  /** What to call the engine in messages; never with a password in it. */
+  /** The name of the engine, for messages. It must not contain a password. */
   readonly name: string;
-  /** Live sessions at most. It needs `list` or `count`. */
+  /** The most live sessions. It has no effect if the engine has neither `list` nor `count`. */
   readonly max: number;
-  /** Called with corrupt records, and with counts that failed. */
+  /** Called when a record is corrupt, and when a count fails. */
   readonly log: Log;
   /** The clock, in milliseconds since 1970. */
   readonly now: () => number;
-  /** The most bytes that the engine keeps under a key; 209 of them are the store's. */
+  /** The most bytes that the engine keeps under a key. The store uses 209 of them. */
   readonly maxBytes?: number | undefined;
 }
 
-/** The key that `ready` writes an ended session under. */
+/** The key under which `ready` writes an ended session, to test the engine. */
 const READY_KEY = "0".repeat(40);
 
 /**
- * A store on an engine that keeps entries by key. The engine says how one entry is read, written if it is as it was seen,
- * swapped for one under another key, listed, and found by user; everything else is done here.
+ * A store on an engine that keeps entries by key. The engine's {@linkcode Entries} read an entry and write it if its
+ * version has not changed since it was read. They replace an entry by one under another key, list all entries, and find
+ * those of a user. This class does everything else.
  *
- * Every entry names the last write of each of its last eight writers: a store in a process is a writer. So a write whose
- * answer was lost is known by the next look, although others wrote after it. If more than eight writers push each other
- * out in between, and only then, the verb fails.
+ * Each store object is a writer. Every entry names its last eight writers and the last write of each. If the answer to
+ * a write is lost, the store reads the entry again. The entry shows whether the write was done, even if other writers
+ * wrote after it. If eight other writers wrote in between, the entry no longer shows it, and the verb fails.
  *
- * Changes of one session that wait in one process are made in one write.
+ * If several changes of one session wait in the same process, the store makes all of them in one write.
  *
  * @example
  * ```ts
@@ -80,13 +81,13 @@ const READY_KEY = "0".repeat(40);
  * ```
  */
 export class EntryStore implements SessionStore {
-  /** The live sessions of a user, if the engine finds entries by user. */
+  /** Finds the live sessions of a user; `undefined` if the engine cannot find entries by user. */
   readonly sessionsOf?: (user: string) => AsyncGenerator<StoredSession>;
-  /** All live sessions, if the engine lists its entries. */
+  /** Lists all live sessions; `undefined` if the engine cannot list its entries. */
   readonly list?: () => AsyncGenerator<readonly [key: string, record: SessionRecord]>;
-  /** Removes what is over, if the engine lists its entries or sweeps on its own. Returns how many sessions there were. */
+  /** Removes sessions that are over, and returns how many; `undefined` if the engine can neither list nor sweep. */
   readonly sweepAll?: (onRemoved?: (count: number) => void) => Promise<number>;
-  /** Ends several sessions, if the engine does several writes in one call. Returns the keys of those it ended. */
+  /** Ends several sessions, and returns the keys of those it ended; `undefined` if each call writes only one entry. */
   readonly deleteMany?: (keys: readonly string[]) => Promise<readonly string[]>;
   #entries: Entries;
   #marked: MarkedEntries;
@@ -99,10 +100,10 @@ export class EntryStore implements SessionStore {
   #isClosed = false;
 
   /**
-   * Makes a store; the engine is called when the store is used.
+   * Makes a store. It does not call the engine before the first verb.
    *
    * @param entries The engine.
-   * @param options What to call it, and what every store has.
+   * @param options The engine's name, and the options that every store has.
    */
   constructor(entries: Entries, options: EntryStoreOptions) {
     const { name, log, max, now, maxBytes = MAX_RECORD_BYTES + HEAD_BYTES } = options;
@@ -129,7 +130,7 @@ export class EntryStore implements SessionStore {
   async create(key: string, record: SessionRecord): Promise<void> {
     const text = encode(record, this.#most);
     await this.#estimate.make(() =>
-      // No other request knows a new key, so the first look is left out.
+      // No other request knows the new key, so the store writes without reading first.
       this.#marked.settle<void>(key, NOTHING, (seen) => {
         if (seen.version !== undefined) throw new KeyTakenError();
         return { outcome: undefined, drafts: [{ key, seen, record, text }] };
@@ -170,7 +171,7 @@ export class EntryStore implements SessionStore {
     if (this.#entries.close) await within(this.#name, this.#entries.close());
   }
 
-  /** Makes a change to a live session, and stores it in one step. */
+  /** Changes the record of a live session, and stores it in one step: the one or two writes that `draft` returns. */
   async #change(
     key: string,
     change: Change,
@@ -187,7 +188,7 @@ export class EntryStore implements SessionStore {
   async *#sessionsOf(user: string): AsyncGenerator<StoredSession> {
     const known = new Set<string>();
     for await (let [key, seen] of this.#marked.each(() => this.#entries.ofUser!(hashOf(user)))) {
-      // A session that got a new key since the search began is where its old entry says.
+      // If the session has moved since the search began, its old entry names the new key. The loop follows the new key.
       while (!known.has(key)) {
         known.add(key);
         const record = seen.record === "newer" ? undefined : this.#recordOf(seen);
@@ -231,18 +232,18 @@ export class EntryStore implements SessionStore {
     const there = (await this.#marked.getMany(keys)).filter(([, seen]) => this.#isThere(seen));
     const ended = new Set(await this.#marked.putMany(there.map(([key, seen]) => ({ key, seen }))));
     this.#estimate.ended(ended.size);
-    // Others were changed in between.
+    // A session that was changed in between was not ended. `delete` reads it again.
     for (const [key] of there) if (!ended.has(key) && await this.delete(key)) ended.add(key);
     return [...ended];
   }
 
-  /** The record of a live session. */
+  /** The record, if it is one of a live session. */
   #recordOf({ record }: Seen): SessionRecord | undefined {
     if (record === "corrupt") logCorrupt(this.#log, this.#name);
     return typeof record === "object" && isLive(record, this.#now()) ? record : undefined;
   }
 
-  /** Whether there is a session to be ended. Whether one of a later version is live only that version can tell. */
+  /** Whether there is a session to end. One that a later version of the library wrote may be live, so it counts. */
   #isThere(seen: Seen): boolean {
     return seen.record === "newer" || this.#recordOf(seen) !== undefined;
   }

@@ -14,41 +14,46 @@ import { quoted } from "./table.ts";
 
 export type { PostgresClient, Row };
 
-/** The options of a {@linkcode PostgresStore}: where the database is, by `url` or `client`. */
+/** The options of a {@linkcode PostgresStore}. It needs one of `url` and `client`. */
 export interface PostgresStoreOptions extends StoreOptions {
   /**
-   * Where the database is: `postgres://user:password@host:port/database`, with the parameters that libpq, providers and
-   * other clients use; several hosts stand with commas between them. `?sslmode=verify-full` asks for TLS with a
-   * certificate that is checked, `require` for one that is not; without it there is TLS if the server has it. `?max=N`
-   * sets how many connections there may be: 10 unless given.
+   * The address of the database: `postgres://user:password@host:port/database`. It takes the parameters that libpq,
+   * providers and other clients use. Several hosts are separated by commas. `?sslmode=verify-full` requires TLS and
+   * checks the server's certificate. `?sslmode=require` requires TLS and does not check the certificate. Without
+   * `sslmode`, TLS is used if the server offers it. `?max=N` sets the most connections: 10 unless given.
    */
   readonly url?: string | undefined;
-  /** A client of the `postgres` package that the program has already. It stays open when the store is closed. */
+  /** A client of the `postgres` package that the program already has. The store does not close it. */
   readonly client?: PostgresClient | undefined;
-  /** The table, with a schema and a dot before it or not: `sessions` unless given. It is made when missing. */
+  /** The name of the table, such as `sessions` or `app.sessions`: `sessions` unless given. It is created if missing. */
   readonly table?: string | undefined;
 }
 
-/** How many rows are looked at for each new session. */
+/** How many rows the sweep looks at for each new session. */
 const LOOKS_PER_CREATE = 8;
 const RULES = { url: ADDRESS, client: clientWith('a client of the package "postgres"', "unsafe", "end"), table: NAME };
 
 /**
- * Sessions in a table of a PostgreSQL database (12 or later), directly or behind a pooler such as PgBouncer.
+ * A store of sessions in a table of a PostgreSQL database (12 or later). The connection may pass a pooler such as
+ * PgBouncer.
  *
- * The database must be in UTF8. The user needs `select`, `insert`, `update` and `delete` on the table; to make it,
- * `create` on its schema, once. `ready` says what is missing. In Deno it needs `--allow-net` and
- * `--allow-env=PGAPPNAME,PGTARGETSESSIONATTRS`, which the client looks up; for files of certificates `--allow-read`, for
- * a Unix socket `--allow-net --allow-read --allow-write`.
+ * The database's encoding must be UTF8. The database user needs the privileges `select`, `insert`, `update` and
+ * `delete` on the table. If the store is to create the table, the user also needs `create` on its schema. If a
+ * privilege is missing, the error of `ready` names it.
  *
- * Of several hosts, the one that can be written is used; after a failover, the new one.
+ * In Deno the program needs `--allow-net`. It also needs `--allow-env=PGAPPNAME,PGTARGETSESSIONATTRS`, because the
+ * client reads these two variables. If the address names files of certificates, the program needs `--allow-read`. For a
+ * Unix socket it needs `--allow-net --allow-read --allow-write`.
  *
- * A statement is given up after a second, and its session is looked at on another connection: what the store reports is
- * what was done. Where nothing stands in between, the server gives up then, too. A pooler takes no such setting, so that
- * there, and with a client of your own, a statement that waits for a lock may still be done when the lock is released.
+ * If the address names several hosts, the store uses the one that accepts writes. After a failover it uses the new one.
  *
- * With asynchronous replicas, what was acknowledged just before a failover may be undone by it;
- * `synchronous_commit` and `synchronous_standby_names` of the server decide that.
+ * The store waits one second for the answer to a statement. After that second it gives up the statement and reads the
+ * session again on another connection. So the store reports what the database really did. On a direct connection, the
+ * server cancels the statement at that time too. Through a pooler, or with a client of your own, the server does not
+ * cancel it: a statement that waits for a lock may still be executed when the lock is released.
+ *
+ * With asynchronous replicas, a failover may undo changes that were acknowledged just before it. The server's settings
+ * `synchronous_commit` and `synchronous_standby_names` decide whether this can happen.
  *
  * @example
  * ```ts ignore
@@ -62,11 +67,11 @@ export class PostgresStore extends EntryStore {
   #pacer: Pacer;
 
   /**
-   * Makes a store. It connects at its first use.
+   * Makes a store. The store connects at its first use.
    *
-   * @param options Where the database is, and what differs from the defaults.
-   * @throws {TypeError} naming an option, or a part of the address, that cannot be used; {@linkcode RangeError} for a
-   * number that is out of range.
+   * @param options The address or the client of the database, and the options that differ from their defaults.
+   * @throws {TypeError} if an option, or a part of the address, is invalid; the message names it.
+   * {@linkcode RangeError} if a number is out of range.
    */
   constructor(options: PostgresStoreOptions) {
     const common = checkStoreOptions("PostgresStore", options, RULES);
@@ -84,7 +89,7 @@ export class PostgresStore extends EntryStore {
     this.#pacer.created();
   }
 
-  /** Starts the steps of the sweep that are due. */
+  /** Starts the steps of the sweep that are due. Returns immediately. */
   sweep(): void {
     this.#pacer.run();
   }

@@ -1,92 +1,97 @@
-/** Entries: what an engine has to say and to do for an `EntryStore`. */
+/** Entries: the methods by which an `EntryStore` uses an engine. */
 import type { SessionRecord } from "../record.ts";
 
-/** What an engine has under a key. */
+/** An entry that is stored in an engine. */
 export interface Entry {
   /** The key. */
   readonly key: string;
-  /** What was written there. */
+  /** The content that was written. */
   readonly content: string;
-  /** Differs after every write. An engine that has no versions of its own stores the one of {@linkcode NewEntry}. */
+  /** Changes with every write. An engine without versions of its own stores the version of {@linkcode NewEntry}. */
   readonly version: string | number;
 }
 
-/** What an engine is to write under a key. */
+/** An entry to be written. */
 export interface NewEntry extends Entry {
-  /** Another one for every write. Of one store's versions the later is the greater string. */
+  /** Differs for every write. Of two versions of the same store, the later one is the greater string. */
   readonly version: string;
-  /** How long the entry is needed, in milliseconds since 1970. After that the engine may remove it. */
+  /** The time until which the entry is needed, in milliseconds since 1970. Then the engine may remove the entry. */
   readonly until: number;
-  /** The hash of the user whose session it is, or was until it moved or ended. */
+  /** The hash of the session's user, even if the session moved or ended. */
   readonly user: string | undefined;
-  /** The session's record, for engines that keep its times apart; `undefined` if the session moved or ended. */
+  /** The session's record, for engines that store its times separately; `undefined` if the session moved or ended. */
   readonly record: SessionRecord | undefined;
-  /** The key that the session moved to. Only then `ofUser` has to find an entry without a record. */
+  /** The key that the session moved to. `ofUser` must find an entry with `movedTo`, although it has no record. */
   readonly movedTo?: string | undefined;
 }
 
-/** A write. */
+/** A write of one entry. */
 export interface EntryWrite {
-  /** What to write. */
+  /** The entry to write. */
   readonly entry: NewEntry;
-  /** The version of the entry that it replaces; `undefined` if there must be none yet. */
+  /** The version of the entry to replace, as the store read it; `undefined` if there must be no entry yet. */
   readonly seen: Entry["version"] | undefined;
 }
 
 /**
- * An engine, as an {@linkcode EntryStore} needs it. Any call may throw: then whether it was done counts as unknown, and
- * the store looks. Calls are given up after a second.
+ * The methods of an engine that an {@linkcode EntryStore} calls. Every method may throw. If a write throws, the store
+ * does not know whether it was done, and reads the entry again. The store gives up a call after one second.
  */
 export interface Entries {
-  /** Called before each call: connects if there is no connection. It may take 2.5 seconds. */
+  /** Connects, if there is no connection. The store calls it before every other call. It may take 2.5 seconds. */
   open?(): Promise<unknown> | undefined;
   /**
-   * Called by `ready` in place of `open`: connects, and tries what the store needs. It may take ten seconds.
+   * Connects, and tests everything that the store needs. `ready` calls it in place of `open`. It may take ten seconds.
    *
-   * @throws {Error} if the engine cannot be used, saying why and what to do.
+   * @throws {Error} if the engine cannot be used. The message says why and what to do.
    */
   check?(): Promise<void>;
-  /** Called after a call without an answer, so that the next one connects again. */
+  /** Drops the connection, so that the next call connects again. The store calls it after a call without an answer. */
   reconnect?(): void;
-  /** Lets go of the connection. */
+  /** Closes the connection. */
   close?(): Promise<void>;
 
-  /** The entry under a key. */
+  /** Reads the entry under a key; `undefined` if there is none. */
   get(key: string): Promise<Entry | undefined>;
 
   /**
-   * Writes an entry, if what is stored under its key is as it was seen.
+   * Writes an entry, if the stored entry under its key still has the version `seen`.
    *
    * @returns Whether it was written.
    */
   put(write: EntryWrite): Promise<boolean>;
 
   /**
-   * Writes two entries, as one step: the old one of a session that moves, if it is as it was seen, and the new one, if
-   * there is none yet. An engine that needs several steps hides the new entry until the old one is written; then `get` of
-   * the new one finishes them. Both have one version.
+   * Writes two entries in one step, for a session that moves to a new key. It writes both or none. The stored entry under
+   * the old key must still have the version `seen`, and there must be no entry under the new key yet. The two new entries
+   * have the same version.
+   *
+   * An engine that needs several steps hides the new entry until the old one is written. If steps are missing after that,
+   * `get` of the new key does them.
+   *
+   * @returns Whether both were written.
    */
   swap(from: EntryWrite, to: EntryWrite): Promise<boolean>;
 
-  /** All entries. Those made or removed in between may be there or not. */
+  /** Lists all entries. An entry that is created or removed during the listing may be listed or not. */
   list?(): AsyncIterable<Entry>;
 
-  /** The entries that were written with this `user`, until their `until`, those of moved sessions included. */
+  /** Finds the entries that were written with this `user`, also those with `movedTo`, until their time `until`. */
   ofUser?(user: string): AsyncIterable<Entry>;
 
-  /** Does several writes, 100 at most, and returns whether all were done. With `getMany`, for `deleteMany`. */
+  /** Does up to 100 writes, and returns whether all were done. `deleteMany` needs this method and `getMany`. */
   putMany?(writes: readonly EntryWrite[]): Promise<boolean>;
 
-  /** The entries under some keys, 100 at most, in any order; keys without one are left out. */
+  /** Reads the entries under up to 100 keys, in any order. It leaves out keys without an entry. */
   getMany?(keys: readonly string[]): Promise<readonly Entry[]>;
 
-  /** How many live sessions there are, for engines that can tell without `list`; `undefined` if only `list` can tell. */
+  /** Counts the live sessions without `list`; `undefined` if only `list` can count them. */
   count?(): Promise<number | undefined>;
 
   /**
-   * Removes what is over, and returns how many sessions that were, for engines that can do it without `list`.
+   * Removes sessions that are over, without `list`. Returns how many it removed.
    *
-   * @param onRemoved Called now and then with how many were removed since the last call.
+   * @param onRemoved May be called several times, with the number of sessions that were removed since the last call.
    */
   sweep?(onRemoved?: (count: number) => void): Promise<number>;
 }

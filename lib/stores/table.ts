@@ -1,18 +1,23 @@
-/** The stores by name: where each is, what its class is called, which addresses and which settings it takes. */
+/**
+ * The table of stores: the module, the class, the addresses and the options of each store.
+ *
+ * The folders of Redis, PostgreSQL and MongoDB have a file `client.lock`. It is the lock file for the tests and the
+ * type check of that store, so that these download one client and not all three. The server uses `deno.lock` instead.
+ */
 
-/** A store that can be named. */
+/** A store that a setting or a command can name. */
 export interface StoreEntry {
   /** Its module, relative to this folder. */
   readonly module: string;
   /** The name of its class. */
   readonly className: string;
-  /** The schemes of the addresses it takes, the usual one first; none for a store that needs no address. */
+  /** The schemes of its addresses, the usual one first; none for a store that takes no address. */
   readonly schemes: readonly string[];
-  /** The options it takes, beside `log`. */
+  /** Its options, except `log`. */
   readonly options: readonly StoreOption[];
 }
 
-/** An option that some store takes. */
+/** The name of an option of a store. */
 export type StoreOption = "dir" | "url" | "max" | "prefix" | "table" | "collection" | "sync";
 
 /** The name of a store. */

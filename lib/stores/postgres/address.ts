@@ -1,23 +1,23 @@
-/** The address of a PostgreSQL database, as libpq, providers and other clients write it: what it asks this client for. */
+/** Parses addresses of PostgreSQL databases. They have the parameters that libpq, providers and other clients use. */
 import { readFileSync } from "node:fs";
 import { parseAddress } from "../_address.ts";
 import { STORES } from "../table.ts";
 
-/** How a connection is protected: not at all, if the server can, without a look at its certificate, or with one. */
+/** When TLS is used: never; if the server offers it; always, with an unchecked or a checked certificate. */
 export type Tls = "disable" | "prefer" | "require" | "verify";
 
-/** What an address says. */
+/** A parsed address. */
 export interface PostgresAddress {
-  /** Names or addresses of the servers, the one to be tried first before the others. */
+  /** Names or IP addresses of the servers. They are tried in this order. */
   readonly hosts: readonly string[];
   /** Their ports, in the same order. */
   readonly ports: readonly number[];
-  /** The folder of a Unix socket, which then counts instead of the hosts. */
+  /** The folder of a Unix socket. If there is one, the hosts are not used. */
   readonly folder: string | undefined;
   readonly user: string;
   readonly password: string;
   readonly database: string;
-  /** The schema the table is in, if the address names one. */
+  /** The schema of the table, if the address names one. */
   readonly schema: string | undefined;
   readonly tls: Tls;
   /** Paths of certificates and keys. */
@@ -26,22 +26,22 @@ export interface PostgresAddress {
   readonly isDirect: boolean;
   /** Whether statements may be prepared. */
   readonly prepares: boolean;
-  /** How many connections there may be. */
+  /** The most connections. */
   readonly max: number;
-  /** What is told to the server when a connection starts. */
+  /** The settings that are sent to the server when a connection starts. */
   readonly startup: Readonly<Record<string, string>>;
-  /** What it asks for that this client cannot do, though it is no reason to stay away. */
+  /** Warnings about parameters that this client cannot follow. It connects without them. */
   readonly warnings: readonly string[];
 }
 
-/** Names for the same thing in the addresses of other clients. */
+/** Other clients' names of parameters, and the names that are used here. */
 const SYNONYMS: Readonly<Record<string, string>> = {
   connection_limit: "max",
   pool_max_conns: "max",
   currentSchema: "schema",
 };
 
-/** Parameters that are used, besides those above. */
+/** The parameters that are used, besides the names above. */
 const USED = [
   ...["host", "port", "user", "password", "dbname", "schema", "max", "application_name", "fallback_application_name"],
   ...["options", "sslmode", "ssl", "sslaccept", "sslrootcert", "sslcert", "sslkey", "sslnegotiation"],
@@ -49,7 +49,7 @@ const USED = [
   ...["prepareThreshold", "client_encoding", "gssencmode"],
 ];
 
-/** Parameters that make no difference here: mostly limits, which this store has of its own. */
+/** Parameters that are allowed and ignored. Most of them set limits, and the store has limits of its own. */
 const HARMLESS = [
   ...["connect_timeout", "pool_timeout", "socket_timeout", "statement_timeout", "lock_timeout", "idle_timeout"],
   ...["idle_in_transaction_session_timeout", "pool_min_conns", "pool_max_conn_lifetime", "pool_max_conn_idle_time"],
@@ -59,7 +59,7 @@ const HARMLESS = [
 
 const EXAMPLE = "postgres://user:password@host:5432/database";
 
-/** Which TLS the values of "sslmode" and "ssl" stand for. "verify-ca" is taken for the stricter one. */
+/** The TLS that each value of "sslmode" and "ssl" stands for. "verify-ca" checks as strictly as "verify-full". */
 const MODES: Readonly<Record<string, Tls>> = {
   disable: "disable",
   allow: "prefer",
@@ -71,10 +71,10 @@ const MODES: Readonly<Record<string, Tls>> = {
 };
 
 /**
- * Takes an address apart.
+ * Parses an address.
  *
  * @param address The address: `postgres://user:password@host:port/database?parameters`.
- * @throws {TypeError} if a part of it cannot be used, naming the part. No message repeats the address.
+ * @throws {TypeError} if a part of the address is invalid. The message names the part, but does not repeat the address.
  */
 export function parsePostgresAddress(address: string): PostgresAddress {
   const { url, more } = split(address);
@@ -105,7 +105,7 @@ export function parsePostgresAddress(address: string): PostgresAddress {
   if (user === "") throw new TypeError(`the address must name a user, as in ${EXAMPLE}`);
   oneOf(text, "client_encoding", ["utf8", "UTF8", "UTF-8", "utf-8", "auto"]);
   oneOf(text, "gssencmode", ["disable", "prefer"]);
-  // A server that only reads is of no use, whichever of them is asked for.
+  // All three values get a server that accepts writes, because the store cannot use a read-only one.
   oneOf(text, "target_session_attrs", ["any", "read-write", "primary"]);
   const hosts = nodes.map(([host]) => host.replace(/^\[|\]$/g, "") || "localhost");
 
@@ -128,7 +128,7 @@ export function parsePostgresAddress(address: string): PostgresAddress {
   };
 }
 
-/** What the client's TLS needs, for an address; reads the files it names. */
+/** The TLS options of the client. Reads the files that the address names. */
 export function tlsOf({ tls, files }: PostgresAddress): false | "prefer" | "require" | Record<string, unknown> {
   if (tls === "disable") return false;
   const read = Object.fromEntries(Object.entries(files).map(([name, path]) => [name, readFileSync(path, "utf8")]));
@@ -136,11 +136,11 @@ export function tlsOf({ tls, files }: PostgresAddress): false | "prefer" | "requ
   return Object.keys(read).length === 0 ? tls : { ...read, rejectUnauthorized: false };
 }
 
-/** The address with its first host, and the other hosts with their ports: a URL has one host only. */
+/** Splits an address into a URL with the first host, and the other hosts with their ports: a URL can have one host. */
 function split(address: string): { url: URL; more: (readonly [host: string, port: string])[] } {
   const [, start = "", hosts = "", rest = ""] = /^([^/?#]*:\/\/(?:[^/?#]*@)?)([^/?#]*)(.*)$/s.exec(address) ?? [];
   const [first = "", ...others] = hosts.split(",");
-  // Without a host a URL may have neither user nor port.
+  // A URL without a host cannot have a user or a port. So an address without a host gets "localhost".
   const url = parseAddress(
     hosts === "" || first !== hosts || first === "" ? `${start}${first || "localhost"}${rest}` : address,
     EXAMPLE,
@@ -153,7 +153,7 @@ function split(address: string): { url: URL; more: (readonly [host: string, port
   return { url, more };
 }
 
-/** How connections are to be protected. */
+/** The TLS that the parameters ask for, the files of certificates, and the warnings. */
 function protection(text: (name: string) => string | undefined): Pick<PostgresAddress, "tls" | "files" | "warnings"> {
   const ssl = text("ssl");
   const isPlain = ssl === "true" || ssl === "1" || ssl === "false" || ssl === "0";
@@ -162,7 +162,7 @@ function protection(text: (name: string) => string | undefined): Pick<PostgresAd
   if (tls === undefined) throw unusable(text("sslmode") ? "sslmode" : "ssl", name!, Object.keys(MODES));
   const accept = oneOf(text, "sslaccept", ["strict", "accept_invalid_certs"]);
   const root = text("sslrootcert");
-  // As libpq does: who names a root wants certificates to be checked.
+  // As in libpq, an address that names a root certificate asks for a check of the server's certificate.
   if (tls === "require" && (root !== undefined || accept === "strict")) tls = "verify";
   const [cert, key] = [text("sslcert"), text("sslkey")];
   if ((cert === undefined) !== (key === undefined)) {

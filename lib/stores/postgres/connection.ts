@@ -1,4 +1,4 @@
-/** Connections to PostgreSQL, which are replaced when they cannot be used any more; the only user of its client. */
+/** PostgresConnection: the connections to PostgreSQL. It replaces unusable ones. Only this file uses the client. */
 import type { Log } from "../../log.ts";
 import { loadClient } from "../_client.ts";
 import { parsePostgresAddress, type PostgresAddress, tlsOf } from "./address.ts";
@@ -6,18 +6,18 @@ import { reasonOf } from "../../_reason.ts";
 import { CALL_DEADLINE, DEADLINE } from "../_deadline.ts";
 import { pause, turn } from "../_pause.ts";
 
-/** The package; a program that brings its own client never loads it. */
+/** The `postgres` package. It is not loaded if the program gives its own client. */
 type Postgres = typeof import("npm:postgres@3.4.9");
 type PostgresOptions = Parameters<Postgres>[0];
 
 let postgres: Postgres | undefined;
 
-/** One row of an answer. */
+/** One row of a result. */
 export type Row = Readonly<Record<string, unknown>>;
 
-/** A client of the `postgres` package: what is needed of it. */
+/** The parts of a client of the `postgres` package that the store uses. */
 export interface PostgresClient {
-  /** Where it connects to, for messages. */
+  /** The hosts and ports that it connects to, for messages. */
   readonly options: { readonly host: readonly string[]; readonly port: readonly number[] };
   /** Queries the database. */
   unsafe(statement: string, values?: Value[], options?: { prepare?: boolean }): PromiseLike<Row[]>;
@@ -25,37 +25,37 @@ export interface PostgresClient {
   end(options?: { timeout?: number }): Promise<void>;
 }
 
-/** A value of a statement. */
+/** A value for a parameter of a statement. */
 export type Value = string | number | null;
 
-/** How long, in milliseconds, connections that were just replaced are not replaced again. */
+/** After a replacement of the connections, the milliseconds in which they are not replaced again. */
 const RENEW_AGE = 500;
 
-/** How often a statement is tried on connections that turn out to be of no use. */
+/** How many times a statement is tried, if the connection turns out to be unusable each time. */
 const TRIES = 3;
-/** The code of a server that only reads: a hot standby, or one that is set so. */
+/** The error code of a read-only server: a hot standby, or a server that is configured to be read-only. */
 const READ_ONLY = "25006";
 /**
- * The codes of a connection that is of no use any more, though another one may be: it leads to a server that only reads,
- * that starts or stops, or that ended it, or it is broken. The last eight are the client's.
+ * The error codes of an unusable connection. Another connection may be usable. The server is read-only, it starts or
+ * stops, or it has ended the connection; or the connection is broken. The codes after `08...` are the client's.
  * https://www.postgresql.org/docs/current/errcodes-appendix.html
  */
 const NO_USE =
   /^(25006|57P0[1-5]|08...|CONNECTION_CLOSED|CONNECTION_DESTROYED|CONNECTION_ENDED|ECONNRESET|EPIPE|ECONNABORTED|ENOTCONN)$/;
 
-/** The codes of transactions that were undone, because they met others: serialization failures and deadlocks. */
+/** The error codes of transactions that were rolled back because of others: serialization failures and deadlocks. */
 const UNDONE = /^40(001|P01)$/;
 
 /** The connections of one store. */
 export class PostgresConnection {
-  /** What to call the server, in messages. */
+  /** The name of the server, for messages. */
   readonly server: string;
-  /** What the address says; `undefined` where a client was given. */
+  /** The parsed address; `undefined` if the program gave a client. */
   readonly address: PostgresAddress | undefined;
   #given: PostgresClient | undefined;
   #client: PostgresClient | undefined;
   #isPooled = false;
-  /** Which host is tried first. */
+  /** How far the list of hosts is rotated. The host at this position is tried first. */
   #first = 0;
   #renewedAt = -Infinity;
   #running = new Set<Promise<unknown>>();
@@ -74,10 +74,10 @@ export class PostgresConnection {
   }
 
   /**
-   * Asks the database. A statement is repeated on another connection if its own was of no use, so it must be right to do
-   * it twice.
+   * Sends a statement to the database. If the connection turns out to be unusable, the statement is sent again on
+   * another one. So a statement must do no harm if the database executes it twice.
    *
-   * @param statement The statement, or several without values, which are one transaction.
+   * @param statement The statement; or several statements without values, which run as one transaction.
    * @param values The values for `$1` and so on.
    */
   async ask(statement: string, values: readonly Value[] = []): Promise<readonly Row[]> {
@@ -91,20 +91,20 @@ export class PostgresConnection {
     }
   }
 
-  /** Loads the client, which on a busy machine may take longer than a verb may. */
+  /** Loads the client. On a busy machine, this may take longer than a verb may take. */
   async load(): Promise<void> {
     // deno-lint-ignore no-import-prefix -- in deno.json, everyone would have to download it
     if (!this.#given) postgres ??= await loadClient("PostgresStore", "postgres@3", () => import("npm:postgres@3.4.9"));
   }
 
-  /** Has the next statement use new connections. Statements that wait for the old ones are refused. */
+  /** Makes the next statement use new connections. Statements that wait for an old connection are refused. */
   reconnect(): void {
     if (this.#client !== undefined) this.#renew(this.#client);
   }
 
-  /** Waits for the verbs that run, and ends the connections, unless they are those of a client that was given. */
+  /** Waits for the running verbs, and ends the connections. A client that the program gave stays open. */
   async close(): Promise<void> {
-    // A verb may take several statements.
+    // A verb may start another statement after the one that is awaited here.
     for (; this.#running.size > 0; await turn()) await Promise.allSettled(this.#running);
     this.#isClosed = true;
     const client = this.#client;
@@ -123,9 +123,9 @@ export class PostgresConnection {
         const isNoUse = this.#isRefusedByPooler(error) || NO_USE.test(codeOf(error));
         if (isNoUse) this.#renew(client, codeOf(error) === READ_ONLY);
         const isWorthIt = UNDONE.test(codeOf(error)) || (isNoUse && tries < TRIES);
-        // Nothing is done after the call was given up.
+        // The statement is not sent again when the caller is about to give up the call.
         if (!isWorthIt || performance.now() - start > CALL_DEADLINE - 200) throw error;
-        // A server that restarts needs a moment, and so do the transactions that it met.
+        // A server that restarts needs a moment. So do the transactions that this one conflicted with.
         await pause(isNoUse && tries === 1 ? 0 : 50 * tries * Math.random());
       }
     }
@@ -145,28 +145,31 @@ export class PostgresConnection {
       port: rotated(ports, this.#first),
       ...(folder === undefined ? {} : { path: `${folder}/.s.PGSQL.${ports[0]}` }),
       user,
-      // As a function, so that without a password it does not look for one elsewhere.
+      // With a function, the client does not look for a password elsewhere if the address has none.
       pass: () => password,
       database,
       ssl: tlsOf(address),
       sslnegotiation: isDirect ? "direct" : null,
-      // The client's "read-write" takes a hot standby, https://github.com/porsager/postgres/blob/v3.4.9/src/connection.js.
+      // "read-write" would accept a hot standby, https://github.com/porsager/postgres/blob/v3.4.9/src/connection.js.
       target_session_attrs: hosts.length > 1 ? "primary" : null,
       max,
       connect_timeout: DEADLINE / 1000,
-      // A query that needs a connection waits for the next try to make one, so it comes soon.
+      // A query without a connection waits until the client tries again to connect, so the client tries again soon.
       backoff: () => 0.1,
       fetch_types: false,
-      // Unless a pooler has refused settings, the server is asked to give up when no verb waits any more.
+      // The server cancels a statement when no verb waits for it any more. A pooler that refused this does not get it.
       connection: { ...startup, ...(this.#isPooled ? {} : { statement_timeout: CALL_DEADLINE }) },
       onnotice: () => {},
-      // Given here, so that the client looks nothing up in the environment.
+      // These settings are given here, so that the client does not read them from the environment.
       ...{ idle_timeout: null, max_lifetime: 45 * 60, max_pipeline: 100, keep_alive: 60, prepare: true, debug: false },
       publications: "alltables",
     } as unknown as PostgresOptions);
   }
 
-  /** A pooler that hands out connections for one transaction at a time knows no settings of a connection. */
+  /**
+   * Whether a pooler refused the connection because of `statement_timeout`. Poolers that lend a connection for one
+   * transaction at a time refuse it. The next connections are made without it.
+   */
   #isRefusedByPooler(error: unknown): boolean {
     if (this.#isPooled || this.#given !== undefined) return false;
     this.#isPooled = /startup parameter.*statement_timeout/.test(reasonOf(error));
@@ -179,16 +182,16 @@ export class PostgresConnection {
     if (performance.now() - this.#renewedAt < RENEW_AGE) return;
     this.#renewedAt = performance.now();
     this.#client = undefined;
-    // The client knows a hot standby, but takes a server that is set to only read. Then another host comes first.
+    // The client skips a hot standby, but not a server that is configured to be read-only. So the next host is tried.
     if (isReadOnly) this.#first++;
-    // Statements that are only slow get their answers.
+    // Statements that are only slow still get their answers.
     const ending = client.end({ timeout: CALL_DEADLINE / 1000 }).catch(() => {});
     this.#running.add(ending);
     ending.finally(() => this.#running.delete(ending));
   }
 }
 
-/** The code of a failure, of the server's or the client's. */
+/** The code of an error of the server or of the client; empty if it has none. */
 export function codeOf(error: unknown): string {
   return String((error as { code?: unknown } | undefined)?.code ?? "");
 }
@@ -205,7 +208,7 @@ function placeOf({ hosts, host = hosts, ports, port = ports, folder, path = fold
   return host!.map((name, index) => `${name.includes(":") ? `[${name}]` : name}:${port![index]}`).join(",");
 }
 
-/** A list that begins at another one of its items. */
+/** The list, rotated so that the item at `first` comes first. */
 function rotated<T>(list: readonly T[], first: number): T[] {
   return list.map((_, index) => list[(index + first) % list.length]!);
 }

@@ -1,14 +1,14 @@
-/** The entries of a PostgreSQL store: one row for each session, and for a while for each that moved or ended. */
+/** PostgresEntries: one row per session. The row of a session that moved or ended is kept for a while. */
 import { CLOCK_SKEW, type SessionRecord } from "../../record.ts";
 import type { Entries, Entry, EntryWrite, NewEntry } from "../entries.ts";
 import { codeOf, type PostgresConnection, type Row, type Value } from "./connection.ts";
 import { makeTable } from "./table.ts";
 
-/** How many rows one step of a sweep removes at most. */
+/** The most rows that one step of a sweep removes for each of its two conditions. */
 export const SWEEP_SIZE = 500;
-/** How many rows of a list are read at once. */
+/** The most rows that one query of a list returns. */
 const BATCH = 100;
-/** The code of a table that is missing, https://www.postgresql.org/docs/current/errcodes-appendix.html. */
+/** The error code of a missing table, https://www.postgresql.org/docs/current/errcodes-appendix.html. */
 const UNDEFINED_TABLE = "42P01";
 
 /** Sessions as rows of a table. */
@@ -20,9 +20,9 @@ export class PostgresEntries implements Entries {
   #isOpen = false;
 
   /**
-   * @param connection Where the table is.
-   * @param table Its name as SQL takes it.
-   * @param now The clock.
+   * @param connection The connections to the database.
+   * @param table The name of the table, quoted for SQL.
+   * @param now The clock, in milliseconds since 1970.
    */
   constructor(connection: PostgresConnection, table: string, now: () => number) {
     this.#connection = connection;
@@ -30,7 +30,7 @@ export class PostgresEntries implements Entries {
     this.#now = now;
   }
 
-  /** Makes or checks the table before its first use. */
+  /** Before the first use of the table, creates it if it is missing, and checks it. */
   open(): Promise<void> | undefined {
     if (this.#isOpen) return undefined;
     return this.#opening ??= makeTable((statement) => this.#connection.ask(statement), this.#table)
@@ -110,7 +110,8 @@ export class PostgresEntries implements Entries {
   }
 
   async *ofUser(user: string): AsyncGenerator<Entry> {
-    // Pages by key would sort all rows for each page while the database does not know that a user has many.
+    // Pages ordered by key would be slow: the database would sort all rows of the user for each page, until its
+    // statistics show that the user has many.
     const rows = await this.#ask(`select key from ${this.#table} where user_hash = $1`, [user]);
     for (let start = 0; start < rows.length; start += BATCH) {
       yield* await this.getMany(rows.slice(start, start + BATCH).map(({ key }) => String(key)));
@@ -140,8 +141,8 @@ export class PostgresEntries implements Entries {
   }
 
   async #sweepSome(): Promise<{ rows: number; sessions: number }> {
-    // Sessions that are over, and those from a time that has not come yet. Rows that another process is changing are left
-    // to the next step, so that none waits for another.
+    // A step removes sessions that are over, and sessions whose last use is in the future. It skips rows that another
+    // process is changing, so that no process waits for another. A later step removes these rows.
     const some = (where: string) =>
       `array(select key from ${this.#table} where ${where} limit ${SWEEP_SIZE} for update skip locked)`;
     const statement = `delete from ${this.#table} where key = any(${some("until <= $1")} || ${some("used > $2")})
@@ -154,7 +155,7 @@ export class PostgresEntries implements Entries {
     try {
       return await this.#connection.ask(statement, values);
     } catch (error) {
-      // The next call makes it.
+      // The next call creates the table.
       if (codeOf(error) === UNDEFINED_TABLE) this.#isOpen = false;
       throw error;
     }
@@ -170,7 +171,7 @@ function valuesOf({ key, content, version, user, until, record, movedTo }: NewEn
   return [key, content, version, isFound ? user ?? null : null, until, record === undefined ? null : usedAt(record)];
 }
 
-/** When a session was last used, or made. */
+/** When a session was last used. Its creation counts as a use. */
 function usedAt({ created, expires, idle }: SessionRecord): number {
   return Math.max(created, expires - idle);
 }

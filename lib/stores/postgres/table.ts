@@ -1,28 +1,28 @@
-/** The table of sessions in PostgreSQL: how it is named, made and looked at before it is used. */
+/** The table of a PostgreSQL store: its name, its creation, and the check before its first use. */
 import { checkQualifiedTable } from "../_names.ts";
 import type { Row } from "./connection.ts";
 
-/** What a statement is asked by. */
+/** Sends a statement to the database. */
 type Ask = (statement: string) => Promise<readonly Row[]>;
 
-/** The columns: an entry, and what it is found, counted and swept by. */
+/** The columns: those of an entry, and those by which entries are found, counted and swept. */
 const COLUMNS: Readonly<Record<string, string>> = {
   key: "text primary key",
   content: "text not null",
   version: "text not null",
   user_hash: "text",
   until: "double precision not null",
-  // When the session was last used; null where it moved or ended.
+  // When the session was last used; null if it moved or ended.
   used: "double precision",
 };
 const PRIVILEGES = ["SELECT", "INSERT", "UPDATE", "DELETE"];
 
 /**
- * The name of a table as SQL takes it, whatever its letters and words.
+ * Quotes the name of a table for SQL. So upper-case letters and reserved words can be used.
  *
  * @param name The table's name, with a schema or without.
- * @param schema The schema of a name without one.
- * @throws {TypeError} if it is no such name.
+ * @param schema The schema to use if the name has none.
+ * @throws {TypeError} if the name is invalid.
  */
 export function quoted(name: string, schema?: string): string {
   const parts = name.split(".");
@@ -32,10 +32,10 @@ export function quoted(name: string, schema?: string): string {
 }
 
 /**
- * Makes the table if it is missing, and checks the database, the table and the user's rights.
+ * Creates the table if it is missing, and checks the database, the table and the user's privileges.
  *
- * @param table Its name as {@linkcode quoted} gives it.
- * @throws {Error} if one of them cannot be used, saying what to do.
+ * @param table The table's name, as {@linkcode quoted} returns it.
+ * @throws {Error} if one of them is unsuitable. The message says what to do.
  */
 export async function makeTable(ask: Ask, table: string): Promise<void> {
   const [database] = await ask("select current_setting('server_encoding') as encoding");
@@ -43,7 +43,7 @@ export async function makeTable(ask: Ask, table: string): Promise<void> {
     const made = "create database … encoding 'UTF8' template template0";
     throw new Error(`the database must be in UTF8: it is in ${database!["encoding"]}: make one with "${made}"`);
   }
-  // Looked for first, because a user who may use a table need not be allowed to make one.
+  // The table is looked up before it is created: a user may have the right to use it, but not the right to create one.
   let found = await look(ask, table);
   if (found === undefined) {
     await ask(schemaOf(table)).catch(explainMissing(table));
@@ -60,11 +60,11 @@ export async function makeTable(ask: Ask, table: string): Promise<void> {
   if (missing.length > 0) {
     throw new Error(`the user lacks a privilege: grant ${missing.join(", ").toLowerCase()} on ${table} to it`);
   }
-  // Fails on a server that only reads.
+  // This fails on a read-only server.
   await ask(`delete from ${table} where key = ''`);
 }
 
-/** What there is under a table's name, if anything. */
+/** Describes the table, or what else has its name; `undefined` if nothing has it. */
 async function look(ask: Ask, table: string): Promise<Row | undefined> {
   const privileges = PRIVILEGES.map((name) => `has_table_privilege(c.oid, '${name}') as "${name}"`);
   const [found] = await ask(`
@@ -81,7 +81,7 @@ async function look(ask: Ask, table: string): Promise<Row | undefined> {
   return found;
 }
 
-/** One query and thereby one transaction; the lock is for servers that start at the same time. */
+/** The query that creates the table, in one transaction. It takes a lock: servers may start at the same time. */
 function schemaOf(table: string): string {
   const columns = Object.entries(COLUMNS).map((column) => column.join(" ")).join(", ");
   return `
@@ -98,7 +98,7 @@ function schemaOf(table: string): string {
 
 function explainMissing(table: string): (error: Error) => never {
   return (error) => {
-    // Says that it is about the table that is missing, not about one that is there.
+    // The database's message alone would not say that the table is missing.
     if ((error as { code?: string }).code === "42501") {
       throw new Error(`the table ${table} is missing, and the user may not make it: ${error.message}`);
     }

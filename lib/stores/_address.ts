@@ -1,12 +1,12 @@
-/** Addresses of engines: taken apart, and refused where a part of them could not be used. */
+/** Parses the addresses of engines, and refuses an address if a part of it cannot be used. */
 
 /**
- * Takes a server's address apart. No message repeats the address, which may hold a password.
+ * Parses the address of a server. No message repeats the address, because it may contain a password.
  *
  * @param address The address.
- * @param example What it must look like, for the messages.
- * @param schemes The schemes that are allowed, as in `"rediss:"`.
- * @throws {TypeError} if it is no address, or has another scheme or a fragment.
+ * @param example An example of an address, for the messages.
+ * @param schemes The allowed schemes, such as `"rediss:"`.
+ * @throws {TypeError} if the address is invalid, or has another scheme or a fragment.
  */
 export function parseAddress(address: string, example: string, schemes: readonly string[]): URL {
   const must = `the address must be like ${example}`;
@@ -25,7 +25,7 @@ export function parseAddress(address: string, example: string, schemes: readonly
 
 const PORT = "the port must be a whole number from 1 to 65535";
 
-/** Why an address is none. It shows no port, because a password may stand in the port's place. */
+/** The reason why an address is invalid. It does not show the port, because a password may be in the port's place. */
 function faultOf(address: string): string {
   const [, authority = ""] = /^[^/?#]*:\/\/([^/?#]*)/.exec(address) ?? [];
   const [, port] = /^(?:.*@)?(?:\[.*\]|[^:@]+):([^:@]+)$/.exec(authority) ?? [];
@@ -36,11 +36,12 @@ function faultOf(address: string): string {
 }
 
 /**
- * Refuses parameters of an address that would not be used: their author relies on them.
+ * Refuses parameters of an address that would not be used, because the author of the address relies on them.
  *
  * @param url The address.
- * @param known The parameters that are used, or known to make no difference.
- * @throws {TypeError} if there is another one, or one comes twice that is not in `repeatable`.
+ * @param known The parameters that are allowed once.
+ * @param repeatable The parameters that are allowed several times.
+ * @throws {TypeError} if there is another parameter, or one of `known` is given twice.
  */
 export function checkParameters(url: URL, known: readonly string[], repeatable: readonly string[] = []): void {
   for (const name of url.searchParams.keys()) {

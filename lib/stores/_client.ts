@@ -1,13 +1,13 @@
-/** Loads the client of an engine when a store first needs it, and says how to install one that is missing. */
+/** Loads the client of an engine when a store first needs it. If it is missing, the error says how to install it. */
 
 /**
  * Loads a client.
  *
  * @param store The name of the store, for the message.
  * @param name The package, with the version that the store is tested with.
- * @param load Imports it.
- * @returns Its default export: of a CommonJS package, everything.
- * @throws {TypeError} if the package is not installed. That is so on Node and Bun only: Deno downloads it.
+ * @param load Imports the package.
+ * @returns The default export of the package. For a CommonJS package, it has all that the package exports.
+ * @throws {TypeError} if the package is not installed. This happens only on Node and Bun: Deno downloads the package.
  */
 export async function loadClient<T>(
   store: string,
@@ -15,7 +15,7 @@ export async function loadClient<T>(
   load: () => Promise<{ readonly default: T }>,
 ): Promise<T> {
   try {
-    // A bundler gives a CommonJS package nothing but this export.
+    // After bundling, a CommonJS package may have no other export.
     return (await load()).default;
   } catch (error) {
     const { code, message } = error as { code?: unknown; message?: unknown };

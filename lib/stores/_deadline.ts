@@ -1,4 +1,4 @@
-/** Deadlines: how long the verbs of a store may take, and calls that are given up in time. */
+/** Deadlines: how long a verb of a store may take, how long a call of an engine, and `within`, which enforces this. */
 import { reasonOf } from "../_reason.ts";
 import { SessionError } from "../errors.ts";
 import { KeyTakenError } from "../store.ts";
@@ -6,20 +6,20 @@ import { ChangeError } from "./_change.ts";
 
 /** How long any verb may take, in milliseconds. */
 export const DEADLINE = 2500;
-/** How long an engine may take for one call, in milliseconds. Then time is left to query it again. */
+/** How long one call of an engine may take, in milliseconds. After that, a verb has time to query the engine again. */
 export const CALL_DEADLINE = 1000;
 
-/** Thrown when a call took longer than it may. Whether the engine did it is unknown. */
+/** Thrown when a call has taken too long. The engine may have done the call or not. */
 export class DeadlineError extends Error {
   override name = "DeadlineError";
 }
 
 /**
- * Waits for some work on an engine until the deadline. A failure names the engine and has the message of the client
- * library, but none of its other properties, which can hold data. What `change` threw and the errors of the stores'
- * contract come out as they are.
+ * Waits for the work of an engine until the deadline. If the client library throws, the new error has the name of the
+ * engine and the library's message. It has none of the other properties, because these can hold data. An error that
+ * `change` threw, and an error of the stores' contract, are thrown unchanged.
  *
- * @param server What to call the engine; never with a password in it.
+ * @param server The name of the engine, for messages. It must not contain a password.
  */
 export async function within<T>(server: string, work: Promise<T>, deadline: number = DEADLINE): Promise<T> {
   let timer: ReturnType<typeof setTimeout> | undefined;

@@ -1,36 +1,37 @@
-/** Estimate: how many sessions a store holds, for stores in which counting takes longer the more there are. */
+/** Estimate: about how many sessions a store holds, for stores that need more time to count more sessions. */
 import { reasonOf } from "../_reason.ts";
 import type { Log } from "../log.ts";
 import { StoreFullError } from "../store.ts";
 import { CALL_DEADLINE, within } from "./_deadline.ts";
 
-/** How long a count is believed, in milliseconds. */
+/** After how many milliseconds a new count starts in the background. */
 const COUNT_AGE = 5000;
-/** After a count a process may use this part of the room before it counts again: other processes use the room, too. */
+/** The part of the free room that a process may use before it counts again. Other processes use the room, too. */
 const PART = 1 / 16;
-/** Up to so many sessions are always counted again where the room may be used up. */
+/** If the last count found at most this many sessions, and the estimate is below the maximum, the next need not wait. */
 const FEW = 10_000;
-/** More are counted for a twentieth of the time, */
+/** Otherwise a process waits before the next count: this many times as long as the last one took beyond `CHEAP`. */
 const SHARE = 20;
-/** unless a count takes no longer than this, in milliseconds. */
+/** A count that took at most this many milliseconds causes no wait. */
 const CHEAP = 25;
 
-/** What an {@linkcode Estimate} needs to know. */
+/** The options of an {@linkcode Estimate}. */
 export interface EstimateOptions {
   /** Counts the live sessions of all processes. */
   readonly count: () => Promise<number>;
-  /** How many there may be. */
+  /** The most live sessions. */
   readonly max: number;
-  /** What to call the store. */
+  /** The name of the store, for messages. */
   readonly name: string;
-  /** Called with counts that failed. */
+  /** Called when a count fails. */
   readonly log: Log;
 }
 
 /**
- * Counts now and then. Between counts it adds what this process makes, and takes off what it ends. Near the maximum it
- * counts before each new session, so that each process exceeds the maximum by one session at most. With more than 10,000
- * sessions it counts less often, if a count takes longer than 25 ms; then more may get in.
+ * Counts every few seconds, while sessions are created. Between counts it adds the sessions that this process creates,
+ * and subtracts those that it ends. Near the maximum it counts before each new session, so that each process exceeds
+ * the maximum by one session at most. If there are more than 10,000 sessions and a count takes longer than 25 ms, it
+ * counts less often. Then the maximum may be exceeded by more.
  */
 export class Estimate {
   #count: () => Promise<number>;
@@ -38,7 +39,7 @@ export class Estimate {
   #name: string;
   #log: Log;
   #total = 0;
-  /** How many sessions this process may make before it counts again. */
+  /** How many sessions this process may create before it counts again. */
   #allowed = 0;
   #underway = new Set<Promise<void>>();
   #counted = 0;
@@ -46,7 +47,7 @@ export class Estimate {
   #took = Infinity;
   #counting: Promise<boolean> | undefined;
 
-  /** @param options How to count. */
+  /** @param options The count, the maximum, and what messages need. */
   constructor(options: EstimateOptions) {
     this.#count = options.count;
     this.#max = options.max;
@@ -55,17 +56,17 @@ export class Estimate {
   }
 
   /**
-   * Makes a session if there is room for it.
+   * Creates a session if there is room for it.
    *
-   * @param create Makes it.
-   * @throws {StoreFullError} if there are as many as there may be.
+   * @param create Creates the session.
+   * @throws {StoreFullError} if the store holds its maximum of sessions.
    */
   async make(create: () => Promise<void>): Promise<void> {
     if (this.#max === Infinity) return await create();
     const age = performance.now() - this.#countedAt;
     if (age >= COUNT_AGE && this.#mayCount()) this.#startCount();
     while (this.#allowed <= 0 || this.#total >= this.#max) {
-      // A count knows nothing of the sessions that are being made.
+      // A count does not include the sessions that are being created, so they are awaited first.
       if (this.#underway.size > 0) await Promise.allSettled(this.#underway);
       else if (!this.#mayCount() || !await this.#hasRoom()) break;
     }
@@ -91,12 +92,12 @@ export class Estimate {
     this.#total -= sessions;
   }
 
-  /** Waits for the count that is running. */
+  /** Waits for the running count. */
   async close(): Promise<void> {
     await this.#counting;
   }
 
-  /** Counts. Returns whether that was done in time, and found room. */
+  /** Counts. Returns whether the count was done in time, and there is room. */
   async #hasRoom(): Promise<boolean> {
     const isCounted = await within(this.#name, this.#startCount(), CALL_DEADLINE).catch(() => false);
     return isCounted && this.#total < this.#max;
@@ -127,7 +128,7 @@ export class Estimate {
       return false;
     } finally {
       this.#countedAt = performance.now();
-      // A machine that is busy for a moment does not make counting dear.
+      // The time at most doubles from one count to the next: one slow count on a busy machine causes no long wait.
       this.#took = Math.min(this.#countedAt - start, 2 * this.#took);
     }
   }

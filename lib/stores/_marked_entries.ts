@@ -1,4 +1,4 @@
-/** MarkedEntries: the entries of an engine, read and written so that a store knows which writes were its own. */
+/** MarkedEntries: reads and writes the entries of an engine. Marks in the entries show which writes were done. */
 import { SessionError } from "../errors.ts";
 import { decode, endOf, isLive, type SessionRecord } from "../record.ts";
 import { CALL_DEADLINE, DEADLINE, DeadlineError, within } from "./_deadline.ts";
@@ -9,18 +9,18 @@ import type { Entries, Entry, EntryWrite } from "./entries.ts";
 
 /** How long the entry of a moved or ended session is kept, in milliseconds: longer than any verb takes. */
 const ENDED_AGE = 60_000;
-/** How long other changes may come first, in milliseconds. */
+/** How long a verb tries again while other changes come first, in milliseconds. */
 const CONTENTION = 2 * DEADLINE;
-/** How long connecting may take where no request waits for it, in milliseconds. */
+/** How long `ready` may take to connect, in milliseconds. No request waits for it. */
 const OPEN_DEADLINE = 10_000;
-/** How many entries the engine reads or writes in one call. */
+/** The most entries that the engine reads or writes in one call. */
 const BATCH = 100;
-/** How many times as long as a try took the pause before the next one is at most. */
+/** The longest pause between two tries, as a multiple of the time that the first of them took. */
 const MOST_PAUSE = 8;
-/** How often a write is tried that fails, rather than being refused because another one came first. */
+/** How many times a write may throw. A write that was refused because another one came first does not count. */
 const TRIES = 2;
 
-/** An entry as it was seen, and what stands in it. */
+/** An entry as the store read it, with its decoded content. */
 export interface Seen {
   readonly version: Entry["version"] | undefined;
   readonly marks: readonly Mark[];
@@ -29,17 +29,17 @@ export interface Seen {
   readonly movedTo?: string | undefined;
 }
 
-/** A write to be done: of a live session, with its record and text, or of one that moved or ended. */
+/** A write to do. For a live session it has a record and its text. For a session that moved or ended it has neither. */
 export interface Draft {
   readonly key: string;
-  /** What it replaces. */
+  /** The entry that it replaces. */
   readonly seen: Seen;
   readonly record?: SessionRecord;
   readonly text?: string;
   readonly movedTo?: string;
 }
 
-/** What a verb makes of what it saw: its outcome, and the write that this takes, if any; two for a move. */
+/** What a verb decides after a read: its outcome, and the writes that it needs: none, one, or two for a move. */
 export interface Step<T> {
   readonly outcome: T;
   readonly drafts?: readonly [Draft] | readonly [Draft, Draft];
@@ -51,16 +51,16 @@ interface Attempt<T> {
   readonly outcome: T;
   readonly mark: Mark;
   readonly writes: readonly EntryWrite[];
-  /** Whether a look of this store has shown that it was done. */
+  /** Whether a read of this store has shown that it was done. */
   isDone: boolean;
 }
 
-/** What is seen where there is no entry. */
+/** The result of a read if there is no entry. */
 export const NOTHING: Seen = { version: undefined, marks: [], record: undefined };
 
 /**
- * Reads and writes entries for one store in one process, which is a writer. Every write has a mark, so that the next look
- * tells whether a write without an answer was done.
+ * Reads and writes entries for one store object, which is a writer. Every write has a mark. If a write gets no answer,
+ * the next read of the entry finds out by the mark whether the write was done.
  */
 export class MarkedEntries {
   #entries: Entries;
@@ -68,13 +68,13 @@ export class MarkedEntries {
   #now: () => number;
   #writer = newWriter();
   #number = 0;
-  /** The writes of the verbs that are under way, by the numbers of their marks. */
+  /** The writes of the running verbs, by the numbers of their marks. */
   #attempts = new Map<number, { isDone: boolean }>();
 
   /**
    * @param entries The engine.
-   * @param name What to call it.
-   * @param now The clock.
+   * @param name The name of the engine, for messages.
+   * @param now The clock, in milliseconds since 1970.
    */
   constructor(entries: Entries, name: string, now: () => number) {
     this.#entries = entries;
@@ -83,11 +83,11 @@ export class MarkedEntries {
   }
 
   /**
-   * Looks, decides and writes until the outcome is known.
+   * Reads an entry, decides what to write, and writes. Repeats this until the outcome is known.
    *
-   * @param key What to look at.
-   * @param first What is there at first, if that is known.
-   * @param decide Says what to do by what was seen. It is called again if something else is there by then.
+   * @param key The key of the entry.
+   * @param first The entry, if it is known without a first read.
+   * @param decide Decides what to write. It is called again if the entry has changed before the write.
    */
   async settle<T>(key: string, first: Seen | undefined, decide: (seen: Seen) => Step<T>): Promise<T> {
     const start = performance.now();
@@ -105,12 +105,12 @@ export class MarkedEntries {
           seen = tries === 1 && first ? first : await this.get(key);
           const done = attempts.find(({ isDone }) => isDone);
           if (done !== undefined) {
-            // An engine that swaps in several steps finishes them when the new entry is read.
+            // An engine that swaps in several steps does the missing ones when the new entry is read.
             if (done.writes[1] !== undefined) await this.get(done.writes[1].entry.key);
             return done.outcome;
           }
         } catch (error) {
-          // A failed look ends the verb, unless the outcome of a write is still unknown.
+          // A failed read ends the verb, unless the outcome of a write is still unknown.
           if (!isUnknown || isLate()) throw isUnknown ? failure : error;
           await pause(50);
           continue;
@@ -119,7 +119,8 @@ export class MarkedEntries {
         if (attempt !== undefined && isPushedOut(this.#writer, attempt.seen.marks, seen.marks)) {
           throw new Error(`${this.#name}: whether a session was changed is unknown: over eight processes change it`);
         }
-        // A write without an answer may still be done while the entry is as it was. So the same write is repeated.
+        // If a write got no answer and the entry has not changed, the engine may still do the write later. So the same
+        // write is repeated, instead of another one.
         const isRepeated = isUnknown && attempt?.seen.version === seen.version;
         if (!isRepeated || attempt === undefined) {
           const { outcome, drafts } = decide(seen);
@@ -136,7 +137,7 @@ export class MarkedEntries {
         isUnknown = false;
         try {
           if (await this.#write(attempt.writes)) return attempt.outcome;
-          // The more tries there were, the longer the pause may be, so that each of several writers gets through.
+          // The pause is random, and its limit grows with the number of tries, so that each of several writers succeeds.
           const took = performance.now() - begun;
           await pause(Math.random() * took * Math.min(tries, MOST_PAUSE));
         } catch (error) {
@@ -151,18 +152,18 @@ export class MarkedEntries {
     }
   }
 
-  /** Connects, and checks the engine where it has a check. */
+  /** Connects, and checks the engine if it has a check. */
   async open(): Promise<void> {
     const opening = this.#entries.check?.() ?? this.#entries.open?.();
     await within(this.#name, Promise.resolve(opening), OPEN_DEADLINE);
   }
 
-  /** Does a write. Returns whether the engine said that it was done. */
+  /** Does a write. Returns whether the engine answered that it was done. */
   async put(draft: Draft): Promise<boolean> {
     return await this.#write([this.#toWrite(draft, this.#newMark())]);
   }
 
-  /** Does several writes. Returns the keys of those that were done, as far as that is known. */
+  /** Does several writes. Returns the keys of those that are known to be done. */
   async putMany(drafts: readonly Draft[]): Promise<string[]> {
     const done: string[] = [];
     for (const batch of batches(drafts)) {
@@ -177,12 +178,12 @@ export class MarkedEntries {
     return done;
   }
 
-  /** What is under a key now. */
+  /** Reads the entry under a key. */
   async get(key: string): Promise<Seen> {
     return this.#see(await this.#call(() => this.#entries.get(key)));
   }
 
-  /** What is under some keys now. */
+  /** Reads the entries under some keys. */
   async getMany(keys: readonly string[]): Promise<(readonly [key: string, seen: Seen])[]> {
     const found: (readonly [string, Seen])[] = [];
     for (const batch of batches(keys)) {
@@ -192,7 +193,7 @@ export class MarkedEntries {
     return found;
   }
 
-  /** What is in all entries of a list, one after the other. */
+  /** Reads all entries of a list, one after the other. */
   async *each(list: () => AsyncIterable<Entry>): AsyncGenerator<readonly [key: string, seen: Seen]> {
     const iterator = await this.#call(() => Promise.resolve(list()[Symbol.asyncIterator]()));
     let isOpen = true;
@@ -205,7 +206,7 @@ export class MarkedEntries {
         yield [value.key, this.#see(value)];
       }
     } finally {
-      // Where the caller stopped early.
+      // The caller stopped before the end of the list.
       if (isOpen) await iterator.return?.();
     }
   }
@@ -216,7 +217,8 @@ export class MarkedEntries {
     const content = readContent(entry.content);
     if (content === undefined) return { version, marks: [], record: "corrupt" };
     const { marks, text, movedTo } = content;
-    // Another verb of this store may write over this mark before the verb that made it looks.
+    // Every read of this store notes the write as done: another verb may replace the mark before the verb that wrote it
+    // reads the entry again.
     const own = marks.find(({ writer }) => writer === this.#writer);
     const attempt = own && this.#attempts.get(own.number);
     if (attempt !== undefined) attempt.isDone = true;
@@ -240,7 +242,7 @@ export class MarkedEntries {
     return await this.#call(() => second ? this.#entries.swap(first!, second) : this.#entries.put(first!));
   }
 
-  /** Does one call of the engine, in time. */
+  /** Makes one call of the engine, with a deadline. */
   async #call<T>(work: () => Promise<T>): Promise<T> {
     const opening = this.#entries.open?.();
     if (opening !== undefined) await within(this.#name, opening);
@@ -253,13 +255,13 @@ export class MarkedEntries {
   }
 }
 
-/** Some items after the other, so that no call of the engine takes long. */
+/** Splits items into batches, so that no call of the engine takes long. */
 function batches<T>(items: readonly T[]): T[][] {
   const count = Math.ceil(items.length / BATCH);
   return Array.from({ length: count }, (_, index) => items.slice(index * BATCH, (index + 1) * BATCH));
 }
 
-/** Whether it holds a session that is not live any more. */
+/** Whether an entry has the record of a session that is over. */
 export function isOver({ record }: Seen, now: number): boolean {
   return typeof record === "object" && !isLive(record, now);
 }

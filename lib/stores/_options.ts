@@ -5,19 +5,22 @@ import { reported } from "../_report.ts";
 
 /** The options that every store has. */
 export interface StoreOptions {
-  /** Live sessions at most: 1,000,000 unless given. Past it, `create` refuses new ones. */
+  /** The most live sessions: 1,000,000 unless given. When the store has as many, `create` refuses new ones. */
   readonly max?: number | undefined;
-  /** Called with corrupt records, sweeps and failures in the background: standard error, from `warn` on, unless given. */
+  /**
+   * Called on corrupt records, sweeps, and failures in the background. Unless given, warnings and errors go to standard
+   * error.
+   */
   readonly log?: Log | undefined;
   /** The clock, in milliseconds since 1970: `Date.now` unless given. */
   readonly now?: (() => number) | undefined;
 }
 
-/** A name, such as a prefix or a table, whose characters are checked by `_names.ts`. */
+/** The rule for a name, such as a prefix or a table. `_names.ts` checks the characters of the name. */
 export const NAME: Rule = { needed: "a string", accepts: (value) => typeof value === "string" };
 
 /**
- * A client that the program has, which is known by its methods.
+ * The rule for a client that the program gives. A client is recognized by its methods.
  *
  * @param needed What the client must be, with the name of its package.
  * @param methods The methods that it must have.
@@ -28,11 +31,11 @@ export function clientWith(needed: string, ...methods: string[]): Rule {
 }
 
 /**
- * Checks that a store on an engine has either an address or a client.
+ * Checks that a store on an engine has an address or a client, but not both.
  *
  * @param store The name of the store's class.
- * @param options What the program gave.
- * @throws {TypeError} if both are given, or none.
+ * @param options The options that the program gave.
+ * @throws {TypeError} if both are given, or neither.
  */
 export function checkPlace(store: string, options: { readonly url?: unknown; readonly client?: unknown }): void {
   if ((options.url === undefined) !== (options.client === undefined)) return;
@@ -40,12 +43,13 @@ export function checkPlace(store: string, options: { readonly url?: unknown; rea
 }
 
 /**
- * Checks the options of a store, and fills in those that every store has.
+ * Checks the options of a store. Returns the options that every store has, with their defaults.
  *
  * @param store The name of the store's class.
- * @param options What the program gave.
- * @param rules The options that only this store has.
- * @throws {TypeError} naming the option; {@linkcode RangeError} for a number that is out of range.
+ * @param options The options that the program gave.
+ * @param rules The rules for the options that only this store has.
+ * @throws {TypeError} if an option is invalid; the message names it. Throws a {@linkcode RangeError} if a number is out
+ * of range.
  *
  * @example
  * ```ts

@@ -1,29 +1,30 @@
-/** Together: changes of one session that wait in this process are made in one write. */
+/** Together: if several changes of one session wait in this process, makes all of them in one write. */
 import { RecordTooLargeError } from "../errors.ts";
 import { freeze, type SessionRecord } from "../record.ts";
 import type { Change } from "../store.ts";
 
 /**
- * Changes what is stored under a key, as `update` of a store does. It resolves to the very record that `change` made:
- * `change` may run more than once, and this tells which run was stored.
+ * Changes the record under a key, as `update` of a store does. It resolves to the same object that `change` returned.
+ * `change` may run more than once. The object shows which run was stored.
  */
 export type Write = (key: string, change: Change) => Promise<SessionRecord | undefined>;
 
-/** A change that waits, and the promise that its caller has. */
+/** A change that waits, and the functions that settle its caller's promise. */
 interface Waiting {
   readonly change: Change;
   readonly resolve: (record: SessionRecord | undefined) => void;
   readonly reject: (error: unknown) => void;
 }
 
-/** What a change came to: the record it made, or the error it threw. */
+/** The result of a change: the record that it made, or the error that it threw. */
 type Outcome = { readonly record: SessionRecord | undefined } | { readonly error: unknown };
 
 /**
- * A queue for each session. While a write of a session is under way, its further changes wait; the next write makes them
- * all, in order. So many changes of one session cost few round trips, and none gives up because others were first.
+ * Keeps a queue per session. While a write of a session is running, further changes of this session wait. The next
+ * write makes all of them, in order. So many changes of one session cost few round trips, and no change fails because
+ * others came first.
  *
- * Each caller gets the record that its own change made. A change that throws is refused alone.
+ * Each caller gets the record that its own change made. If a change throws, only its own caller gets the error.
  *
  * @example
  * ```ts
@@ -47,20 +48,20 @@ export class Together {
   #queues = new Map<string, Waiting[]>();
 
   /**
-   * Makes queues for the sessions of one store.
+   * Makes the queues for the sessions of one store.
    *
-   * @param write Does one write.
+   * @param write Stores one change.
    */
   constructor(write: Write) {
     this.#write = write;
   }
 
   /**
-   * Makes a change, with those that wait for the same session.
+   * Makes a change, together with other changes that wait for the same session.
    *
    * @param key The session's key.
    * @param change The change.
-   * @returns The record it made, or `undefined` if the session is gone.
+   * @returns The record that the change made, or `undefined` if the session is gone.
    */
   update(key: string, change: Change): Promise<SessionRecord | undefined> {
     return new Promise((resolve, reject) => {
@@ -110,21 +111,21 @@ export class Together {
     }
   }
 
-  /** Makes changes one by one. After a failure of the store, the rest is refused with it. Never rejects. */
+  /** Makes changes one by one. If the store fails, the remaining changes get the same error. Never rejects. */
   async #makeEach(key: string, batch: readonly Waiting[]): Promise<void> {
     for (const [index, waiting] of batch.entries()) {
-      let isRefused = false;
+      let hasThrown = false;
       const change: Change = (record) => {
-        isRefused = true;
+        hasThrown = true;
         const made = waiting.change(record);
-        isRefused = false;
+        hasThrown = false;
         return made;
       };
       try {
         waiting.resolve(await this.#write(key, change));
       } catch (error) {
         waiting.reject(error);
-        if (isRefused || error instanceof RecordTooLargeError) continue;
+        if (hasThrown || error instanceof RecordTooLargeError) continue;
         return settle(batch.slice(index + 1), batch.slice(index + 1).map(() => ({ error })));
       }
     }

@@ -1,8 +1,8 @@
-/** Hashes of users, which an index holds in place of the users' names. */
+/** Hashes of users. The index of a store holds them in place of the users' names. */
 import { createHash } from "node:crypto";
 
 /**
- * The hash that stands for a user in the index of a store. Names can be longer than a key or an index may be.
+ * The hash of a user's name, for the index of a store. A name can be too long for a key or an index.
  *
  * @returns 64 lower-case hex digits.
  */

@@ -62,12 +62,12 @@ export interface Entries {
   put(write: EntryWrite): Promise<boolean>;
 
   /**
-   * Writes two entries in one step, for a session that moves to a new key. It writes both or none. The stored entry under
-   * the old key must still have the version `seen`, and there must be no entry under the new key yet. The two new entries
-   * have the same version.
+   * Writes two entries in one step, for a session that moves to a new key. It writes both or none. The stored entry
+   * under the old key must still have the version `seen`, and there must be no entry under the new key yet. The two new
+   * entries have the same version.
    *
-   * An engine that needs several steps hides the new entry until the old one is written. If steps are missing after that,
-   * `get` of the new key does them.
+   * An engine that needs several steps hides the new entry until the old one is written. If steps are missing after
+   * that, `get` of the new key does them.
    *
    * @returns Whether both were written.
    */

@@ -70,7 +70,7 @@ export class PostgresStore extends EntryStore {
    * Makes a store. The store connects at its first use.
    *
    * @param options The address or the client of the database, and the options that differ from their defaults.
-   * @throws {TypeError} if an option, or a part of the address, is invalid; the message names it.
+   * @throws {TypeError} if an option, or a part of the address, is invalid; the message names it. Throws a
    * {@linkcode RangeError} if a number is out of range.
    */
   constructor(options: PostgresStoreOptions) {

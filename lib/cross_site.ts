@@ -6,13 +6,13 @@
 import { headersOf, type RequestLike } from "./session_options.ts";
 
 /**
- * Whether a browser sent the request on behalf of another site: by `Sec-Fetch-Site`, else by `Origin` (as Go's
- * CrossOriginProtection does; ASVS 5, 3.5). Refuse requests that change something, such as a POST, if it says so. A
- * request with neither header comes from a program, which cannot use a visitor's cookie.
+ * Whether a browser sent the request on behalf of another site. `Sec-Fetch-Site` decides; if it is missing, `Origin`
+ * does (as in Go's CrossOriginProtection; ASVS 5, 3.5). If the result is `true`, refuse a request that changes
+ * something, such as a POST. A request with neither header comes from a program, which cannot use a visitor's cookie.
  *
- * @param request The request; its address must name the host that the browser sees, unless `origin` is given.
- * @param origin The site's public address, such as `https://example.com`; give it behind a proxy that changes the host.
- * @returns Whether another site, a subdomain included, made the browser send it.
+ * @param request The request. Its address must name the host that the browser sees, unless `origin` is given.
+ * @param origin The site's public address, such as `https://example.com`. It is needed if a proxy changes the host.
+ * @returns `true` if another site made the browser send it. A subdomain counts as another site.
  * @throws {TypeError} if the request has no `Headers`, or `origin` is not an http: or https: address.
  *
  * @example
@@ -31,7 +31,7 @@ import { headersOf, type RequestLike } from "./session_options.ts";
 export function isCrossSite(request: RequestLike, origin?: string): boolean {
   const headers = headersOf("Cannot check a request", request);
   const own = origin === undefined ? undefined : URL.parse(origin);
-  // Any other scheme, as of "localhost:8000", has the origin "null", which a browser sends for pages without one.
+  // Another scheme, as in "localhost:8000", has the origin "null". Browsers send that for pages without an origin.
   if (origin !== undefined && !/^https?:$/.test(own?.protocol ?? "")) {
     throw new TypeError(
       `Cannot check a request: the origin must be an http: or https: address: received ${JSON.stringify(origin)}`,
@@ -42,7 +42,7 @@ export function isCrossSite(request: RequestLike, origin?: string): boolean {
   const from = headers.get("origin");
   if (from === null) return false;
   if (own) return from !== own.origin;
-  // The scheme is left out, because a proxy may have ended TLS.
+  // The schemes are not compared, because a proxy may have ended TLS.
   const host = URL.parse(request.url ?? "")?.host;
   return host === undefined || (from !== `http://${host}` && from !== `https://${host}`);
 }

@@ -1,6 +1,6 @@
 /**
  * Device-bound sessions: the protocol between the library and a browser that holds a key which cannot leave its device
- * (Device Bound Session Credentials, W3C draft). Sections named below are those of the draft.
+ * (Device Bound Session Credentials, W3C draft). The sections in the comments are those of the draft.
  *
  * @module
  */
@@ -11,13 +11,13 @@ import { type Binding, CLOCK_SKEW, type PublicKey, type SessionRecord } from "./
 import { cookieValues } from "./session_cookie.ts";
 import { Signer } from "./signer.ts";
 
-/** Why a browser's request for its binding was refused. */
+/** Why a proof was refused. */
 export type ProofFault = "form" | "challenge" | "signature";
 
-/** Thrown where a proof is not good. */
+/** Thrown if a proof is invalid. */
 export class ProofError extends Error {
   override name = "ProofError";
-  /** What is wrong. */
+  /** The part that is invalid. */
   readonly fault: ProofFault;
 
   constructor(fault: ProofFault) {
@@ -26,18 +26,18 @@ export class ProofError extends Error {
   }
 }
 
-/** How long after its binding a session is of use without the second cookie, in milliseconds: requests under way. */
+/** Milliseconds after its binding in which a session needs no second cookie, for requests that were under way. */
 const GRACE = 10_000;
-/** How long the challenge of a registration is good, in milliseconds. */
+/** Milliseconds for which the challenge of a registration is valid. */
 const REGISTRATION_AGE = 60_000;
-/** The longest proof that is looked at, in characters: a key of RSA 4096 and its signature take 1,800. */
+/** The longest proof that is parsed, in characters. A key of RSA 4096 and its signature take 1,800. */
 const MAX_PROOF = 4096;
-/** The cookies of the name that are verified at most. */
+/** The most cookies of the name that are verified. */
 const MAX_VERIFIED = 4;
 
 const BASE64URL = /^[A-Za-z0-9_-]+$/;
 
-/** What a {@linkcode DeviceBound} goes by. */
+/** The settings of a {@linkcode DeviceBound}. */
 export interface DeviceBoundOptions {
   /** The path below which the two addresses lie. */
   readonly path: string;
@@ -76,7 +76,7 @@ export class DeviceBound {
 
   /** The `Secure-Session-Challenge` header for the next renewal (section 8.2). */
   challenge({ id, used }: Binding): string {
-    // Later than the one before, whatever the clock says.
+    // Its time is later than that of the last challenge used, even if the clock was set back.
     return `"${this.#challenge(id, Math.max(this.#now(), used + 1))}";id="${id}"`;
   }
 
@@ -91,7 +91,7 @@ export class DeviceBound {
     return `${this.#name}=; ${ATTRIBUTES}; Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT`;
   }
 
-  /** Whether a request may use a bound session: by its second cookie, or because it was bound just now. */
+  /** Whether a request may use a bound session: its second cookie is valid, or the session was bound a moment ago. */
   holds(header: string | null, { id, since }: Binding): boolean {
     const now = this.#now();
     if (now < since + GRACE && since <= now + CLOCK_SKEW) return true;
@@ -103,11 +103,12 @@ export class DeviceBound {
   }
 
   /**
-   * The binding that a browser asks for.
+   * Verifies the proof of a browser that registers a key.
    *
    * @param header The `Secure-Session-Response` header.
    * @param record The record of the session, which has no binding yet.
-   * @throws {ProofError} if the proof is not good.
+   * @returns The binding to store.
+   * @throws {ProofError} if the proof is invalid.
    */
   async register(header: string | null, record: SessionRecord): Promise<Binding> {
     const proof = parseProof(header);
@@ -118,11 +119,12 @@ export class DeviceBound {
   }
 
   /**
-   * The binding after a renewal.
+   * Verifies the proof of a browser that renews its second cookie.
    *
    * @param header The `Secure-Session-Response` header.
-   * @param binding The binding as it was read. Whether the challenge was used before is checked where it is stored.
-   * @throws {ProofError} if the proof is not good.
+   * @param binding The binding that was read.
+   * @returns The binding to store. When the caller stores it, it checks that the challenge was not used before.
+   * @throws {ProofError} if the proof is invalid.
    */
   async renew(header: string | null, binding: Binding): Promise<Binding> {
     const proof = parseProof(header);
@@ -131,7 +133,7 @@ export class DeviceBound {
     return { ...binding, used };
   }
 
-  /** What the browser is to do from then on (section 8.6). */
+  /** The instructions that tell the browser when and where to renew (section 8.6). */
   instructions({ id }: Binding): unknown {
     return {
       session_identifier: id,
@@ -141,7 +143,7 @@ export class DeviceBound {
     };
   }
 
-  /** A challenge for a subject: signed, with its time, so that no server needs to remember it. */
+  /** A challenge for a subject. It is signed and has its time in it, so that no server needs to remember it. */
   #challenge(subject: string, time: number): string {
     return this.#challenges.sign(`${subject}-${time}-${newId().slice(8, 24)}`);
   }
@@ -157,12 +159,12 @@ export class DeviceBound {
 
 const ATTRIBUTES = "Path=/; Secure; HttpOnly; SameSite=Lax";
 
-/** What the challenge of a registration is for: this log-in of this user, whatever id the session gets. */
+/** The subject of a registration's challenge: this log-in of this user. A new id of the session does not change it. */
 function subjectOf({ user = "", created }: SessionRecord): string {
   return hash("sha256", `${created}\0${user}`, "hex").slice(0, 32);
 }
 
-/** A proof, taken apart (section 8.8), its signature not checked yet. */
+/** The parts of a proof (section 8.8). Its signature is not verified yet. */
 interface Proof {
   readonly alg: string;
   readonly jwk: Record<string, unknown> | undefined;
@@ -173,7 +175,7 @@ interface Proof {
 
 function parseProof(header: string | null): Proof {
   if (header === null || header.length > MAX_PROOF) throw new ProofError("form");
-  // A string of RFC 9651; a token's characters need no escape in it.
+  // The header is a string as in RFC 9651. The characters of a proof need no escapes there.
   const [, head, payload, signature] = /^"?([\w-]+)\.([\w-]+)\.([\w-]+)"?(?:;|$)/.exec(header) ?? [];
   if (head === undefined || payload === undefined || signature === undefined) throw new ProofError("form");
   const { typ, alg, jwk, crit } = parsePart(head);
@@ -200,11 +202,11 @@ function parsePart(part: string): Record<string, unknown> {
   throw new ProofError("form");
 }
 
-/** The key of a registration, with nothing but its public parts. */
+/** The key of a registration, with its public parts only. */
 function keyOfProof(jwk: Record<string, unknown> | undefined): PublicKey {
   const { kty, crv, x, y, n, e } = jwk ?? {};
   if (kty === "EC" && crv === "P-256" && isPart(x, 43, 43) && isPart(y, 43, 43)) return { kty, crv, x, y };
-  // From 2,048 to 4,096 bits (RFC 7518, section 3.3), with the exponent that all keys have.
+  // From 2,048 to 4,096 bits (RFC 7518, section 3.3), with the usual exponent 65,537.
   if (kty === "RSA" && isPart(n, 342, 683) && e === "AQAB") return { kty, n, e };
   throw new ProofError("form");
 }
@@ -213,7 +215,7 @@ function isPart(value: unknown, least: number, most: number): value is string {
   return typeof value === "string" && BASE64URL.test(value) && value.length >= least && value.length <= most;
 }
 
-/** Checks the signature. The algorithm is the key's, so that no proof can choose another. */
+/** Verifies the signature. The key determines the algorithm, so that a proof cannot choose another. */
 async function verify({ alg, signed, signature }: Proof, key: PublicKey): Promise<void> {
   const isEc = key.kty === "EC";
   if (alg !== (isEc ? "ES256" : "RS256")) throw new ProofError("form");
@@ -223,7 +225,7 @@ async function verify({ alg, signed, signature }: Proof, key: PublicKey): Promis
     const how = isEc ? { name: "ECDSA", hash: "SHA-256" } : kind.name;
     if (await crypto.subtle.verify(how, imported, signature, signed)) return;
   } catch {
-    // A point that is not on the curve, or a signature of another length.
+    // The key is a point that is not on the curve, or the signature has a wrong length.
   }
   throw new ProofError("signature");
 }

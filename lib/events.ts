@@ -1,5 +1,5 @@
 /**
- * Events: the one stream in which a manager tells what happens to sessions. Counters, log and telemetry listen to it.
+ * Events: a manager reports everything that happens to sessions as events. Counters, log and telemetry listen to them.
  *
  * @module
  */
@@ -9,14 +9,16 @@ import type { Level, Log } from "./log.ts";
 /**
  * What happened to a session:
  *
- * - `made`: something was stored of it for the first time.
- * - `changed`, `used`: its data were changed; its life was extended by a mere use.
- * - `new id`: it got a new id, and the old one is dead.
- * - `logged in`, `logged out`: its user logged in (after `made` or `new id`), or out.
+ * - `made`: it was stored for the first time.
+ * - `changed`: its data were changed.
+ * - `used`: a use without a change extended its life.
+ * - `new id`: it got a new id, and the old one stopped working.
+ * - `logged in`: its user logged in. This event follows `made` or `new id`.
+ * - `logged out`: its user logged out.
  * - `bound`: it was bound to the device that logged in.
- * - `ended`: it was ended otherwise, by `end`, `endAll` or a log-in that allowed no more sessions.
+ * - `ended`: it was ended in another way: by `end`, by `endAll`, or by a log-in that allowed no more sessions.
  * - `refused`: a cookie was refused, or a request stored nothing; `reason` says why.
- * - `failed`: the store failed; `verb` and `reason` say to do what, and why.
+ * - `failed`: the store failed; `verb` is what it was doing, and `reason` says why.
  */
 export type EventType =
   | "made"
@@ -34,17 +36,17 @@ export type EventType =
 export interface SessionEvent {
   /** What happened. */
   readonly type: EventType;
-  /** The session's handle, as `sessions.of` gives it; `undefined` where no session is known. */
+  /** The session's handle, as `sessions.of` returns it; `undefined` if no session is known. */
   readonly handle: string | undefined;
   /** The user of the session, if there is one. A visitor may have chosen this name. */
   readonly user: string | undefined;
-  /** Why something was refused, or with which words the store failed. */
+  /** Why something was refused, or why the store failed. */
   readonly reason: string | undefined;
   /** What the store failed to do, such as `read`. */
   readonly verb?: string;
 }
 
-/** Called with every event. What it throws is written to standard error: by then the session is stored. */
+/** Called with every event. By then the session is stored, so an error that it throws only goes to standard error. */
 export type Listener = (event: SessionEvent) => void;
 
 /** How many events of each type there were. */
@@ -91,14 +93,14 @@ const REFUSALS: Readonly<Record<Refusal, readonly [Level, string]>> = {
   "record too large": ["warn", "A request stored nothing: its session is larger than the store can keep"],
 };
 
-/** The refusal that an error of the library stands for. */
+/** The refusal to report for an error of the library. */
 export function refusalOf(error: unknown): Refusal {
   if (error instanceof SessionTakenError) return "value taken";
   if (error instanceof SessionGoneError) return "session gone";
   return error instanceof StoreFullError ? "store full" : "record too large";
 }
 
-/** The events that tell who came and went, one line for each (ASVS 5, 16.3.1), and those for a close look. */
+/** The line of each other event in the log. `info` has those that ASVS 5, 16.3.1, asks for; `debug` has the others. */
 const LINES: Readonly<Partial<Record<EventType, readonly [Level, string]>>> = {
   "made": ["debug", "A session was made"],
   "changed": ["debug", "A session was changed"],
@@ -120,7 +122,7 @@ export function logEvents(log: Log): Listener {
     if (type === "failed") return log("error", `The session store failed to ${verb}`, reason);
     if (type === "refused") return log(...REFUSALS[reason as Refusal]);
     const [level, text] = LINES[type]!;
-    // The handle is part of the event, so that no log-in is held back as a repetition of another.
+    // The handle is part of the log's event, so that the log does not take one log-in for a repetition of another.
     log(level, `${text}: session ${handle}`);
   };
 }

@@ -1,27 +1,27 @@
 /**
- * Ids and keys: the browser has a session's id; the store has its key, which is made from the id by a one-way hash.
+ * Ids and keys: the browser has a session's id. The store has its key, which is a one-way hash of the id.
  *
  * @module
  */
 import { Buffer } from "node:buffer";
 import { hash } from "node:crypto";
 
-/** An id is 32 bits of a group and 128 random bits, in lower-case hex: safe as a file name where case is folded. */
+/** An id: 32 bits of a group and 128 random bits. It is in lower-case hex, because some file systems ignore case. */
 const FORM = /^[0-9a-f]{40}$/;
-/** How many digits name the group. */
+/** The number of digits that name the group. */
 const GROUP_DIGITS = 8;
 const GROUP = /^[0-9a-f]{8}$/;
-/** How many digits of a key show a session. */
+/** The number of digits in a handle. */
 const HANDLE_DIGITS = 16;
 
-// One buffer for every id: 20 new bytes for each would cost more than the random bits.
+// All ids use this buffer: to allocate 20 bytes for each would take longer than to get the random bits.
 const random = Buffer.alloc(20);
 
 /**
  * Makes a session id: 128 random bits (ASVS 5, 7.2.3) after the digits of a group.
  *
- * @param group The group that a store asked for, 8 lower-case hex digits: it keeps the sessions of one user together.
- * Random unless given.
+ * @param group The group that the store's `groupOf` returned: 8 lower-case hex digits. All sessions of a user have the
+ * same group, so that the store can keep them together. Random unless given.
  * @returns 40 lower-case hex digits.
  * @throws {TypeError} if the group is not 8 lower-case hex digits.
  *
@@ -51,8 +51,8 @@ export function isId(value: string): boolean {
 }
 
 /**
- * The key under which a store keeps a session: the group of the id, and 128 bits of the id's SHA-256. A copy of a store
- * opens no session, because no id can be made from a key.
+ * The key under which a store keeps a session: the group of the id, and 128 bits of the id's SHA-256. An attacker with
+ * a copy of a store cannot open a session, because no id can be computed from a key.
  *
  * @param id The session's id.
  * @returns 40 lower-case hex digits.
@@ -62,8 +62,8 @@ export function keyOf(id: string): string {
 }
 
 /**
- * The name under which a session can be shown, such as in a list of a user's devices. It opens nothing, and it does not
- * tell whose session it is.
+ * A name of a session that is safe to show, such as in a list of a user's devices. It opens nothing, and it does not
+ * reveal the user.
  *
  * @param key The session's key in the store.
  * @returns 16 lower-case hex digits.

@@ -9,33 +9,33 @@ export type Level = "error" | "warn" | "info" | "debug";
  * Called with an event.
  *
  * @param level How much it matters.
- * @param event What happened, in the same words every time, so that a flood of it can be held back.
- * @param detail What was particular about it. Never an id, a cookie, a secret key or a visitor's data.
+ * @param event What happened, in the same words every time: the log recognizes repetitions by them.
+ * @param detail What may differ each time, such as the cause. Never an id, a cookie, a secret key or a visitor's data.
  */
 export type Log = (level: Level, event: string, detail?: string) => void;
 
-/** The levels, the one that matters most first. */
+/** The levels, the most important one first. */
 export const LEVELS: readonly Level[] = ["error", "warn", "info", "debug"];
 
 const RULES = { least: { ...oneOf(...LEVELS), isRequired: true }, write: FUNCTION, now: FUNCTION };
 
 /** Milliseconds in which an event is written once. Its next line says how often it was held back. */
 const QUIET = 10_000;
-/** How many events are remembered for that at most. */
+/** The most events that are remembered for that. */
 const MAX_SEEN = 1000;
 
 /** A log that writes nothing. */
 export const silent: Log = () => {};
 
 /**
- * Makes a log that writes one line per event. An event that comes again within ten seconds is counted, and its next line
- * has the count; events of level `debug` are all written.
+ * Makes a log that writes one line per event. If an event repeats within ten seconds, it is counted and not written.
+ * Its next line has the count. Events of level `debug` are all written.
  *
- * @param least The least level that is written.
- * @param write Takes a line; standard error unless given.
+ * @param least The least important level that is written.
+ * @param write Called with each line. Unless given, lines go to standard error.
  * @param now The clock, in milliseconds since 1970.
  * @returns The log, for the option `log` of a store or a manager.
- * @throws {TypeError} if there is no such level, or a function is none.
+ * @throws {TypeError} if the level does not exist, or `write` or `now` is not a function.
  *
  * @example
  * ```ts
@@ -62,7 +62,7 @@ export function createLog(
     // An operator who turns on this level wants every line.
     const last = level === "debug" ? undefined : seen.get(event);
     const passed = now() - (last?.at ?? -Infinity);
-    // A clock that was set back does not silence it.
+    // If the clock was set back, the event is written.
     if (last !== undefined && passed >= 0 && passed < QUIET) {
       last.heldBack++;
       return;
@@ -72,16 +72,16 @@ export function createLog(
       if (seen.size >= MAX_SEEN) seen.clear();
       seen.set(event, { at: now(), heldBack: 0 });
     }
-    // One line, whatever the detail holds.
+    // Line breaks and control characters become spaces, so that each event has one line.
     const text = `${event}${detail ? `: ${detail}` : ""}`.replace(/[\s\p{Cc}]+/gu, " ");
     try {
       const written: unknown = write(`${new Date(now()).toISOString()} ${level} ${text}${more}`);
       if (written instanceof Promise) written.catch(() => {});
     } catch {
-      // Standard error may be a file on a full disk. Visitors are served all the same.
+      // Standard error may be a file on a full disk. Visitors must still be served.
     }
   };
 }
 
-/** The log of managers and stores that were given none: standard error, from `warn` on. */
+/** The log of managers and stores without the option `log`: lines of level `warn` and above go to standard error. */
 export const standardErrorLog: Log = createLog("warn");

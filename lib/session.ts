@@ -15,21 +15,21 @@ import { replacing, type SessionState, valueOf } from "./_session_state.ts";
 
 /** A message for the next page. */
 export interface Flash {
-  /** What kind of message it is: `message` unless it was given another. */
+  /** Its kind: `message` unless `flash` was called with another. */
   readonly category: string;
-  /** Its words. */
+  /** The text to show. */
   readonly message: string;
 }
 
-/** How a log-in differs from the manager's settings, as for "remember me". */
+/** Settings of one log-in that differ from the manager's, as for "remember me". */
 export interface LogInOptions {
   /** Seconds the session lives after its last use. */
   readonly idle?: number | undefined;
-  /** Seconds it lives at most, from this log-in on. */
+  /** The most seconds that it lives from this log-in on, even if it is used. */
   readonly absolute?: number | undefined;
-  /** Whether its cookie outlives the browser's run. */
+  /** Whether the browser keeps the cookie after it is closed. */
   readonly permanent?: boolean | undefined;
-  /** How many of the user's sessions live on at most, this one included; the least lately used of the others end. */
+  /** The most sessions that the user may have, this one included. Of the others, the least recently used ones end. */
   readonly most?: number | undefined;
 }
 
@@ -40,20 +40,20 @@ const LOG_IN_RULES: Readonly<Record<string, Rule>> = {
   most: { needed: "a whole number, 1 or more", isRange: true, accepts: (value) => COUNT.accepts(value) && value !== 0 },
 };
 
-/** The state of a session. A function, so that it is no member that programs see. */
+/** Returns the state of a session. It is not a member of the class, so that programs do not see it. */
 export let stateOf: (session: object) => SessionState;
 
-/** Notes that the session will be committed with the answer, so that it can be followed before that. */
+/** Notes that the session will be committed with the answer. A program can then follow it before the commit. */
 export function expectCommit(session: object): void {
   stateOf(session).willCommit = true;
 }
 
-/** Notes that the session is to be stored although it holds nothing. */
+/** Notes that the session must be stored even if it holds nothing. */
 export function keepEmpty(session: object): void {
   stateOf(session).keepsEmpty = true;
 }
 
-/** Notes that no one will commit the session, as after a handler that threw. */
+/** Notes that the session will not be committed, as after a handler that threw. */
 export function giveUpCommit(session: object): void {
   const state = stateOf(session);
   state.willCommit = false;
@@ -62,10 +62,10 @@ export function giveUpCommit(session: object): void {
 
 /**
  * One visitor's data during one request. It does no input or output: the {@linkcode SessionManager} that opened it
- * stores its changes when the request is answered. After that it takes no more changes and says so.
+ * stores its changes when the request is answered. After that, a change throws an error.
  *
- * A session keeps its changes as a list. At the commit they are made again to what is stored at that moment, so two
- * requests that change different keys at the same time both keep their changes.
+ * A session keeps its changes as a list. The commit applies them to the data that are stored at that moment. So if two
+ * requests change different keys at the same time, both changes are kept.
  *
  * @example
  * ```ts
@@ -84,20 +84,20 @@ export class Session<Data extends object = Record<string, Json>> {
   #state: SessionState;
   #data: SessionData;
   #flashes: readonly StoredFlash[];
-  // Made at the first change and changed from then on: a copy for each change would cost more the more there are.
+  // A copy of the data, made at the first change. Later changes use the same copy: one copy per change would be slow.
   #draft: Draft | undefined;
   #snapshot: SessionData | undefined;
 
   /**
-   * Sessions come from `open`; programs have no need to make one.
+   * The manager's `open` makes sessions; programs do not call this.
    *
-   * @param state What the manager knows of it.
+   * @param state The state that the session shares with the manager.
    */
   constructor(state: SessionState) {
     this.#state = state;
     this.#data = state.record?.data ?? NO_DATA;
     this.#flashes = state.record?.flashes ?? NO_FLASHES;
-    // `session.cart = []` would be lost without a word.
+    // Otherwise `session.cart = []` would be accepted, and lost without an error.
     Object.preventExtensions(this);
   }
 
@@ -109,8 +109,8 @@ export class Session<Data extends object = Record<string, Json>> {
   }
 
   /**
-   * All values by name, read-only, as they are now. After a change they are copied, so in a loop of changes read one
-   * value with `get`.
+   * All values by name, read-only, with the changes so far. The first read after a change copies all of them. In a loop
+   * that changes values, read a single value with `get` instead.
    */
   get data(): Stored<Partial<Data>> {
     if (this.#draft === undefined) return this.#data as Stored<Partial<Data>>;
@@ -129,20 +129,20 @@ export class Session<Data extends object = Record<string, Json>> {
     return user === undefined ? undefined : logIn?.at ?? record?.created;
   }
 
-  /** Whether it is bound to the device that logged in, so that a copy of its cookie opens nothing. */
+  /** Whether the session is bound to the device that logged in. Then a copy of its cookie opens nothing elsewhere. */
   get isBound(): boolean {
     return continued(this.#state)?.binding !== undefined;
   }
 
   /**
-   * A name for this session that can be shown and opens nothing, the same that `sessions.of` gives; `undefined` while
-   * nothing is stored of it.
+   * A name for this session that is safe to show, because it opens nothing. `sessions.of` returns the same name.
+   * `undefined` while the session is not stored.
    */
   get handle(): string | undefined {
     return this.#state.key === undefined ? undefined : handleOf(this.#state.key);
   }
 
-  /** Whether there is anything to store. */
+  /** Whether this request has changed or ended the session, or given it a new id: the commit then has work to do. */
   get changed(): boolean {
     const { changes, renews, isOver } = this.#state;
     return changes.length > 0 || renews || isOver !== false;
@@ -152,7 +152,7 @@ export class Session<Data extends object = Record<string, Json>> {
    * The value of `key`, read-only, or `undefined` if there is none.
    *
    * @param key The name of the value.
-   * @throws {TypeError} if the key is not a string, as in every method that takes one.
+   * @throws {TypeError} if the key is not a string. Every method with a key throws this.
    */
   get<K extends SessionKey<Data>>(key: K): Stored<Data[K]> | undefined {
     return valueOf(this.#values, key, "get") as Stored<Data[K]> | undefined;
@@ -171,10 +171,10 @@ export class Session<Data extends object = Record<string, Json>> {
    * Stores a value.
    *
    * @param key Its name.
-   * @param value The value. It is copied: changing the original afterwards changes nothing here. `undefined` removes
-   * what is there.
-   * @throws {TypeError} if JSON does not keep the value as it is (a `Date`, a `Map`, `NaN`, a cycle), or nests it deeper
-   * than 200 levels.
+   * @param value The value. It is copied, so later changes of the original have no effect. `undefined` removes the
+   * value.
+   * @throws {TypeError} if JSON cannot keep the value unchanged (a `Date`, a `Map`, `NaN`, a cycle), or if it nests
+   * deeper than 200 levels.
    * @throws {Error} if the session was committed already.
    */
   set<K extends SessionKey<Data>, V>(key: K, value: SettableAs<Data[K], V>): void {
@@ -182,14 +182,14 @@ export class Session<Data extends object = Record<string, Json>> {
   }
 
   /**
-   * Computes a value from the one that is stored: the way to count, or to add to a list, without losing what another
-   * request does at the same time.
+   * Computes a value from the stored one. Use it to count or to add to a list: changes that another request makes at
+   * the same time are not lost.
    *
    * @param key Its name.
-   * @param fn Gets the value, or `undefined`, and returns the new one; `undefined` removes it. It may run again on what
-   * another request stored in between, so it should do nothing else. If it throws then, the commit rejects with the same
-   * error, and nothing is stored.
-   * @throws {TypeError} if JSON does not keep the new value as it is.
+   * @param fn Called with the value, or `undefined` if there is none. It returns the new value; `undefined` removes it.
+   * It may run again, with a value that another request stored in between, so it should have no other effects. If it
+   * throws then, the commit rejects with the same error, and nothing is stored.
+   * @throws {TypeError} if JSON cannot keep the new value unchanged.
    * @throws {Error} if the session was committed already.
    */
   update<K extends SessionKey<Data>>(
@@ -215,7 +215,7 @@ export class Session<Data extends object = Record<string, Json>> {
   }
 
   /**
-   * Removes all values. The session itself goes on; `end` ends it.
+   * Removes all values. The session itself stays; `end` ends it.
    *
    * @throws {Error} if the session was committed already.
    */
@@ -224,9 +224,9 @@ export class Session<Data extends object = Record<string, Json>> {
   }
 
   /**
-   * Gives the value of a key and removes it. A value that another request stored under the key in between stays. Of two
-   * requests that take the same value at the same time, one succeeds: the other's commit throws a
-   * {@linkcode SessionTakenError}.
+   * Returns the value of a key and removes it. If another request has stored a different value under the key in
+   * between, that value stays. If two requests take the same value at the same time, one of them succeeds. The commit
+   * of the other throws a {@linkcode SessionTakenError}.
    *
    * @param key Its name.
    * @returns The value, or `undefined` if there is none.
@@ -246,8 +246,8 @@ export class Session<Data extends object = Record<string, Json>> {
   /**
    * Leaves a message for the next page that reads it with `takeFlashes`.
    *
-   * @param message Its words.
-   * @param category What kind of message it is.
+   * @param message The text to show.
+   * @param category The kind of the message, such as `error`.
    * @throws {TypeError} if one of them is not a string.
    * @throws {Error} if the session was committed already.
    */
@@ -260,8 +260,8 @@ export class Session<Data extends object = Record<string, Json>> {
   }
 
   /**
-   * Gives the messages that `flash` left, the oldest first, and removes exactly those. If another request took one of
-   * them first, the commit throws a {@linkcode SessionTakenError}, so that none is shown twice.
+   * Returns the messages that `flash` left, the oldest first, and removes exactly these. If another request took one of
+   * them first, the commit throws a {@linkcode SessionTakenError}, so that no message is shown twice.
    *
    * @throws {Error} if the session was committed already.
    */
@@ -281,9 +281,9 @@ export class Session<Data extends object = Record<string, Json>> {
   }
 
   /**
-   * Gives the session a new id when the request is answered, and ends the old one. Call it whenever what the session is
-   * trusted with changes, so that an id planted beforehand is worth nothing (session fixation; ASVS 5, 7.2.4). `logIn`
-   * and `logOut` do it by themselves.
+   * Gives the session a new id when the request is answered. The old id stops working. Call it when the visitor's
+   * rights change: an id that an attacker planted before then opens nothing (session fixation; ASVS 5, 7.2.4). `logIn`
+   * and `logOut` do this automatically.
    *
    * @throws {Error} if the session was committed already.
    */
@@ -293,14 +293,14 @@ export class Session<Data extends object = Record<string, Json>> {
   }
 
   /**
-   * Logs a user in: the session gets a new id and becomes the user's, and its absolute lifetime starts again. The data of
-   * a guest and of the same user stay. The data of another user are gone, both what is stored and what this request set
-   * before.
+   * Logs a user in. The session gets a new id and belongs to the user, and its absolute lifetime starts again. If no
+   * user or the same user was logged in, the data stay. If another user was logged in, all data are removed, even those
+   * that this request has set before.
    *
    * @param user The user's name or number: any string.
-   * @param options Lifetimes in seconds that differ from the manager's, for "remember me", and how many sessions of the
-   * user live on at most.
-   * @throws {TypeError} if the user is not a string, or an option is unknown or cannot work.
+   * @param options Lifetimes in seconds that differ from the manager's, for "remember me", and the most sessions that
+   * the user may have.
+   * @throws {TypeError} if the user is not a string, or an option is unknown or invalid.
    * @throws {RangeError} if a lifetime is not from 1 second to 400 days, or `most` is not 1 or more.
    * @throws {Error} if the session was committed already, or ended by `end`.
    */
@@ -327,9 +327,9 @@ export class Session<Data extends object = Record<string, Json>> {
   }
 
   /**
-   * Logs the user out: data, messages and user are gone, and the old id is dead before the answer leaves. What is set or
-   * flashed afterwards, such as a word of goodbye, is kept under a new id with the manager's lifetimes. It may come after
-   * `sessions.endAll(user)`, which has ended this session, too.
+   * Logs the user out. Data, messages and user are removed, and the old id stops working before the answer is sent.
+   * Data and messages that are set afterwards, such as "You are logged out", are stored under a new id with the
+   * manager's lifetimes. It also works if `sessions.endAll(user)` has already ended this session.
    *
    * @throws {Error} if the session was committed already.
    */
@@ -338,8 +338,8 @@ export class Session<Data extends object = Record<string, Json>> {
   }
 
   /**
-   * Ends the session: its data are deleted on the server and its cookie in the browser. Later changes do nothing; use
-   * `logOut` to leave a message.
+   * Ends the session. Its data are deleted on the server, and its cookie is deleted in the browser. Later changes do
+   * nothing; use `logOut` to leave a message.
    *
    * @throws {Error} if the session was committed already.
    */
@@ -356,7 +356,7 @@ export class Session<Data extends object = Record<string, Json>> {
     this.#startEmpty();
   }
 
-  /** Drops all data, and the changes so far. */
+  /** Drops all data, and the changes that this request has made. */
   #startEmpty(): void {
     this.#state.changes = [];
     this.#state.startsEmpty = true;

@@ -1,6 +1,6 @@
 /**
- * SessionCookie: from options to headers and back. It checks the attributes, reads the `Cookie` header, and writes the
- * cookie that carries an id or deletes it; the only user of Signer.
+ * SessionCookie: checks the cookie's attributes, reads the `Cookie` header, and writes the `Set-Cookie` headers that
+ * give a browser an id or delete it.
  *
  * @module
  */
@@ -10,11 +10,11 @@ import { keyOf } from "./id.ts";
 import { BOOLEAN, checkOptions, oneOf, type Rule } from "./_options.ts";
 import { Signer } from "./signer.ts";
 
-/** How the session cookie is sent. The defaults are the strict ones that work over plain http as well. */
+/** How the session cookie is sent. The defaults are strict, but also work over plain http. */
 export interface CookieOptions {
-  /** Its name: `session` unless given. Let it start with `__Host-` where the site is served over https. */
+  /** Its name: `session` unless given. If the site is served over https, choose one that starts with `__Host-`. */
   readonly name?: string | undefined;
-  /** The domain it is also sent to, subdomains included; without it, only to the host that set it. */
+  /** The domain to which it is sent, with all subdomains. Unless given, it is sent only to the host that set it. */
   readonly domain?: string | undefined;
   /** The path below which it is sent: `/` unless given. */
   readonly path?: string | undefined;
@@ -22,9 +22,9 @@ export interface CookieOptions {
   readonly httpOnly?: boolean | undefined;
   /** Whether it is sent over https only: `false` unless given. */
   readonly secure?: boolean | undefined;
-  /** When other sites' requests carry it: `Lax` unless given. */
+  /** Which requests from other sites carry it: `Lax` unless given. */
   readonly sameSite?: "Strict" | "Lax" | "None" | undefined;
-  /** Whether each top-level site that embeds this one has a cookie of its own (CHIPS): `false` unless given. */
+  /** Whether each top-level site that embeds this one has its own cookie (CHIPS): `false` unless given. */
   readonly partitioned?: boolean | undefined;
 }
 
@@ -32,19 +32,19 @@ export interface CookieOptions {
 export interface SignedId {
   /** The id. */
   readonly value: string;
-  /** The key under which the store keeps its session. */
+  /** The key under which the store keeps the session. */
   readonly key: string;
   /** Whether an older key signed it, so that it should be signed and sent again. */
   readonly stale: boolean;
 }
 
-/** What a `Cookie` header says. */
+/** The result of reading a `Cookie` header. */
 export interface CookieReading {
-  /** The distinct ids that we signed: usually one. */
+  /** The distinct ids with a valid signature: usually one. */
   readonly ids: readonly SignedId[];
-  /** Whether there was a cookie of the name that we did not sign. */
+  /** Whether a cookie of the name had no valid signature. */
   readonly refused: boolean;
-  /** Whether there were more cookies of the name than are verified. Then none of them counts. */
+  /** Whether there were more cookies of the name than are verified. Then none is verified, and `ids` is empty. */
   readonly tooMany: boolean;
 }
 
@@ -60,19 +60,19 @@ interface Attributes {
 
 const setCookie: (headers: Headers, cookie: Attributes & { value: string }) => void = stdSetCookie;
 
-/** The longest a cookie's name may be, in bytes, so that name and value stay under 200. */
+/** The longest name of a cookie, in bytes. It keeps name and value together under 200. */
 const MAX_NAME_LENGTH = 100;
 /** An id and a signature, as `Signer.sign` makes them. */
 const SIGNED_ID = /^[0-9a-f]{40}\.[A-Za-z0-9_-]{43}$/;
-/** How many different cookies of the name are verified at most. A browser that sends more has been tampered with. */
+/** The most different cookies of the name that are verified. A browser that sends more has been tampered with. */
 const MAX_VERIFIED = 4;
-/** How many cookies are deleted at once, at most. */
+/** The most cookies that one answer deletes. */
 const MAX_DELETED = 24;
 const FAILURE = "Cannot use the session cookie";
 const RULES: Readonly<Record<string, Rule>> = {
   name: {
     needed: `1 to ${MAX_NAME_LENGTH} letters, digits or !#$%&'*+.^_\`|~-`,
-    // RFC 6265, section 4.1.1, by way of RFC 9110's token.
+    // RFC 6265, section 4.1.1: the name is a token, which RFC 9110 defines.
     accepts: (name) =>
       typeof name === "string" && /^[A-Za-z0-9!#$%&'*+.^_`|~-]+$/.test(name) && name.length <= MAX_NAME_LENGTH,
   },
@@ -83,7 +83,7 @@ const RULES: Readonly<Record<string, Rule>> = {
   sameSite: oneOf("Strict", "Lax", "None"),
   partitioned: BOOLEAN,
 };
-/** About how much an id and its key take in memory, in bytes. */
+/** About how many bytes of memory an id and its key take. */
 const KEY_BYTES = 300;
 const NOTHING: CookieReading = { ids: [], refused: false, tooMany: false };
 
@@ -115,9 +115,9 @@ export class SessionCookie {
   /**
    * Checks the attributes.
    *
-   * @param options What differs from the defaults; `undefined` is the same as not given.
+   * @param options The attributes that differ from the defaults. One that is `undefined` counts as not given.
    * @param keys The keys that sign the ids: the first signs, all of them verify.
-   * @throws {TypeError} if there is no key, or browsers refuse an attribute.
+   * @throws {TypeError} if there is no key, or browsers would refuse an attribute.
    * @throws {RangeError} if a key is under 32 bytes.
    */
   constructor(options: CookieOptions | undefined, keys: readonly string[]) {
@@ -129,8 +129,8 @@ export class SessionCookie {
   }
 
   /**
-   * Reads a `Cookie` header. Never throws, whatever it holds. Only space and tab are white space there, and names are
-   * compared byte for byte (RFC 6265bis, section 5.6). The form of a value is checked before any signature.
+   * Reads a `Cookie` header. Never throws, whatever the header holds. Only space and tab count as white space, and
+   * names are compared byte by byte (RFC 6265bis, section 5.6). The form of all values is checked before any signature.
    *
    * @param header The header's value, or `null` if there is none.
    */
@@ -155,14 +155,14 @@ export class SessionCookie {
    * The `Set-Cookie` value that gives a browser an id.
    *
    * @param id The id.
-   * @param maxAge Seconds to keep it; without it, until the browser's run ends.
+   * @param maxAge Seconds that the browser keeps the cookie. Unless given, it keeps the cookie until it is closed.
    */
   issue(id: string, maxAge?: number): string {
     const value = this.#prefix + this.#signer.sign(id) + this.#suffix;
     return maxAge === undefined ? value : `${value}; Max-Age=${maxAge}`;
   }
 
-  /** The key of an id that was signed. Hashing costs a microsecond, so those seen lately are kept. */
+  /** The key of an id. Hashing takes a microsecond, so the keys of recent ids are cached. */
   #keyOf(id: string): string {
     let key = this.#keys.get(id);
     if (key === undefined) this.#keys.set(id, key = keyOf(id), KEY_BYTES);
@@ -175,8 +175,8 @@ export class SessionCookie {
   }
 
   /**
-   * The `Set-Cookie` values that delete every cookie of the name which a browser could have sent with a request, whatever
-   * domain and path it was set with.
+   * The `Set-Cookie` values that delete every cookie of the name that a browser could have sent with a request, for
+   * each domain and path that it could have been set with.
    *
    * @param url The request's address, if it is known.
    */
@@ -184,10 +184,10 @@ export class SessionCookie {
     const { domain: own, path: ownPath, name } = this.#attributes;
     if (/^__host-/i.test(name)) return [this.clear()];
     const { hostname = "", pathname = "/" } = url !== undefined && URL.canParse(url) ? new URL(url) : {};
-    // A domain cookie can come from the host itself and from every domain above it (RFC 6265bis, section 5.1.3), one
-    // with a path from every part of the address's (section 5.1.4).
+    // A cookie's domain can be the host or any domain above it (RFC 6265bis, section 5.1.3). Its path can be any
+    // leading part of the address's path (section 5.1.4).
     const isName = /[a-z]/i.test(hostname.split(".").at(-1)!) && !hostname.startsWith("[");
-    // No more of either than can be deleted: to make all of a long address's takes quadratic time.
+    // No more domains and paths are made than can be deleted: all those of a long address would take quadratic time.
     const labels = isName ? hostname.split(".").slice(-MAX_DELETED) : [];
     const parents = labels.slice(0, -1).map((_, index) => labels.slice(index).join("."));
     const parts = pathname.split("/", MAX_DELETED + 2).slice(1, -1);
@@ -217,7 +217,7 @@ export function cookieValues(header: string | null, prefix: string): string[] {
   return pairs.filter((pair) => pair.startsWith(prefix)).map((pair) => pair.slice(prefix.length));
 }
 
-/** Without the space and tab around it. `String.trim` takes more than these for white space. */
+/** Removes spaces and tabs at both ends. `String.trim` would remove other white space, too. */
 function trim(part: string): string {
   let start = 0;
   let end = part.length;
@@ -230,23 +230,23 @@ function isSpace(code: number): boolean {
   return code === 0x20 || code === 0x09;
 }
 
-/** What follows the value in a `Set-Cookie` header. */
+/** The part of a `Set-Cookie` header after the value. */
 function suffixOf(attributes: Attributes): string {
   const headers = new Headers();
-  // It changes its argument for a name that starts with "__Host-", so it always gets a fresh one.
+  // `setCookie` changes its argument if the name starts with "__Host-", so it gets a copy.
   setCookie(headers, { ...attributes, value: "" });
   return headers.getSetCookie()[0]!.slice(`${attributes.name}=`.length);
 }
 
 function deletion(attributes: Attributes): string {
-  // "Expires" is for browsers of the past; "Max-Age" counts where both are understood.
+  // "Expires" is for old browsers. Browsers that know both use "Max-Age".
   return `${attributes.name}=${suffixOf(attributes)}; Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT`;
 }
 
 /**
- * The attributes of a cookie, defaults included.
+ * The attributes of a cookie, with the defaults.
  *
- * @throws {TypeError} naming the option, if browsers refuse an attribute.
+ * @throws {TypeError} naming the option, if browsers would refuse an attribute.
  */
 export function attributesOf(options: CookieOptions = {}): Attributes {
   checkOptions(FAILURE, options, RULES);
@@ -272,12 +272,15 @@ export function attributesOf(options: CookieOptions = {}): Attributes {
   return domain === undefined ? attributes : { ...attributes, domain };
 }
 
-/** A path that browsers take (RFC 6265bis, section 5.6.4; an attribute of over 1024 bytes is ignored). */
+/** Whether browsers accept a path (RFC 6265bis, section 5.6.4). They ignore an attribute of over 1024 bytes. */
 function isCookiePath(path: unknown): path is string {
   return typeof path === "string" && /^\/[\x21-\x3A\x3C-\x7E]*$/.test(path) && path.length <= 1024;
 }
 
-/** A domain that browsers take: two labels or more, no address, a dot before it ignored (RFC 6265bis, section 5.6.3). */
+/**
+ * Whether browsers accept a domain: it has two labels or more, and is no IP address. A leading dot is ignored (RFC
+ * 6265bis, section 5.6.3).
+ */
 function isCookieDomain(domain: unknown): domain is string {
   if (typeof domain !== "string" || domain.length > 254) return false;
   const labels = domain.replace(/^\./, "").split(".");

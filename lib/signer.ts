@@ -1,5 +1,5 @@
 /**
- * Signer: HMAC-SHA-256 signatures over a ring of keys, each bound to its purpose.
+ * Signer: HMAC-SHA-256 signatures with a ring of keys. Each signature is valid for one purpose only.
  *
  * @module
  */
@@ -15,7 +15,7 @@ export const MIN_KEY_BYTES = 32;
 /** Base64url of 32 bytes, unpadded. */
 const SIGNATURE_LENGTH = 43;
 
-/** What a signed string held. */
+/** A string whose signature is valid. */
 export interface Unsigned {
   /** The string that was signed. */
   readonly value: string;
@@ -28,10 +28,10 @@ interface Known extends Unsigned {
 }
 
 /**
- * Signs short strings and tells whether a signature is its own. The first key signs; all of them verify.
+ * Signs short strings, and verifies the signatures. The first key signs; all keys verify.
  *
- * The purpose is part of what is signed, so that a string signed for one purpose is refused for another. Strings with
- * half a surrogate pair are refused, because two of them have the same bytes in UTF-8.
+ * The purpose is signed together with the string, so a string that was signed for one purpose is refused for another.
+ * Strings with half a surrogate pair are refused, because different ones have the same bytes in UTF-8.
  *
  * @example
  * ```ts
@@ -50,7 +50,7 @@ interface Known extends Unsigned {
 export class Signer {
   #keys: Uint8Array[];
   #purpose: string;
-  // Signatures already found right. Only right ones enter, so forged ones cannot push them out.
+  // Signatures that were verified. Only valid ones are cached, so forged ones cannot displace them.
   #known = new Cache<Known>(8 * 1024 * 1024);
   #given = new Uint8Array(SIGNATURE_LENGTH);
   #right = new Uint8Array(SIGNATURE_LENGTH);
@@ -58,7 +58,8 @@ export class Signer {
   /**
    * Makes a signer for one purpose.
    *
-   * @param keys The key ring, each key a string of at least 32 bytes in UTF-8: first the one that signs, then older ones.
+   * @param keys The key ring: first the key that signs, then older ones. Each is a string of at least 32 bytes in
+   * UTF-8.
    * @param purpose What the signatures are for, such as the name of the cookie that carries them.
    * @throws {TypeError} if there is no key, or if a key or the purpose is not a well-formed string.
    * @throws {RangeError} if a key is under 32 bytes.
@@ -95,7 +96,7 @@ export class Signer {
   /**
    * Checks a signed string. Never throws, whatever the string.
    *
-   * @param signed What `sign` returned, or what an attacker made up.
+   * @param signed A string that `sign` returned, or that an attacker made up.
    * @returns The string that was signed, or `undefined` if none of the keys made this signature.
    */
   unsign(signed: string): Unsigned | undefined {
@@ -104,8 +105,8 @@ export class Signer {
     if (dot < 0 || signed[dot] !== ".") return undefined;
     const slice = signed.slice(0, dot);
     if (!slice.isWellFormed()) return undefined;
-    // Strings are compared, not decoded bytes: base64url has several spellings of the same bytes. Anything but ASCII
-    // does not fit the 43 bytes, or does not fill them, and is refused.
+    // Signatures are compared as strings, not as decoded bytes, because several base64url strings decode to the same
+    // bytes. 43 ASCII characters fill exactly 43 bytes. A signature with other characters does not, and is refused.
     const { read, written } = encoder.encodeInto(signed.slice(dot + 1), this.#given);
     if (read !== SIGNATURE_LENGTH || written !== SIGNATURE_LENGTH) return undefined;
 
@@ -115,9 +116,9 @@ export class Signer {
       const signature = this.#signature(slice, index);
       if (this.#isGiven(signature)) {
         const stale = index > 0;
-        // A copy: a part of a string keeps the whole string, such as a long header, in memory.
+        // A copy, because a slice of a string would keep the whole string in memory, such as a long header.
         const value = decoder.decode(encoder.encode(slice));
-        // The two strings and the objects around them.
+        // About how many bytes the two strings take, with the objects around them.
         this.#known.set(value, { value, signature, stale }, 2 * value.length + 250);
         return { value, stale };
       }
@@ -144,5 +145,5 @@ function checkString(what: string, value: string): void {
 }
 
 const encoder = new TextEncoder();
-// A byte order mark is a character like any other here.
+// A byte order mark at the start is part of the string, so the decoder must keep it.
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true });

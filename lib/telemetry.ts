@@ -1,5 +1,5 @@
 /**
- * Telemetry: spans of the store's verbs, and a count of all events, through OpenTelemetry where the program has it.
+ * Telemetry: spans of the store's verbs, and a counter of all events, if the program has OpenTelemetry.
  *
  * @module
  */
@@ -23,7 +23,7 @@ interface Meter {
   };
 }
 
-/** What is registered under the name that every version 1 of the OpenTelemetry API looks for. */
+/** The object that is registered under the symbol that every version 1 of the OpenTelemetry API uses. */
 interface Api {
   readonly trace: { getTracer(name: string): Tracer };
   readonly metrics: { getMeter(name: string): Meter };
@@ -32,10 +32,11 @@ interface Api {
 const NAME = "sessions";
 
 /**
- * Adds telemetry to the options of a session manager: a span named `session read`, `session update` and so on for every
- * call of the store, and the counter `sessions` with the type of each event in the attribute `event`, and the reason of a
- * refusal in `reason`. Neither has an id, a handle or a user. Deno has OpenTelemetry where `OTEL_DENO=true`; other
- * programs register an SDK. Without either, the options stay as they are.
+ * Adds telemetry to the options of a session manager. Each call that creates, reads, changes, moves or deletes sessions
+ * in the store makes a span, such as `session read`. The counter `sessions` counts the events: its attribute `event`
+ * has the type, and `reason` has the reason of a refusal. Spans and counter have no id, handle or user. Deno has
+ * OpenTelemetry if `OTEL_DENO=true`; other programs register an SDK. Without OpenTelemetry, the options are returned
+ * unchanged.
  *
  * @param options The options of the manager.
  * @returns The options for the manager.
@@ -53,7 +54,7 @@ const NAME = "sessions";
  * ```
  */
 export function withTelemetry(options: SessionOptions): SessionOptions {
-  // The store and the listener that replace the given ones would pass the manager's check.
+  // The options are checked here, because the manager sees only the store and the listener that replace the given ones.
   checkSessionOptions(options);
   const api = (globalThis as Record<symbol, unknown>)[Symbol.for("opentelemetry.js.api.1")] as Api | undefined;
   if (api === undefined) return options;
@@ -62,7 +63,7 @@ export function withTelemetry(options: SessionOptions): SessionOptions {
   const on = (event: SessionEvent) => {
     const { type, reason } = event;
     counter.add(1, type === "refused" && reason !== undefined ? { event: type, reason } : { event: type });
-    // Returned, so that the manager reports the failure of an asynchronous one.
+    // The result is returned, so that the manager reports the failure of an asynchronous listener.
     return options.on?.(event);
   };
   return { ...options, store: traced(options.store, api.trace.getTracer(NAME)), on };

@@ -6,25 +6,26 @@ import type { Binding, SessionRecord } from "./record.ts";
 import type { SessionCookie } from "./session_cookie.ts";
 import type { RequestLike } from "./session_options.ts";
 
-/** What the answers need of the manager. */
+/** The parts of the manager that the answers need. */
 interface Access {
   readonly bound: () => Promise<DeviceBound>;
   readonly commit: Commit;
   readonly cookie: SessionCookie;
 }
 
-/** A stored session, and where it is. */
+/** A stored session, with its key. */
 interface Found {
   readonly key: string;
   readonly record: SessionRecord;
 }
 
 /**
- * Answers one of the two addresses. Only the operator learns what is wrong with a request, by an event.
+ * Answers a request to one of the two addresses. If a request is refused, the answer does not say why: an event tells
+ * the operator.
  *
  * @param access The manager's parts.
  * @param request The request.
- * @param address Which of the two it is for.
+ * @param address Which of the two addresses it is for.
  * @returns The answer; 503 if the store fails, and the browser tries again.
  */
 export async function answerBound(
@@ -67,12 +68,12 @@ async function refresh(
   { headers }: RequestLike,
   found: Found | undefined,
 ): Promise<Response> {
-  // A string of RFC 9651.
+  // The header is a string as in RFC 9651.
   const [, id] = /^"?([0-9a-f]{40})"?(?:;|$)/.exec(headers.get("sec-secure-session-id") ?? "") ?? [];
   if (id === undefined) return refused(commit, found);
   const { key, record } = found ?? {};
   const binding = record?.binding;
-  // The session was ended: the browser forgets its key (section 8.6).
+  // The session has ended: this answer makes the browser delete its key (section 8.6 of the draft).
   if (key === undefined || binding?.id !== id) return answer({ session_identifier: id, continue: false });
   const proof = headers.get("secure-session-response");
   const again = (from: Binding) =>
@@ -85,7 +86,7 @@ async function refresh(
     if (error instanceof ProofError && error.fault === "challenge") return again(binding);
     throw error;
   }
-  // A new challenge must be later than the last one that was used, which a server with a faster clock may have made.
+  // A new challenge must be later than the last used one, even if a server with a faster clock made that one.
   let latest = renewed;
   const isStored = await commit.bind(key, renewed, ({ binding = renewed }) => {
     latest = binding;
@@ -94,7 +95,7 @@ async function refresh(
   return isStored ? goesOn(bound, renewed) : again(latest);
 }
 
-/** The one session that a request has a cookie for, bound or not. */
+/** The session of a request's cookie, bound or not; `undefined` if there is none, or several cookies. */
 async function find({ commit, cookie }: Access, { headers }: RequestLike): Promise<Found | undefined> {
   const { ids } = cookie.read(headers.get("cookie"));
   const [id] = ids;
@@ -103,12 +104,12 @@ async function find({ commit, cookie }: Access, { headers }: RequestLike): Promi
   return read && { key: id.key, record: read.record };
 }
 
-/** The binding that a proof gives; tells the operator of a proof that is not good. */
+/** Verifies a proof and returns the binding. If the proof is invalid, reports a refusal. */
 async function checked(commit: Commit, found: Found | undefined, work: () => Promise<Binding>): Promise<Binding> {
   try {
     return await work();
   } catch (error) {
-    // A challenge grows old between two uses, which is no fault.
+    // An old challenge is not reported: between two uses of a session it expires normally.
     if (error instanceof ProofError && error.fault !== "challenge") refuse(commit, found);
     throw error;
   }
@@ -123,7 +124,7 @@ function refuse(commit: Commit, found: Found | undefined): void {
   commit.refuse("bad proof", found?.key, found?.record.user);
 }
 
-/** The answer that gives the browser a second cookie, and a challenge for the next time. */
+/** The answer that gives the browser a second cookie, and a challenge for the next renewal. */
 function goesOn(bound: DeviceBound, binding: Binding): Response {
   const response = answer(bound.instructions(binding));
   response.headers.append("set-cookie", bound.issue(binding));

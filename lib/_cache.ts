@@ -1,18 +1,21 @@
-/** Cache: a map that forgets the values that were not used lately, so that it never outgrows its bytes. */
+/** Cache: a map of bounded size. It drops the values that were not used recently. */
 
 interface Entry<Value> {
   readonly value: Value;
   readonly bytes: number;
 }
 
-/** A map of bounded size in two generations. A read moves a value to the young one; when full, that becomes the old. */
+/**
+ * A map with two generations of values. A write or a read puts a value into the young generation. When that is full, it
+ * becomes the old generation, and the previous old one is dropped.
+ */
 export class Cache<Value> {
   #young = new Map<string, Entry<Value>>();
   #old = new Map<string, Entry<Value>>();
   #youngBytes = 0;
   #half: number;
 
-  /** @param bytes About how much the values may take in all; 0 keeps nothing. */
+  /** @param bytes About how many bytes all values may take; 0 keeps nothing. */
   constructor(bytes: number) {
     this.#half = bytes / 2;
   }
@@ -26,7 +29,7 @@ export class Cache<Value> {
     return old.value;
   }
 
-  /** @param bytes About how much this value takes, its key included. */
+  /** @param bytes About how many bytes this value takes, with its key. */
   set(key: string, value: Value, bytes: number): void {
     this.delete(key);
     if (bytes > this.#half) return;

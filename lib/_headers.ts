@@ -1,7 +1,7 @@
-/** Headers: what an answer with a session carries, and what an error's answer keeps of the answer it replaces. */
+/** Headers: those that an answer with a session needs, and those that stay when an error replaces an answer. */
 import { kindOf } from "./_options.ts";
 
-/** What is used of `Headers`, so that the headers of a `node:http` answer can be given as well. */
+/** The methods of `Headers` that are used. The headers of a `node:http` answer can be given as well. */
 export interface HeaderList {
   get(name: string): string | null;
   set(name: string, value: string): void;
@@ -10,18 +10,19 @@ export interface HeaderList {
   keys(): Iterable<string>;
 }
 
-/** Headers that tell certain shared caches what `Cache-Control` tells all (RFC 9213; Surrogate-Control is older). */
+/** Headers that replace `Cache-Control` for certain shared caches (RFC 9213; Surrogate-Control is older). */
 const TARGETED = /^(?:(?:.+-)?cdn-cache-control|surrogate-control|edge-control)$/;
 
 /** One directive of `Cache-Control`, whose value may be a quoted string with commas in it (RFC 9111, section 5.2). */
 const DIRECTIVE = /(?:[^,"]|"(?:[^"\\]|\\.)*")+/g;
 
-/** Headers that describe an answer (RFC 9110, section 8), lead to another, or have a proxy send a file in its place. */
+/** Headers that describe an answer (RFC 9110, section 8), redirect it, or make a proxy send a file in its place. */
 const DESCRIBES =
   /^(?:content-(?!security-policy).*|etag|last-modified|location|set-cookie|accept-ranges|(?:repr-)?digest|trailer|transfer-encoding|refresh|x-accel-redirect|x-sendfile)$/;
 
 /**
- * Adds what an answer that read a session carries: its cookies, and that no cache may show it to another visitor.
+ * Adds the headers that an answer with a session needs: its cookies, and those that forbid caches to show the answer to
+ * another visitor.
  *
  * @param headers The headers of the answer.
  * @param cookies The `Set-Cookie` headers that `save` returned.
@@ -41,7 +42,7 @@ export function addSessionHeaders(headers: HeaderList, cookies: readonly string[
   for (const cookie of cookies) headers.append("set-cookie", cookie);
 }
 
-/** Forbids certain shared caches to keep an answer. */
+/** Forbids the shared caches with headers of their own to keep an answer. */
 function forbidTargeted(headers: HeaderList): void {
   for (const name of [...headers.keys()]) {
     if (TARGETED.test(name.toLowerCase())) headers.set(name, "no-store");
@@ -49,11 +50,11 @@ function forbidTargeted(headers: HeaderList): void {
   if (headers.get("x-accel-expires") !== null) headers.set("x-accel-expires", "0");
 }
 
-/** The same `Cache-Control`, for the visitor's own browser alone. */
+/** The same `Cache-Control`, changed so that only the visitor's own browser may keep the answer. */
 function withoutSharing(control: string): string {
   const kept = (control.match(DIRECTIVE) ?? []).map((directive) => directive.trim()).filter((directive) => {
     const name = /^[\w-]*/.exec(directive)![0].toLowerCase();
-    // `private="name"` would keep that one header alone from shared caches.
+    // `private="name"` is dropped, too: it keeps only the named header out of shared caches.
     return name !== "" && !["public", "s-maxage", "private"].includes(name);
   });
   const isStored = !kept.some((directive) => directive.toLowerCase() === "no-store");
@@ -61,15 +62,15 @@ function withoutSharing(control: string): string {
 }
 
 /**
- * Turns the headers of a withheld answer into those of the answer that replaces it. What describes the withheld answer
- * goes; everything else stays, such as what programs set for other origins (CORS) and for security.
+ * Turns the headers of a withheld answer into those of the answer that replaces it. Headers that describe the withheld
+ * answer are removed. All others stay, such as those for other origins (CORS) and for security.
  *
  * @param headers The headers of the withheld answer.
  * @param answer The headers of the answer that replaces it.
  */
 export function replaceHeaders(headers: HeaderList, answer: Headers): void {
   for (const name of [...headers.keys()]) if (DESCRIBES.test(name.toLowerCase())) headers.delete(name);
-  // These were for the withheld answer, and would have a cache keep the error for every visitor.
+  // These headers were for the withheld answer. They could let a cache keep the error and send it to every visitor.
   forbidTargeted(headers);
   for (const [name, value] of answer) {
     if (name === "set-cookie") headers.append(name, value);
@@ -80,7 +81,7 @@ export function replaceHeaders(headers: HeaderList, answer: Headers): void {
 /**
  * The answer that replaces a withheld one.
  *
- * @param withheld The answer that is not sent, of which some headers stay.
+ * @param withheld The answer that is not sent. Some of its headers stay.
  * @param answer The answer that is sent.
  */
 export function insteadOf(withheld: Response, answer: Response): Response {
@@ -92,7 +93,7 @@ export function insteadOf(withheld: Response, answer: Response): Response {
 /**
  * Checks that an answer can be sent, before its session is stored.
  *
- * @throws {TypeError} if it is no `Response`, an error response, or one whose body was read.
+ * @throws {TypeError} if it is not a `Response`, or is an error response, or its body was read.
  */
 export function checkResponse(response: Response): void {
   const refuse = (what: string) => {

@@ -1,15 +1,15 @@
-/** JSON: copies values that JSON keeps as they are, and refuses every other, naming the place of the fault. */
+/** JSON: copies values that JSON keeps unchanged. For every other value it throws an error that names the place. */
 import type { Json } from "./record.ts";
 
-/** How many lists and objects may lie within each other. */
+/** How deep lists and objects may nest. */
 const MAX_DEPTH = 200;
 
 /**
- * A frozen copy of a value. What is refused here, JSON would drop, or turn into a string or `null`.
+ * A frozen copy of a value. Values that JSON would drop, or turn into a string or `null`, are refused.
  *
  * @param value Any value.
- * @param failure What cannot be done if the value is refused, as `Cannot set "cart"`.
- * @throws {TypeError} if JSON cannot keep the value as it is.
+ * @param failure The start of the error's message, such as `Cannot set "cart"`.
+ * @throws {TypeError} if JSON cannot keep the value unchanged.
  */
 export function toJson(value: unknown, failure: string): Json {
   const parents = new Set<object>();
@@ -28,12 +28,12 @@ export function toJson(value: unknown, failure: string): Json {
   }
 
   function copyList(value: readonly unknown[], place: string): Json[] {
-    // Not `map`, which passes over holes.
+    // Not `map`, which skips holes.
     return Array.from(value, (item, index) => copy(item, `${place}[${index}]`));
   }
 
   function copyObject(value: object, place: string): Record<string, Json> {
-    // The caller learns of the promise; its own failure must not end the process.
+    // A promise is refused below. If it rejects later, that must not end the process.
     if (value instanceof Promise) value.catch(() => {});
     if (!isPlain(value)) throw refused(place, `a ${value.constructor?.name || "value with a prototype"}`);
     if (Object.getOwnPropertySymbols(value).length > 0) throw refused(place, "an object with a symbol for a key");
@@ -53,14 +53,14 @@ function describe(value: unknown): string {
   return Object.is(value, -0) ? "-0" : String(value);
 }
 
-/** Puts a value under a key, whatever that is called: `__proto__` is a key like any other. */
+/** Puts a value under any key. `__proto__` is a key like all others. */
 export function put(object: Record<string, Json>, key: string, value: Json): void {
   if (key === "__proto__") {
     Object.defineProperty(object, key, { value, enumerable: true, configurable: true, writable: true });
   } else object[key] = value;
 }
 
-/** Whether an object is made by `{}` or a literal, in this realm or another. */
+/** Whether an object is a literal or has no prototype, in this realm or another. */
 function isPlain(value: object): boolean {
   const prototype = Object.getPrototypeOf(value);
   return prototype === null || Object.getPrototypeOf(prototype) === null;

@@ -1,16 +1,16 @@
-/** Options: one check of option objects, for the manager and every store. It names what is unknown or cannot work. */
+/** Options: the check of option objects, for the manager and every store. It names an unknown or invalid option. */
 
 /** What the value of an option must be. */
 export interface Rule {
-  /** What is needed, as in `a function`. */
+  /** The valid values in words, such as `a function`. */
   readonly needed: string;
-  /** Whether a value can work. */
+  /** Whether a value is valid. */
   readonly accepts: (value: unknown) => boolean;
-  /** Whether it is a number in a range, so that a number out of it is a `RangeError`. */
+  /** Whether the option is a number in a range. A number out of the range throws a `RangeError`. */
   readonly isRange?: boolean;
   /** Whether the option must be given. */
   readonly isRequired?: boolean;
-  /** Whether the value may be a secret, so that no message shows it. */
+  /** Whether the value may be a secret. Then no message shows it. */
   readonly isSecret?: boolean;
 }
 
@@ -22,7 +22,7 @@ export const STRING: Rule = { needed: "a string", accepts: (value) => typeof val
 export const FUNCTION: Rule = { needed: "a function", accepts: (value) => typeof value === "function" };
 /** An object whose members are checked where they are used. */
 export const OBJECT: Rule = { needed: "an object", accepts: isObject };
-/** The manager of sessions, known by a method that no other class has. */
+/** A `SessionManager`. It is recognized by a method that no other class has. */
 export const MANAGER: Rule = {
   needed: "a SessionManager",
   accepts: (value) => typeof (value as { answerBound?: unknown } | null)?.answerBound === "function",
@@ -49,11 +49,11 @@ export const COUNT: Rule = {
 };
 
 /**
- * Refuses options that are unknown or cannot work. An option that is `undefined` is the same as one not given.
+ * Refuses options that are unknown or invalid. An option that is `undefined` counts as not given.
  *
- * @param failure What cannot be done if one is refused, as `Cannot make a MemoryStore`.
+ * @param failure The start of the error's message, such as `Cannot make a MemoryStore`.
  * @param options The options.
- * @param rules The options there are.
+ * @param rules The rule of each known option.
  * @throws {TypeError} naming the option; {@linkcode RangeError} for a number that is out of range.
  */
 export function checkOptions(failure: string, options: object, rules: Readonly<Record<string, Rule>>): void {
@@ -75,7 +75,10 @@ export function checkOptions(failure: string, options: object, rules: Readonly<R
   }
 }
 
-/** A literal, or an object of a program's class. A `Map`, a list or a promise would count as an object without options. */
+/**
+ * Whether a value is an object literal, or an object of a program's own class. A `Map`, a list or a promise is refused:
+ * it would count as an object without options.
+ */
 function isObject(value: unknown): boolean {
   return tagOf(value) === "Object";
 }
@@ -85,7 +88,7 @@ function tagOf(value: unknown): string {
   return Object.prototype.toString.call(value).slice("[object ".length, -1);
 }
 
-/** The kind of a value, where the value itself must not be shown. */
+/** The type of a value, for messages that must not show the value itself. */
 export function kindOf(value: unknown): string {
   return value === null ? "null" : typeof value;
 }

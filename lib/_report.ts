@@ -1,9 +1,10 @@
-/** Report: functions that a program gives, such as a log, made so that their failure is reported and ends nothing. */
+/** Report: wraps a program's functions, such as a log, so that a failure of them is reported and ends nothing. */
 
 /**
- * A function whose failure, immediate or late, reaches neither the request nor the process.
+ * Wraps a function. If it throws, or its promise rejects, standard error has a report, and neither the request nor the
+ * process ends.
  *
- * @param name What failed, as in `The log of sessions`.
+ * @param name The function's name in the report, such as `The log of sessions`.
  * @param fn The function that the program gave.
  */
 export function reported<Args extends unknown[]>(

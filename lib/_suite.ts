@@ -1,10 +1,10 @@
-/** What the tests of the suite have at hand: stores on the same sessions, a clock, and records. */
+/** The tools of the suite's tests: stores on the same sessions, a clock, and records. */
 import { assert } from "@std/assert";
 import { newId } from "./id.ts";
 import type { SessionData, SessionRecord } from "./record.ts";
 import type { SessionStore } from "./store.ts";
 
-/** Called around each write of a store. What they throw is what the store gets in place of the engine's answer. */
+/** Called around each write of a store. If they throw, the store gets that error in place of the engine's answer. */
 export interface WriteHooks {
   /** Called before the write. */
   before(): Promise<void>;
@@ -14,33 +14,36 @@ export interface WriteHooks {
 
 /** How the suite makes the stores it tests. */
 export interface StoreSubject {
-  /** What the store is called in the tests' names. */
+  /** The store's name, for the names of the tests. */
   readonly name: string;
-  /** Opens a store; called again, it opens another one on the same sessions, as a second process would. */
+  /** Opens a store. Each call opens another one on the same sessions, as a second process would. */
   open(options: { now: () => number; max?: number | undefined }): Promise<SessionStore> | SessionStore;
   /** Removes every session; called after each test. */
   clear(): Promise<void> | void;
-  /** Whether the engine expires by its own clock, so that only real waiting shows it. */
+  /** Whether the engine expires sessions by its own clock. Then the tests wait in real time. */
   readonly ownClock?: boolean | undefined;
-  /** Whether the store counts sessions and refuses those past its maximum, exactly. */
+  /** Whether the store counts its sessions exactly, and refuses new ones above its maximum. */
   readonly counts?: boolean | undefined;
-  /** Whether to leave the tests out, by name: what they need is missing. */
+  /** Whether the tests are skipped, such as without an engine. Their names are still listed. */
   readonly ignore?: boolean | undefined;
   /**
-   * Changes the text that is stored as a session's record, past the store. With it, corrupt records and those of later
-   * versions are tested.
+   * Changes the text that is stored as a session's record, without the store. If it is given, the suite also tests
+   * corrupt records and those of later versions.
    */
   rewrite?(key: string, edit: (text: string) => string): Promise<void> | void;
-  /** Opens another store, with hooks around its writes. With it, lost answers and endless contention are tested. */
+  /**
+   * Opens another store, with hooks around its writes. If it is given, the suite also tests lost answers and endless
+   * contention.
+   */
   openHooked?(options: { now: () => number }, hooks: WriteHooks): Promise<SessionStore> | SessionStore;
 }
 
 export const SECOND = 1000;
-/** How late a test may be that waits for an engine's own clock, in milliseconds. */
+/** Milliseconds after its end when an engine's own clock has surely ended a session. */
 const LATE = 300;
-/** How far off the times may be that an engine keeps by its own clock, in milliseconds. */
+/** The largest error of times that an engine keeps by its own clock, in milliseconds. */
 const TOLERANCE = 5 * SECOND;
-/** How often a test is done again that came too late. */
+/** The most times that a test runs, if each time it came too late. */
 const TRIES = 5;
 
 /** A test: its name, and what it does. */
@@ -49,17 +52,17 @@ export interface SuiteTest {
   readonly run: () => Promise<void>;
 }
 
-/** What tests do with two stores on the same sessions. */
+/** The body of a test, which has two stores on the same sessions. */
 type Play = (store: SessionStore, other: SessionStore) => Promise<void>;
 
-/** Thrown where a busy machine came too late for what a test wanted to see. */
+/** Thrown if a busy machine was so slow that a session ended before the test could see it. */
 class TooLate extends Error {}
 
-/** The tests of one store as they are gathered, and what they have at hand. */
+/** Collects the tests of one store, and gives them their tools. */
 export class Suite {
   readonly tests: SuiteTest[] = [];
   readonly subject: StoreSubject;
-  /** How long after its end a session is surely over, in milliseconds. */
+  /** Milliseconds after its end when a session is surely over. */
   readonly late: number;
   #time = 0;
 
@@ -69,12 +72,12 @@ export class Suite {
     this.late = subject.ownClock ? LATE : 0;
   }
 
-  /** Adds a test of two stores, which may hold `max` sessions. */
+  /** Adds a test with two stores, whose maximum of sessions is `max`. */
   readonly test = (behaviour: string, play: Play, max?: number): void => {
     this.tests.push({ name: `${this.subject.name}: ${behaviour}`, run: () => this.#run(play, max) });
   };
 
-  /** The time: one that stands still until it is moved, or the engine's own, which can only be waited for. */
+  /** The time. It stands still until `pass` moves it; if the engine has its own clock, it is the real time. */
   readonly now = (): number => this.subject.ownClock ? Date.now() : this.#time;
 
   /** Lets some milliseconds pass. */
@@ -93,14 +96,14 @@ export class Suite {
     return { data, created, idle, expires: created + idle, deadline: created + absolute };
   };
 
-  /** Asserts that a verb found a session that ends at a time; where that has passed, the test is done again. */
+  /** Asserts that a verb found a session that ends at the time `end`. If that time has passed, the test runs again. */
   readonly live = <T>(found: T, end: number): NonNullable<T> => {
     if (found) return found;
     assert(this.now() >= end, "the session ended before its time");
     throw new TooLate();
   };
 
-  /** Asserts that a time was kept. */
+  /** Asserts that two times are equal, or near each other if the engine has its own clock. */
   readonly isNear = (a: number, b: number): void => {
     assert(Math.abs(a - b) <= (this.subject.ownClock ? TOLERANCE : 0), `off by ${a - b} ms`);
   };
@@ -135,7 +138,7 @@ export function same(record: SessionRecord): SessionRecord {
   return record;
 }
 
-/** A change that counts up. */
+/** A change that adds 1 to the value `n`. */
 export function increment(record: SessionRecord): SessionRecord {
   return { ...record, data: { ...record.data, n: record.data["n"] as number + 1 } };
 }

@@ -1,4 +1,4 @@
-/** The suite's tests of hard times: many changes at once, lost answers, corrupt records and those of later versions. */
+/** The suite's tests of faults: concurrent changes, lost answers, corrupt records, those of later versions. */
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { increment, keyIn, same, SECOND, set, type Suite } from "./_suite.ts";
 import { RecordTooLargeError } from "./errors.ts";
@@ -6,10 +6,10 @@ import { newId } from "./id.ts";
 import { MAX_RECORD_BYTES, type SessionRecord } from "./record.ts";
 import type { SessionStore, StoredSession } from "./store.ts";
 
-/** How long a verb may take, in milliseconds: some seconds, and what a busy machine adds. */
+/** The most milliseconds that a verb may take: some seconds, and a reserve for a busy machine. */
 const SOME_SECONDS = 15 * SECOND;
 
-/** Tests hard times. */
+/** Tests faults. */
 export function testFaults({ test, now, record, open, subject }: Suite): void {
   const thousand = async (stores: readonly SessionStore[]) => {
     const key = newId();
@@ -75,7 +75,7 @@ export function testFaults({ test, now, record, open, subject }: Suite): void {
         }
         await store.sweepAll?.();
         await other.deleteMany?.([corrupt]);
-        await store.delete(corrupt); // Whether that removes it is the engine's own.
+        await store.delete(corrupt); // The result depends on the engine.
         assert(await store.delete(kept), text);
       }
     });
@@ -118,7 +118,7 @@ export function testFaults({ test, now, record, open, subject }: Suite): void {
           throw new Error("the connection was lost");
         },
       });
-      /** Does a verb whose first write gets no answer. A verb may fail; what it reports is no guess. */
+      /** Calls a verb whose first write gets no answer. The verb may fail. A result that it returns must be true. */
       const lose = async <T>(work: () => Promise<T>, then: () => Promise<unknown>): Promise<[T] | []> => {
         between = then;
         const outcome = await work().then((value): [T] => [value], (): [] => []);
@@ -130,7 +130,7 @@ export function testFaults({ test, now, record, open, subject }: Suite): void {
         for (const then of [increment, same]) {
           const [key, to] = [newId(), newId()];
           let added = 0;
-          /** What another process changes in between, once the session is there. */
+          /** The change that another process makes in between, if the session is there. */
           const changeToo = (key: string) => async () => {
             const made = await other.update(key, then);
             if (made !== undefined && then === increment) added++;

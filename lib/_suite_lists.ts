@@ -69,7 +69,7 @@ export function testLists({ test, now, pass, late, record, live, subject }: Suit
 
   test("of a user it knows every live session, and no one else's", async (store, other) => {
     if (store.sessionsOf === undefined) return;
-    // Names that some engine takes for the same one, or for more than a name.
+    // Some engine could take two of these names for the same one, or one of them for a pattern or a path.
     const names = [
       "Ada",
       "ada",
@@ -126,7 +126,7 @@ export function testLists({ test, now, pass, late, record, live, subject }: Suit
     }
     const found = new Set<string>();
     for await (const [key] of store.sessionsOf("Ada")) {
-      // The first one that is found lets all others move, those that were passed by and those that are still to come.
+      // When the first one is found, all others move: those before it in the store's order, and those after it.
       if (found.size === 0) {
         for (const [from, to] of moves) if (from !== key) assert(await other.move(from, to, same));
       }
@@ -165,7 +165,8 @@ export function testLists({ test, now, pass, late, record, live, subject }: Suit
     assertEquals(await store.deleteMany([]), []);
     const keys = Array.from({ length: 500 }, () => newId());
     const there = keys.filter((_, index) => index % 5 > 0);
-    // In small groups: a pool of connections has all of them wait, and a call may take a second.
+    // In small groups, because calls may wait for a connection of a pool, and a store may give up a call after a
+    // second.
     for (let at = 0; at < there.length; at += 20) {
       await Promise.all(there.slice(at, at + 20).map((key) => store.create(key, record({ n: 1 }))));
     }
@@ -195,7 +196,7 @@ export function testLists({ test, now, pass, late, record, live, subject }: Suit
     await assertRejects(() => store.create(newId(), record()), StoreFullError);
     if (ownClock) return;
     await pass(60 * SECOND);
-    // The room of those that are over is found immediately, or by the next count.
+    // Sessions that are over make room for new ones immediately, or after the store's next count.
     for (let attempts = 1;; attempts++) {
       try {
         return await store.create(newId(), record());

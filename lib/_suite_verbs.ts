@@ -1,4 +1,4 @@
-/** The suite's tests of the verbs: what each does, and what happens where several meet. */
+/** The suite's tests of the verbs: what each does, and what happens if several run at the same time. */
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { keyIn, same, SECOND, set, type Suite } from "./_suite.ts";
 import { newId } from "./id.ts";

@@ -1,18 +1,18 @@
-/** Watch: aborts the signals of followed sessions within about a second after a session ended, here or elsewhere. */
+/** Watch: aborts the signals of a followed session within about a second after any process has ended the session. */
 import { SessionGoneError } from "./errors.ts";
 
-/** Milliseconds between two looks at the store. */
+/** Milliseconds between two checks of the store. */
 const PAUSE = 1000;
 /** How many sessions are read at the same time. */
 const BATCH = 50;
 
-/** Looks after the sessions that open sockets and streams follow. It costs one read per session and second. */
+/** Watches the sessions that open sockets and streams follow. Each session costs one read per second. */
 export class Watch {
   #isThere: (key: string) => Promise<boolean>;
   #watched = new Map<string, Set<AbortController>>();
   #timer: ReturnType<typeof setTimeout> | undefined;
 
-  /** @param isThere Whether a session is stored. It may fail: then the session is taken to be there. */
+  /** @param isThere Whether a session is stored. If it fails, the session counts as stored. */
   constructor(isThere: (key: string) => Promise<boolean>) {
     this.#isThere = isThere;
   }

@@ -8,7 +8,7 @@ import { CALL_DEADLINE, within } from "./_deadline.ts";
 const COUNT_AGE = 5000;
 /** The part of the free room that a process may use before it counts again. Other processes use the room, too. */
 const PART = 1 / 16;
-/** If the last count found at most this many sessions, and the estimate is below the maximum, the next need not wait. */
+/** If the last count found at most this many sessions, and there seems to be room, the next count does not wait. */
 const FEW = 10_000;
 /** Otherwise a process waits before the next count: this many times as long as the last one took beyond `CHEAP`. */
 const SHARE = 20;

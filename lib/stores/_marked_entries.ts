@@ -137,7 +137,7 @@ export class MarkedEntries {
         isUnknown = false;
         try {
           if (await this.#write(attempt.writes)) return attempt.outcome;
-          // The pause is random, and its limit grows with the number of tries, so that each of several writers succeeds.
+          // The pause is random. Its limit grows with the number of tries, so that each of several writers succeeds.
           const took = performance.now() - begun;
           await pause(Math.random() * took * Math.min(tries, MOST_PAUSE));
         } catch (error) {

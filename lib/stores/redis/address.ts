@@ -1,14 +1,14 @@
-/** The address of a Redis: one server, the Sentinels that know it, or a Cluster. */
+/** Parses the address of a Redis: one server, Sentinels that know the server, or a Cluster. */
 import { checkParameters, parseAddress } from "../_address.ts";
 import { STORES } from "../table.ts";
 
-/** What an address says. */
+/** A parsed address. */
 export interface RedisAddress {
   readonly kind: "single" | "sentinel" | "cluster";
-  /** What to call the server in messages. */
+  /** The name of the server, for messages. */
   readonly name: string;
   readonly nodes: readonly ({ readonly host: string; readonly port: number } | { readonly path: string })[];
-  /** The name by which Sentinels know the master. */
+  /** The name by which Sentinels know the master; empty without Sentinels. */
   readonly master: string;
   readonly isTls: boolean;
   readonly database: number;
@@ -16,10 +16,10 @@ export interface RedisAddress {
 }
 
 /**
- * Takes an address apart.
+ * Parses an address.
  *
- * @param address The address: `redis://user:password@host:port/database`, and what else RedisStore takes.
- * @throws {TypeError} if a part of it cannot be used, naming the part. No message repeats the address.
+ * @param address The address: `redis://user:password@host:port/database`, or another form that RedisStore takes.
+ * @throws {TypeError} if a part of the address is invalid. The message names the part, but does not repeat the address.
  */
 export function parseRedisAddress(address: string): RedisAddress {
   const example = "redis://user:password@host:6379/0";
@@ -39,7 +39,7 @@ export function parseRedisAddress(address: string): RedisAddress {
   if (kind === "single" ? query.has("node") : isSocket) {
     throw new TypeError(`the address can have more nodes, and no socket, only with "sentinel" or "cluster"`);
   }
-  // The client would leave such a user out, and be the default user.
+  // The client would ignore such a user, and log in as the default user.
   if (url.username !== "" && url.password === "") {
     throw new TypeError(`the address names a user without a password: it must be like ${example}`);
   }

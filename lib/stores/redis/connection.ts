@@ -1,4 +1,4 @@
-/** RedisConnection: one connection to Redis, which is replaced after a failure; the only user of its client. */
+/** RedisConnection: one connection to Redis. It is replaced after a failure. Only this file uses the client. */
 import type { Log } from "../../log.ts";
 import { reasonOf } from "../../_reason.ts";
 import { CALL_DEADLINE } from "../_deadline.ts";
@@ -6,7 +6,7 @@ import { pause } from "../_pause.ts";
 import { loadClient } from "../_client.ts";
 import { parseRedisAddress, type RedisAddress } from "./address.ts";
 
-/** The package; a program that brings its own client never loads it. */
+/** The package `@redis/client`. It is not loaded if the program gives its own client. */
 type Package = typeof import("npm:@redis/client@6.3.1");
 
 let redis: Package | undefined;
@@ -16,12 +16,15 @@ async function load(): Promise<Package> {
   return redis ??= await loadClient("RedisStore", "@redis/client@6", () => import("npm:@redis/client@6.3.1"));
 }
 
-/** What is used of one server's client. */
+/** The part of one server's client that the store uses. */
 interface NodeClient {
   sendCommand(args: string[]): Promise<unknown>;
 }
 
-/** What is used of a client of `@redis/client` 5 or later (the package `redis` brings it), single or of a Cluster. */
+/**
+ * The parts of a client that the store uses. The client is from `@redis/client` 5 or later, which the package `redis`
+ * contains. It is connected to one server or to a Cluster.
+ */
 export interface RedisClient {
   /** Whether it is connected, or connecting. */
   readonly isOpen: boolean;
@@ -45,23 +48,23 @@ type ClusterClient = RedisClient & {
   nodeClient(node: unknown): Promise<unknown> | unknown;
 };
 
-/** How long no answer may come before the connection counts as lost, in milliseconds; a ping comes twice in that time. */
+/** The milliseconds without an answer after which the connection counts as lost. A ping is sent twice in this time. */
 const SILENCE = 2000;
 
 /**
- * Error replies after which the connection is replaced: a server of this name may have become a replica, be starting, or
- * have other users now. In a script's error the word comes after a dash.
+ * Error replies after which the connection is replaced. The server may have become a replica, it may be starting, or it
+ * may have other users now. In the error of a script, the word follows a dash.
  */
 const BAD_CONNECTION = /(^|-)(READONLY|LOADING|MASTERDOWN|NOAUTH|WRONGPASS|UNBLOCKED|NOREPLICAS)\b/;
 
 /**
- * A connection that is made at its first use. After a failure it is replaced, and the name of the server is looked up
- * again.
+ * A connection that opens at its first use. After a failure it is replaced by a new one, and the name of the server is
+ * looked up again.
  */
 export class RedisConnection {
-  /** What to call the server in messages. */
+  /** The name of the server, for messages. */
   readonly server: string;
-  /** Whether keys lie on several servers, so that one script can use keys of one slot only. */
+  /** Whether this is a Cluster. Its keys are on several servers, so one script can use only keys of one slot. */
   readonly isCluster: boolean;
   #given: RedisClient | undefined;
   #address: RedisAddress | undefined;
@@ -71,11 +74,11 @@ export class RedisConnection {
   #log: Log;
 
   /**
-   * Checks the address; connects nowhere yet.
+   * Checks the address. It does not connect yet.
    *
    * @param url The address, unless there is a client.
-   * @param client A client that the program has already.
-   * @param log Called with lost connections.
+   * @param client A client that the program already has.
+   * @param log Called when a connection fails.
    * @throws {TypeError} if the address cannot be used.
    */
   constructor({ url, client, log }: { url?: string | undefined; client?: RedisClient | undefined; log: Log }) {
@@ -85,7 +88,7 @@ export class RedisConnection {
     this.#address = address;
     this.server = address === undefined ? "Redis" : `Redis at ${address.name}`;
     this.isCluster = address === undefined ? "masters" in client! : address.kind === "cluster";
-    // Without a listener, a lost connection would end the program.
+    // Without a listener for errors, a lost connection would end the program.
     client?.on("error", this.#onError);
   }
 
@@ -95,10 +98,10 @@ export class RedisConnection {
   }
 
   /**
-   * Sends commands. After a failure of the connection they are sent again, over a new one. So they must be such that may
-   * be done twice.
+   * Sends commands. If the connection fails, the commands are sent again over a new one. So they must do no harm if
+   * Redis executes them twice.
    *
-   * @param work Sends them.
+   * @param work Sends the commands.
    */
   async ask<T>(work: (client: RedisClient) => Promise<T>): Promise<T> {
     const start = performance.now();
@@ -110,29 +113,29 @@ export class RedisConnection {
         const isAnswer = isReply(error);
         const isBad = BAD_CONNECTION.test(reasonOf(error));
         if (isAnswer && !isBad) throw error;
-        // A Cluster's client repairs its many connections itself.
+        // The client of a Cluster replaces its broken connections itself.
         if (isAnswer) this.#drop(client, leave);
         else if (!this.isCluster) this.#drop(client);
-        // Nothing is sent after the call was given up.
+        // Nothing is sent again when the caller is about to give up the call.
         if (performance.now() - start > CALL_DEADLINE - 300) throw error;
         await pause(tries === 1 ? 0 : 50);
       }
     }
   }
 
-  /** Every server that holds keys of its own. */
+  /** The clients of all servers that hold keys: the masters of a Cluster, or the one server. */
   async masters(client: RedisClient): Promise<NodeClient[]> {
     if (!this.isCluster) return [client as unknown as NodeClient];
     const cluster = client as ClusterClient;
     return await Promise.all(cluster.masters.map((node) => cluster.nodeClient(node) as Promise<NodeClient>));
   }
 
-  /** Has the next command use a new connection. */
+  /** Makes the next command use a new connection. */
   reconnect(): void {
     if (this.#client !== undefined && !this.isCluster) this.#drop(this.#client);
   }
 
-  /** Closes the connection; a client that was given stays as it is. */
+  /** Closes the connection. A client that the program gave stays open. */
   async close(): Promise<void> {
     this.#isClosed = true;
     const client = await this.#connecting?.catch(() => undefined);
@@ -177,7 +180,7 @@ export class RedisConnection {
     if (!this.#isClosed) this.#log("error", "The connection to the session store failed", reasonOf(error));
   };
 
-  /** Closes a connection, so that the next command makes one. */
+  /** Closes a connection, so that the next command makes a new one. */
   #drop(client: RedisClient, close: (client: OwnClient) => void = destroy): void {
     if (client === this.#given || client !== this.#client) return;
     this.#connecting = this.#client = undefined;
@@ -185,7 +188,7 @@ export class RedisConnection {
   }
 }
 
-/** Closes a connection when all commands on it are answered. */
+/** Closes a connection after all commands on it are answered. */
 function leave(client: OwnClient): void {
   client.close().catch(() => {});
 }
@@ -195,11 +198,11 @@ function destroy(client: OwnClient): void {
   try {
     client.destroy();
   } catch {
-    // It was closed, or never opened.
+    // The connection was already closed, or never opened.
   }
 }
 
-/** Whether an error is Redis's answer. A client that was given may come from another copy of the package. */
+/** Whether an error is a reply of Redis. A client of the program may come from another copy of the package. */
 function isReply(error: unknown): boolean {
   if (redis !== undefined && error instanceof redis.ErrorReply) return true;
   return error instanceof Error && /^(ErrorReply|SimpleError|BlobError)$/.test(error.constructor.name);
@@ -213,7 +216,7 @@ async function makeClient(address: RedisAddress): Promise<OwnClient> {
   const options = {
     ...credentials,
     pingInterval: SILENCE / 2,
-    // Nothing waits for a connection: while there is none, everything fails at once.
+    // Commands do not wait for a connection. While there is none, they fail immediately.
     disableOfflineQueue: true,
     maintNotifications: "disabled" as const,
   };
@@ -221,7 +224,7 @@ async function makeClient(address: RedisAddress): Promise<OwnClient> {
     const reconnectStrategy = (count: number) => Math.min(50 * 2 ** count, 1000) + Math.random() * 100;
     const rootNodes = nodes.map((node) => ({ socket: { ...node, ...tls } as { host: string; port: number } }));
     const defaults = { ...options, socket: { ...tls, ...timeouts, reconnectStrategy } };
-    // When one of them is away, the others are asked soon who took over.
+    // If a node is unreachable, the client soon asks the other nodes which one replaces it.
     const topologyRefreshOnReconnectionAttemptStrategy = SILENCE / 2;
     return redis.createCluster({
       rootNodes,
@@ -229,7 +232,7 @@ async function makeClient(address: RedisAddress): Promise<OwnClient> {
       topologyRefreshOnReconnectionAttemptStrategy,
     }) as unknown as OwnClient;
   }
-  // A broken connection is replaced by a new one, so that the name is looked up again.
+  // The client does not reconnect: RedisConnection makes a new one, so that the name is looked up again.
   const socket = { ...tls, ...timeouts, reconnectStrategy: false as const };
   const node = kind === "sentinel" ? await masterOf(address, socket) : nodes[0]!;
   return redis.createClient({
@@ -239,12 +242,12 @@ async function makeClient(address: RedisAddress): Promise<OwnClient> {
   }) as unknown as OwnClient;
 }
 
-/** Asks one Sentinel after the other where the master is. */
+/** Asks one Sentinel after the other for the address of the master. */
 async function masterOf(address: RedisAddress, socket: object): Promise<{ host: string; port: number }> {
   const redis = await load();
   let failure: unknown;
   for (const node of address.nodes) {
-    // All waiting callers share one deadline.
+    // The Sentinels share the time, so that the last one is asked before the deadline of the waiting callers.
     const client = redis.createClient({
       socket: { ...socket, ...node, connectTimeout: SILENCE / address.nodes.length },
     });

@@ -1,4 +1,4 @@
-/** The entries of a Redis store: a value for each session, and for each user a sorted set of the user's keys. */
+/** RedisEntries: one value per session, and one sorted set per user, with the keys of the user's sessions. */
 import { isId } from "../../id.ts";
 import type { Log } from "../../log.ts";
 import { CLOCK_SKEW } from "../../record.ts";
@@ -8,21 +8,21 @@ import type { RedisConnection } from "./connection.ts";
 import { tryCommands } from "./ready.ts";
 import { FORGET, HIDE, NOTE, SHOW, VERSION_LENGTH, WRITE } from "./scripts.ts";
 
-/** How long the new key of a session that moves may be hidden, in milliseconds: longer than any verb takes. */
+/** How long a new entry may be hidden during a move, in milliseconds: longer than any verb takes. */
 const HIDDEN_AGE = 10_000;
-/** How long a verb waits until a key is dropped from its user's set, in milliseconds. */
+/** How long a verb waits for the removal of a key from its user's set, in milliseconds. */
 const DROP_WAIT = CALL_DEADLINE / 2;
-/** How many of a user's keys are read in one step. */
+/** About how many of a user's keys are read in one step. */
 const PAGE = 100;
-/** What follows the version in a hidden value: the key that the session comes from, its end, and its content. */
+/** The part of a hidden value after the version: the session's old key, the time `until`, and the content. */
 const HIDDEN = /^>(\w+) ([\d.]+) (.*)$/s;
 
-/** What {@linkcode RedisEntries} need to know. */
+/** The options of {@linkcode RedisEntries}. */
 export interface RedisEntriesOptions {
   readonly connection: RedisConnection;
-  /** What the store's keys begin with. */
+  /** The prefix of the store's keys. */
   readonly prefix: string;
-  /** How many sessions there may be. */
+  /** The most live sessions. */
   readonly max: number;
   readonly log: Log;
   readonly now: () => number;
@@ -36,7 +36,7 @@ export class RedisEntries implements Entries {
   #log: Log;
   #now: () => number;
 
-  /** @param options Where they are. */
+  /** @param options The connection, the prefix of the keys, and the options of the store. */
   constructor({ connection, prefix, max, log, now }: RedisEntriesOptions) {
     this.#connection = connection;
     this.#prefix = prefix;
@@ -63,7 +63,7 @@ export class RedisEntries implements Entries {
 
   async get(key: string): Promise<Entry | undefined> {
     const get = (name: string) => this.#connection.ask((client) => client.get(name)) as Promise<string | null>;
-    // A key that is gone never comes back, so the second may be read after the first.
+    // A value moves from the first name to the second, never back. So the second may be read after the first.
     const value = await get(this.#name(key)) ?? await get(this.#nameOfEnded(key));
     return value === null ? undefined : await this.#shown(key, value);
   }
@@ -77,7 +77,7 @@ export class RedisEntries implements Entries {
     const { entry, seen } = write;
     if (entry.record === undefined) return await this.#write(write) && await this.#drop(entry);
     const noting = this.#note(entry);
-    // A new session is noted before it is there, so that it is never missing.
+    // The key of a new session is added to its user's set before the session is stored. So the set never lacks one.
     if (seen === undefined) await noting;
     const [isDone] = await Promise.all([this.#write(write), noting]);
     return isDone;
@@ -90,7 +90,7 @@ export class RedisEntries implements Entries {
   async swap(from: EntryWrite, { entry: to }: EntryWrite): Promise<boolean> {
     await this.#note(to);
     if (!this.#connection.isCluster) return await this.#write(from, to) && await this.#drop(from.entry);
-    // In a Cluster the two keys lie on different servers. The new value is hidden until the old one is written.
+    // In a Cluster the two keys can be on different servers. The new value is hidden until the old one is written.
     const hidden = `${to.version}>${from.entry.key} ${to.until} ${to.content}`;
     const isHidden = await this.#run(HIDE, this.#namesOf(to.key), [hidden, String(HIDDEN_AGE)]);
     if (isHidden !== 1 || !await this.put(from)) return false;
@@ -107,7 +107,7 @@ export class RedisEntries implements Entries {
         const step = ["SCAN", cursor, "MATCH", this.#name("*"), "COUNT", "1000"];
         const [next, names] = await master.sendCommand(step) as [string, string[]];
         cursor = next;
-        // Other keys of the store, and those of a program whose prefix begins with this one, are no sessions.
+        // SCAN also finds other keys of the store, and keys of a program whose prefix begins with this one.
         const keys = names.map((name) => name.slice(this.#prefix.length)).filter((key) => isId(key) && !known.has(key));
         for (const key of keys) known.add(key);
         yield* await this.getMany(keys);
@@ -117,8 +117,8 @@ export class RedisEntries implements Entries {
 
   async *ofUser(user: string): AsyncGenerator<Entry> {
     let next = "0";
-    // ZSCAN gives all keys that are in the set from its first step to its last one. Where a session moves in between, that
-    // is its old key.
+    // ZSCAN returns every key that is in the set from its first step to its last one. If a session moves in between, it
+    // returns the old key.
     do {
       const step = this.#connection.ask((client) => client.zScan(this.#nameOf(user), next, { COUNT: PAGE }));
       const { cursor, members } = await step as { cursor: string; members: { value: string }[] };
@@ -127,20 +127,20 @@ export class RedisEntries implements Entries {
     } while (next !== "0");
   }
 
-  /** Counts all keys, which may be more than the sessions; `undefined` if they are too many to tell. */
+  /** Counts all keys of the database. If they are too many to tell that there is room, returns `undefined`. */
   async count(): Promise<number | undefined> {
     const sizes = await this.#connection.ask(async (client) => {
       const masters = await this.#connection.masters(client);
       return await Promise.allSettled(masters.map((master) => master.sendCommand(["DBSIZE"])));
     });
-    // While one of a Cluster's servers is away, the others go on.
+    // While one server of a Cluster is unreachable, the keys of the others are counted.
     const counted = sizes.filter((size) => size.status === "fulfilled");
     if (counted.length === 0) throw (sizes[0] as PromiseRejectedResult).reason;
     const total = counted.reduce((sum, { value }) => sum + Number(value), 0);
     return total < this.#max ? total : undefined;
   }
 
-  /** Writes an entry, and the new one of a session that moves. */
+  /** Writes an entry. If the session moves, also writes its new entry, `to`. */
   async #write({ entry, seen = "" }: EntryWrite, to?: NewEntry): Promise<boolean> {
     const names = [...this.#namesOf(entry.key), ...(to === undefined ? [] : [this.#name(to.key)])];
     const values = [entry, ...(to === undefined ? [] : [to])].map(({ version, content, until }) => [
@@ -152,7 +152,10 @@ export class RedisEntries implements Entries {
     return await this.#run(WRITE, names, [String(seen), value, left, kind, ...more]) === 1;
   }
 
-  /** The entry of a value. A move that got as far as its deciding step is finished; any other is hidden. */
+  /**
+   * Decodes a value. A hidden value belongs to a move. If the old entry was written, the rest of the move is done here.
+   * If not, there is no entry yet.
+   */
   async #shown(key: string, value: string): Promise<Entry | undefined> {
     const version = value.slice(0, VERSION_LENGTH);
     const rest = value.slice(VERSION_LENGTH);
@@ -167,13 +170,13 @@ export class RedisEntries implements Entries {
     await this.#run(SHOW, [this.#name(key)], [hidden, value, this.#left(until)]);
   }
 
-  /** Puts a session's key among its user's. */
+  /** Adds a session's key to its user's set. */
   async #note({ key, user, record, until }: NewEntry): Promise<void> {
     if (user === undefined) return;
     await this.#run(NOTE, [this.#nameOf(user)], [key, this.#left(record?.deadline ?? until)]);
   }
 
-  /** Takes the key of an ended session from its user's; of one that moved, soon. A key that stays is no error. */
+  /** Removes the key of an ended session from its user's set; of a moved one, later. A key that stays does no harm. */
   async #drop(entry: NewEntry): Promise<true> {
     const { key, user, movedTo } = entry;
     if (user === undefined) return true;
@@ -186,7 +189,7 @@ export class RedisEntries implements Entries {
     return await this.#connection.ask((client) => client.eval(script, { keys, arguments: values }));
   }
 
-  /** How long Redis keeps what is needed until a time, in milliseconds: longer, as the clocks of servers differ. */
+  /** The milliseconds until Redis may remove a value. They have a reserve, because the clocks of servers differ. */
   #left(until: number): string {
     return String(Math.max(1, Math.ceil(until - this.#now())) + CLOCK_SKEW);
   }
@@ -196,7 +199,7 @@ export class RedisEntries implements Entries {
     return this.#prefix + key;
   }
 
-  /** The name that its value has when the session moved or ended. The braces put it on the same server of a Cluster. */
+  /** The name of its value after the session moved or ended. The braces put it into the same slot of a Cluster. */
   #nameOfEnded(key: string): string {
     return this.#name(`over:{${this.#name(key)}}`);
   }

@@ -1,9 +1,9 @@
-/** Whether a Redis can be used by RedisStore: every command that it needs is tried. */
+/** Checks whether RedisStore can use a Redis: tries every command that the store needs. */
 import type { Log } from "../../log.ts";
 import type { RedisConnection } from "./connection.ts";
 import { reasonOf } from "../../_reason.ts";
 
-/** Tries every command that the scripts use, and returns those that are refused. On a replica it fails as a verb does. */
+/** Tries every command that the scripts use, and returns the refused ones. On a replica it fails as a verb does. */
 const TRY = `
   local refused = {}
   local key = KEYS[1]
@@ -19,12 +19,12 @@ const TRY = `
   return refused`;
 
 /**
- * Tries every command that the store needs, on a key of its own.
+ * Tries every command that the store needs, on a key that is not used otherwise.
  *
  * @param connection The connection.
- * @param prefix What the store's keys begin with.
+ * @param prefix The prefix of the store's keys.
  * @param log Called if live sessions may be evicted.
- * @throws {Error} if some are refused, naming all of them, or if this server cannot be used now.
+ * @throws {Error} if commands are refused; the message names all of them. Also if this server cannot be used now.
  */
 export async function tryCommands(connection: RedisConnection, prefix: string, log: Log): Promise<void> {
   const key = `${prefix}ready:${crypto.randomUUID()}`;
@@ -44,7 +44,7 @@ export async function tryCommands(connection: RedisConnection, prefix: string, l
       await attempt("PING", master.sendCommand(["PING"]));
       await attempt("SCAN", master.sendCommand(["SCAN", "0", "MATCH", key, "COUNT", "1"]));
       await attempt("DBSIZE", master.sendCommand(["DBSIZE"]));
-      // Without INFO, noeviction is assumed.
+      // If INFO is refused, noeviction is assumed.
       warnOfEviction(String(await master.sendCommand(["INFO", "memory"]).catch(() => "")), log);
     }
     return refused;
@@ -60,7 +60,7 @@ export async function tryCommands(connection: RedisConnection, prefix: string, l
   );
 }
 
-/** Whether an answer says that this user may not do that, or that no user can, in the words of any version. */
+/** Whether an error says that this user, or every user, may not use a command. The words differ between versions. */
 function isForbidden(reason: string): boolean {
   return /NOPERM|ACL|permission|can't (run|access)|unknown command/i.test(reason);
 }

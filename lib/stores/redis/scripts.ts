@@ -1,7 +1,7 @@
-/** The scripts of RedisStore. Each runs as one step, and uses keys of one slot, as a Cluster needs it. */
+/** The scripts of RedisStore. Each script runs as one step. In a Cluster, it uses only keys of one slot. */
 
-// A session's value begins with the version of its last write, in 20 characters. After a session has moved or ended, its
-// value is under a second key, so that the keys of live sessions can be counted.
+// A session's value begins with the version of its last write, in 20 characters. After a session has moved or ended,
+// its value is stored under a second key, so that the keys of live sessions can be counted.
 
 /** How many characters a version has. */
 export const VERSION_LENGTH = 20;
@@ -9,8 +9,11 @@ export const VERSION_LENGTH = 20;
 const FOUND = `local found = redis.call("GET", KEYS[1]) or redis.call("GET", KEYS[2])`;
 
 /**
- * Writes a value, if the last version is the one in ARGV[1]; and the one of the new key, KEYS[3], of a session that moves.
- * A full Redis refuses only the first command of a script. So what takes no more space than before comes second.
+ * Writes a value, if the stored version is the one in ARGV[1]. If the session moves, also writes the value of its new
+ * key, KEYS[3].
+ *
+ * A full Redis refuses a command that needs memory only if it is the first write of a script. So a value that is not
+ * longer than the old one is written second, after a write that needs no memory.
  */
 export const WRITE = `
   ${FOUND}
@@ -24,7 +27,7 @@ export const WRITE = `
   redis.pcall("SET", KEYS[2], ARGV[2], "PX", ARGV[3])
   if KEYS[3] then redis.call("SET", KEYS[3], ARGV[5], "PX", ARGV[6]) end
   return 1`;
-/** Writes a hidden value under a new key, over one of an earlier attempt only. */
+/** Writes a hidden value under a new key. It replaces only a hidden value of an earlier attempt. */
 export const HIDE = `
   ${FOUND}
   local at = ${VERSION_LENGTH}
@@ -33,11 +36,11 @@ export const HIDE = `
   end
   redis.call("SET", KEYS[1], ARGV[1], "PX", ARGV[2])
   return 1`;
-/** Replaces a hidden value by the one that it hides. */
+/** Replaces a hidden value by the visible one. */
 export const SHOW = `
   if redis.call("GET", KEYS[1]) == ARGV[1] then redis.call("SET", KEYS[1], ARGV[2], "PX", ARGV[3]) end
   return 1`;
-/** Notes the key of a user's session for some milliseconds, by the clock of Redis, and drops those whose time is over. */
+/** Adds a key to a user's set, for some milliseconds by the clock of Redis. Removes the keys whose time is over. */
 export const NOTE = `
   local time = redis.call("TIME")
   local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -46,4 +49,5 @@ export const NOTE = `
   local last = redis.call("ZRANGE", KEYS[1], -1, -1, "WITHSCORES")[2]
   redis.call("PEXPIRE", KEYS[1], string.format("%d", last - now))
   return 1`;
+/** Removes a key from a user's set. */
 export const FORGET = `return redis.call("ZREM", KEYS[1], ARGV[1])`;

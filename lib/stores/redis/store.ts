@@ -12,17 +12,17 @@ import { RedisEntries } from "./entries.ts";
 
 export type { RedisClient };
 
-/** The options of a {@linkcode RedisStore}: where Redis is, or a client of it. */
+/** The options of a {@linkcode RedisStore}. It needs one of `url` and `client`. */
 export interface RedisStoreOptions extends StoreOptions {
   /**
-   * Where Redis is: `redis://user:password@host:port/database`, `rediss://` with TLS, `redis+unix:///path?db=0` for a
-   * socket. `?sentinel=NAME` makes the host a Sentinel that knows the master of that name, `?cluster` a node of a
-   * Cluster; `&node=host:port` adds another one.
+   * The address of Redis: `redis://user:password@host:port/database`, `rediss://…` with TLS, or
+   * `redis+unix:///path?db=0` for a socket. With `?sentinel=NAME`, the host is a Sentinel that knows the master of that
+   * name. With `?cluster`, the host is a node of a Cluster. `&node=host:port` adds another Sentinel or node.
    */
   readonly url?: string | undefined;
-  /** A client that the program has already, connected or not. The store does not close it. */
+  /** A client that the program already has, connected or not. The store does not close it. */
   readonly client?: RedisClient | undefined;
-  /** What the keys begin with: `session:` unless given. Another one for each application that shares this Redis. */
+  /** The prefix of the keys: `session:` unless given. Applications that share a Redis need different prefixes. */
   readonly prefix?: string | undefined;
 }
 
@@ -30,11 +30,12 @@ const CLIENT = 'a client of the package "@redis/client" or "redis", version 5 or
 const RULES = { url: ADDRESS, client: clientWith(CLIENT, "get", "zScan", "eval"), prefix: NAME };
 
 /**
- * Sessions in Redis 6.2 or later, or Valkey.
+ * A store of sessions in Redis 6.2 or later, or in Valkey.
  *
- * Redis must be told to keep what it has: `maxmemory-policy noeviction`, and `appendonly yes` if sessions are to
- * outlive it (`appendfsync always` if every last one is). Behind Sentinel and in a Cluster, what was acknowledged just
- * before a failover may be undone by it, because replicas lag behind; `min-replicas-to-write` narrows that.
+ * Redis must not evict sessions: set its `maxmemory-policy` to `noeviction`. With `appendonly yes`, sessions survive a
+ * restart of Redis. With `appendfsync always`, even the last changes before a crash survive. Behind Sentinel and in a
+ * Cluster, a failover may undo changes that were acknowledged just before it, because replicas lag behind.
+ * `min-replicas-to-write` makes this less likely.
  *
  * @example
  * ```ts ignore
@@ -45,11 +46,11 @@ const RULES = { url: ADDRESS, client: clientWith(CLIENT, "get", "zScan", "eval")
  */
 export class RedisStore extends EntryStore {
   /**
-   * Makes a store. It connects at its first use.
+   * Makes a store. The store connects at its first use.
    *
-   * @param options Where Redis is, and what differs from the defaults.
-   * @throws {TypeError} naming an option, or a part of the address, that cannot be used; {@linkcode RangeError} for a
-   * number that is out of range.
+   * @param options The address or the client of Redis, and the options that differ from their defaults.
+   * @throws {TypeError} if an option, or a part of the address, is invalid; the message names it. Throws a
+   * {@linkcode RangeError} if a number is out of range.
    */
   constructor(options: RedisStoreOptions) {
     const common = checkStoreOptions("RedisStore", options, RULES);

@@ -9,24 +9,24 @@ type GivenHeaders = OutgoingHttpHeaders | OutgoingHttpHeader[] | [string, Outgoi
 // deno-lint-ignore no-explicit-any -- any method at all
 type Methods = Record<string, (...args: any[]) => any>;
 
-/** What is done with a held answer before it leaves: its headers are changed, or another answer takes its place. */
+/** What happens to a held answer before it is sent: a function changes its headers, or another answer replaces it. */
 export type Outcome = ((headers: HeaderList) => void) | Response;
 
-/** How much is held back, in bytes, before the writer is told to wait. */
+/** How many bytes are held back before `write` returns `false`, which tells the writer to wait. */
 const MAX_HELD_BYTES = 64 * 1024;
 
-/** The methods that change headers, each with the verb in the error that it throws once the head is sent. */
+/** The methods that change headers. Each has the verb of the error that it throws after the head was sent. */
 const HEADER_METHODS = { setHeader: "set", setHeaders: "set", appendHeader: "append", removeHeader: "remove" };
 
 /**
- * Holds an answer back from its first byte on, until `finish` is done. To the program it looks as if it were on its way:
- * its head takes no more changes, and what Node refuses is refused where it is called. Then all calls are made in their
- * order.
+ * Holds an answer back until `finish` is done. The program's calls are kept from the first one that sends something,
+ * and made afterwards in the same order. To the program the answer looks as if it were being sent: a change of its head
+ * throws, and an argument that Node refuses throws at the call.
  *
- * The methods stay replaced, because a middleware that came later may have replaced these in turn.
+ * The methods stay replaced afterwards, because a later middleware may have replaced them again, and calls these.
  *
  * @param response The answer.
- * @param finish Called with the status when the answer is about to leave. It must not reject.
+ * @param finish Called with the status when the program begins to send the answer. It must not reject.
  */
 export function holdBack(response: ServerResponse, finish: (status: number) => Promise<Outcome>): void {
   const methods = response as unknown as Methods;
@@ -34,14 +34,14 @@ export function holdBack(response: ServerResponse, finish: (status: number) => P
   const { writeHead, write, end, flushHeaders, destroy, on } = methods;
   let state: "open" | "held" | "released" | "replaced" = "open";
   const calls: (() => void)[] = [];
-  // Listeners that wait until more can be written. A middleware in between, as for compression, keeps a list of its own.
+  // Listeners for `drain`, until the answer is sent. A middleware in between, as for compression, has its own list.
   const waiting: (() => void)[] = [];
   let heldBytes = 0;
   let isEnded = false;
   let isFull = false;
   let destroyed: (() => void) | undefined;
 
-  // Whether a method of the answer is running, which may call others in turn.
+  // Whether one of the original methods is running. It may call `write` or `end`, and these calls are not held back.
   let isInside = false;
 
   const call = (method: Methods[string] | undefined, ...args: unknown[]) => {
@@ -54,7 +54,7 @@ export function holdBack(response: ServerResponse, finish: (status: number) => P
     }
   };
 
-  /** Makes a call now, or when the answer leaves. The first one holds the answer back. */
+  /** Makes a call now, or keeps it until the answer is sent. The first call that is kept starts `finish`. */
   const hold = (made: () => void) => {
     if (state === "released" || state === "replaced") return made();
     if (state === "open") begin();
@@ -65,7 +65,7 @@ export function holdBack(response: ServerResponse, finish: (status: number) => P
     const { statusCode, statusMessage } = response;
     checkHead(statusCode, statusMessage);
     state = "held";
-    // When an error reaches a framework after the answer has begun, it ends the connection.
+    // The connection stays open: a framework ends it when an error comes after the answer has begun.
     const letGo = response instanceof ServerResponse && response.socket !== null
       ? keepOpen(response.socket)
       : undefined;
@@ -76,12 +76,12 @@ export function holdBack(response: ServerResponse, finish: (status: number) => P
         if (outcome instanceof Response) replace(outcome, text);
         else release(outcome);
       } catch (error) {
-        // The program can no longer be told where it called.
+        // The program's own call has already returned, so the error cannot be thrown there.
         console.error(error);
         call(destroy);
       }
       letGo?.();
-      // Only after what was written has reached the socket.
+      // The answer is destroyed only after the written data have reached the socket.
       if (destroyed !== undefined) setImmediate(destroyed);
     });
   };
@@ -98,7 +98,7 @@ export function holdBack(response: ServerResponse, finish: (status: number) => P
     state = "replaced";
     setHead(response, answer);
     call(end, text);
-    // A writer of the withheld answer must not wait for ever, with an open file behind it.
+    // Otherwise a stream that writes the withheld answer would wait for ever, and keep its file open.
     tellWriters();
   };
 
@@ -121,7 +121,8 @@ export function holdBack(response: ServerResponse, finish: (status: number) => P
     write(...args: unknown[]) {
       if (isInside) return call(write, ...args);
       checkChunk(args);
-      // Released, a write after the end can come from the end of another manager, which holds the answer longer.
+      // After the release such a write is allowed until Node has ended the answer: it can come from the `end` of
+      // another manager, which holds the same answer longer.
       const isOver = isEnded && (state !== "released" || Reflect.get(prototype, "writableEnded", response));
       if (isOver || state === "replaced") return skip(response, isEnded, args.find(isFunction));
       if (state === "released") return call(write, ...args);
@@ -132,7 +133,7 @@ export function holdBack(response: ServerResponse, finish: (status: number) => P
     end(...args: unknown[]) {
       if (isInside) return call(end, ...args);
       if (args[0] && !isFunction(args[0])) checkChunk(args);
-      // A second end does nothing, as if the program had not called it: it ended its answer well.
+      // A second `end` only calls its callback: the program has ended its answer already.
       const left = isEnded || state === "replaced" ? args.filter(isFunction) : args;
       hold(() => call(end, ...left));
       isEnded = true;
@@ -165,7 +166,7 @@ export function holdBack(response: ServerResponse, finish: (status: number) => P
 }
 
 /**
- * Answers with a `Response`, and keeps some of the headers that are set.
+ * Sends a `Response`, and keeps some of the headers that were set before.
  *
  * @param response The answer; its head must not have been sent.
  * @param answer What to send.
@@ -184,7 +185,7 @@ function setHead(response: ServerResponse, answer: Response): void {
 
 const isFunction = (value: unknown): value is () => void => typeof value === "function";
 
-/** Leaves out what is written after the end, or of an answer that another one replaced. */
+/** Skips a write after the end, or a write of an answer that another one replaced. */
 function skip(response: ServerResponse, isEnded: boolean, callback: ((error?: Error) => void) | undefined): boolean {
   if (!isEnded) {
     if (callback !== undefined) queueMicrotask(callback);
@@ -193,7 +194,7 @@ function skip(response: ServerResponse, isEnded: boolean, callback: ((error?: Er
   const error = coded("write after end", "ERR_STREAM_WRITE_AFTER_END");
   setImmediate(() => {
     callback?.(error);
-    // Node emits it in any case, and ends the process if nothing listens.
+    // Node would emit the error even if nothing listens, and that would end the process.
     if (!response.destroyed && response.listenerCount("error") > 0) response.emit("error", error);
   });
   return false;
@@ -212,7 +213,7 @@ function checkChunk([chunk, encoding]: unknown[]): void {
   if (typeof chunk === "string" && typeof encoding === "string") Buffer.from("", encoding as "utf8");
 }
 
-/** An answer that goes nowhere. */
+/** An answer that is never sent. Its methods throw Node's own errors. */
 function scratch(): ServerResponse {
   return new ServerResponse({ method: "GET", httpVersionMajor: 1, httpVersionMinor: 1 } as IncomingMessage);
 }
@@ -221,23 +222,23 @@ function headersSent(verb: string): Error {
   return coded(`Cannot ${verb} headers after they are sent to the client`, "ERR_HTTP_HEADERS_SENT");
 }
 
-/** An error as Node makes them. */
+/** An error with a code, as Node makes it. */
 function coded(message: string, code: string): Error {
   return Object.assign(new Error(message), { code });
 }
 
-/** Gives an object a property that hides its own as long as it has a value. */
+/** Defines a property that hides the object's own property as long as `value` returns something. */
 function hide(target: object, name: string, value: () => unknown): void {
-  // Another manager may hold the same answer.
+  // Another manager that holds the same answer may have defined the property before.
   const before = Object.getOwnPropertyDescriptor(target, name)?.get;
   const get = () => value() ?? (before ? before() : Reflect.get(Object.getPrototypeOf(target), name, target));
   Object.defineProperty(target, name, { get, configurable: true });
 }
 
-/** How many held answers each connection has, and the calls that end it and must wait for them. */
+/** For each connection, how many held answers it has, and the calls to end it, which wait for these answers. */
 const connections = new WeakMap<Socket, { held: number; calls: (() => void)[] }>();
 
-/** Keeps a connection open for a held answer; returns what lets it go. */
+/** Keeps a connection open for a held answer. Returns the function that allows it to end. */
 function keepOpen(socket: Socket): () => void {
   let connection = connections.get(socket);
   if (connection === undefined) {
@@ -250,7 +251,7 @@ function keepOpen(socket: Socket): () => void {
   return () => {
     kept.held--;
     if (kept.held > 0 || kept.calls.length === 0) return;
-    // Only after what was written has reached the socket.
+    // The connection ends only after the written data have reached the socket.
     setImmediate(() => kept.calls.splice(0).forEach((made) => made()));
   };
 }

@@ -10,7 +10,7 @@ import { checkOptions, MANAGER } from "../_options.ts";
 import type { Session } from "../session.ts";
 import type { SessionManager } from "../session_manager.ts";
 
-/** Of a Hono `Context`, what is used here. */
+/** The parts of a Hono `Context` that are used here. */
 export interface HonoContext {
   /** The request. */
   readonly req: { readonly raw: Request };
@@ -24,19 +24,20 @@ export interface HonoContext {
 
 /** Sessions in Hono. */
 export interface HonoSessions<Data extends object> {
-  /** To be used before the routes: commits the session of a request that opened it. */
+  /** Use it before the routes. If a request opened its session, it commits the session. */
   readonly middleware: (context: HonoContext, next: () => Promise<void>) => Promise<void>;
-  /** Opens the session of a request; asked twice, it gives the same one. */
+  /** Opens the session of a request. A second call returns the same session. */
   readonly open: (context: HonoContext) => Promise<Session<Data>>;
 }
 
 /**
- * Makes a middleware for Hono. A request that opens no session, such as one of a static file, costs nothing and stays
- * cacheable. What a handler throws goes to `onError` and stores nothing; an `HTTPException` is an answer, with which the
- * session is stored. An error of the library is answered by the middleware, with 409, 413 or 503, whatever `onError` is.
+ * Makes a middleware for Hono. A request that opens no session, such as one for a static file, costs nothing, and its
+ * answer stays cacheable. If a handler throws, nothing is stored and the error goes to `onError`. An `HTTPException` is
+ * an answer, so the session is stored. An error of the library is answered by the middleware, with 409, 413 or 503,
+ * even if there is an `onError`.
  *
  * @param sessions The manager.
- * @throws {TypeError} if it is no manager.
+ * @throws {TypeError} if it is not a manager.
  *
  * @example
  * ```ts
@@ -63,14 +64,15 @@ export interface HonoSessions<Data extends object> {
  */
 export function honoSessions<Data extends object>(sessions: SessionManager<Data>): HonoSessions<Data> {
   checkOptions("Cannot make a middleware", { sessions }, { sessions: MANAGER });
-  // By context, as a middleware may replace the request; by request, as one program may pass it to another.
+  // The keys are the context, because a middleware may replace the request, and the request, because one program may
+  // pass it to another.
   const openers = new WeakMap<object, Opener<Data>>();
 
-  /** The answer to send in place of the handler's; `undefined` leaves that one as it is. */
+  /** The answer to send in place of the handler's; `undefined` if that one is sent unchanged. */
   async function finish(context: HonoContext, opener: Opener<Data>): Promise<Response | undefined> {
     const { error, finalized } = context;
     if (error instanceof SessionError) throw error;
-    // An HTTPException carries an answer; any other error stores nothing. Of a missing answer Hono complains.
+    // An HTTPException has an answer. After any other error nothing is stored. Hono reports a missing answer itself.
     if (!finalized || (error !== undefined && !("getResponse" in error))) return undefined;
     const session = await opener.answered();
     if (session === undefined) return undefined;
@@ -81,7 +83,7 @@ export function honoSessions<Data extends object>(sessions: SessionManager<Data>
   return {
     async middleware(context, next) {
       const request = context.req.raw;
-      // Used twice, the outer one commits.
+      // If the middleware is used twice, the outer one commits.
       if (openers.has(request)) return await next();
       const bound = sessions.answerBound(request);
       if (bound !== undefined) {
@@ -92,7 +94,7 @@ export function honoSessions<Data extends object>(sessions: SessionManager<Data>
       for (const key of [context, request]) openers.set(key, opener);
       let answer: Response | undefined;
       try {
-        // Hono keeps an `Error` for `onError`; anything else that a handler throws comes through here.
+        // Hono catches an `Error` for `onError`. Any other value that a handler throws is thrown by `next`.
         await next();
         answer = await finish(context, opener);
       } catch (error) {
@@ -102,7 +104,7 @@ export function honoSessions<Data extends object>(sessions: SessionManager<Data>
         opener.drop();
       }
       if (answer === undefined) return;
-      // Given one answer after another, Hono would mix their headers.
+      // Without `undefined` in between, Hono would mix the headers of both answers.
       context.res = undefined;
       context.res = answer;
     },

@@ -15,19 +15,20 @@ import { LateOpenError, noMiddleware, Opener } from "../_opener.ts";
 
 /** Sessions over `node:http`. */
 export interface NodeSessions<Data extends object> {
-  /** To be used before the routes: stores the session of a request that opened it before the answer leaves. */
+  /** Use it before the routes. If a request opened its session, it stores the session before the answer is sent. */
   readonly middleware: (request: IncomingMessage, response: ServerResponse, next: () => void) => void;
-  /** Opens the session of a request; asked twice, it gives the same one. In Fastify it takes `request.raw`. */
+  /** Opens the session of a request. A second call returns the same session. In Fastify give it `request.raw`. */
   readonly open: (request: IncomingMessage) => Promise<Session<Data>>;
 }
 
 /**
  * Makes a middleware for Express 5, for Fastify with `@fastify/middie`, and for plain `node:http`. A request that opens
- * no session costs nothing and stays cacheable. With an answer of status 500 or more, as after a handler that threw,
- * nothing is stored. An error of the library is answered 409, 413 or 503 in place of the handler's answer.
+ * no session costs nothing, and its answer stays cacheable. If the answer has status 500 or more, as after a handler
+ * that threw, nothing is stored. An error of the library replaces the handler's answer by one of status 409, 413 or
+ * 503.
  *
  * @param sessions The manager.
- * @throws {TypeError} if it is no manager.
+ * @throws {TypeError} if it is not a manager.
  *
  * @example
  * ```ts ignore
@@ -53,7 +54,7 @@ export function nodeSessions<Data extends object>(sessions: SessionManager<Data>
   checkOptions("Cannot make a middleware", { sessions }, { sessions: MANAGER });
   const openers = new WeakMap<IncomingMessage, Opener<Data>>();
 
-  /** Stores the session; returns what the answer needs then, or another answer. */
+  /** Stores the session. Returns the function that adds its headers to the answer, or another answer. */
   async function finish(opener: Opener<Data>, status: number): Promise<Outcome> {
     try {
       const session = await opener.answered();
@@ -69,7 +70,7 @@ export function nodeSessions<Data extends object>(sessions: SessionManager<Data>
 
   return {
     middleware(request, response, next) {
-      // Used twice, the first one stores.
+      // If the middleware is used twice, the first one stores.
       if (openers.has(request)) return next();
       const given = requestOf(request);
       const bound = sessions.answerBound(given);
@@ -77,7 +78,7 @@ export function nodeSessions<Data extends object>(sessions: SessionManager<Data>
       let isReplaced = false;
       const opener = new Opener(async () => {
         if (response.headersSent) throw new LateOpenError();
-        // Socket.IO gives a middleware such an object for a WebSocket.
+        // For a WebSocket, Socket.IO calls a middleware with such an object.
         if (typeof response.on !== "function") {
           throw new Error(
             "Cannot open a session here: no HTTP answer follows; use sessions.open(), save() and follow()",
@@ -92,12 +93,12 @@ export function nodeSessions<Data extends object>(sessions: SessionManager<Data>
       });
       openers.set(request, opener);
       const fail = (error: unknown) => {
-        // A pipeline into the answer that another one replaced ends early.
+        // If another answer replaces this one, a pipeline into it ends early. That is not an error.
         if (isReplaced && (error as { code?: unknown } | undefined)?.code === "ERR_STREAM_PREMATURE_CLOSE") return;
         answerError(error, opener, response);
       };
       try {
-        // Frameworks return nothing here. A program without one may give an async function, which nothing else awaits.
+        // In frameworks `next` returns nothing. A program without one may give an async function, which nothing awaits.
         const handled: unknown = next();
         if (handled instanceof Promise) handled.catch(fail);
       } catch (error) {
@@ -112,13 +113,13 @@ export function nodeSessions<Data extends object>(sessions: SessionManager<Data>
   };
 }
 
-/** The answer to an error that is not the program's to handle: its handler has answered. */
+/** The answer to an error that the program cannot handle, because its handler has already answered. */
 function unexpected(error: unknown): Response {
   console.error(error);
   return new Response("Internal Server Error\n", { status: 500, headers: { "cache-control": "no-store" } });
 }
 
-/** The request, as the manager takes it. The headers are made when they are asked for: most requests open no session. */
+/** The request in the form that the manager needs. Its headers are made when they are read: most are never read. */
 function requestOf({ headers, method = "GET", url = "/" }: IncomingMessage) {
   return {
     method,
@@ -130,11 +131,11 @@ function requestOf({ headers, method = "GET", url = "/" }: IncomingMessage) {
   };
 }
 
-/** What the answer of a handler needs that could not open its session, or did not try. */
+/** The outcome for a handler that could not open its session, or whose session was dropped. */
 function afterFailure(failure: unknown, status: number): Outcome {
   if (!(failure instanceof SessionError)) return () => {};
   const answer = failure.getResponse();
-  // The framework's word for an error that it does not know.
+  // A framework answers with 500 to an error that it does not know.
   if (status === 500) return answer;
   return (headers) => {
     const retryAfter = answer.headers.get("retry-after");
@@ -142,7 +143,7 @@ function afterFailure(failure: unknown, status: number): Outcome {
   };
 }
 
-/** Answers for a handler that let an error of the library through. Every other error is the program's, as ever. */
+/** Answers if a handler did not catch an error of the library. Every other error is thrown on, to the program. */
 function answerError<Data extends object>(error: unknown, opener: Opener<Data>, response: ServerResponse): void {
   if (error instanceof SessionError && !response.headersSent) {
     opener.drop();

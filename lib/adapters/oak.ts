@@ -10,7 +10,7 @@ import { checkOptions, MANAGER } from "../_options.ts";
 import type { Session } from "../session.ts";
 import type { SessionManager } from "../session_manager.ts";
 
-/** Of an Oak `Context`, what is used here. */
+/** The parts of an Oak `Context` that are used here. */
 export interface OakContext {
   /** The request. */
   readonly request: { readonly headers: Headers; readonly method: string; readonly url: URL };
@@ -20,18 +20,19 @@ export interface OakContext {
 
 /** Sessions in Oak. */
 export interface OakSessions<Data extends object> {
-  /** To be used before the routes: commits the session of a request that opened it. */
+  /** Use it before the routes. If a request opened its session, it commits the session. */
   readonly middleware: (context: OakContext, next: () => Promise<unknown>) => Promise<void>;
-  /** Opens the session of a request; asked twice, it gives the same one. */
+  /** Opens the session of a request. A second call returns the same session. */
   readonly open: (context: OakContext) => Promise<Session<Data>>;
 }
 
 /**
- * Makes a middleware for Oak. A request that opens no session costs nothing and stays cacheable. What a handler throws
- * goes on to Oak and stores nothing; an error of the library is answered 409, 413 or 503.
+ * Makes a middleware for Oak. A request that opens no session costs nothing, and its answer stays cacheable. If a
+ * handler throws, nothing is stored and the error goes on to Oak. An error of the library is answered with 409, 413 or
+ * 503.
  *
  * @param sessions The manager.
- * @throws {TypeError} if it is no manager.
+ * @throws {TypeError} if it is not a manager.
  *
  * @example
  * ```ts ignore
@@ -58,7 +59,7 @@ export function oakSessions<Data extends object>(sessions: SessionManager<Data>)
   const openers = new WeakMap<OakContext["request"], Opener<Data>>();
   return {
     async middleware({ request, response }, next) {
-      // Used twice, the outer one commits.
+      // If the middleware is used twice, the outer one commits.
       if (openers.has(request)) return void await next();
       const { headers, method, url } = request;
       const bound = sessions.answerBound({ headers, method, url: url.href });
@@ -72,7 +73,7 @@ export function oakSessions<Data extends object>(sessions: SessionManager<Data>)
         addSessionHeaders(response.headers, await sessions.save(session), sessions.registration(session));
       } catch (error) {
         if (!(error instanceof SessionError)) throw error;
-        // An open file behind it would stay open.
+        // Otherwise a file behind the replaced body would stay open.
         if (response.body instanceof ReadableStream) await response.body.cancel().catch(() => {});
         await replace(response, error.getResponse());
       } finally {

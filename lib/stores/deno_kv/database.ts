@@ -1,48 +1,48 @@
-/** The database of a Deno KV store: its address, its opening, and its file; the only user of `Deno.openKv`. */
+/** KvDatabase: the database of a Deno KV store, with its address and its file. Only this file uses `Deno.openKv`. */
 import { fileAt } from "../_sqlite_file.ts";
 
-/** What is needed of a `Deno.Kv`, whose own type is there only for programs checked with `--unstable-kv`. */
+/** The parts of a `Deno.Kv` that the store uses. Deno's own type exists only if a program uses `--unstable-kv`. */
 export interface Kv {
   /** Reads one entry. */
   get(key: readonly string[]): Promise<KvEntry>;
-  /** Reads some entries, ten at most. */
+  /** Reads up to ten entries. */
   getMany(keys: readonly (readonly string[])[]): Promise<readonly KvEntry[]>;
-  /** Reads the entries whose keys begin so. */
+  /** Reads the entries whose keys begin with the prefix. */
   list(selector: { prefix: readonly string[] }, options?: { batchSize?: number }): AsyncIterable<KvEntry>;
-  /** Begins a step of several changes. */
+  /** Begins an atomic step of several changes. */
   atomic(): KvAtomic;
-  /** Lets go of it. */
+  /** Closes the database. */
   close(): void;
 }
 
-/** An entry, or what is known when there is none. */
+/** The result of a read: an entry, or only the key if there is no entry. */
 export interface KvEntry {
-  /** Its key. */
+  /** The key. */
   readonly key: readonly unknown[];
-  /** What it holds; `null` if there is none. */
+  /** The value; `null` if there is no entry. */
   readonly value: unknown;
-  /** Its version; `null` if there is none. */
+  /** The version; `null` if there is no entry. */
   readonly versionstamp: string | null;
 }
 
-/** Several changes that are made as one step, if the checks hold. */
+/** Several changes that are made in one step, if the checks succeed. */
 export interface KvAtomic {
-  /** Lets the step fail unless entries are still as they were. */
+  /** Makes the step fail if an entry has another version. */
   check(...checks: { key: readonly string[]; versionstamp: string | null }[]): this;
-  /** Sets an entry, for some milliseconds. */
+  /** Sets an entry, which expires after some milliseconds. */
   set(key: readonly string[], value: unknown, options: { expireIn: number }): this;
   /** Removes an entry. */
   delete(key: readonly string[]): this;
-  /** Makes the changes. */
+  /** Makes the changes. `ok` is `false` if a check failed. */
   commit(): Promise<{ readonly ok: boolean }>;
 }
 
-/** How long a look at the database's file is believed by reads, in milliseconds. */
+/** How long reads rely on the last check of the database's file, in milliseconds. */
 const LOOK_AGE = 250;
 
-/** A database that is opened when it is first needed. */
+/** A database. It is opened at its first use. */
 export class KvDatabase {
-  /** What to call it. */
+  /** The name of the database, for messages. */
   readonly name: string;
   #path: string | undefined;
   #isFile: boolean;
@@ -53,7 +53,7 @@ export class KvDatabase {
   #lookedAt = -Infinity;
 
   /**
-   * @param url Its address.
+   * @param url The address of the database.
    * @param given The database, if the program has opened it.
    */
   constructor(url: string | undefined, given: Kv | undefined) {
@@ -65,27 +65,27 @@ export class KvDatabase {
     this.#kv = given;
   }
 
-  /** Opens it, unless it is open. */
+  /** Opens the database, unless it is open. */
   open(): Promise<unknown> | undefined {
     if (this.#kv !== undefined) return undefined;
     return this.#opening ??= this.#open().finally(() => this.#opening = undefined);
   }
 
-  /** The open database, for a read: its files were looked at a moment ago. */
+  /** The open database, for a read. Its file is checked if the last check was not a moment ago. */
   forRead(): Kv {
     if (performance.now() - this.#lookedAt >= LOOK_AGE) this.look();
     return this.#kv!;
   }
 
-  /** The open database, for a write: its files are looked at before. */
+  /** The open database, for a write. Its file is always checked. */
   forWrite(): Kv {
     this.look();
     return this.#kv!;
   }
 
   /**
-   * Checks that the path still names the file that is open. Deno would go on with a file that was moved or replaced,
-   * while programs that start later use another one.
+   * Checks that the path still names the open file. Deno would continue to use a file that was moved or replaced, but
+   * programs that start later would use the file at the path.
    */
   look(): void {
     if (!this.#isFile) return;
@@ -95,14 +95,14 @@ export class KvDatabase {
     this.#lookedAt = performance.now();
   }
 
-  /** Opens a database elsewhere again at the next call: its connection may be dead. */
+  /** Makes the next call open the database again, unless it is a file: a connection to a remote one may be dead. */
   reconnect(): void {
     if (!this.#isFile) this.#drop();
   }
 
-  /** Lets go of it, unless the program has opened it. */
+  /** Closes the database, unless the program has opened it. */
   async close(): Promise<void> {
-    await this.#opening?.catch(() => {}); // The verb that opened it failed with that.
+    await this.#opening?.catch(() => {}); // The verb that opened it has thrown this error.
     this.#drop();
   }
 
@@ -122,13 +122,16 @@ export class KvDatabase {
     this.#kv = undefined;
   }
 
-  /** Which files the path names now: the database, and the log of writes that SQLite has beside it. */
+  /** The identity of the files at the path: the database, and SQLite's write-ahead log beside it. */
   #filesNow(): string {
     return this.#isFile ? `${fileAt(this.#path!)} ${fileAt(`${this.#path}-wal`)}` : "";
   }
 }
 
-/** Deno would make it readable for everybody; what SQLite puts beside it has the mode that it has. */
+/**
+ * Creates the file, which only its owner may read. Deno would let all users read it. SQLite gives the files beside it the
+ * same mode.
+ */
 async function makeFile(path: string): Promise<void> {
   const folder = /^(.*[/\\])[^/\\]*$/.exec(path)?.[1];
   if (folder !== undefined) await Deno.mkdir(folder, { recursive: true, mode: 0o700 });

@@ -1,11 +1,11 @@
-/** The entries of a Deno KV store: under the key of each session, and for each user the keys of the user's sessions. */
+/** KvEntries: one entry per session, and for each user one entry per session of the user. */
 import { CLOCK_SKEW } from "../../record.ts";
 import type { Entries, Entry, EntryWrite } from "../entries.ts";
 import type { KvAtomic, KvDatabase, KvEntry } from "./database.ts";
 
-/** How many entries `getMany` of Deno KV reads. */
+/** The most entries that one call of Deno KV's `getMany` reads. */
 const READS = 10;
-/** How many of a user's sessions are read before the first is given out. */
+/** How many sessions of a user are read together. */
 const BATCH = 100;
 
 /** Sessions as entries in Deno KV. */
@@ -15,9 +15,9 @@ export class KvEntries implements Entries {
   #now: () => number;
 
   /**
-   * @param database Where they are.
+   * @param database The database.
    * @param prefix The first part of every key.
-   * @param now The clock.
+   * @param now The clock, in milliseconds since 1970.
    */
   constructor(database: KvDatabase, prefix: string, now: () => number) {
     this.#database = database;
@@ -92,7 +92,7 @@ export class KvEntries implements Entries {
     return this.#database.forWrite().list({ prefix }, { batchSize: 500 });
   }
 
-  /** Makes several writes as one step. */
+  /** Makes several writes in one step. */
   async #commit(writes: readonly EntryWrite[]): Promise<boolean> {
     const atomic = this.#database.forWrite().atomic();
     for (const write of writes) this.#add(atomic, write);
@@ -106,7 +106,8 @@ export class KvEntries implements Entries {
   }
 
   #add(atomic: KvAtomic, { entry: { key, content, until, user }, seen }: EntryWrite): void {
-    // Deno KV removes both by its own clock, which may differ. By then the session is over for every server.
+    // Deno KV removes both entries by its own clock, which may differ. `CLOCK_SKEW` makes sure that the session is then
+    // over for every server.
     const options = { expireIn: Math.max(1, until - this.#now()) + CLOCK_SKEW };
     atomic.check({ key: this.#session(key), versionstamp: seen === undefined ? null : String(seen) });
     atomic.set(this.#session(key), new TextEncoder().encode(content), options);

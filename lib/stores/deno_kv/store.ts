@@ -1,5 +1,5 @@
 /**
- * DenoKvStore: sessions in Deno KV, in a file on this machine or in a database elsewhere.
+ * DenoKvStore: sessions in Deno KV, in a file on this machine or in a remote database.
  *
  * @module
  */
@@ -15,14 +15,15 @@ export type { Kv, KvAtomic, KvEntry };
 /** The options of a {@linkcode DenoKvStore}. */
 export interface DenoKvStoreOptions extends StoreOptions {
   /**
-   * Where the database is: `denokv:PATH` for a file, which is made if missing; `denokv::memory:` for none;
-   * `https://HOST/…` for one elsewhere, whose access token is in the environment variable `DENO_KV_ACCESS_TOKEN`.
-   * Without it, the one that Deno keeps for the program, or that the program has on Deno Deploy.
+   * The address of the database. `denokv:PATH` is a file, which is created if missing. `denokv::memory:` keeps the
+   * sessions in memory. `https://HOST/…` is a remote database. Its access token must be in the environment variable
+   * `DENO_KV_ACCESS_TOKEN`. Without an address, the store uses the database that Deno keeps for the program, or the
+   * program's database on Deno Deploy.
    */
   readonly url?: string | undefined;
-  /** A database that the program has opened, instead of `url`; the program closes it. */
+  /** A database that the program has opened, instead of `url`. The store does not close it. */
   readonly client?: Kv | undefined;
-  /** The first part of every key; programs with different ones can share a database. `"session:"` unless given. */
+  /** The first part of every key: `session:` unless given. Programs that share a database need different prefixes. */
   readonly prefix?: string | undefined;
 }
 
@@ -31,10 +32,11 @@ const MAX_BYTES = 64 * 1024;
 const RULES = { url: ADDRESS, client: clientWith("a Deno.Kv", "get", "getMany", "list", "atomic"), prefix: NAME };
 
 /**
- * Sessions in Deno KV. The program must run with `--unstable-kv`, or have `"unstable": ["kv"]` in its deno.json.
+ * A store of sessions in Deno KV. The program must run with `--unstable-kv`, or have `"unstable": ["kv"]` in its
+ * deno.json.
  *
- * A session may take 65,327 bytes as JSON. Using a session writes it again. If a database's file is moved or replaced
- * while it is in use, every verb rejects until the file is back.
+ * A session may take up to 65,327 bytes as JSON. If a use extends a session, the store writes the whole session again.
+ * If the database's file is moved or replaced while it is in use, every verb rejects until the file is back.
  *
  * @example
  * ```ts
@@ -52,10 +54,10 @@ const RULES = { url: ADDRESS, client: clientWith("a Deno.Kv", "get", "getMany", 
  */
 export class DenoKvStore extends EntryStore {
   /**
-   * Makes a store; the database is opened at the first use.
+   * Makes a store. The store opens the database at its first use.
    *
-   * @param options Where it is, and what differs from the defaults.
-   * @throws {TypeError} if an option is unknown or cannot be used, naming it.
+   * @param options The address of the database, or the open database, and the options that differ from their defaults.
+   * @throws {TypeError} if an option is unknown or invalid; the message names it.
    */
   constructor(options: DenoKvStoreOptions = {}) {
     const common = checkStoreOptions("DenoKvStore", options, RULES);

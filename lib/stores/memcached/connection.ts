@@ -1,12 +1,12 @@
-/** MemcachedConnection: one connection to memcached, over which commands follow each other without waiting. */
+/** MemcachedConnection: one connection to memcached. A command does not wait for the answers to earlier ones. */
 import { Buffer } from "node:buffer";
 import { connect, type Socket } from "node:net";
 
-/** What is used of a client: this connection's methods, or those of the package `memcache-client`. */
+/** The methods of a client that the store uses. This connection and the package `memcache-client` have them. */
 export interface MemcachedClient {
-  /** The command gets: what is stored, and the number that changes with it. */
+  /** The command gets. Resolves to the value, and to a number that changes with every write. */
   gets(key: string): Promise<unknown>;
-  /** A command that stores: rejects with the answer, such as `EXISTS`, if nothing was stored. */
+  /** A command that stores a value. Rejects with the answer, such as `EXISTS`, if the value was not stored. */
   store(
     command: "add" | "set" | "cas",
     key: string,
@@ -17,10 +17,10 @@ export interface MemcachedClient {
   delete(key: string): Promise<unknown>;
 }
 
-/** Where memcached is. */
+/** The address of memcached: a host and a port, or the path of a socket. */
 export type MemcachedTarget = { readonly host: string; readonly port: number } | { readonly path: string };
 
-/** How long no answer may come before the connection counts as lost, in milliseconds. */
+/** The milliseconds without an answer after which the connection counts as lost. */
 const SILENCE = 1000;
 
 interface Reply {
@@ -34,8 +34,8 @@ interface Waiting {
 }
 
 /**
- * Speaks memcached's text protocol. The connection is made when it is first used; when it breaks or stays silent, all
- * that wait fail, and the next command makes a new one.
+ * Speaks memcached's text protocol. It connects at its first use. If the connection breaks, or no answer comes, all
+ * waiting commands fail, and the next command connects again.
  */
 export class MemcachedConnection implements MemcachedClient {
   #target: MemcachedTarget;
@@ -43,7 +43,7 @@ export class MemcachedConnection implements MemcachedClient {
   #close: (() => void) | undefined;
   #isClosed = false;
 
-  /** @param target Where memcached is. */
+  /** @param target The address of memcached. */
   constructor(target: MemcachedTarget) {
     this.#target = target;
   }
@@ -71,7 +71,7 @@ export class MemcachedConnection implements MemcachedClient {
     if (line !== "DELETED") refused(line);
   }
 
-  /** Closes the connection; what waits fails. */
+  /** Closes the connection. Waiting commands fail. */
   close(): void {
     this.#isClosed = true;
     this.#close?.();
@@ -105,7 +105,7 @@ export class MemcachedConnection implements MemcachedClient {
         for (let next = parse(received); next !== undefined; next = parse(received)) {
           received = received.subarray(next.length);
           waiting.shift()?.resolve(next.reply);
-          // After a command that it did not understand, it may take data for commands.
+          // After a command that memcached did not understand, it may read the command's data as commands.
           if (/^(ERROR|CLIENT_ERROR)/.test(next.reply.line)) socket.destroy(new Error(next.reply.line));
         }
       });
@@ -124,7 +124,7 @@ function refused(line: string): never {
   throw new Error(line);
 }
 
-/** The first answer in what was received, and how many bytes it took; `undefined` if it is not all there. */
+/** The first answer in the received bytes, and its length in bytes; `undefined` if the answer is incomplete. */
 function parse(received: Buffer): { reply: Reply; length: number } | undefined {
   const end = received.indexOf("\r\n");
   if (end < 0) return undefined;

@@ -1,11 +1,11 @@
-/** The entries of a memcached store: a value for each session, and for a while for each that moved or ended. */
+/** MemcachedEntries: one value per session. The value of a session that moved or ended is kept for a while. */
 import { reasonOf } from "../../_reason.ts";
 import { RecordTooLargeError } from "../../errors.ts";
 import { CALL_DEADLINE } from "../_deadline.ts";
 import type { Entries, Entry, EntryWrite, NewEntry } from "../entries.ts";
 import type { MemcachedClient } from "./connection.ts";
 
-/** Memcached takes a longer time to live for a date, in seconds since 1970. */
+/** The longest time to live, in seconds. Memcached reads a greater number as a date, in seconds since 1970. */
 const LONGEST_RELATIVE = 30 * 24 * 60 * 60;
 
 /** Sessions as values in memcached. */
@@ -15,9 +15,9 @@ export class MemcachedEntries implements Entries {
   #now: () => number;
 
   /**
-   * @param client Where they are.
-   * @param prefix What their keys begin with.
-   * @param now The clock.
+   * @param client The client of memcached.
+   * @param prefix The prefix of the keys.
+   * @param now The clock, in milliseconds since 1970.
    */
   constructor(client: MemcachedClient, prefix: string, now: () => number) {
     this.#client = client;
@@ -29,7 +29,7 @@ export class MemcachedEntries implements Entries {
     const start = performance.now();
     const get = () => this.#client.gets(this.#prefix + key);
     const found = await get().catch((error) => {
-      // The connection broke, perhaps long ago. A new one is tried while there is time.
+      // The connection broke, perhaps long before this call. If there is time, the command is sent over a new one.
       if (isAnswer(error) || performance.now() - start > CALL_DEADLINE / 2) throw error;
       return get();
     }) as { value: unknown; casUniq: number | string } | undefined;
@@ -40,17 +40,17 @@ export class MemcachedEntries implements Entries {
     return await this.#store(seen === undefined ? "add" : "cas", entry, seen);
   }
 
-  /** The new entry comes first, because no request knows its key yet. At worst it stays until it ends. */
+  /** The new entry is written first, because no request knows its key yet. At worst it stays until it expires. */
   async swap(from: EntryWrite, to: EntryWrite): Promise<boolean> {
     await this.#store("set", to.entry);
     if (await this.put(from)) return true;
-    // An earlier try may have been done after its answer was missed.
+    // An earlier try without an answer may have written the old entry.
     if ((await this.get(from.entry.key))?.content === from.entry.content) return true;
     await this.#delete(to.entry.key);
     return false;
   }
 
-  /** Stores an entry. Returns whether it did. */
+  /** Stores an entry. Returns whether it was stored. */
   async #store(command: "add" | "set" | "cas", entry: NewEntry, casUniq?: Entry["version"]): Promise<boolean> {
     const options = { lifetime: this.#lifetime(entry.until), ...(casUniq === undefined ? {} : { casUniq }) };
     try {
@@ -62,7 +62,7 @@ export class MemcachedEntries implements Entries {
       if (/too large/i.test(reason)) {
         throw new RecordTooLargeError("Cannot store a session: it is larger than this memcached takes");
       }
-      // A visitor who logs out needs no space for it.
+      // A log-out must not fail because memcached has no space for the entry. So the entry is deleted instead.
       if (entry.record === undefined && isAnswer(error)) return await this.#delete(entry.key);
       throw error;
     }
@@ -78,14 +78,14 @@ export class MemcachedEntries implements Entries {
     }
   }
 
-  /** Seconds until memcached may drop an entry: a record says to the millisecond when it ends. */
+  /** The seconds until memcached may remove an entry, rounded up. The record has the exact end of the session. */
   #lifetime(until: number): number {
     const left = Math.max(1, Math.ceil((until - this.#now()) / 1000) + 1);
     return left > LONGEST_RELATIVE ? Math.ceil(Date.now() / 1000) + left : left;
   }
 }
 
-/** Whether an error is an answer of memcached: another try would get the same. */
+/** Whether an error is an answer of memcached. Another try would get the same answer. */
 function isAnswer(error: unknown): boolean {
   return /^((SERVER_|CLIENT_)?ERROR)\b/.test(reasonOf(error));
 }

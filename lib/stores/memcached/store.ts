@@ -15,20 +15,20 @@ import { MemcachedEntries } from "./entries.ts";
 
 export type { MemcachedClient };
 
-/** The options of a {@linkcode MemcachedStore}: where memcached is, or a client of it. It has no `max`. */
+/** The options of a {@linkcode MemcachedStore}. It needs one of `url` and `client`. It has no `max`. */
 export interface MemcachedStoreOptions extends Omit<StoreOptions, "max"> {
   /**
-   * Where memcached is: `memcached://host:port`, or `memcached+unix:///path` for a socket. One server only: over
-   * several, an old state could come back.
+   * The address of memcached: `memcached://host:port`, or `memcached+unix:///path` for a socket. It must be one server:
+   * with several servers, an old state of a session could come back.
    */
   readonly url?: string | undefined;
-  /** A client that the program has already, of the package `memcache-client`. The store does not close it. */
+  /** A client of the package `memcache-client` that the program already has. The store does not close it. */
   readonly client?: MemcachedClient | undefined;
-  /** What the keys begin with: `session:` unless given. Another one for each application that shares this server. */
+  /** The prefix of the keys: `session:` unless given. Applications that share a server need different prefixes. */
   readonly prefix?: string | undefined;
 }
 
-/** The most a session may take as text, in bytes: what memcached itself allows, less what it adds. */
+/** The most bytes of a session's text: the limit of memcached, less the bytes that memcached and the store add. */
 const MAX_BYTES = 1_000_000;
 const RULES = {
   url: ADDRESS,
@@ -38,9 +38,9 @@ const RULES = {
 };
 
 /**
- * Sessions in memcached. It is a cache: when its memory is full it evicts live sessions, and when it ends all of them
- * are gone. Nor can it count or find them, so there is no maximum, no list, and no `sessionsOf`. What it does keep it
- * keeps right: no change is lost, and no ended session comes back.
+ * A store of sessions in one memcached server. Memcached is a cache: when its memory is full, it evicts live sessions,
+ * and when it stops, it loses all sessions. It cannot count or find sessions, so the store has no `max`, no `list` and
+ * no `sessionsOf`. Among the sessions that memcached keeps, no change is lost, and no ended session comes back.
  *
  * @example
  * ```ts ignore
@@ -53,10 +53,10 @@ export class MemcachedStore extends EntryStore {
   #own: MemcachedConnection | undefined;
 
   /**
-   * Makes a store. It connects at its first use.
+   * Makes a store. The store connects at its first use.
    *
-   * @param options Where memcached is, and what differs from the defaults.
-   * @throws {TypeError} naming an option, or a part of the address, that cannot be used.
+   * @param options The address or the client of memcached, and the options that differ from their defaults.
+   * @throws {TypeError} if an option, or a part of the address, is invalid; the message names it.
    */
   constructor(options: MemcachedStoreOptions) {
     const common = checkStoreOptions("MemcachedStore", options, RULES);
@@ -72,7 +72,7 @@ export class MemcachedStore extends EntryStore {
     this.#own = own;
   }
 
-  /** Closes the connection, unless it is the program's. */
+  /** Closes the connection. A client that the program gave stays open. */
   override async close(): Promise<void> {
     await super.close();
     this.#own?.close();

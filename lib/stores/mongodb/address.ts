@@ -1,13 +1,13 @@
-/** The address of a MongoDB: what it may say, and what a store would contradict. */
+/** Checks the address of a MongoDB, and refuses options that the store must set itself. */
 
 const HOST = String.raw`(?:\[[0-9A-Fa-f:.]+\]|[^:@/?#,\s[\]]+)(?::\d+)?`;
-// What does not match may have a password in any place of it.
+// An address that does not match may have a password anywhere, so no message shows a part of it.
 const SHAPE = new RegExp(
   String.raw`^mongodb(?:\+srv)?://(?:[^@/?#\s]*@)?(?<hosts>${HOST}(?:,${HOST})*)(?:/[^@/?#\s]*)?` +
     String.raw`(?:\?(?<options>[A-Za-z]+=[^#&\s]*(?:&[A-Za-z]+=[^#&\s]*)*))?$`,
 );
 
-/** What may be said of these, by their names in lower case: the store depends on it. */
+/** The only allowed values of these options, by their names in lower case. The store depends on them. */
 const ONLY: ReadonlyMap<string, readonly string[]> = new Map([
   ["w", ["majority"]],
   ["readpreference", ["primary"]],
@@ -15,18 +15,18 @@ const ONLY: ReadonlyMap<string, readonly string[]> = new Map([
   ["journal", ["true"]],
 ]);
 
-/** The store sets these by itself, so that every verb ends in time and asks the server that knows. */
+/** The options that the store sets itself, so that every verb ends in time and reads from the primary. */
 const OWN: readonly string[] = [
   ...["timeoutms", "serverselectiontimeoutms", "connecttimeoutms", "sockettimeoutms", "waitqueuetimeoutms"],
   ...["wtimeoutms", "wtimeout", "readpreferencetags", "maxstalenessseconds"],
 ];
 
 /**
- * Checks an address. What the store has no opinion about is left to the client, which refuses what it does not know.
+ * Checks an address. The client checks the other options, and refuses those that it does not know.
  *
- * @param url The address; no message repeats it, since it may hold a password.
+ * @param url The address. No message repeats it, because it may contain a password.
  * @returns The hosts, for messages.
- * @throws {TypeError} if it is none, or says what the store would contradict.
+ * @throws {TypeError} if the address is invalid, or has an option that the store does not allow.
  */
 export function checkAddress(url: string): string {
   const { hosts, options = "" } = SHAPE.exec(url)?.groups ?? {};

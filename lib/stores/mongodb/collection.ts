@@ -1,5 +1,5 @@
-/** The collection of a MongoDB store: connecting and indexes; the only user of the client. */
-// deno-lint-ignore no-import-prefix -- in deno.json, everyone would have to download it
+/** MongoCollection: connects to the collection of a store, and creates its indexes. Only this file loads the client. */
+// deno-lint-ignore no-import-prefix -- an entry in deno.json would make every program download it
 import type { Collection, CreateIndexesOptions } from "npm:mongodb@7.9.0";
 import { reasonOf } from "../../_reason.ts";
 import type { Log } from "../../log.ts";
@@ -9,24 +9,24 @@ import { CALL_DEADLINE, DEADLINE } from "../_deadline.ts";
 import { checkCollection } from "../_names.ts";
 import { checkAddress } from "./address.ts";
 
-/** What is needed of a client: a `MongoClient` of the package `mongodb`, which may be another version of it. */
+/** The parts of a client that the store uses: a `MongoClient` of the package `mongodb`, of this or another version. */
 export interface MongoConnection {
-  /** Connects, or does nothing if it has. */
+  /** Connects, unless it is connected. */
   connect(): Promise<unknown>;
-  /** Its default database. */
+  /** Returns its default database. */
   db(): { collection(name: string, options: object): unknown; command(command: object): Promise<object> };
-  /** Lets go of its connections. */
+  /** Closes its connections. */
   close(): Promise<void>;
 }
 
-/** An entry, by its key. One that a session is being moved to names the key where the session comes from. */
+/** A stored entry. Its `_id` is the key. During a move, `from` of the new entry is the old key. */
 export interface Document {
   _id: string;
   content: string;
   version: string;
   /** When MongoDB may remove it. */
   sweepAt: Date;
-  /** The hash of the user whose session it is, or was. */
+  /** The hash of the session's user, even if the session moved or ended. */
   user?: string | undefined;
   /** The times of a live session. */
   created?: number;
@@ -38,7 +38,7 @@ export interface Document {
 
 const NO_COLLECTION = 26;
 
-/** What a {@linkcode MongoCollection} needs to know, as described at the store's options. */
+/** The options of a {@linkcode MongoCollection}. `MongoStoreOptions` describes them. */
 export interface MongoCollectionOptions {
   readonly url?: string | undefined;
   readonly client?: MongoConnection | undefined;
@@ -46,9 +46,9 @@ export interface MongoCollectionOptions {
   readonly log: Log;
 }
 
-/** A collection that is connected to when it is first needed. */
+/** A collection. It connects at its first use. */
 export class MongoCollection {
-  /** What to call the server. */
+  /** The name of the server, for messages. */
   readonly name: string;
   #client: MongoConnection | undefined;
   #url: string | undefined;
@@ -57,7 +57,7 @@ export class MongoCollection {
   #documents: Collection<Document> | undefined;
   #opening: Promise<void> | undefined;
 
-  /** @param options Where it is. */
+  /** @param options The address or the client, the name of the collection, and the log. */
   constructor(options: MongoCollectionOptions) {
     const { url, client, collection = "sessions", log } = options;
     checkCollection(collection);
@@ -68,18 +68,18 @@ export class MongoCollection {
     this.#log = log;
   }
 
-  /** Connects, unless it has. */
+  /** Connects, unless it is connected. */
   open(): Promise<void> | undefined {
     if (this.#documents !== undefined) return undefined;
     return this.#opening ??= this.#open().finally(() => this.#opening = undefined);
   }
 
-  /** The collection, which is open. */
+  /** The collection. `open` must have connected before. */
   get documents(): Collection<Document> {
     return this.#documents!;
   }
 
-  /** Lets go of the connections, unless they are the program's. */
+  /** Closes the connections. A client that the program gave stays open. */
   async close(): Promise<void> {
     if (this.#url !== undefined) await this.#client?.close();
   }
@@ -103,7 +103,7 @@ export class MongoCollection {
       throw error;
     });
     const hasIndex = (field: string) => there.some(({ key }) => Object.keys(key)[0] === field);
-    // Before MongoDB is told to remove anything there: it may be another program's.
+    // This check comes before the index that lets MongoDB remove documents: they may be another program's.
     const any = hasIndex("sweepAt") ? null : await documents.findOne({});
     if (any !== null && typeof any.content !== "string") {
       throw new Error(`the collection "${this.#collection}" holds another program's documents: name another one`);

@@ -1,11 +1,11 @@
-/** The entries of a MongoDB store: a document for each. */
-// deno-lint-ignore no-import-prefix -- in deno.json, everyone would have to download it
+/** MongoEntries: one document per entry. */
+// deno-lint-ignore no-import-prefix -- an entry in deno.json would make every program download it
 import type { Filter } from "npm:mongodb@7.9.0";
 import { CLOCK_SKEW, endOf } from "../../record.ts";
 import type { Entries, Entry, EntryWrite, NewEntry } from "../entries.ts";
 import type { Document, MongoCollection } from "./collection.ts";
 
-/** How long what goes through the whole collection may take, in milliseconds; no request waits for it. */
+/** The deadline of operations on the whole collection, in milliseconds. No request waits for them. */
 const LONG = { timeoutMS: 60_000 };
 const BATCH = 500;
 const DUPLICATE = 11000;
@@ -18,8 +18,8 @@ export class MongoEntries implements Entries {
   #now: () => number;
 
   /**
-   * @param collection Where they are.
-   * @param now The clock.
+   * @param collection The collection of the documents.
+   * @param now The clock, in milliseconds since 1970.
    */
   constructor(collection: MongoCollection, now: () => number) {
     this.#collection = collection;
@@ -45,10 +45,10 @@ export class MongoEntries implements Entries {
     return (await this.#documents.replaceOne(filter, toDocument(entry))).matchedCount === 1;
   }
 
-  /** The new entry hides until the old one is written: with that step, the session has moved. */
+  /** The new entry is hidden until the old one is written. The session has moved when the old one is written. */
   async swap(from: EntryWrite, { entry }: EntryWrite): Promise<boolean> {
     const coming = { ...toDocument(entry), from: from.entry.key, sweepAt: toDate(from.entry.until) };
-    // An earlier attempt that comes late changes nothing.
+    // The write of an earlier attempt may arrive late. Its version is smaller, so it does not replace this one.
     const earlier = { _id: entry.key, from: from.entry.key, version: { $lte: entry.version } };
     const isComing = await unlessThere(this.#documents.replaceOne(earlier, coming, { upsert: true }));
     if (!isComing || !await this.put(from)) return false;
@@ -90,7 +90,7 @@ export class MongoEntries implements Entries {
     const early = { $gt: now + CLOCK_SKEW };
     const over = [{ expires: { $lte: now } }, { deadline: { $lte: now } }, { created: early }, { used: early }];
     const swept = await this.#documents.deleteMany({ from: { $exists: false }, $or: over }, LONG);
-    // What is left of moved and ended sessions does not count.
+    // The entries of moved and ended sessions do not count as removed sessions.
     await this.#documents.deleteMany({ sweepAt: { $lte: new Date(now) } }, LONG);
     return swept.deletedCount;
   }
@@ -100,14 +100,17 @@ export class MongoEntries implements Entries {
   }
 
   async *#find(filter: Filter<Document>): AsyncGenerator<Entry> {
-    // Each look at the next documents has the deadline for itself.
+    // The deadline applies to each request for more documents, not to the whole iteration.
     for await (const document of this.#documents.find(filter, { timeoutMode: "iteration", batchSize: BATCH })) {
       const entry = await this.#arrived(document);
       if (entry !== undefined) yield entry;
     }
   }
 
-  /** The entry of a document. A move that got as far as its deciding step is finished; any other is hidden. */
+  /**
+   * The entry of a document. A document with `from` belongs to a move. If the old entry was written, the rest of the
+   * move is done here. If not, there is no entry yet.
+   */
   async #arrived(document: Document): Promise<Entry | undefined> {
     const { _id: key, content, version, from } = document;
     if (from !== undefined) {
@@ -130,7 +133,7 @@ function toDocument({ key, content, version, until, user, record }: NewEntry): D
   return { ...entry, created, used: expires - idle, expires, deadline };
 }
 
-/** Whether a new document was written; not if its key is there. */
+/** Whether a new document was written; `false` if there is already a document with its key. */
 async function unlessThere(writing: Promise<unknown>): Promise<boolean> {
   try {
     await writing;

@@ -11,16 +11,17 @@ import { MongoEntries } from "./entries.ts";
 
 export type { MongoConnection };
 
-/** The options of a {@linkcode MongoStore}. */
+/** The options of a {@linkcode MongoStore}. It needs one of `url` and `client`. */
 export interface MongoStoreOptions extends StoreOptions {
   /**
-   * Where MongoDB is: `mongodb://user:password@host:port/database`, with more hosts after commas for a replica set, or
-   * `mongodb+srv://…`. Its options may be any of the client's but those that would weaken what the store promises.
+   * The address of MongoDB: `mongodb://user:password@host:port/database`, or `mongodb+srv://…`. The hosts of a replica
+   * set are separated by commas. The address may have the options of the client, except those that would weaken the
+   * store's promises.
    */
   readonly url?: string | undefined;
-  /** A client that the program has, instead of `url`; its default database is used, and the program closes it. */
+  /** A client that the program already has. The store uses its default database, and does not close it. */
   readonly client?: MongoConnection | undefined;
-  /** The collection, made if missing; programs with different ones can share a database. `"sessions"` unless given. */
+  /** The collection: `sessions` unless given. It is created if missing. Programs on one database need different names. */
   readonly collection?: string | undefined;
 }
 
@@ -28,8 +29,8 @@ const CLIENT = clientWith('a MongoClient of the package "mongodb"', "connect", "
 const RULES = { url: ADDRESS, client: CLIENT, collection: NAME };
 
 /**
- * Sessions in MongoDB 4.4 or later, alone, as a replica set or sharded. What it answered is on most servers of the set,
- * so no failover loses it. MongoDB removes what is over by itself.
+ * A store of sessions in MongoDB 4.4 or later: one server, a replica set or a sharded cluster. A change that the store
+ * has acknowledged is on most servers of the set, so no failover loses it. MongoDB removes expired sessions itself.
  *
  * @example
  * ```ts ignore
@@ -40,10 +41,10 @@ const RULES = { url: ADDRESS, client: CLIENT, collection: NAME };
  */
 export class MongoStore extends EntryStore {
   /**
-   * Makes a store; connects when it is used.
+   * Makes a store. The store connects at its first use.
    *
-   * @param options Where MongoDB is, and what differs from the defaults.
-   * @throws {TypeError} if an option is unknown or cannot be used, naming it.
+   * @param options The address or the client of MongoDB, and the options that differ from their defaults.
+   * @throws {TypeError} if an option is unknown or invalid; the message names it.
    */
   constructor(options: MongoStoreOptions) {
     const common = checkStoreOptions("MongoStore", options, RULES);

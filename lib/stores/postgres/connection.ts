@@ -93,7 +93,7 @@ export class PostgresConnection {
 
   /** Loads the client. On a busy machine, this may take longer than a verb may take. */
   async load(): Promise<void> {
-    // deno-lint-ignore no-import-prefix -- in deno.json, everyone would have to download it
+    // deno-lint-ignore no-import-prefix -- an entry in deno.json would make every program download it
     if (!this.#given) postgres ??= await loadClient("PostgresStore", "postgres@3", () => import("npm:postgres@3.4.9"));
   }
 

@@ -12,7 +12,7 @@ type Package = typeof import("npm:@redis/client@6.3.1");
 let redis: Package | undefined;
 
 async function load(): Promise<Package> {
-  // deno-lint-ignore no-import-prefix -- in deno.json, everyone would have to download it
+  // deno-lint-ignore no-import-prefix -- an entry in deno.json would make every program download it
   return redis ??= await loadClient("RedisStore", "@redis/client@6", () => import("npm:@redis/client@6.3.1"));
 }
 

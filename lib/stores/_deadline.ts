@@ -1,4 +1,4 @@
-/** Deadlines: how long a verb of a store may take, how long a call of an engine, and `within`, which enforces this. */
+/** Deadlines: the most time for a verb of a store and for a call of an engine, and `within`, which enforces them. */
 import { reasonOf } from "../_reason.ts";
 import { SessionError } from "../errors.ts";
 import { KeyTakenError } from "../store.ts";

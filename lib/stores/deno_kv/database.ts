@@ -129,8 +129,8 @@ export class KvDatabase {
 }
 
 /**
- * Creates the file, which only its owner may read. Deno would let all users read it. SQLite gives the files beside it the
- * same mode.
+ * Creates the file, which only its owner may read. Deno would let all users read it. SQLite gives the files beside it
+ * the same mode.
  */
 async function makeFile(path: string): Promise<void> {
   const folder = /^(.*[/\\])[^/\\]*$/.exec(path)?.[1];

@@ -21,7 +21,10 @@ export interface MongoStoreOptions extends StoreOptions {
   readonly url?: string | undefined;
   /** A client that the program already has. The store uses its default database, and does not close it. */
   readonly client?: MongoConnection | undefined;
-  /** The collection: `sessions` unless given. It is created if missing. Programs on one database need different names. */
+  /**
+   * The collection: `sessions` unless given. It is created if missing. Programs that share a database need different
+   * collections.
+   */
   readonly collection?: string | undefined;
 }
 

@@ -1,4 +1,4 @@
-/** Parses addresses of PostgreSQL databases. They have the parameters that libpq, providers and other clients use. */
+/** Parses addresses of PostgreSQL databases, with the parameters that libpq, providers and other clients use. */
 import { readFileSync } from "node:fs";
 import { parseAddress } from "../_address.ts";
 import { STORES } from "../table.ts";
@@ -26,7 +26,7 @@ export interface PostgresAddress {
   readonly isDirect: boolean;
   /** Whether statements may be prepared. */
   readonly prepares: boolean;
-  /** The most connections. */
+  /** The most connections at the same time. */
   readonly max: number;
   /** The settings that are sent to the server when a connection starts. */
   readonly startup: Readonly<Record<string, string>>;

@@ -28,7 +28,7 @@ export interface PostgresClient {
 /** A value for a parameter of a statement. */
 export type Value = string | number | null;
 
-/** After a replacement of the connections, the milliseconds in which they are not replaced again. */
+/** How long new connections are kept at least, in milliseconds, even if they are unusable. */
 const RENEW_AGE = 500;
 
 /** How many times a statement is tried, if the connection turns out to be unusable each time. */
@@ -157,7 +157,8 @@ export class PostgresConnection {
       // A query without a connection waits until the client tries again to connect, so the client tries again soon.
       backoff: () => 0.1,
       fetch_types: false,
-      // The server cancels a statement when no verb waits for it any more. A pooler that refused this does not get it.
+      // With `statement_timeout`, the server cancels a statement when no verb waits for it any more. A pooler that
+      // refused this setting does not get it again.
       connection: { ...startup, ...(this.#isPooled ? {} : { statement_timeout: CALL_DEADLINE }) },
       onnotice: () => {},
       // These settings are given here, so that the client does not read them from the environment.

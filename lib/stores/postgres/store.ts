@@ -45,7 +45,8 @@ const RULES = { url: ADDRESS, client: clientWith('a client of the package "postg
  * client reads these two variables. If the address names files of certificates, the program needs `--allow-read`. For a
  * Unix socket it needs `--allow-net --allow-read --allow-write`.
  *
- * If the address names several hosts, the store uses the one that accepts writes. After a failover it uses the new one.
+ * If the address names several hosts, the store uses the primary, which accepts writes. After a failover, it uses the
+ * new primary.
  *
  * The store waits one second for the answer to a statement. After that second it gives up the statement and reads the
  * session again on another connection. So the store reports what the database really did. On a direct connection, the

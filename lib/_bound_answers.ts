@@ -104,7 +104,7 @@ async function find({ commit, cookie }: Access, { headers }: RequestLike): Promi
   return read && { key: id.key, record: read.record };
 }
 
-/** Verifies a proof and returns the binding. If the proof is invalid, reports a refusal. */
+/** Verifies a proof and returns the binding. If the proof is invalid, it reports a refusal and throws. */
 async function checked(commit: Commit, found: Found | undefined, work: () => Promise<Binding>): Promise<Binding> {
   try {
     return await work();

@@ -4,7 +4,7 @@ import { newId } from "./id.ts";
 import type { SessionData, SessionRecord } from "./record.ts";
 import type { SessionStore } from "./store.ts";
 
-/** Called around each write of a store. If they throw, the store gets that error in place of the engine's answer. */
+/** Called around each write of a store. If one throws, the store gets that error in place of the engine's answer. */
 export interface WriteHooks {
   /** Called before the write. */
   before(): Promise<void>;

@@ -123,7 +123,7 @@ export class DeviceBound {
    *
    * @param header The `Secure-Session-Response` header.
    * @param binding The binding that was read.
-   * @returns The binding to store. When the caller stores it, it checks that the challenge was not used before.
+   * @returns The binding. The caller stores it only if the stored binding has not used this challenge or a later one.
    * @throws {ProofError} if the proof is invalid.
    */
   async renew(header: string | null, binding: Binding): Promise<Binding> {

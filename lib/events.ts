@@ -46,7 +46,7 @@ export interface SessionEvent {
   readonly verb?: string;
 }
 
-/** Called with every event. By then the session is stored, so an error that it throws only goes to standard error. */
+/** Called with every event. An error that it throws is written to standard error, and does not undo what happened. */
 export type Listener = (event: SessionEvent) => void;
 
 /** How many events of each type there were. */
@@ -100,7 +100,7 @@ export function refusalOf(error: unknown): Refusal {
   return error instanceof StoreFullError ? "store full" : "record too large";
 }
 
-/** The line of each other event in the log. `info` has those that ASVS 5, 16.3.1, asks for; `debug` has the others. */
+/** The line of each other event. Log-ins, log-outs, bindings and ends have level `info` (ASVS 5, 16.3.1). */
 const LINES: Readonly<Partial<Record<EventType, readonly [Level, string]>>> = {
   "made": ["debug", "A session was made"],
   "changed": ["debug", "A session was changed"],

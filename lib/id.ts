@@ -6,7 +6,7 @@
 import { Buffer } from "node:buffer";
 import { hash } from "node:crypto";
 
-/** An id: 32 bits of a group and 128 random bits. It is in lower-case hex, because some file systems ignore case. */
+/** An id: 32 bits of a group and 128 random bits. Lower-case hex is safe in file names even if case is ignored. */
 const FORM = /^[0-9a-f]{40}$/;
 /** The number of digits that name the group. */
 const GROUP_DIGITS = 8;

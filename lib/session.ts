@@ -282,8 +282,8 @@ export class Session<Data extends object = Record<string, Json>> {
 
   /**
    * Gives the session a new id when the request is answered. The old id stops working. Call it when the visitor's
-   * rights change: an id that an attacker planted before then opens nothing (session fixation; ASVS 5, 7.2.4). `logIn`
-   * and `logOut` do this automatically.
+   * rights change, so that an id that an attacker planted opens nothing (session fixation; ASVS 5, 7.2.4). `logIn` and
+   * `logOut` do this automatically.
    *
    * @throws {Error} if the session was committed already.
    */

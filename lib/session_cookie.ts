@@ -155,7 +155,8 @@ export class SessionCookie {
    * The `Set-Cookie` value that gives a browser an id.
    *
    * @param id The id.
-   * @param maxAge Seconds that the browser keeps the cookie. Unless given, it keeps the cookie until it is closed.
+   * @param maxAge Seconds that the browser keeps the cookie. Unless given, the cookie is deleted when the browser is
+   * closed.
    */
   issue(id: string, maxAge?: number): string {
     const value = this.#prefix + this.#signer.sign(id) + this.#suffix;

@@ -65,7 +65,7 @@ export function holdBack(response: ServerResponse, finish: (status: number) => P
     const { statusCode, statusMessage } = response;
     checkHead(statusCode, statusMessage);
     state = "held";
-    // The connection stays open: a framework ends it when an error comes after the answer has begun.
+    // The connection is kept open, because a framework ends it if an error comes after the answer has begun.
     const letGo = response instanceof ServerResponse && response.socket !== null
       ? keepOpen(response.socket)
       : undefined;

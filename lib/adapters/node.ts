@@ -78,7 +78,7 @@ export function nodeSessions<Data extends object>(sessions: SessionManager<Data>
       let isReplaced = false;
       const opener = new Opener(async () => {
         if (response.headersSent) throw new LateOpenError();
-        // For a WebSocket, Socket.IO calls a middleware with such an object.
+        // For a WebSocket, Socket.IO calls a middleware with an object that is not an HTTP answer.
         if (typeof response.on !== "function") {
           throw new Error(
             "Cannot open a session here: no HTTP answer follows; use sessions.open(), save() and follow()",

@@ -79,7 +79,7 @@ export interface Entries {
   /** Finds the entries that were written with this `user`, also those with `movedTo`, until their time `until`. */
   ofUser?(user: string): AsyncIterable<Entry>;
 
-  /** Does up to 100 writes, and returns whether all were done. `deleteMany` needs this method and `getMany`. */
+  /** Ends up to 100 sessions, and returns whether all were ended. `deleteMany` needs this method and `getMany`. */
   putMany?(writes: readonly EntryWrite[]): Promise<boolean>;
 
   /** Reads the entries under up to 100 keys, in any order. It leaves out keys without an entry. */

@@ -10,8 +10,8 @@ import { FORGET, HIDE, NOTE, SHOW, VERSION_LENGTH, WRITE } from "./scripts.ts";
 
 /** How long a new entry may be hidden during a move, in milliseconds: longer than any verb takes. */
 const HIDDEN_AGE = 10_000;
-/** How long a verb waits for the removal of a key from its user's set, in milliseconds. */
-const DROP_WAIT = CALL_DEADLINE / 2;
+/** How long a verb waits for the update of a user's set, in milliseconds. */
+const SET_WAIT = CALL_DEADLINE / 2;
 /** About how many of a user's keys are read in one step. */
 const PAGE = 100;
 /** The part of a hidden value after the version: the session's old key, the time `until`, and the content. */
@@ -75,7 +75,7 @@ export class RedisEntries implements Entries {
 
   async put(write: EntryWrite): Promise<boolean> {
     const { entry, seen } = write;
-    if (entry.record === undefined) return await this.#write(write) && await this.#drop(entry);
+    if (entry.record === undefined) return await this.putMany([write]);
     const noting = this.#note(entry);
     // The key of a new session is added to its user's set before the session is stored. So the set never lacks one.
     if (seen === undefined) await noting;
@@ -84,17 +84,29 @@ export class RedisEntries implements Entries {
   }
 
   async putMany(writes: readonly EntryWrite[]): Promise<boolean> {
-    return (await Promise.all(writes.map((write) => this.put(write)))).every(Boolean);
+    const outcomes = await Promise.all(writes.map((write) => this.#write(write)));
+    const ended = writes.filter((_, index) => outcomes[index]).map(({ entry }) => entry);
+    for (const [user, some] of Map.groupBy(ended, ({ user }) => user)) {
+      if (user === undefined) continue;
+      await this.#briefly(this.#run(FORGET, [this.#nameOf(user)], some.map(({ key }) => key)));
+    }
+    return ended.length === writes.length;
   }
 
-  async swap(from: EntryWrite, { entry: to }: EntryWrite): Promise<boolean> {
-    await this.#note(to);
-    if (!this.#connection.isCluster) return await this.#write(from, to) && await this.#drop(from.entry);
-    // In a Cluster the two keys can be on different servers. The new value is hidden until the old one is written.
-    const hidden = `${to.version}>${from.entry.key} ${to.until} ${to.content}`;
-    const isHidden = await this.#run(HIDE, this.#namesOf(to.key), [hidden, String(HIDDEN_AGE)]);
-    if (isHidden !== 1 || !await this.put(from)) return false;
-    await this.#show(to.key, hidden, to.version + to.content, to.until);
+  async swap(from: EntryWrite, to: EntryWrite): Promise<boolean> {
+    await this.#note(to.entry);
+    const isDone = await (this.#connection.isCluster ? this.#swapApart(from, to) : this.#write(from, to.entry));
+    // The old key stays in the user's set as long as its entry exists.
+    if (isDone) await this.#briefly(this.#note(from.entry));
+    return isDone;
+  }
+
+  /** In a Cluster the two keys can be on different servers. The new value is hidden until the old one is written. */
+  async #swapApart(from: EntryWrite, { entry: { key, version, content, until } }: EntryWrite): Promise<boolean> {
+    const hidden = `${version}>${from.entry.key} ${until} ${content}`;
+    const isHidden = await this.#run(HIDE, this.#namesOf(key), [hidden, String(HIDDEN_AGE)]);
+    if (isHidden !== 1 || !await this.#write(from)) return false;
+    await this.#show(key, hidden, version + content, until);
     return true;
   }
 
@@ -176,13 +188,9 @@ export class RedisEntries implements Entries {
     await this.#run(NOTE, [this.#nameOf(user)], [key, this.#left(record?.deadline ?? until)]);
   }
 
-  /** Removes the key of an ended session from its user's set; of a moved one, later. A key that stays does no harm. */
-  async #drop(entry: NewEntry): Promise<true> {
-    const { key, user, movedTo } = entry;
-    if (user === undefined) return true;
-    const dropping = movedTo === undefined ? this.#run(FORGET, [this.#nameOf(user)], [key]) : this.#note(entry);
-    await within(this.#connection.server, dropping, DROP_WAIT).catch(() => {});
-    return true;
+  /** Waits for the update of a user's set, but not long. A key that stays in the set does no harm. */
+  async #briefly(work: Promise<unknown>): Promise<void> {
+    await within(this.#connection.server, work, SET_WAIT).catch(() => {});
   }
 
   async #run(script: string, keys: string[], values: string[]): Promise<unknown> {

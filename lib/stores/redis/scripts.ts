@@ -49,5 +49,5 @@ export const NOTE = `
   local last = redis.call("ZRANGE", KEYS[1], -1, -1, "WITHSCORES")[2]
   redis.call("PEXPIRE", KEYS[1], string.format("%d", last - now))
   return 1`;
-/** Removes a key from a user's set. */
-export const FORGET = `return redis.call("ZREM", KEYS[1], ARGV[1])`;
+/** Removes keys from a user's set. */
+export const FORGET = `return redis.call("ZREM", KEYS[1], unpack(ARGV))`;

@@ -10,7 +10,7 @@ const COUNT_AGE = 5000;
 const PART = 1 / 16;
 /** If the last count found at most this many sessions, and there seems to be room, the next count does not wait. */
 const FEW = 10_000;
-/** Otherwise a process waits before the next count. The wait is the time of the last count beyond `CHEAP`, times this. */
+/** Otherwise a process waits before the next count: the time that the last count took beyond `CHEAP`, times this. */
 const SHARE = 20;
 /** A count that took at most this many milliseconds causes no wait. */
 const CHEAP = 25;

@@ -34,9 +34,9 @@ export interface EntryStoreOptions {
 const READY_KEY = "0".repeat(40);
 
 /**
- * A store on an engine that keeps entries by key. An {@linkcode Entries} object calls the engine. It reads an entry, and
- * writes it if its version has not changed since it was read. It moves an entry to another key, lists all entries, and
- * finds those of a user. This class does everything else.
+ * A store on an engine that keeps entries by key. An {@linkcode Entries} object calls the engine. It reads an entry,
+ * and writes it if its version has not changed since it was read. It moves an entry to another key, lists all entries,
+ * and finds those of a user. This class does everything else.
  *
  * Each store object is a writer. Every entry names its last eight writers and the last write of each. If the answer to
  * a write is lost, the store reads the entry again. The entry shows whether the write was done, even if other writers

@@ -71,7 +71,7 @@ export class KvDatabase {
     return this.#opening ??= this.#open().finally(() => this.#opening = undefined);
   }
 
-  /** The open database, for a read. Its file is checked if the last check was not a moment ago. */
+  /** The open database, for a read. Its file is checked, unless it was checked within `LOOK_AGE`. */
   forRead(): Kv {
     if (performance.now() - this.#lookedAt >= LOOK_AGE) this.look();
     return this.#kv!;
@@ -95,7 +95,7 @@ export class KvDatabase {
     this.#lookedAt = performance.now();
   }
 
-  /** Makes the next call open the database again, unless it is a file: a connection to a remote one may be dead. */
+  /** If the database is not a file, makes the next call open it again, because its connection may be dead. */
   reconnect(): void {
     if (!this.#isFile) this.#drop();
   }

@@ -105,7 +105,7 @@ export class MemcachedConnection implements MemcachedClient {
         for (let next = parse(received); next !== undefined; next = parse(received)) {
           received = received.subarray(next.length);
           waiting.shift()?.resolve(next.reply);
-          // After a command that memcached did not understand, it may read the command's data as commands.
+          // If memcached did not understand a command, it may read the data of this command as further commands.
           if (/^(ERROR|CLIENT_ERROR)/.test(next.reply.line)) socket.destroy(new Error(next.reply.line));
         }
       });

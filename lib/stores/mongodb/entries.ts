@@ -45,7 +45,7 @@ export class MongoEntries implements Entries {
     return (await this.#documents.replaceOne(filter, toDocument(entry))).matchedCount === 1;
   }
 
-  /** The new entry is hidden until the old one is written. The session has moved when the old one is written. */
+  /** The new entry is hidden until the old one is written. That write decides that the session has moved. */
   async swap(from: EntryWrite, { entry }: EntryWrite): Promise<boolean> {
     const coming = { ...toDocument(entry), from: from.entry.key, sweepAt: toDate(from.entry.until) };
     // The write of an earlier attempt may arrive late. Its version is smaller, so it does not replace this one.

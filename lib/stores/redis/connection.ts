@@ -23,7 +23,7 @@ interface NodeClient {
 
 /**
  * The parts of a client that the store uses. The client is from `@redis/client` 5 or later, which the package `redis`
- * contains. It is connected to one server or to a Cluster.
+ * contains. The client is for one server or for a Cluster.
  */
 export interface RedisClient {
   /** Whether it is connected, or connecting. */

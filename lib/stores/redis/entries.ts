@@ -77,7 +77,7 @@ export class RedisEntries implements Entries {
     const { entry, seen } = write;
     if (entry.record === undefined) return await this.putMany([write]);
     const noting = this.#note(entry);
-    // The key of a new session is added to its user's set before the session is stored. So the set never lacks one.
+    // The key of a new session is added to its user's set first. So no stored session is missing from the set.
     if (seen === undefined) await noting;
     const [isDone] = await Promise.all([this.#write(write), noting]);
     return isDone;
@@ -139,7 +139,7 @@ export class RedisEntries implements Entries {
     } while (next !== "0");
   }
 
-  /** Counts all keys of the database. If they are too many to tell that there is room, returns `undefined`. */
+  /** Counts all keys of the database. Returns `undefined` if they reach the maximum: some may be no live sessions. */
   async count(): Promise<number | undefined> {
     const sizes = await this.#connection.ask(async (client) => {
       const masters = await this.#connection.masters(client);
@@ -197,7 +197,7 @@ export class RedisEntries implements Entries {
     return await this.#connection.ask((client) => client.eval(script, { keys, arguments: values }));
   }
 
-  /** The milliseconds until Redis may remove a value. They have a reserve, because the clocks of servers differ. */
+  /** The milliseconds until Redis may remove a value. `CLOCK_SKEW` is added, because the clocks of servers differ. */
   #left(until: number): string {
     return String(Math.max(1, Math.ceil(until - this.#now())) + CLOCK_SKEW);
   }
@@ -207,7 +207,7 @@ export class RedisEntries implements Entries {
     return this.#prefix + key;
   }
 
-  /** The name of its value after the session moved or ended. The braces put it into the same slot of a Cluster. */
+  /** The name of the value of a session that moved or ended. The braces put it into the same slot of a Cluster. */
   #nameOfEnded(key: string): string {
     return this.#name(`over:{${this.#name(key)}}`);
   }

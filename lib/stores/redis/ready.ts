@@ -24,7 +24,7 @@ const TRY = `
  * @param connection The connection.
  * @param prefix The prefix of the store's keys.
  * @param log Called if live sessions may be evicted.
- * @throws {Error} if commands are refused; the message names all of them. Also if this server cannot be used now.
+ * @throws {Error} if this server cannot be used now, or refuses commands. The message names all refused commands.
  */
 export async function tryCommands(connection: RedisConnection, prefix: string, log: Log): Promise<void> {
   const key = `${prefix}ready:${crypto.randomUUID()}`;

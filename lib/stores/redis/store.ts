@@ -1,5 +1,5 @@
 /**
- * RedisStore: sessions in Redis or Valkey, alone, behind Sentinel or as a Cluster.
+ * RedisStore: sessions in Redis or Valkey: one server, servers behind Sentinel, or a Cluster.
  *
  * @module
  */

@@ -1,4 +1,4 @@
-/** Loads the client of an engine when a store first needs it. If it is missing, the error says how to install it. */
+/** Loads an engine's client when a store first needs it. If it is not installed, the error says how to install it. */
 
 /**
  * Loads a client.
@@ -15,7 +15,7 @@ export async function loadClient<T>(
   load: () => Promise<{ readonly default: T }>,
 ): Promise<T> {
   try {
-    // After bundling, a CommonJS package may have no other export.
+    // After bundling, a CommonJS package has no export but `default`.
     return (await load()).default;
   } catch (error) {
     const { code, message } = error as { code?: unknown; message?: unknown };

@@ -16,8 +16,8 @@ export class DeadlineError extends Error {
 
 /**
  * Waits for the work of an engine until the deadline. If the client library throws, the new error has the name of the
- * engine and the library's message. It has none of the other properties, because these can hold data. An error that
- * `change` threw, and an error of the stores' contract, are thrown unchanged.
+ * engine and the library's message. It has no other property of the library's error, because these can hold data. An
+ * error that `change` threw, and an error of the stores' contract, are thrown unchanged.
  *
  * @param server The name of the engine, for messages. It must not contain a password.
  */

@@ -54,6 +54,7 @@ export function withMark(marks: readonly Mark[], mark: Mark): Mark[] {
  * Whether a writer's mark may have been in an entry and been dropped. This needs eight other writers that all wrote in
  * between.
  *
+ * @param writer The writer's name.
  * @param before The marks that the writer read before its write.
  * @param now The marks that are in the entry now.
  */

@@ -5,6 +5,7 @@ import { RecordTooLargeError } from "../../lib/errors.ts";
 import type { SessionRecord } from "../../lib/record.ts";
 import { KeyTakenError, StoreFullError } from "../../lib/store.ts";
 import { storeTests, type WriteHooks } from "../../lib/store_suite.ts";
+import { KvDatabase } from "../../lib/stores/deno_kv/database.ts";
 import { DenoKvStore, type Kv } from "../../lib/stores/deno_kv/store.ts";
 import { Clock } from "../../lib/testing.ts";
 import { impatiently } from "../support/simulated_time.ts";
@@ -350,6 +351,16 @@ test("it answers while the engine is silent, with a failure", async ({ kv }) => 
     assertRejects(() => store.read(newId()), Error, "no answer in 1 seconds"),
     assertRejects(() => store.ready(), Error, "no answer"),
   ]);
+});
+
+test("a database in memory stays open after a call without an answer", async () => {
+  const database = new KvDatabase("denokv::memory:", undefined);
+  await database.open();
+  await database.forWrite().atomic().set(["key"], "value", { expireIn: MINUTE }).commit();
+  database.reconnect();
+  await database.open();
+  assertEquals((await database.forRead().get(["key"])).value, "value");
+  await database.close();
 });
 
 Deno.test("deno kv store: an address it could not use is refused", () => {

@@ -95,9 +95,12 @@ export class KvDatabase {
     this.#lookedAt = performance.now();
   }
 
-  /** If the database is not a file, makes the next call open it again, because its connection may be dead. */
+  /**
+   * Makes the next call open a remote database again, because its connection may be dead. A database in memory stays
+   * open: closing it would lose its sessions.
+   */
   reconnect(): void {
-    if (!this.#isFile) this.#drop();
+    if (!this.#isFile && this.#path !== ":memory:") this.#drop();
   }
 
   /** Closes the database, unless the program has opened it. */

@@ -166,7 +166,7 @@ async function otherSpellings(store: SessionStore, user: string): Promise<string
 }
 
 async function sweep(store: SessionStore, { type }: Config): Promise<void> {
-  if (store.sweepAll === undefined) return print(`Nothing to do: ${type} removes expired sessions by itself`);
+  if (store.sweepAll === undefined) return print(`Nothing to do: ${type} removes expired sessions on its own`);
   const progress = new Progress("Removed");
   const count = await store.sweepAll((removed) => progress.add(removed)).finally(() => progress.end());
   print(`Removed ${plural(count, "expired session")}`);

@@ -1,5 +1,5 @@
 /** The node:http adapter in the real Fastify. */
-// deno-lint-ignore-file no-import-prefix -- in deno.json, everybody would have to download the frameworks
+// deno-lint-ignore-file no-import-prefix -- in deno.json, every program would download the frameworks
 import { assertEquals } from "@std/assert";
 import middie from "npm:@fastify/middie@9.3.6";
 import fastify from "npm:fastify@5.12.8";

@@ -1,5 +1,5 @@
 /** The Hono adapter, in the real Hono: whatever the answer, the cookie leaves and nothing of it is lost. */
-// deno-lint-ignore-file no-import-prefix -- in deno.json, everybody would have to download the frameworks
+// deno-lint-ignore-file no-import-prefix -- in deno.json, every program would download the frameworks
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { Hono } from "npm:hono@4.13.19";
 import { bodyLimit } from "npm:hono@4.13.19/body-limit";

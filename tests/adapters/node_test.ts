@@ -1,5 +1,5 @@
 /** The node:http adapter, in the real Express and in no framework. */
-// deno-lint-ignore-file no-import-prefix -- in deno.json, everybody would have to download the frameworks
+// deno-lint-ignore-file no-import-prefix -- in deno.json, every program would download the frameworks
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { Readable } from "node:stream";

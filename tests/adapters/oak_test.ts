@@ -1,5 +1,5 @@
 /** The Oak adapter, in the real Oak. */
-// deno-lint-ignore-file no-import-prefix -- in deno.json, everybody would have to download the frameworks
+// deno-lint-ignore-file no-import-prefix -- in deno.json, every program would download the frameworks
 import { assert, assertEquals } from "@std/assert";
 import { Application } from "npm:@oakserver/oak@14.1.0";
 import { oakSessions } from "../../lib/adapters/oak.ts";

@@ -44,7 +44,7 @@ async function failEachStep(dir: string, message: string): Promise<number> {
     });
     assert((await browser.get("/")).includes("Hi, <bdi>Ada</bdi>!"), "the old value is intact");
     assertEquals(filesIn(dir).length, files, `${step.name}: nothing is left behind`);
-    assertEquals(await browser.post("/add", { username: "Eve" }), 303, "it works again by itself");
+    assertEquals(await browser.post("/add", { username: "Eve" }), 303, "it works again without help");
   }
   return CREATE.length + UPDATE.length;
 }
@@ -129,7 +129,7 @@ export const noSpace: Scenario = {
           assertEquals(filesIn(data).length, 1, "nothing is left behind");
           await assertLogsOut(browser, origin);
           await Deno.remove(`${disk}/filler`, { recursive: true });
-          assertEquals(await browser.post("/add", { username: "Ada" }), 303, "it works again by itself");
+          assertEquals(await browser.post("/add", { username: "Ada" }), 303, "it works again without help");
         }
       });
     });
@@ -243,7 +243,7 @@ export const readOnly: Scenario = {
         assertEquals(await browser.post("/remove"), 503);
         assert((await browser.get("/")).includes("Hi, <bdi>Ada</bdi>!"), "the log-out was refused");
         assert(await run("mount", "-o", "remount,rw", disk));
-        assertEquals(await browser.post("/add", { username: "Ada" }), 303, "it works again by itself");
+        assertEquals(await browser.post("/add", { username: "Ada" }), 303, "it works again without help");
       });
     });
     const data = `${dir}/data`;
@@ -262,7 +262,7 @@ export const readOnly: Scenario = {
       await Deno.rename(`${dir}/away`, data);
       browser.cookies.set("session", cookie);
       assert((await browser.get("/")).includes("Hi, <bdi>Ada</bdi>!"));
-      assertEquals(await browser.post("/add", { username: "Ada" }), 303, "it works again by itself");
+      assertEquals(await browser.post("/add", { username: "Ada" }), 303, "it works again without help");
     });
     const real = isMounted ? "a disk mounted read-only" : "none could be mounted read-only here, so injected failures";
     return `${real}, then the folder taken away: strangers 200, sessions 503; put back: as before`;

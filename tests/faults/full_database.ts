@@ -100,5 +100,5 @@ async function fullRound(server: Server, disk: string, count: number, free: numb
     }
   }
   await Deno.remove(`${disk}/filler`);
-  assertEquals(await new Browser(server.origin).post("/add", { username: "Ada" }), 303, "it works again by itself");
+  assertEquals(await new Browser(server.origin).post("/add", { username: "Ada" }), 303, "it works again without help");
 }

@@ -8,6 +8,8 @@ const WORDS: readonly [words: RegExp, instead: string][] = [
   [/\banew\b/i, "again"],
   [/\bmeanwhile\b/i, "in between"],
   [/\bwhoever\b/i, "the caller, the operator, a program that …"],
+  [/\b(?:anybody|everybody)\b/i, "a user, every program"],
+  [/\bby (?:itself|themselves)\b/i, "alone, automatically, without help"],
   [/\b(?:somebody|someone|nobody)\b/i, "another process, another request, no one"],
   [/\btold of\b/i, "called with"],
   [/\b(?<!as )a text\b(?! (?:file|import|of))/i, "a string"],

@@ -215,7 +215,7 @@ Deno.test("hostile server: a request whose end can be read in two ways is refuse
     const old = `POST /add HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n${inner}`;
     assertEquals((await exchange(port, old)).text.match(/HTTP\/1\.1 \d{3}/g), ["HTTP/1.1 400"]);
     assertEquals(filesIn(dir), [], "no one is registered");
-    // The same request by itself is right.
+    // The same request alone is right.
     assertEquals((await exchange(port, inner.replace("\r\n", "\r\nConnection: close\r\n"))).status, 303);
     assertEquals(filesIn(dir).length, 1);
   });

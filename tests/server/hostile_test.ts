@@ -266,7 +266,7 @@ Deno.test("hostile: 200 names made of markup are shown as text, wherever they st
   }
 });
 
-Deno.test("hostile: another site can neither register nor remove anybody", async () => {
+Deno.test("hostile: another site can neither register nor remove a user", async () => {
   const { app, calls, lines } = serve();
   const browser = await register(app, "Ada");
   calls.length = 0;

@@ -79,7 +79,7 @@ Deno.test("server: a visitor is forgotten after the lifetime, kept by use; the f
   });
 });
 
-Deno.test("server: a new key takes over from the old one without logging anybody out", async () => {
+Deno.test("server: a new key takes over from the old one and logs no one out", async () => {
   await withFolder(async (dir) => {
     const browser = new Browser("");
     await withServer({ SESSION_FILE_DIR: dir, SECRET_KEY: KEY }, async (server) => {
@@ -190,7 +190,7 @@ Deno.test("server: what keeps it from starting is one line, with the setting's n
 Deno.test("server: a second signal within a second is the same one, a later one ends it", async () => {
   await withFolder(async (dir) => {
     const server = await Server.start({ SESSION_FILE_DIR: dir });
-    // A request under way keeps it from stopping by itself.
+    // A request under way keeps it from stopping.
     const connection = await Deno.connect({ hostname: "127.0.0.1", port: Number(new URL(server.origin).port) });
     const head = "POST /add HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-www-form-urlencoded\r\n";
     await connection.write(new TextEncoder().encode(`${head}Content-Length: 100\r\n\r\nusername=`));

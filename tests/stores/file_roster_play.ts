@@ -80,7 +80,7 @@ export interface Outcome {
  * Plays that many rounds.
  *
  * @param random From 0 up to 1.
- * @throws {AssertionError} if anybody served what was out of date before it was asked.
+ * @throws {AssertionError} if a process served a state that was already out of date when it was asked.
  */
 export async function playRoster(dir: string, rounds: number, random: () => number): Promise<Outcome> {
   const pick = <T>(from: readonly T[]): T => from[Math.floor(random() * from.length)]!;

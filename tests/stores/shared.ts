@@ -213,7 +213,7 @@ async function later<T>(work: () => Promise<T>, milliseconds = 3): Promise<T> {
   return await work();
 }
 
-/** Removes what the tests left; what is over goes by itself. */
+/** Removes what the tests left. The engine removes expired sessions. */
 async function removeAll(type: string, options: SharedOptions): Promise<void> {
   const store = await openShared(type, options);
   for await (const [id] of store.list?.() ?? []) await store.delete(id);

@@ -48,7 +48,7 @@ export class Failing extends DatabaseSync {
   times = Infinity;
   /** How often it did. */
   failed = 0;
-  /** Whether SQLite ends the transaction by itself when that fails. */
+  /** Whether SQLite ends the transaction when that fails. */
   rollsBack = false;
 
   override prepare(sql: string): StatementSync {

@@ -132,7 +132,7 @@ export class Server {
     return server;
   }
 
-  // The server says so on standard output, Deno.serve by itself on standard error.
+  // The server says so on standard output, Deno.serve alone on standard error.
   get #listens(): boolean {
     return LISTENING.test(this.stdout) || LISTENING.test(this.stderr);
   }

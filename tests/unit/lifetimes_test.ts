@@ -102,7 +102,7 @@ Deno.test("lifetimes: a longer one counts from the next use on", async () => {
   assertEquals(await after.visit(), { name: "Ada" });
 });
 
-Deno.test("lifetimes: servers of different ones take turns without ending anybody", async () => {
+Deno.test("lifetimes: servers of different ones take turns, and end no session", async () => {
   const one = site({ idle: 60 });
   const two = site({ idle: 600, store: one.memory, now: one.clock.now });
   await one.visit(register);

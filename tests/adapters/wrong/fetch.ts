@@ -1,5 +1,5 @@
 /** Runs wrong handlers from Request to Response, with the library and without; prints what became of each as JSON. */
-// deno-lint-ignore-file no-import-prefix no-explicit-any -- in deno.json, everybody would download the frameworks
+// deno-lint-ignore-file no-import-prefix no-explicit-any -- in deno.json, every program would download the frameworks
 import { Hono } from "npm:hono@4.13.19";
 import { HTTPException } from "npm:hono@4.13.19/http-exception";
 import { Application } from "npm:@oakserver/oak@14.1.0";

@@ -1,5 +1,5 @@
 /** Runs every wrong handler of one framework, with the library and without; prints what became of each as JSON. */
-// deno-lint-ignore-file no-import-prefix no-explicit-any -- in deno.json, everybody would download the frameworks
+// deno-lint-ignore-file no-import-prefix no-explicit-any -- in deno.json, every program would download the frameworks
 import { type ClientRequest, createServer, get, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import process from "node:process";

@@ -207,7 +207,7 @@ export class SessionManager<Data extends object = Record<string, Json>> {
    * store is full or fails.
    *
    * @param handler Answers a request. `await open()` returns the session.
-   * @param options Answers for 409 and 503 in place of plain text.
+   * @param options Answers for 409 and 503 in place of plain text. The answer for 413 is always plain text.
    * @returns A handler for `Deno.serve` and the like. It throws the errors of your handler unchanged.
    */
   wrap<Rest extends unknown[]>(
@@ -249,7 +249,7 @@ export class SessionManager<Data extends object = Record<string, Json>> {
   /**
    * Ends all sessions of a user, as after a change of password (ASVS 5, 7.4.3). When it resolves, no server accepts a
    * session of the user whose log-in was answered before the call. If the request's own session is one of them, call
-   * `session.logOut()` afterwards, and then set or flash a message.
+   * `session.logOut()` afterwards: otherwise a change in this request is answered 409. Then set or flash a message.
    *
    * @param user The user, as given to `logIn`.
    * @param options A session that stays live, such as that of the request.
@@ -353,7 +353,7 @@ export class SessionManager<Data extends object = Record<string, Json>> {
     return new Session(newState(this.#now, { id, key, record, isShortened, deadline, isStale }));
   }
 
-  /** Whether a request may use a session: a bound one needs its second cookie. */
+  /** Whether a request may use a session: with the option `bound`, a bound one needs its second cookie. */
   async #mayUse({ binding, user }: SessionRecord, key: string, { headers }: RequestLike): Promise<boolean> {
     if (binding === undefined || this.#bound === undefined) return true;
     if ((await this.#bound()).holds(headers.get("cookie"), binding)) return true;

@@ -37,7 +37,7 @@ export function clientWith(needed: string, ...methods: string[]): Rule {
  * @param options The options that the program gave.
  * @throws {TypeError} if both are given, or neither.
  */
-export function checkPlace(store: string, options: { readonly url?: unknown; readonly client?: unknown }): void {
+export function checkUrlOrClient(store: string, options: { readonly url?: unknown; readonly client?: unknown }): void {
   if ((options.url === undefined) !== (options.client === undefined)) return;
   throw new TypeError(`Cannot make a ${store}: it needs one of "url" and "client"`);
 }

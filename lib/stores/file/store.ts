@@ -2,17 +2,17 @@
  * FileStore: one JSON file per session, safe for several processes that share the folder.
  *
  * A session's file is `<dir>/<3 hex digits>/<the other 37>.json`. The keys of a user's sessions begin with the same
- * digits, so these sessions are in one folder and need no index. The protocol:
+ * 8 digits, a hash of the user's name. So these sessions are in one folder and need no index. The protocol:
  *
  * - A file is only replaced or removed under its own exclusive lock. A lock dies with its process.
  * - New content is written to a file beside it, which is then renamed over it. A reader takes no lock and sees the old
  *   content or the new.
- * - No other process knows a new session yet, so its file is written in its place, without a lock. If a process dies in
- *   between, the sweep removes the unfinished file a minute later.
+ * - No other process knows a new session yet, so its file is written directly under its name, without a lock. If a
+ *   process dies in between, the sweep removes the unfinished file a minute later.
  * - A session that moves is written under its new key, which no other process knows, under the lock of the old file.
  *   Then the old file is removed. If a process dies in between, the old session is there as if nothing had been done.
- * - File calls are synchronous, except for those that wait for the disk: they take a third of the time. So a change in
- *   this process is done in one go, from the look at the file to the rename.
+ * - File calls are synchronous, because that takes a third of the time. Only calls that wait for the disk are
+ *   asynchronous. So a change in this process is done in one go, from the look at the file to the rename.
  *
  * record.ts tells when a session ends, roster.ts which processes have the folder open, queue.ts in which order they
  * change a session, and folder.ts how the folder is recognised.
@@ -85,8 +85,9 @@ export class FileStore implements SessionStore {
    * Makes a store. Touches no file yet.
    *
    * @param options The folder, and what differs from the defaults.
-   * @throws {TypeError} if an option is missing, unknown or invalid; {@linkcode RangeError} if a number is. Where there
-   * are no file locks, it always throws: on Node, on Bun, and on Deno before 2.7.
+   * @throws {TypeError} if an option is missing, unknown or invalid. Where there are no file locks, it always throws: on
+   * Node, on Bun, and on Deno before 2.7.
+   * @throws {RangeError} if a number is out of range.
    */
   constructor(options: FileStoreOptions) {
     if (!("Deno" in globalThis && "tryLockSync" in Deno.FsFile.prototype)) {
@@ -107,7 +108,7 @@ export class FileStore implements SessionStore {
    * Calling it is optional: the folder is also made when the first session is stored.
    *
    * @throws {Error} if files cannot be made or locked in it, if other things lie in it, or if it holds sessions but not
-   * the secret that was made with the first of them.
+   * the file with the folder's secret, which was made with the first session (folder.ts).
    */
   async ready(): Promise<void> {
     await this.#try(async () => {
@@ -146,7 +147,7 @@ export class FileStore implements SessionStore {
     const fresh = this.#reader.fresh(key);
     if (fresh !== undefined) return this.#live(fresh);
     return await this.#try(async () => {
-      // Nothing is kept in memory before the folder is known to be the store's.
+      // The folder is checked before the first read, so that no record of a wrong folder gets into the cache.
       if (!this.#folder.isKnown) this.#folder.check();
       let content = await this.#read(key);
       if (content === undefined) {
@@ -165,7 +166,7 @@ export class FileStore implements SessionStore {
   }
 
   async touch(key: string, expires: number): Promise<boolean> {
-    // Without the lock, a sweep could find the session over just before the touch, and remove it just after.
+    // Without the lock, a sweep could see the session as expired just before the touch, and remove it just after.
     const touched = await this.#changed(key, async (path, record) => {
       await this.#files.touch(key, path, record, expires);
       this.#sweep.noteEnd(expires);
@@ -208,9 +209,9 @@ export class FileStore implements SessionStore {
   }
 
   /**
-   * The live sessions of a user. If a later version wrote a record, the session counts as the user's when its key is in
-   * the user's group. One in four billion of other sessions is in the same group by chance, so a log-out everywhere
-   * might end such a session of another user, but it misses none of the user's.
+   * The live sessions of a user. A record that a newer version of the library wrote cannot be read, so its user is taken
+   * from the first 8 digits of its key. By chance (one in four billion) these can be the digits of another user, whose
+   * session a log-out everywhere would then end. It misses none of the user's.
    */
   async *sessionsOf(user: string): AsyncGenerator<StoredSession> {
     try {

@@ -7,7 +7,7 @@ import { ADDRESS } from "../../_options.ts";
 import { checkParameters, parseAddress } from "../_address.ts";
 import { HEAD_BYTES } from "../_marks.ts";
 import { checkPrefix } from "../_names.ts";
-import { checkPlace, checkStoreOptions, clientWith, NAME, type StoreOptions } from "../_options.ts";
+import { checkStoreOptions, checkUrlOrClient, clientWith, NAME, type StoreOptions } from "../_options.ts";
 import { EntryStore } from "../entry_store.ts";
 import { STORES } from "../table.ts";
 import { type MemcachedClient, MemcachedConnection, type MemcachedTarget } from "./connection.ts";
@@ -60,7 +60,7 @@ export class MemcachedStore extends EntryStore {
    */
   constructor(options: MemcachedStoreOptions) {
     const common = checkStoreOptions("MemcachedStore", options, RULES);
-    checkPlace("MemcachedStore", options);
+    checkUrlOrClient("MemcachedStore", options);
     const { url, client, prefix = "session:" } = options;
     const address = url === undefined ? undefined : parse(url);
     const own = address && new MemcachedConnection(address.target);

@@ -4,7 +4,7 @@
  * @module
  */
 import { ADDRESS } from "../../_options.ts";
-import { checkPlace, checkStoreOptions, clientWith, NAME, type StoreOptions } from "../_options.ts";
+import { checkStoreOptions, checkUrlOrClient, clientWith, NAME, type StoreOptions } from "../_options.ts";
 import { EntryStore } from "../entry_store.ts";
 import { MongoCollection, type MongoConnection } from "./collection.ts";
 import { MongoEntries } from "./entries.ts";
@@ -51,7 +51,7 @@ export class MongoStore extends EntryStore {
    */
   constructor(options: MongoStoreOptions) {
     const common = checkStoreOptions("MongoStore", options, RULES);
-    checkPlace("MongoStore", options);
+    checkUrlOrClient("MongoStore", options);
     const collection = new MongoCollection({ ...options, log: common.log });
     super(new MongoEntries(collection, common.now), { name: collection.name, ...common });
   }

@@ -5,7 +5,7 @@
  */
 import { ADDRESS } from "../../_options.ts";
 import type { SessionRecord } from "../../record.ts";
-import { checkPlace, checkStoreOptions, clientWith, NAME, type StoreOptions } from "../_options.ts";
+import { checkStoreOptions, checkUrlOrClient, clientWith, NAME, type StoreOptions } from "../_options.ts";
 import { Pacer } from "../_pacer.ts";
 import { EntryStore } from "../entry_store.ts";
 import { type PostgresClient, PostgresConnection, type Row } from "./connection.ts";
@@ -52,6 +52,7 @@ const RULES = { url: ADDRESS, client: clientWith('a client of the package "postg
  * session again on another connection. So the store reports what the database really did. On a direct connection, the
  * server cancels the statement at that time too. Through a pooler, or with a client of your own, the server does not
  * cancel it: a statement that waits for a lock may still be executed when the lock is released.
+ * Then a change that was reported as failed may be made later.
  *
  * With asynchronous replicas, a failover may undo changes that were acknowledged just before it. The server's settings
  * `synchronous_commit` and `synchronous_standby_names` decide whether this can happen.
@@ -76,7 +77,7 @@ export class PostgresStore extends EntryStore {
    */
   constructor(options: PostgresStoreOptions) {
     const common = checkStoreOptions("PostgresStore", options, RULES);
-    checkPlace("PostgresStore", options);
+    checkUrlOrClient("PostgresStore", options);
     const { url, client, table = "sessions" } = options;
     const connection = new PostgresConnection({ url, client, log: common.log });
     const entries = new PostgresEntries(connection, quoted(table, connection.address?.schema), common.now);

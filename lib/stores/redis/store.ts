@@ -5,7 +5,7 @@
  */
 import { ADDRESS } from "../../_options.ts";
 import { checkPrefix } from "../_names.ts";
-import { checkPlace, checkStoreOptions, clientWith, NAME, type StoreOptions } from "../_options.ts";
+import { checkStoreOptions, checkUrlOrClient, clientWith, NAME, type StoreOptions } from "../_options.ts";
 import { EntryStore } from "../entry_store.ts";
 import { type RedisClient, RedisConnection } from "./connection.ts";
 import { RedisEntries } from "./entries.ts";
@@ -54,7 +54,7 @@ export class RedisStore extends EntryStore {
    */
   constructor(options: RedisStoreOptions) {
     const common = checkStoreOptions("RedisStore", options, RULES);
-    checkPlace("RedisStore", options);
+    checkUrlOrClient("RedisStore", options);
     const { url, client, prefix = "session:" } = options;
     checkPrefix(prefix);
     const connection = new RedisConnection({ url, client, log: common.log });

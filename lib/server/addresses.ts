@@ -13,7 +13,7 @@ export function parseHost(value: string): Host {
     if (path === "" || path.includes("\0")) throw wrong("unix: and the path of a socket", value);
     return { path };
   }
-  // The system judges a value with two colons; a single colon would be a port's.
+  // Whether a value with two colons is an IPv6 address, the system decides. A single colon would stand before a port.
   if (!/^([\w.-]+|[\w.]*:[\w.]*:[\w.:%-]*|\[[\w.:%-]+\])$/.test(value)) {
     throw wrong("a host name, an IP address, or unix: and the path of a socket", value);
   }
@@ -35,7 +35,7 @@ export function parseOrigin(value: string): Origin {
   const url = URL.canParse(value) ? new URL(value) : undefined;
   if (
     url === undefined || !/^https?:$/.test(url.protocol) || /[?#@]/.test(value) ||
-    // Browsers can name no other hosts than these, and never connect to port 0.
+    // Browsers cannot name other hosts than these, and never connect to port 0.
     !isHost(url.host) || url.port === "0" || !/^(\/[\w.~!$&'()*+,=:%-]+)*\/?$/.test(url.pathname)
   ) {
     throw wrong("an http: or https: address, such as https://example.com or https://example.com/app", value);

@@ -14,8 +14,8 @@ const MAX_RENEWING = 128;
 /** Makes responses. No part of a request ever gets into their headers. */
 export class Answers {
   readonly #security: [name: string, value: string][];
-  // The content of a `Headers` was checked when it was made, and Deno sends a response of a string and such headers
-  // fastest. Reading the headers or the body of the response loses that.
+  // Deno checks headers when a `Headers` object is made, and sends a response of a string and a `Headers` object
+  // fastest. Code that reads the headers or the body of the response makes it slower.
   readonly #page: Headers;
   readonly #home: Headers;
   readonly #homePath: string;

@@ -36,7 +36,7 @@ export interface AppOptions {
 const RETRY_AFTER = "5";
 /** How long the store may take to say that it is ready, in milliseconds. */
 const READY_DEADLINE = 3000;
-/** How long that answer is kept, in milliseconds: anyone can send the request. */
+/** How long that answer is kept, in milliseconds, because every visitor can send the request. */
 const READY_KEPT = 1000;
 /** The methods that some page takes. */
 const ALL_METHODS = "GET, HEAD, POST, OPTIONS";
@@ -100,7 +100,7 @@ export function createApp(options: AppOptions): (request: Request) => Promise<Re
     return answers.other(null, 204, { allow });
   }
 
-  /** Turns an error into a status and words for the visitor; logs one that no code here expects. */
+  /** Turns an error into a status and a message for the visitor. Logs an unexpected error. */
   async function explain(error: unknown): Promise<HttpError> {
     if (error instanceof HttpError) return error;
     if (error instanceof SessionError) {
@@ -130,7 +130,7 @@ export function createApp(options: AppOptions): (request: Request) => Promise<Re
   return async (request) => {
     const started = performance.now();
     const response = await answer(request);
-    // Only paths and methods that exist: visitors can make up others.
+    // The log names only paths and methods that exist, because visitors can invent others.
     const path = withoutBase(pathOf(request.url), basePath) ?? "";
     const method = ALL_METHODS.split(", ").includes(request.method) ? request.method : "another method";
     const took = (performance.now() - started).toFixed(1);
@@ -140,7 +140,7 @@ export function createApp(options: AppOptions): (request: Request) => Promise<Re
   };
 }
 
-/** The path below the base path. One that does not begin with the base path is taken as it is: a proxy removed it. */
+/** The path below the base path. A path that does not begin with the base path stays as it is: a proxy removed the base path. */
 function withoutBase(path: string | undefined, basePath: string): string | undefined {
   return path?.startsWith(`${basePath}/`) ? path.slice(basePath.length) : path;
 }

@@ -153,7 +153,7 @@ function tableOf({ SESSION_TABLE: table }: Values, type: StoreName): string {
   return named("SESSION_TABLE", () => (checks[type] ?? checkTable)(table));
 }
 
-/** A lifetime that is unset follows the other one where that would cut it short. */
+/** If only one lifetime is set, and idle would exceed absolute, the other one is made equal to it. */
 function lifetimesOf(values: Values, env: Environment): { idle: number; absolute: number } {
   const [first, second] = ["PERMANENT_SESSION_LIFETIME", "SESSION_ABSOLUTE_LIFETIME"] as const;
   const { [first]: idle, [second]: absolute } = values;
@@ -200,7 +200,7 @@ function cookieOf(values: Values, https: boolean): Config["cookie"] {
   return prefixed;
 }
 
-/** Lets the library check the cookie, and puts the settings' names in place of its options'. */
+/** Lets the library check the cookie. In its errors the names of settings replace those of options. */
 function checkCookie(options: CookieOptions): void {
   try {
     attributesOf(options);

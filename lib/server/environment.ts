@@ -53,7 +53,7 @@ export function settingsOf(
 /** The setting that a name was probably meant to be: one with a letter or two wrong, or with its end left out. */
 function nearest(name: string): SettingName | undefined {
   const upper = name.toUpperCase();
-  // Too many words are near to a short name, and OpenSSL's SSL_CERT_FILE to one of ours.
+  // Too many words resemble a short name, and OpenSSL's SSL_CERT_FILE resembles one of our settings.
   const isNear = (setting: string) => {
     return upper[0] === setting[0] && distance(upper, setting) <= (setting.length < 8 ? 1 : 2);
   };

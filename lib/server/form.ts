@@ -5,14 +5,14 @@ import { HttpError } from "./http_error.ts";
 /** The most a form may take, in bytes. */
 export const MAX_FORM_BYTES = 16 * 1024;
 
-// RFC 9110, section 8.3.1: in any case. The type has no parameters, so those that are sent mean nothing; a comma shows
-// that there were two fields.
+// RFC 9110, section 8.3.1: upper and lower case mean the same. The type has no parameters, so parameters are ignored. A
+// comma shows that the request had two fields.
 const URLENCODED = /^application\/x-www-form-urlencoded[ \t]*(?:;[^,]*)?$/i;
 
 /** The longest a `Content-Type` may be. */
 const MAX_TYPE_LENGTH = 256;
 
-/** The most pieces in which a form of undeclared length may come: to read one takes some 20 µs, if only a byte. */
+/** The most pieces in which a form of undeclared length may come: reading a piece takes some 20 µs, however short it is. */
 const MAX_PIECES = 64;
 
 const decoder = new TextDecoder();
@@ -39,7 +39,7 @@ async function readBody(request: Request, deadline: number): Promise<Uint8Array<
   const declared = Number(request.headers.get("content-length") ?? NaN);
   if (declared > MAX_FORM_BYTES) throw tooLong();
   try {
-    // A sender is held to the length it declares, so that much can be read in one go, which takes a fraction of the time.
+    // Deno takes no more than the declared length, so the body can be read in one go, which takes a fraction of the time.
     const whole = declared >= 0 ? request.bytes() : undefined;
     const bytes = await arrivedWith(whole) ?? await inTime(deadline, (late) => whole ?? readStream(request.body, late));
     if (bytes.length > MAX_FORM_BYTES) throw tooLong();
@@ -50,7 +50,7 @@ async function readBody(request: Request, deadline: number): Promise<Uint8Array<
   }
 }
 
-/** What came in one piece with the head of its request, as most forms do: a timer for it would cost 4 µs of some 80. */
+/** The body, if it arrived with the head of its request, as most forms do. Then no timer is needed, which saves 4 µs. */
 async function arrivedWith<T>(whole: Promise<T> | undefined): Promise<T | undefined> {
   if (whole === undefined) return undefined;
   let turn!: ReturnType<typeof setImmediate>;
@@ -62,7 +62,7 @@ async function arrivedWith<T>(whole: Promise<T> | undefined): Promise<T | undefi
   }
 }
 
-/** What `read` makes, unless it takes longer than a number of milliseconds: then `late` rejects with a 408. */
+/** The result of `read`. If it takes longer than the deadline, in milliseconds, `late` rejects with a 408. */
 async function inTime<T>(deadline: number, read: (late: Promise<never>) => Promise<T>): Promise<T> {
   const late = Promise.withResolvers<never>();
   const timer = setTimeout(() => {
@@ -90,7 +90,7 @@ async function readStream(
     const { value, done } = await reader.read();
     if (done) return bytes.subarray(0, length);
     if (pieces > MAX_PIECES) {
-      // After the answer, with which the connection is closed: otherwise the rest would be read to its end.
+      // The body is cancelled after the answer, which closes the connection. Otherwise the rest would be read to its end.
       setTimeout(cancel);
       throw new HttpError(413, "The form came in too many pieces.", { connection: "close" });
     }

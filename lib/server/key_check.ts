@@ -1,11 +1,11 @@
-/** Key check: refuses the keys that anyone could try, and warns of a key that others on the machine can read. */
+/** Key check: refuses keys that are easy to guess, and warns of a key that other users of the machine can read. */
 import type { Log } from "../log.ts";
 import { MIN_KEY_BYTES } from "../signer.ts";
 
 /** How many different bytes a key needs. A random one in hex or base64 has them. */
 const MIN_DISTINCT_BYTES = 8;
 
-/** The keys of the documents' examples. Everyone knows them. */
+/** The keys in the examples of the documents, which are public. */
 const SAMPLES: ReadonlySet<string> = new Set([
   "only for trying it out: a secret of 32 bytes or more",
   "only for trying it out: 32 bytes or more",
@@ -27,7 +27,7 @@ export function problemWithKey(key: string): string | undefined {
     return `must be a key of ${MIN_DISTINCT_BYTES} different bytes or more: received ${distinct}`;
   }
   if (SAMPLES.has(key)) return "must be a key of your own: received one that the documents show";
-  // The key will be among the "SECRET_KEY_FALLBACKS" one day.
+  // One day the key will stand in "SECRET_KEY_FALLBACKS", which are separated by commas.
   if (key.includes(",")) return "must be a key without a comma: commas separate keys";
   return undefined;
 }

@@ -1,4 +1,4 @@
-/** Listens: takes the port or the socket that the settings name, and says what is wrong where that fails. */
+/** Listens: opens the port or the socket that the settings name. Its errors say what is wrong. */
 import { dirname } from "node:path";
 import type { Config } from "./config.ts";
 import { reasonOf } from "../_reason.ts";
@@ -8,7 +8,7 @@ export type Place = (Deno.ServeTcpOptions & Partial<Deno.TlsCertifiedKeyPem>) | 
 
 /** A server that listens. */
 export interface Listener {
-  /** The same place again; its port is the one that was taken. */
+  /** The place, with the port that was taken. */
   readonly place: Place;
   /** The address, as the operator knows it. */
   readonly address: string;
@@ -103,12 +103,12 @@ function remover(path: string): () => void {
     try {
       if (Deno.lstatSync(path).ino === ino) Deno.removeSync(path);
     } catch {
-      // It is gone already, or stays as a stale one.
+      // The socket is gone already, or it stays and is stale.
     }
   };
 }
 
-/** Refuses a path where another process listens, or where something else lies. */
+/** Refuses a path where another process listens, or where there is a file that is no socket. */
 async function checkSocket(path: string): Promise<void> {
   const must = '"HOST" must be a path that is free, or that of a socket on which no process listens';
   const stat = await Deno.lstat(path).catch(() => undefined);

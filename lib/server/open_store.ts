@@ -1,4 +1,4 @@
-/** Opens the store that the settings name. The shared ones are loaded, client and all, only when one is asked for. */
+/** Opens the store that the settings name. A shared store and its client are loaded only if the settings name that store. */
 import { resolve } from "node:path";
 import type { Config } from "./config.ts";
 import type { Log } from "../log.ts";
@@ -9,7 +9,7 @@ import { MemoryStore } from "../stores/memory.ts";
 import { NullStore } from "../stores/null.ts";
 import { type StoreEntry, type StoreOption, STORES } from "../stores/table.ts";
 
-/** The options of all stores; each is given those that it takes. */
+/** The options of all stores. Each store gets only the options that it has. */
 interface Options extends Record<StoreOption, unknown> {
   readonly dir: string;
   readonly max: number;

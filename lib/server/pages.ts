@@ -86,8 +86,9 @@ export function pageRoutes(options: PageOptions): Routes {
   const home: Handler = async (request) => {
     const session = await sessions.open(request);
     const { url } = request;
-    // A page that renews itself is no use of the session: two of them would keep it alive forever. A reload by the
-    // visitor looks the same (Firefox sends "Sec-Fetch-User" with both), so the page has a link to keep the name.
+    // A page that renews itself does not count as a use of the session: two such pages would keep it alive forever. The
+    // server cannot tell a reload by the visitor from a renewal (Firefox sends "Sec-Fetch-User" with both). So the page
+    // has a link to keep the name.
     const isRenewal = url.endsWith(ENDED);
     const user = session.get("user");
     let page: Response;
@@ -96,7 +97,7 @@ export function pageRoutes(options: PageOptions): Routes {
       const alert = notify === undefined ? hintFor(request, basePath) : done(notify);
       page = answers.page(views.home({ alert, invitation }));
     } else {
-      // A change extends the session even where a mere use does not.
+      // A change extends the session even if SESSION_REFRESH_EACH_REQUEST is false.
       if (url.endsWith(KEEP) && isAsked(request)) session.set("user", user);
       const now = sessions.now();
       const { unused, used, deadline } = sessions.ends(session);
@@ -125,7 +126,7 @@ export function pageRoutes(options: PageOptions): Routes {
 
   /** Registers a name. */
   const add: Handler = async (request) => {
-    // Opened before the form has arrived, so that a log-out in between is noticed.
+    // The session is opened before the form has arrived, so that a log-out in between is noticed.
     const opening = sessions.open(request);
     opening.catch(() => {}); // It is awaited below, where the form is at hand to be shown again.
     const typed = (await readForm(request)).get("username") ?? "";
@@ -137,7 +138,7 @@ export function pageRoutes(options: PageOptions): Routes {
     }
     try {
       const session = await opening;
-      // First, since it takes away what is another user's.
+      // The log-in comes first, because it removes the data of another user.
       session.logIn(username);
       session.set("user", username);
       session.set("greet", `Successfully registered username - ${username}.`);
@@ -189,11 +190,11 @@ export function pageRoutes(options: PageOptions): Routes {
 function problemWith(username: string): string | undefined {
   if (username === "") return "Enter a username.";
   if ([...username].length > MAX_NAME_LENGTH) return `Use ${MAX_NAME_LENGTH} characters at most.`;
-  // Besides control characters: line separators, and what turns the reading direction of the text after it.
+  // Refuses control characters, line separators, and characters that turn the direction of the text after them.
   if (/[\p{Cc}\p{Cs}\p{Zl}\p{Zp}\u202A-\u202E\u2066-\u2069]/u.test(username)) {
     return "Use letters, digits and other visible characters only.";
   }
-  // Some letters and symbols leave no mark either, such as the fillers of Hangul and the blank of Braille.
+  // Some letters and symbols are invisible, too, such as the fillers of Hangul and the blank of Braille.
   if (!/(?![\p{DI}\u2800])[\p{L}\p{N}\p{P}\p{S}]/u.test(username)) return "Use at least one visible character.";
   return undefined;
 }
@@ -222,7 +223,7 @@ function hintFor({ url, headers }: Request, basePath: string): Alert | undefined
   return { tone: "warning", text };
 }
 
-/** How long a name is remembered, for its owner, as HTML. Both times are milliseconds from now. */
+/** Tells the visitor how long the name is remembered, as HTML. Both times are milliseconds from now. */
 function remembered(idle: number, atMost: number): string {
   if (idle >= atMost) return `Your name is forgotten in ${inWords(atMost)}.`;
   const latest = `Otherwise, in ${inWords(atMost)} at the latest.`;

@@ -36,8 +36,8 @@ export function isHost(host: string): boolean {
  */
 export function isForHost(request: Request, hosts: ReadonlySet<string> | undefined): boolean {
   const host = hostOf(request.url);
-  // HTTP/2, and a request made in this process, have an authority and no Host header. HTTP/1 without one cannot be told
-  // from them (Deno puts "localhost" in its place); no browser sends that.
+  // HTTP/2, and a request made in this process, have an authority and no Host header. An HTTP/1 request
+  // without one looks the same, because Deno puts "localhost" in its place. No browser sends such a request.
   if (host === undefined || host.length > MAX_HOST_LENGTH) return false;
   if ((request.headers.get("host") ?? host) !== host) return false;
   return hosts === undefined ? isHost(host) : hosts.has(host.toLowerCase());
@@ -45,7 +45,7 @@ export function isForHost(request: Request, hosts: ReadonlySet<string> | undefin
 
 /**
  * The path that an address names, without its query. No URL is built for it: a `Host` like `evil.com/@x` would move the
- * path, and one like `a b` would throw. What it says counts only if the host is good.
+ * path, and one like `a b` would throw. The path counts only if the host is valid.
  *
  * @param url The address of a request.
  * @returns The path, or `undefined` if there is none.
@@ -58,7 +58,7 @@ export function pathOf(url: string): string | undefined {
 }
 
 /**
- * Whether a browser fetches the page in case the visitor will want it.
+ * Whether a browser fetches the page before the visitor asks for it.
  *
  * @param request The request.
  */
@@ -88,7 +88,7 @@ export function securityHeaders(https: boolean): [name: string, value: string][]
 }
 
 /**
- * The host that an address names, with its port, as it stands there. No URL is built for it.
+ * The host that an address names, with its port, unchanged. No URL is built for it.
  *
  * @param url The address, which may hold anything.
  * @returns The host, or `undefined` if no path follows it.

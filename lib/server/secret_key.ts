@@ -1,4 +1,4 @@
-/** The keys: those that are set, or the one in a file that is made at the first start and read at every later one. */
+/** The keys: those in the settings, or the key in a file, which is made at the first start and read at later ones. */
 import type { Log } from "../log.ts";
 import type { Config } from "./config.ts";
 import { problemWithKey, warnIfOpen } from "./key_check.ts";
@@ -32,7 +32,7 @@ export function keysOf({ secretKey, secretKeyFile, fallbackKeys, dir, type }: Co
   }
 }
 
-/** The keys of a file with one per line. The secrets of containers are readable for all, so only writers are looked for. */
+/** The keys of a file with one per line. Secrets of containers are readable for all, so it warns only of write access. */
 function readKeyFile(path: string, log: Log): string[] {
   const must = `"SECRET_KEY_FILE" must be a file with keys, one per line: received "${path}"`;
   let text: string;
@@ -54,7 +54,7 @@ function readKeyFile(path: string, log: Log): string[] {
   return lines;
 }
 
-/** A key, and where it came from. */
+/** A key, and whether it is new. */
 interface SecretKey {
   readonly key: string;
   readonly path: string;
@@ -80,7 +80,7 @@ function readSecretKey(dir: string): SecretKey {
   const beside = `${path}.${crypto.randomUUID()}.tmp`;
   Deno.writeTextFileSync(beside, `${key}\n`, { createNew: true, mode: 0o600 });
   try {
-    // Unlike a rename, a link never replaces what is there.
+    // Unlike a rename, a link never replaces an existing file.
     Deno.linkSync(beside, path);
     return { key, path, isNew: true };
   } catch (error) {

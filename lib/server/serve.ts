@@ -11,7 +11,7 @@ const SAME_SIGNAL = 1000;
 /** How long to wait before listening again after connections could not be accepted, in milliseconds. */
 const LISTEN_AGAIN = 100;
 
-/** The signals that end the server, and the exit code if a second one has to end it at once. */
+/** The signals that end the server, and the exit code if a second one has to end it immediately. */
 const SIGNALS: readonly [Deno.Signal, number][] = Deno.build.os === "windows"
   ? [["SIGINT", 130]]
   : [["SIGINT", 130], ["SIGTERM", 143], ["SIGHUP", 129]];
@@ -51,7 +51,7 @@ export class Server {
     this.#handler.resolve(handler);
     this.#answer = handler;
     this.#watch();
-    // The last net: what fails in the background must not end the process.
+    // A failure in the background must not end the process.
     globalThis.addEventListener("unhandledrejection", (event) => {
       event.preventDefault();
       this.#log("error", "Something failed in the background", placeOf(event.reason));
@@ -65,7 +65,7 @@ export class Server {
         } else if (performance.now() - firstSignal >= SAME_SIGNAL) Deno.exit(code);
       });
     }
-    // The last step: who has read this line can stop the server in good order by a signal.
+    // This line comes last: from here on, a signal stops the server in good order.
     console.log(`Listening on ${this.#listener.address}`);
   }
 
@@ -84,7 +84,7 @@ export class Server {
     void listener.finished.catch((error) => error).then((error) => {
       if (this.#isStopping) return;
       this.#log("error", "Connections cannot be accepted; trying again", reasonOf(error ?? "it ended"));
-      // Requests under way there are answered; idle connections are let go, which frees their handles.
+      // Requests under way there are answered. Idle connections are closed, which frees their handles.
       const drained = listener.stop().finally(() => this.#draining.delete(drained));
       this.#draining.add(drained);
       setTimeout(() => this.#again(), LISTEN_AGAIN);
@@ -94,7 +94,7 @@ export class Server {
   #again(): void {
     if (this.#isStopping) return;
     try {
-      // Every process takes the same port again, although it was free to choose.
+      // The process takes the same port again, even if `PORT` is 0.
       this.#listener = this.#listen(this.#listener.place);
     } catch {
       setTimeout(() => this.#again(), LISTEN_AGAIN);

@@ -1,4 +1,4 @@
-/** The settings: one table of their names, defaults, meanings and checks, by which they are read and explained. */
+/** The settings: one table of their names, defaults, meanings and checks. The settings and the help are read from it. */
 import { MAX_LIFETIME } from "../_lifetimes.ts";
 import { LEVELS } from "../log.ts";
 import { checkPrefix } from "../stores/_names.ts";
@@ -8,9 +8,9 @@ import { reasonOf } from "../_reason.ts";
 import { ConfigError, flag, integer, key, keys, matching, oneOf, type Parser, unchecked } from "./setting_values.ts";
 
 interface Setting {
-  /** The value of a setting that is unset. Without one, the setting is `undefined` then. */
+  /** The default. Without one, a setting that is unset is `undefined`. */
   readonly unset?: string;
-  /** The words of the help for a default that is no value. */
+  /** What the help says in place of a default value. */
   readonly otherwise?: string;
   /** One line of help. */
   readonly meaning: string;
@@ -96,7 +96,7 @@ export type Environment = Partial<Record<SettingName, string>>;
 
 type Table = typeof SETTINGS;
 
-/** The settings as they are meant. */
+/** The settings, parsed. */
 export type Values = {
   readonly [N in SettingName]:
     | ReturnType<Table[N]["parse"]>

@@ -34,7 +34,7 @@ async function run(command: Command): Promise<void> {
     if (command.name === "help") console.log(HELP);
     else if (command.name === "version") console.log(`session-server ${meta.version}`);
     else if (command.name === "serve") await serve();
-    // Loaded when they are asked for: a start does not need what they import.
+    // These modules are loaded only if they are used: a start does not need them.
     else if (command.name === "health") await (await import("./lib/commands/health.ts")).checkHealth();
     else await (await import("./lib/commands/sessions.ts")).runSessions(command);
   } catch (error) {

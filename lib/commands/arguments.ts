@@ -1,4 +1,4 @@
-/** Arguments: what the program can be asked to do, and which word of a command line is wrong. */
+/** Arguments: the commands of the program. A wrong word of a command line is named. */
 import { parseArgs } from "node:util";
 import { explainSettings } from "../server/settings.ts";
 
@@ -72,7 +72,7 @@ export function parseArguments(args: readonly string[]): Command {
   const asked = [...words, ...options.keys()].filter((word) => word === "help" || word === "version");
   const [first, verb, ...more] = words.filter((word) => word !== "help");
   const allowed = allowedFor(first, verb);
-  // A session's digits may follow; nothing else has a third word.
+  // Only `revoke` can have a third word: the digits of a session.
   const tooMuch = first === "sessions" ? more[verb === "revoke" && asked.length === 0 ? 1 : 0] : verb;
   if (tooMuch !== undefined) throw misunderstood(tooMuch);
   if (asked.includes("help") && !options.has("version")) return { name: "help" };

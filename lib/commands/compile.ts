@@ -24,7 +24,7 @@ async function compile(args: string[]): Promise<void> {
     await bundle(folder);
     const modules = `${folder}/js`;
     const names = [...Deno.readDirSync(modules)].map(({ name }) => name).sort();
-    // `deno compile` overwrites nothing but its own files. A copy that is running goes on.
+    // `deno compile` overwrites only its own files. A running copy is not disturbed.
     Deno.mkdirSync(path(new URL("dist", root)), { recursive: true });
     await Deno.remove(output).catch(() => {});
 
@@ -36,7 +36,7 @@ async function compile(args: string[]): Promise<void> {
       console.log(`Compiled ${output}`);
       return;
     }
-    // Everything but the base runtime has been found by then.
+    // By then, only the base runtime is missing.
     if (!compiled.stderr.includes("base binary")) throw new Error(compiled.stderr);
     if (args.length > 0) throw new Error(`the base runtime of \`deno compile\` cannot be had:\n${compiled.stderr}`);
     console.log(
@@ -56,13 +56,13 @@ async function compile(args: string[]): Promise<void> {
 async function bundle(folder: string): Promise<void> {
   const sources = ["main.ts", ...SHARED.map((name) => `lib/stores/${name}/store.ts`)];
 
-  // Some packages look for Node's `require` by `eval`, which finds no more than what is global.
+  // Some packages look for Node's `require` with `eval`, which finds only globals.
   Deno.writeTextFileSync(
     `${folder}/require.ts`,
     `import { createRequire } from "node:module";\n` +
       `Object.assign(globalThis, { require: createRequire(import.meta.url) });\n`,
   );
-  // All in one folder, as the names of the stores are relative to the program.
+  // All are in one folder, because the names of the stores are relative to the program.
   const entries = sources.map((source) => {
     const name = source === "main.ts" ? "main" : source.split("/").at(-2);
     const entry = `${folder}/${name}.ts`;

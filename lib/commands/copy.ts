@@ -9,9 +9,9 @@ import type { SessionRecord } from "../record.ts";
 import { KeyTakenError, type SessionStore } from "../store.ts";
 import { print, Progress } from "./output.ts";
 
-/** How many sessions are written at the same time: a server elsewhere takes most of its time to answer. */
+/** How many sessions are written at the same time, because a distant server answers slowly. */
 const AT_ONCE = 16;
-/** After how many failures without a success in between the rest is given up. */
+/** After this many failures in a row the command gives up. */
 const GIVE_UP = 50;
 
 /**
@@ -68,7 +68,7 @@ export interface Outcome {
 }
 
 /**
- * Copies every live session under its key. Sessions that are there already are left as they are.
+ * Copies every live session under its key. Sessions that the target has already stay as they are.
  *
  * @param from The store to copy from.
  * @param to The store to copy into.
@@ -97,7 +97,7 @@ export async function copyAll(from: SessionStore, to: SessionStore, onDone: () =
 }
 
 async function copyOne(to: SessionStore, key: string, record: SessionRecord): Promise<"copied" | "left"> {
-  // Looked at first: some stores take a session that they have for a repeated call.
+  // The target is read first: some stores take a second `create` of a session for a repeated call.
   if (await to.read(key) !== undefined) return "left";
   try {
     await to.create(key, record);

@@ -36,7 +36,7 @@ function statusOf({ host, port, tls, basePath }: Config): Promise<number | undef
   return promise.finally(() => request.destroy());
 }
 
-/** An address that connections can be made to. */
+/** The address to connect to. */
 function reachable(hostname: string): string {
   if (hostname === "0.0.0.0") return "127.0.0.1";
   return hostname === "::" ? "::1" : hostname;

@@ -6,7 +6,7 @@ const output = new URL("dist/npm/", root);
 
 /** The exports that need Deno. */
 const FOR_DENO = ["./deno-kv", "./oak"];
-/** The parts of `lib` that are not the library's. */
+/** The parts of `lib` that are not part of the library. */
 const FOR_SERVER = ["server", "commands"];
 
 const NOTICE = "// Bundled from @std. Copyright 2018-2026 the Deno authors. MIT license.\n";
@@ -21,7 +21,7 @@ async function makePackage(): Promise<void> {
     await remove(output);
     Deno.mkdirSync(output, { recursive: true });
     await run("tar", ["-xzf", `${folder}/package.tgz`, "--strip-components=1"], { cwd: output });
-    // What no export reaches is packed as it is.
+    // Files that no export imports are packed unchanged.
     for (const path of filesIn(output).filter((path) => /(?<!\.d)\.ts$/.test(path))) {
       Deno.removeSync(new URL(path, output));
     }
@@ -33,7 +33,7 @@ async function makePackage(): Promise<void> {
   console.log(`Made ${output.pathname}`);
 }
 
-/** Copies what `deno pack` is to pack, with a deno.json that names no more than that. */
+/** Copies the files that `deno pack` must pack, with a deno.json that names only these. */
 function copyLibrary(folder: string): void {
   const copy = (from: URL, to: string) => {
     Deno.mkdirSync(to, { recursive: true });
@@ -81,7 +81,7 @@ async function bundleStd(folder: string): Promise<void> {
   }
 }
 
-/** Completes package.json: a store's client is for those who use that store. */
+/** Completes package.json: the clients of the stores are optional peers. */
 function writeManifest(): void {
   const path = new URL("package.json", output);
   const { dependencies, ...manifest } = JSON.parse(Deno.readTextFileSync(path));

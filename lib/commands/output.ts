@@ -21,16 +21,16 @@ export function print(line: string): void {
   }
 }
 
-/** Where progress is shown. */
+/** A place to show progress. */
 export interface Terminal {
   isTerminal(): boolean;
   writeSync(bytes: Uint8Array): number;
 }
 
-/** Milliseconds between two states that are shown. */
+/** Milliseconds between two updates. */
 const INTERVAL = 200;
 
-/** Shows on standard error, if that is a terminal, how far some work has come. */
+/** Shows the progress of some work on standard error, if that is a terminal. */
 export class Progress {
   readonly #what: string;
   readonly #terminal: Terminal;
@@ -70,7 +70,7 @@ export class Progress {
     try {
       this.#terminal.writeSync(encoder.encode(text));
     } catch {
-      // The work goes on without a terminal.
+      // The terminal has gone. The work continues without it.
     }
   }
 }

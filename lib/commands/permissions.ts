@@ -1,10 +1,10 @@
 /** A permission set of deno.json as flags, for a run of Deno that does not read that file. */
 
-/** What a permission set may hold, as far as this project's do. */
+/** The parts of a permission set that this project uses. */
 export interface PermissionSet {
   readonly [kind: string]: boolean | readonly string[] | {
     readonly allow: readonly string[];
-    /** Whether what is not allowed counts as unset, instead of being refused. */
+    /** Whether variables that are not allowed count as unset, instead of being refused. */
     readonly ignore?: boolean;
   };
 }

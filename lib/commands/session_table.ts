@@ -24,7 +24,7 @@ export function row(name: string, record: SessionRecord, now: number): string {
   return line([name, user, ...times, size, binding === undefined ? "-" : "yes", Object.keys(data).join(", ") || "-"]);
 }
 
-/** A duration in the biggest unit of which it has two, as `90s` or `12h`. */
+/** A duration in the largest unit of which it has at least two, such as `90s` or `12h`. */
 function short(milliseconds: number): string {
   const seconds = Math.max(0, Math.round(milliseconds / 1000));
   for (const [unit, length] of [["d", 86_400], ["h", 3600], ["m", 60]] as const) {

@@ -1,4 +1,4 @@
-/** `sessions list|revoke|sweep|copy`: shows, ends, removes and copies sessions of whichever store the servers use. */
+/** `sessions list|revoke|sweep|copy`: shows, ends, removes and copies the sessions of the servers' store. */
 import { handleOf, keyOf } from "../id.ts";
 import { endOf, type SessionRecord } from "../record.ts";
 import { type Config, loadConfig } from "../server/config.ts";
@@ -15,20 +15,20 @@ import { header, row } from "./session_table.ts";
 
 /** How many digits of a session's handle are shown. */
 const SHOWN = 12;
-/** How many digits name a session at least. */
+/** The least digits that can name a session. */
 const LEAST = 3;
-/** How long other spellings of a name are looked for, in milliseconds. */
+/** How long the command looks for other spellings of a name, in milliseconds. */
 const SPELLING_DEADLINE = 2000;
 
 /**
- * Does what was asked.
+ * Runs a command about sessions.
  *
  * @param command What to do.
  * @throws {Error} if it cannot be done, saying why.
  */
 export async function runSessions(command: SessionsCommand): Promise<void> {
   const { config, log } = loadConfig();
-  checkThatThereIsSomething(config);
+  checkThatStoreExists(config);
   const target = command.name === "copy" ? targetOf(config, command.type, command.url) : undefined;
   const store = await openStore(config, log);
   try {
@@ -44,8 +44,8 @@ export async function runSessions(command: SessionsCommand): Promise<void> {
   }
 }
 
-/** Opening a store makes what is missing; a command that was given the wrong place should not. */
-function checkThatThereIsSomething({ type, dir, url = "" }: Config): void {
+/** Checks that there is a store. To open a store creates it, which a command must not do at a wrong place. */
+function checkThatStoreExists({ type, dir, url = "" }: Config): void {
   const isInMemory = type === "memory" || type === "null" || type === "denokv" && url === "denokv::memory:";
   if (isInMemory) throw new Error(`with "SESSION_TYPE" ${type} there is nothing that this command could reach`);
   if (type === "filesystem" && !isUsed(dir)) {
@@ -59,12 +59,12 @@ function checkThatThereIsSomething({ type, dir, url = "" }: Config): void {
   }
 }
 
-/** Whether something in a folder shows that sessions were kept there. */
+/** Whether a folder has the files of a store. */
 function isUsed(dir: string): boolean {
   try {
     return Array.from(Deno.readDirSync(dir)).some(({ name }) => name === PROCESSES || isShard(name));
   } catch (error) {
-    // Whatever else is wrong with it, opening it says.
+    // Any other fault is reported when the store is opened.
     return !(error instanceof Deno.errors.NotFound);
   }
 }
@@ -74,13 +74,13 @@ function exists(path: string): boolean {
     Deno.statSync(path);
     return true;
   } catch (error) {
-    // Whatever else is wrong with it, opening it says.
+    // Any other fault is reported when the store is opened.
     return !(error instanceof Deno.errors.NotFound);
   }
 }
 
 async function list(store: SessionStore, config: Config, user: string | undefined, asJson: boolean): Promise<void> {
-  // The lines themselves show the progress where standard output is a terminal.
+  // If standard output is a terminal, the lines show the progress.
   const progress = Deno.stdout.isTerminal() ? undefined : new Progress("Listed");
   const found = user === undefined ? listed(store, config) : sessionsOf(store, config, namesOf(user));
   let count = 0;
@@ -101,7 +101,7 @@ async function list(store: SessionStore, config: Config, user: string | undefine
   if (!asJson) console.error(plural(count, "live session"));
 }
 
-/** What is shown of a session: the names of its data, but neither its key nor its data. */
+/** The shown parts of a session: the names of its data, but neither its key nor its data. */
 function shown(key: string, record: SessionRecord) {
   const { created, expires, idle, deadline, user = null, binding, data } = record;
   const time = (milliseconds: number) => new Date(milliseconds).toISOString();
@@ -143,7 +143,7 @@ async function find(store: SessionStore, config: Config, given: string): Promise
 async function revokeUser(store: SessionStore, config: Config, user: string): Promise<void> {
   // Refuses a store that cannot find them.
   sessionsOf(store, config, []);
-  // The manager leaves out no session that gets a new id in between. It signs nothing here, so any key will do.
+  // The manager also finds sessions that get a new id in between. It signs nothing here, so any key will do.
   const { idle, absolute } = config;
   const manager = new SessionManager({ store, keys: [crypto.randomUUID()], idle, absolute });
   let count = 0;
@@ -152,7 +152,7 @@ async function revokeUser(store: SessionStore, config: Config, user: string): Pr
   print(`Ended ${plural(count, "session")}`);
 }
 
-/** The spellings of a name under which there are sessions, as far as a short look finds some. */
+/** The spellings of a name that have sessions. The search stops after a short time. */
 async function otherSpellings(store: SessionStore, user: string): Promise<string> {
   const fold = (name: string) => name.trim().normalize("NFKC").toLowerCase();
   const wanted = fold(user);
@@ -185,7 +185,7 @@ function sessionsOf(store: SessionStore, { type }: Config, names: readonly strin
   })();
 }
 
-/** The names that may be meant: as the site stores what was typed, and exactly as it was typed. */
+/** The names that may be meant: the name as the site stores it, and exactly as it was typed. */
 function namesOf(user: string): string[] {
   return [...new Set([user.trim().normalize("NFC"), user])];
 }

@@ -33,7 +33,7 @@ export interface HomeView {
 
 /** The content of the form. */
 export interface AddUsernameView {
-  /** What was typed before. */
+  /** The name that was typed before. */
   readonly username: string;
   /** What a name must be. */
   readonly hint: string;

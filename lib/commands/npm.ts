@@ -57,7 +57,9 @@ function copyLibrary(folder: string): void {
   );
 }
 
-/** Puts the modules of `@std` that the library uses into the package: all of `@std` would be larger than the library. */
+/**
+ * Puts the modules of `@std` that the library uses into the package: all of `@std` would be larger than the library.
+ */
 async function bundleStd(folder: string): Promise<void> {
   const scripts = filesIn(output).filter((path) => path.endsWith(".js"));
   const used = Object.keys(config.imports).filter((name) =>

@@ -140,7 +140,10 @@ export function createApp(options: AppOptions): (request: Request) => Promise<Re
   };
 }
 
-/** The path below the base path. A path that does not begin with the base path stays as it is: a proxy removed the base path. */
+/**
+ * The path below the base path. A path that does not begin with the base path stays as it is: a proxy removed the base
+ * path.
+ */
 function withoutBase(path: string | undefined, basePath: string): string | undefined {
   return path?.startsWith(`${basePath}/`) ? path.slice(basePath.length) : path;
 }

@@ -3,7 +3,9 @@ import { type Environment, type SettingName, SETTINGS } from "./settings.ts";
 
 const NAMES = Object.keys(SETTINGS) as SettingName[];
 
-/** Names of variables that other programs set: desktops (X Session Management Protocol), and Kubernetes for services. */
+/**
+ * Names of variables that other programs set: desktops (X Session Management Protocol), and Kubernetes for services.
+ */
 const FOREIGN = /^(SESSION_MANAGER|SESSION_\w+_SERVICE_(HOST|PORT)\w*|SESSION_\w+_PORT(_\d+_(TCP|UDP)\w*)?)$/;
 
 /** A variable that is no setting but looks like one. */

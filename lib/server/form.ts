@@ -12,7 +12,9 @@ const URLENCODED = /^application\/x-www-form-urlencoded[ \t]*(?:;[^,]*)?$/i;
 /** The longest a `Content-Type` may be. */
 const MAX_TYPE_LENGTH = 256;
 
-/** The most pieces in which a form of undeclared length may come: reading a piece takes some 20 µs, however short it is. */
+/**
+ * The most pieces in which a form of undeclared length may come: reading a piece takes some 20 µs, however short it is.
+ */
 const MAX_PIECES = 64;
 
 const decoder = new TextDecoder();
@@ -39,7 +41,8 @@ async function readBody(request: Request, deadline: number): Promise<Uint8Array<
   const declared = Number(request.headers.get("content-length") ?? NaN);
   if (declared > MAX_FORM_BYTES) throw tooLong();
   try {
-    // Deno takes no more than the declared length, so the body can be read in one go, which takes a fraction of the time.
+    // Deno takes no more than the declared length, so the body can be read in one go, which takes a fraction of the
+    // time.
     const whole = declared >= 0 ? request.bytes() : undefined;
     const bytes = await arrivedWith(whole) ?? await inTime(deadline, (late) => whole ?? readStream(request.body, late));
     if (bytes.length > MAX_FORM_BYTES) throw tooLong();
@@ -50,7 +53,9 @@ async function readBody(request: Request, deadline: number): Promise<Uint8Array<
   }
 }
 
-/** The body, if it arrived with the head of its request, as most forms do. Then no timer is needed, which saves 4 µs. */
+/**
+ * The body, if it arrived with the head of its request, as most forms do. Then no timer is needed, which saves 4 µs.
+ */
 async function arrivedWith<T>(whole: Promise<T> | undefined): Promise<T | undefined> {
   if (whole === undefined) return undefined;
   let turn!: ReturnType<typeof setImmediate>;
@@ -90,7 +95,8 @@ async function readStream(
     const { value, done } = await reader.read();
     if (done) return bytes.subarray(0, length);
     if (pieces > MAX_PIECES) {
-      // The body is cancelled after the answer, which closes the connection. Otherwise the rest would be read to its end.
+      // The body is cancelled after the answer, which closes the connection. Otherwise the rest would be read to its
+      // end.
       setTimeout(cancel);
       throw new HttpError(413, "The form came in too many pieces.", { connection: "close" });
     }

@@ -1,4 +1,7 @@
-/** Opens the store that the settings name. A shared store and its client are loaded only if the settings name that store. */
+/**
+ * Opens the store that the settings name. A shared store and its client are loaded only if the settings name that
+ * store.
+ */
 import { resolve } from "node:path";
 import type { Config } from "./config.ts";
 import type { Log } from "../log.ts";

@@ -32,7 +32,9 @@ export function keysOf({ secretKey, secretKeyFile, fallbackKeys, dir, type }: Co
   }
 }
 
-/** The keys of a file with one per line. Secrets of containers are readable for all, so it warns only of write access. */
+/**
+ * The keys of a file with one per line. Secrets of containers are readable for all, so it warns only of write access.
+ */
 function readKeyFile(path: string, log: Log): string[] {
   const must = `"SECRET_KEY_FILE" must be a file with keys, one per line: received "${path}"`;
   let text: string;

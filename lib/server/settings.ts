@@ -1,4 +1,6 @@
-/** The settings: one table of their names, defaults, meanings and checks. The settings and the help are read from it. */
+/**
+ * The settings: one table of their names, defaults, meanings and checks. The settings and the help are read from it.
+ */
 import { MAX_LIFETIME } from "../_lifetimes.ts";
 import { LEVELS } from "../log.ts";
 import { checkPrefix } from "../stores/_names.ts";

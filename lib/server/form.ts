@@ -20,7 +20,7 @@ const MAX_PIECES = 64;
 const decoder = new TextDecoder();
 
 /** How long a form may take to arrive, in milliseconds. */
-export const FORM_DEADLINE = 10_000;
+const FORM_DEADLINE = 10_000;
 
 /**
  * Reads a form from a request, and never more of it than a form may take.

@@ -129,6 +129,18 @@ test("a file that a dead process left beside a record hinders no change", async 
   assertEquals(filesIn(dir).length, 1);
 });
 
+test("a link beside a record is not followed by a change", async ({ dir, store, create }) => {
+  const key = await create(1);
+  const target = await Deno.makeTempFile();
+  try {
+    await Deno.symlink(target, `${pathOf(dir, key)}.tmp`);
+    assertEquals((await store.update(key, (record) => ({ ...record, data: { n: 2 } })))?.data, { n: 2 });
+    assertEquals([await Deno.readTextFile(target), (await store.read(key))?.data], ["", { n: 2 }]);
+  } finally {
+    await Deno.remove(target);
+  }
+});
+
 test("temporary files go with the sweep once they are left over", async (place) => {
   const { dir, store, clock, create } = place;
   const kept = await create(1, 60 * MINUTE);

@@ -54,8 +54,7 @@ export class Files {
     const beside = path + TEMPORARY;
     const text = encode(record);
     try {
-      // Overwrites what a process may have left that died before it could rename. No other one writes here now.
-      Deno.writeTextFileSync(beside, text, { mode: 0o600 });
+      makeOver(beside, text);
       keepTimes(beside, record);
       if (this.#settings.waitsForDisk) await flush(beside);
       Deno.renameSync(beside, path);
@@ -142,5 +141,19 @@ export class Files {
         makeDir(`${this.#settings.dir}/${shardOf(key)}`);
       }
     }
+  }
+}
+
+/**
+ * Makes a file in place of one that a process left when it died. Under the session's lock no other process writes it. A
+ * link there is removed, never followed.
+ */
+function makeOver(path: string, text: string): void {
+  try {
+    make(path, text);
+  } catch (error) {
+    if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
+    removeIfThere(path);
+    make(path, text);
   }
 }

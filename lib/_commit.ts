@@ -51,8 +51,8 @@ export class Commit {
   readonly users: UserAccess;
 
   #options: CommitOptions;
-  // The keys of sessions that this process ended. A log-out may follow `endAll` in the same request. If its session is one
-  // of these, the log-out succeeds.
+  // The keys of sessions that this process ended. A log-out may follow `endAll` in the same request. If its session is
+  // one of these, the log-out succeeds.
   #ended = new Cache<true>(ENDED_BYTES);
 
   /** @param options The parts and settings of the manager. */
@@ -241,7 +241,9 @@ export class Commit {
     return times;
   }
 
-  /** The `Set-Cookie` header of a session. The browser keeps the cookie until the deadline, not until the idle limit. */
+  /**
+   * The `Set-Cookie` header of a session. The browser keeps the cookie until the deadline, not until the idle limit.
+   */
   #issue(id: string, { terms, deadline }: SessionRecord): string {
     const { cookie, permanent, now } = this.#options;
     if (!(terms?.permanent ?? permanent)) return cookie.issue(id);
@@ -262,7 +264,9 @@ export class Commit {
   }
 }
 
-/** Whether a session that begins with this request is stored: after a log-in, or if it has data or messages in the end. */
+/**
+ * Whether a session that begins with this request is stored: after a log-in, or if it has data or messages in the end.
+ */
 function isKept(
   { isOver, logIn, keepsEmpty }: SessionState,
   { data, flashes }: ReturnType<typeof applyChanges>,

@@ -93,7 +93,9 @@ export class GuardedStore {
     }
   }
 
-  /** Lets the store make a change. If the change itself throws, that error is thrown, even if the store throws another. */
+  /**
+   * Lets the store make a change. If the change itself throws, that error is thrown, even if the store throws another.
+   */
   async #changing<T>(verb: string, key: string, change: Change, work: (change: Change) => Promise<T>): Promise<T> {
     let own: { readonly error: unknown } | undefined;
     const guarded: Change = (record) => {

@@ -48,8 +48,9 @@ export class Lifetimes {
   }
 
   /**
-   * The record, limited to the lifetimes of this manager. If the settings have been shortened since the record was stored,
-   * the shorter limits apply, counted from the last stored use: a session that was used within the new limit stays live.
+   * The record, limited to the lifetimes of this manager. If the settings have been shortened since the record was
+   * stored, the shorter limits apply, counted from the last stored use: a session that was used within the new limit
+   * stays live.
    */
   clamp(record: SessionRecord): SessionRecord {
     const idle = Math.min(this.#idleOf(record), record.idle);

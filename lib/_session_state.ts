@@ -26,7 +26,9 @@ export interface LogIn {
   readonly most: number | undefined;
 }
 
-/** What the manager knows about a session: where it came from, and what its request changed. Only the manager uses it. */
+/**
+ * What the manager knows about a session: where it came from, and what its request changed. Only the manager uses it.
+ */
 export interface SessionState {
   /** The clock of the manager, in milliseconds since 1970. */
   readonly now: () => number;
@@ -59,7 +61,9 @@ export interface SessionState {
   keepsEmpty: boolean;
   /** The header that asks the browser to bind the session to its device, once a log-in was stored. */
   registration: string | undefined;
-  /** Whether the session will be committed: `true` by an adapter, `false` by no one, `undefined` perhaps by the program. */
+  /**
+   * Whether the session will be committed: `true` by an adapter, `false` by no one, `undefined` perhaps by the program.
+   */
   willCommit: boolean | undefined;
   /** Called after the commit, with the failure if the session could not be stored. */
   onCommit: ((failure?: unknown) => void) | undefined;
@@ -152,7 +156,9 @@ export function applyChanges(
   return { data: draft.data, flashes: draft.flashes.length > 0 ? draft.flashes : undefined };
 }
 
-/** The stored record that the session continues; `undefined` if the session begins with this request, as at a log-in. */
+/**
+ * The stored record that the session continues; `undefined` if the session begins with this request, as at a log-in.
+ */
 export function continued({ record, logIn, isOver }: SessionState): SessionRecord | undefined {
   return logIn === undefined && isOver === false ? record : undefined;
 }

@@ -110,9 +110,10 @@ export async function rank({ store }: UserAccess, user: string): Promise<Ranking
 }
 
 /**
- * Ends the sessions of a user above the maximum, after a log-in. Sessions from before the log-in end first, beginning with
- * the one that was unused for the longest time. Between log-ins at the same time, the one with the later time and key
- * stays. Every log-in computes the same order, so the first session in it stays. A log-in may have to end its own session.
+ * Ends the sessions of a user above the maximum, after a log-in. Sessions from before the log-in end first, beginning
+ * with the one that was unused for the longest time. Between log-ins at the same time, the one with the later time and
+ * key stays. Every log-in computes the same order, so the first session in it stays. A log-in may have to end its own
+ * session.
  *
  * @param access The parts of the manager.
  * @param user The user.

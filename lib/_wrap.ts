@@ -17,7 +17,9 @@ interface Sessions<Data extends object> {
 
 /** The answers of `wrap` that replace the ones in plain text. */
 export interface WrapOptions {
-  /** Answers a request whose session another request ended in between. Nothing was stored; the visitor may try again. */
+  /**
+   * Answers a request whose session another request ended in between. Nothing was stored; the visitor may try again.
+   */
   readonly gone?: ((request: Request, error: SessionGoneError) => Response | Promise<Response>) | undefined;
   /** Answers a request whose session could not be read or stored. */
   readonly unavailable?:

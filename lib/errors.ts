@@ -73,8 +73,8 @@ export class SessionTakenError extends SessionGoneError {
 }
 
 /**
- * Thrown if the store fails; `cause` has the store's error. The operation was done completely or not at all. The response
- * is 503.
+ * Thrown if the store fails; `cause` has the store's error. The operation was done completely or not at all. The
+ * response is 503.
  */
 export class SessionStoreError extends SessionError {
   /** The error's name. */

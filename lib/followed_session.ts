@@ -26,8 +26,8 @@ const COMMIT_DEADLINE = 5000;
 const NOT_COMMITTED = "Cannot follow a session that no one commits: call sessions.save(session) first, as for a socket";
 
 /**
- * A session after its request was answered. It reads and changes the record that is stored at that moment. It comes from
- * `follow`.
+ * A session after its request was answered. It reads and changes the record that is stored at that moment. It comes
+ * from `follow`.
  *
  * @example
  * ```ts
@@ -104,8 +104,8 @@ export class FollowedSession<Data extends object = Record<string, Json>> {
   }
 
   /**
-   * The session as it is stored now. It is for reading: to change it, use `change`. If nothing was stored of the session,
-   * it has no data.
+   * The session as it is stored now. It is for reading: to change it, use `change`. If nothing was stored of the
+   * session, it has no data.
    *
    * @throws {SessionGoneError} if it was ended, has expired, or got another id from another request.
    * @throws {SessionStoreError} if the store fails.
@@ -131,8 +131,8 @@ export class FollowedSession<Data extends object = Record<string, Json>> {
    * @returns The value that `fn` returns.
    * @throws {SessionGoneError} if the session was ended, has expired, or got another id.
    * @throws {SessionStoreError} if the store fails.
-   * @throws {TypeError} if nothing is stored of the session, or no one commits it; if `fn` returns a promise, renews the
-   * session or ends it (these two need a cookie).
+   * @throws {TypeError} if nothing is stored of the session, or no one commits it; if `fn` returns a promise, renews
+   * the session or ends it (these two need a cookie).
    * @throws The error that `fn` throws; nothing is stored then.
    */
   async change<T>(fn: (session: Session<Data>) => T): Promise<T> {

@@ -1,6 +1,6 @@
 /**
- * A session's record: the data that a store keeps of a session, when the session ends, and the record as JSON. Every store
- * uses these functions.
+ * A session's record: the data that a store keeps of a session, when the session ends, and the record as JSON. Every
+ * store uses these functions.
  *
  * @module
  */
@@ -84,8 +84,8 @@ export interface SessionRecord {
 export const MAX_RECORD_BYTES: number = 1024 * 1024;
 
 /**
- * How much clocks may differ, in milliseconds. If a record was made or used more than this in the future, a clock was set
- * back after it was written, and its age is unknown.
+ * How much clocks may differ, in milliseconds. If a record was made or used more than this in the future, a clock was
+ * set back after it was written, and its age is unknown.
  */
 export const CLOCK_SKEW: number = 60_000;
 
@@ -165,8 +165,8 @@ export function encode(record: SessionRecord, most: number = MAX_RECORD_BYTES): 
  * Makes a record from its JSON.
  *
  * @param text The stored string.
- * @param expires When the session ends unless it is used, for stores that keep this time beside the JSON. It replaces the
- * time in the JSON.
+ * @param expires When the session ends unless it is used, for stores that keep this time beside the JSON. It replaces
+ * the time in the JSON.
  * @returns The record, frozen; `"newer"` if a later version of this program wrote it, so that it must be left alone;
  * `"corrupt"` if the string is no record.
  *

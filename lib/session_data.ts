@@ -25,9 +25,9 @@ type Primitive = null | undefined | boolean | number | string;
 type IsAnyJson<T> = [Json] extends [T] ? true : false;
 
 /**
- * Whether objects of a type have methods, as a `Date` and a `Map` do. Lists have methods, too, but JSON keeps them. Of any
- * other type, each member becomes `true` if one of its types is a function, else `false`. If one is `true`, so is the
- * whole.
+ * Whether objects of a type have methods, as a `Date` and a `Map` do. Lists have methods, too, but JSON keeps them. Of
+ * any other type, each member becomes `true` if one of its types is a function, else `false`. If one is `true`, so is
+ * the whole.
  *
  * @internal
  */
@@ -47,8 +47,8 @@ type NotJson =
 /**
  * The type of a value that is read from a session. It is read-only at every depth; use `set` or `update` to change it.
  *
- * The conditions, in their order: a type that accepts any JSON stays as it is. So does a primitive, branded or not. In an
- * object or a list, each member becomes read-only, and the same rules apply to the member's type.
+ * The conditions, in their order: a type that accepts any JSON stays as it is. So does a primitive, branded or not. In
+ * an object or a list, each member becomes read-only, and the same rules apply to the member's type.
  */
 export type Stored<T> = IsAnyJson<T> extends true ? T
   : T extends Primitive ? T
@@ -69,8 +69,8 @@ export type Settable<T> = IsAnyJson<T> extends true ? T
   : { readonly [K in keyof T]: Settable<T[K]> };
 
 /**
- * The parameter of `set` for a key of type `T` and a value of type `V`. If the key accepts any JSON, the value's own type
- * is checked. Otherwise the value must have the key's type.
+ * The parameter of `set` for a key of type `T` and a value of type `V`. If the key accepts any JSON, the value's own
+ * type is checked. Otherwise the value must have the key's type.
  */
 export type SettableAs<T, V> = IsAnyJson<T> extends true ? [Settable<V>] extends [NotJson] ? NotJson : V & Settable<V>
   : Settable<T>;

@@ -38,8 +38,8 @@ export interface SessionEnds {
  * Server-side sessions for anything that turns a `Request` into a `Response`. The browser gets a signed random id; the
  * data stay in the store.
  *
- * A visitor for whom nothing is stored gets no cookie and takes no space. A cookie that is forged, expired or unknown is
- * treated as no cookie: its id is never given to a new session.
+ * A visitor for whom nothing is stored gets no cookie and takes no space. A cookie that is forged, expired or unknown
+ * is treated as no cookie: its id is never given to a new session.
  *
  * @example A counter
  * ```ts
@@ -113,9 +113,9 @@ export class SessionManager<Data extends object = Record<string, Json>> {
   }
 
   /**
-   * Opens the visitor's session: the stored one if the request has a valid cookie for it, else a new, empty one. Nothing
-   * is stored of a new session until a value is set or a user logs in. A request without a validly signed cookie causes
-   * no call of the store.
+   * Opens the visitor's session: the stored one if the request has a valid cookie for it, else a new, empty one.
+   * Nothing is stored of a new session until a value is set or a user logs in. A request without a validly signed
+   * cookie causes no call of the store.
    *
    * @param request The request, or anything with its headers.
    * @returns The session, to be given to `commit` with the answer.
@@ -145,20 +145,20 @@ export class SessionManager<Data extends object = Record<string, Json>> {
   }
 
   /**
-   * Stores the changes of the request, and gives the answer its headers: a `Set-Cookie` if the session is new, ended, or
-   * got a new id or deadline; `Vary: Cookie`; and `Cache-Control: no-store` unless the answer has a `Cache-Control`. Later
-   * changes of the session throw.
+   * Stores the changes of the request, and gives the answer its headers: a `Set-Cookie` if the session is new, ended,
+   * or got a new id or deadline; `Vary: Cookie`; and `Cache-Control: no-store` unless the answer has a `Cache-Control`.
+   * Later changes of the session throw.
    *
    * @param session The session that `open` returned. It can be committed once.
    * @param response The answer. It is not changed, but its body is cancelled if the commit fails.
-   * @returns The answer to send: a copy with the headers. An answer of status 101 cannot be copied, so `commit` adds the
-   * headers to it and returns it.
+   * @returns The answer to send: a copy with the headers. An answer of status 101 cannot be copied, so `commit` adds
+   * the headers to it and returns it.
    * @throws {SessionGoneError} if another request ended the session in between, so that nothing was stored.
    * @throws {StoreFullError} if the session is new and the store is full.
    * @throws {SessionStoreError} if the store fails; the operation was done completely or not at all.
    * @throws {RecordTooLargeError} if the session is larger than the store can keep; nothing was stored.
-   * @throws {TypeError} if the session did not come from `open` or was committed before, or if the answer is no `Response`
-   * that can be sent. Nothing is stored then.
+   * @throws {TypeError} if the session did not come from `open` or was committed before, or if the answer is no
+   * `Response` that can be sent. Nothing is stored then.
    */
   async commit(session: Session<Data>, response: Response): Promise<Response> {
     checkResponse(response);
@@ -180,8 +180,8 @@ export class SessionManager<Data extends object = Record<string, Json>> {
    * should have `Vary: Cookie`, and `Cache-Control: no-store` if it shows data of the session.
    *
    * @param session The session that `open` returned. It can be saved once.
-   * @returns The `Set-Cookie` headers that the answer must have: usually none or one. There are more if the browser sent
-   * several cookies, which are then deleted, and at the end of a bound session.
+   * @returns The `Set-Cookie` headers that the answer must have: usually none or one. There are more if the browser
+   * sent several cookies, which are then deleted, and at the end of a bound session.
    * @throws What `commit` throws.
    */
   async save(session: Session<Data>): Promise<readonly string[]> {
@@ -201,10 +201,10 @@ export class SessionManager<Data extends object = Record<string, Json>> {
   }
 
   /**
-   * Wraps a handler that takes a request and a function which opens its session. If the handler opens the session, it is
-   * committed with the answer. If the handler throws, nothing is stored. `wrap` turns errors of the library into answers:
-   * 409 if another request ended the session in between, 413 if the session is too large, 503 with `Retry-After` if the
-   * store is full or fails.
+   * Wraps a handler that takes a request and a function which opens its session. If the handler opens the session, it
+   * is committed with the answer. If the handler throws, nothing is stored. `wrap` turns errors of the library into
+   * answers: 409 if another request ended the session in between, 413 if the session is too large, 503 with
+   * `Retry-After` if the store is full or fails.
    *
    * @param handler Answers a request. `await open()` returns the session.
    * @param options Answers for 409 and 503 in place of plain text. The answer for 413 is always plain text.
@@ -299,8 +299,9 @@ export class SessionManager<Data extends object = Record<string, Json>> {
   }
 
   /**
-   * Answers a browser that binds a session to its device, or renews the second cookie of a bound session. `wrap` and the
-   * adapters call it. If your program uses the option `bound` and calls `open` and `commit` itself, call this first.
+   * Answers a browser that binds a session to its device, or renews the second cookie of a bound session. `wrap` and
+   * the adapters call it. If your program uses the option `bound` and calls `open` and `commit` itself, call this
+   * first.
    *
    * @param request The request.
    * @returns The answer, or `undefined` if the request is not for one of the two addresses below the option's path.

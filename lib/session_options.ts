@@ -23,8 +23,8 @@ export interface SessionOptions {
   /** Whether the browser keeps the cookie after it is closed: `true` unless given. */
   readonly permanent?: boolean | undefined;
   /**
-   * Binds sessions to the device that logged in, if the browser can: a stolen cookie then opens nothing. It needs https,
-   * and a cookie with `secure` and without `domain`.
+   * Binds sessions to the device that logged in, if the browser can: a stolen cookie then opens nothing. It needs
+   * https, and a cookie with `secure` and without `domain`.
    */
   readonly bound?: BoundOptions | undefined;
   /** Called with every event, such as a session that was made, changed or ended, a refusal or a failure. */

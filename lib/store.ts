@@ -9,8 +9,8 @@ export { RecordTooLargeError, StoreFullError } from "./errors.ts";
 
 /**
  * Makes a new record from the record that is stored at that moment. It may run more than once. It must leave its
- * argument and the record's `user` as they are. It may throw: then nothing is stored, and the verb rejects with the same
- * error.
+ * argument and the record's `user` as they are. It may throw: then nothing is stored, and the verb rejects with the
+ * same error.
  */
 export type Change = (record: SessionRecord) => SessionRecord;
 
@@ -35,13 +35,13 @@ export class KeyTakenError extends Error {
  * one-way hash, so no content of a store can be sent as a cookie.
  *
  * A session is live from `create` until `delete` or `move`, or until it ends by its record (`isLive` in record.ts): at
- * that millisecond it is gone. A session that is gone never comes back: only `create` and `move` make a session, and the
- * manager calls them only with a new key.
+ * that millisecond it is gone. A session that is gone never comes back: only `create` and `move` make a session, and
+ * the manager calls them only with a new key.
  *
  * When a verb resolves, it has done its work for every process that shares the store. No reader ever sees half of a
- * record. Any verb may fail, as on a full disk or a lost connection. It then rejects within some seconds, and its work was
- * done completely or not at all. If the engine did not answer, `update`, `delete` and `move` query it again before they
- * reject. So they never report a guess, and never make a change twice.
+ * record. Any verb may fail, as on a full disk or a lost connection. It then rejects within some seconds, and its work
+ * was done completely or not at all. If the engine did not answer, `update`, `delete` and `move` query it again before
+ * they reject. So they never report a guess, and never make a change twice.
  */
 export interface SessionStore {
   /**
@@ -58,8 +58,8 @@ export interface SessionStore {
   /**
    * Reads the record.
    *
-   * @returns The record; `undefined` if the session is unknown, gone or unreadable (which is logged). It is `undefined`,
-   * too, if a later version of this program wrote the record. Such a record stays in its place.
+   * @returns The record; `undefined` if the session is unknown, gone or unreadable (which is logged). It is
+   * `undefined`, too, if a later version of this program wrote the record. Such a record stays in its place.
    */
   read(key: string): Promise<SessionRecord | undefined>;
 
@@ -109,8 +109,8 @@ export interface SessionStore {
 
   /**
    * The live sessions of a user. Stores that cannot find them do not implement this. Every session whose `create` or
-   * `move` had resolved before the call is included; if it gets a new key during the iteration, it is there under the old
-   * key or the new one. A session that is made or ended during the iteration may be included or not.
+   * `move` had resolved before the call is included; if it gets a new key during the iteration, it is there under the
+   * old key or the new one. A session that is made or ended during the iteration may be included or not.
    */
   sessionsOf?(user: string): AsyncIterable<StoredSession>;
 

@@ -24,9 +24,9 @@ const RULES: Readonly<Record<keyof StoreSubject, Rule>> = {
 };
 
 /**
- * Declares the tests that every store passes, for one store: with `Deno.test`, or with `node:test` outside Deno. Optional
- * methods that the store does not have (`list`, `sessionsOf`, `deleteMany`) are not tested. Neither is an ability that the
- * subject does not name.
+ * Declares the tests that every store passes, for one store: with `Deno.test`, or with `node:test` outside Deno.
+ * Optional methods that the store does not have (`list`, `sessionsOf`, `deleteMany`) are not tested. Neither is an
+ * ability that the subject does not name.
  *
  * @param subject The store's name, and functions that open stores on the same sessions.
  * @throws {TypeError} naming what the subject lacks.

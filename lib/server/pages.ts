@@ -50,8 +50,9 @@ export const BOUND_PATH = "/bound";
 const MAX_NAME_LENGTH = 64;
 
 /**
- * The longest input that is examined, in UTF-16 units: 64 characters, each sent in up to four parts (Unicode, normalization
- * form D), and spaces around them. Composing a string takes more than linear time, so its length is checked first.
+ * The longest input that is examined, in UTF-16 units: 64 characters, each sent in up to four parts (Unicode,
+ * normalization form D), and spaces around them. Composing a string takes more than linear time, so its length is
+ * checked first.
  */
 const MAX_TYPED_LENGTH = 1024;
 

@@ -1,8 +1,8 @@
 /** Protection: the host check, the check for a prefetch, and the headers that every answer carries. */
 
 // A host name or address and an optional port (RFC 9110, section 7.2), as far as browsers send them: labels of letters,
-// digits, "-" and "_" with single dots between them, or an IPv6 address in brackets. Some of these are no hosts, such as
-// 999.999.999.999: the URL parser refuses those.
+// digits, "-" and "_" with single dots between them, or an IPv6 address in brackets. Some of these are no hosts, such
+// as 999.999.999.999: the URL parser refuses those.
 const HOST = /^(?:(?!-)[\w-]{1,63}(?:\.(?!-)[\w-]{1,63})*\.?|\[[0-9a-f:.]{2,45}\])(?::\d{1,5})?$/i;
 
 /** The longest a host may be with its port: a name of 253 characters (RFC 1035, section 2.3.4) and its last dot. */

@@ -8,7 +8,8 @@ import { foreignIn } from "../stores/file/foreign.ts";
 /**
  * The keys that sign the cookie, the first of them new ones.
  *
- * @param config The settings. Without a key in them, one is kept in the folder of the sessions, which is made if missing.
+ * @param config The settings. Without a key in them, one is kept in the folder of the sessions, which is made if
+ * missing.
  * @param log Called when others may reach the file with the keys.
  * @throws {Error} naming the setting, if a key can neither be read nor made.
  */

@@ -85,8 +85,8 @@ export class FileStore implements SessionStore {
    * Makes a store. Touches no file yet.
    *
    * @param options The folder, and what differs from the defaults.
-   * @throws {TypeError} if an option is missing, unknown or invalid. Where there are no file locks, it always throws: on
-   * Node, on Bun, and on Deno before 2.7.
+   * @throws {TypeError} if an option is missing, unknown or invalid. Where there are no file locks, it always throws:
+   * on Node, on Bun, and on Deno before 2.7.
    * @throws {RangeError} if a number is out of range.
    */
   constructor(options: FileStoreOptions) {
@@ -209,9 +209,9 @@ export class FileStore implements SessionStore {
   }
 
   /**
-   * The live sessions of a user. A record that a newer version of the library wrote cannot be read, so its user is taken
-   * from the first 8 digits of its key. By chance (one in four billion) these can be the digits of another user, whose
-   * session a log-out everywhere would then end. It misses none of the user's.
+   * The live sessions of a user. A record that a newer version of the library wrote cannot be read, so its user is
+   * taken from the first 8 digits of its key. By chance (one in four billion) these can be the digits of another user,
+   * whose session a log-out everywhere would then end. It misses none of the user's.
    */
   async *sessionsOf(user: string): AsyncGenerator<StoredSession> {
     try {

@@ -26,11 +26,11 @@ const NO_COOKIES: readonly string[] = Object.freeze([]);
 
 /** When a session ends, in milliseconds since 1970. */
 export interface SessionEnds {
-  /** The end if this request does not count as a use; `undefined` while nothing is stored of the session. */
-  readonly unused: number | undefined;
-  /** The end if this request counts as a use, and no other use follows. */
-  readonly used: number;
-  /** The absolute end, which no use moves. */
+  /** When it ends as it is stored now, without a use by this request; `undefined` while nothing is stored of it. */
+  readonly storedExpires: number | undefined;
+  /** When it ends once this request is committed, unless it is used again. */
+  readonly expires: number;
+  /** When it ends even if it is used. */
   readonly deadline: number;
 }
 
@@ -290,10 +290,10 @@ export class SessionManager<Data extends object = Record<string, Json>> {
     const next = stored === undefined
       ? this.#lifetimes.begin(this.#now(), state.logIn?.terms)
       : this.#lifetimes.extend(stored);
-    const counts = stored === undefined || session.changed || this.#commit.isDue(state, stored);
+    const isExtended = stored === undefined || session.changed || this.#commit.isDue(state, stored);
     return Object.freeze({
-      unused: state.record && endOf(state.record),
-      used: endOf(counts ? next : stored),
+      storedExpires: state.record && endOf(state.record),
+      expires: endOf(isExtended ? next : stored),
       deadline: next.deadline,
     });
   }

@@ -101,8 +101,8 @@ export function pageRoutes(options: PageOptions): Routes {
       // A change extends the session even if SESSION_REFRESH_EACH_REQUEST is false.
       if (url.endsWith(KEEP) && isAsked(request)) session.set("user", user);
       const now = sessions.now();
-      const { unused, used, deadline } = sessions.ends(session);
-      const idle = (isRenewal ? unused ?? used : used) - now;
+      const { storedExpires, expires, deadline } = sessions.ends(session);
+      const idle = (isRenewal ? storedExpires ?? expires : expires) - now;
       const atMost = deadline - now;
       const greet = session.get("greet");
       const html = views.home({

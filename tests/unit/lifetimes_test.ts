@@ -153,11 +153,11 @@ Deno.test("lifetimes: a log-out brings back the manager's lifetimes", async () =
   assertEquals(await visit(), {});
 });
 
-Deno.test("lifetimes: ends() knows a session that is not stored yet", async () => {
+Deno.test("lifetimes: ends() works for a session that is not stored yet", async () => {
   const { clock, sessions } = site();
   const session = await sessions.open(new Request("http://localhost/"));
   const left = () =>
-    [sessions.ends(session).used, sessions.ends(session).deadline].map((end) => (end - clock.time) / 1000);
+    [sessions.ends(session).expires, sessions.ends(session).deadline].map((end) => (end - clock.time) / 1000);
   assertEquals(left(), [60, 600]);
   session.logIn("ada", { idle: 1000, absolute: 900 });
   assertEquals(left(), [900, 900]);
@@ -170,11 +170,11 @@ Deno.test("lifetimes: clocks that differ by some seconds do no harm", async () =
   assertEquals(await visit(), { name: "Ada" });
 });
 
-Deno.test("lifetimes: expires() tells when the session ends, this use counted", async () => {
+Deno.test("lifetimes: ends() counts this use in the time when the session ends", async () => {
   const { clock, sessions, visit } = site();
   const ends = clock.time + 600 * SECOND;
   const left: number[] = [];
-  const look: Act = (session) => void left.push(sessions.ends(session).used - clock.time);
+  const look: Act = (session) => void left.push(sessions.ends(session).expires - clock.time);
   await visit(register);
   for (const seconds of [5, 45, 45, 45]) {
     clock.pass(seconds);
@@ -188,22 +188,22 @@ Deno.test("lifetimes: expires() tells when the session ends, this use counted", 
   assert(left.at(-1)! <= ends - clock.time);
 });
 
-Deno.test("lifetimes: a session says when it ends if this use is not counted", async () => {
+Deno.test("lifetimes: ends() also has the time when the session ends without this use", async () => {
   const { clock, sessions, request, visit } = site();
   await visit(register);
   const end = clock.time + 60 * SECOND;
   clock.pass(30);
   const session = await sessions.open(request());
-  assertEquals([sessions.ends(session).unused, sessions.ends(session).used], [end, clock.time + 60 * SECOND]);
-  assertEquals(sessions.ends(await sessions.open(new Request("http://localhost/"))).unused, undefined);
+  assertEquals([sessions.ends(session).storedExpires, sessions.ends(session).expires], [end, clock.time + 60 * SECOND]);
+  assertEquals(sessions.ends(await sessions.open(new Request("http://localhost/"))).storedExpires, undefined);
 });
 
-Deno.test("lifetimes: expires() counts a change as a use, however soon after the last", async () => {
+Deno.test("lifetimes: ends() counts a change as a use, however soon after the last", async () => {
   const { clock, sessions, request, visit } = site();
   await visit(register);
   clock.pass(1);
   const session = await sessions.open(request());
-  assertEquals(sessions.ends(session).used, clock.time + 59 * SECOND);
+  assertEquals(sessions.ends(session).expires, clock.time + 59 * SECOND);
   session.set("n", 1);
-  assertEquals(sessions.ends(session).used, clock.time + 60 * SECOND);
+  assertEquals(sessions.ends(session).expires, clock.time + 60 * SECOND);
 });

@@ -3,7 +3,7 @@ import { Cache } from "./_cache.ts";
 import type { DeviceBound } from "./device_bound.ts";
 import { SessionGoneError, SessionStoreError, StoreFullError } from "./errors.ts";
 import type { EventType, Listener, Refusal } from "./events.ts";
-import type { GuardedStore } from "./_guarded_store.ts";
+import type { ReportingStore } from "./_reporting_store.ts";
 import { handleOf, keyOf, newId } from "./id.ts";
 import type { Lifetimes } from "./_lifetimes.ts";
 import { type Binding, isLive, type SessionRecord } from "./record.ts";
@@ -15,7 +15,7 @@ import { Watch } from "./_watch.ts";
 
 /** The parts and settings of the manager that a commit needs. */
 export interface CommitOptions {
-  readonly store: GuardedStore;
+  readonly store: ReportingStore;
   readonly cookie: SessionCookie;
   readonly lifetimes: Lifetimes;
   /** Whether a use without a change extends the life. */

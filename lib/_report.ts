@@ -1,13 +1,13 @@
-/** Report: wraps a program's functions, such as a log, so that a failure of them is reported and ends nothing. */
+/** Report: wraps a function of the program, such as its log, so that its errors are written to standard error. */
 
 /**
- * Wraps a function. If it throws, or its promise rejects, standard error has a report, and neither the request nor the
- * process ends.
+ * Wraps a function. If it throws, or its promise rejects, the error is written to standard error. Neither the request
+ * nor the process fails.
  *
  * @param name The function's name in the report, such as `The log of sessions`.
- * @param fn The function that the program gave.
+ * @param fn The program's function.
  */
-export function reported<Args extends unknown[]>(
+export function withErrorReport<Args extends unknown[]>(
   name: string,
   fn: (...args: Args) => unknown,
 ): (...args: Args) => void {

@@ -1,6 +1,6 @@
 /** The sessions of a user: lists them, and ends one, all, or all but the latest. */
 import { SessionStoreError } from "./errors.ts";
-import type { GuardedStore } from "./_guarded_store.ts";
+import type { ReportingStore } from "./_reporting_store.ts";
 import { handleOf } from "./id.ts";
 import type { Lifetimes } from "./_lifetimes.ts";
 import { endOf, isLive, type SessionRecord } from "./record.ts";
@@ -31,7 +31,7 @@ const BATCH = 500;
 
 /** The parts of the manager that work on the sessions of a user. */
 export interface UserAccess {
-  readonly store: GuardedStore;
+  readonly store: ReportingStore;
   readonly lifetimes: Lifetimes;
   readonly now: () => number;
   /** Called with the keys of the sessions that were ended. */

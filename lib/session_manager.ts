@@ -9,12 +9,12 @@ import type { DeviceBound } from "./device_bound.ts";
 import { type Listener, logEvents, newCounters, type SessionCounters, type SessionEvent } from "./events.ts";
 import { FollowedSession } from "./followed_session.ts";
 import { addSessionHeaders, checkResponse } from "./_headers.ts";
-import { GuardedStore } from "./_guarded_store.ts";
+import { ReportingStore } from "./_reporting_store.ts";
 import { Lifetimes } from "./_lifetimes.ts";
 import { standardErrorLog } from "./log.ts";
 import { endOf, type Json, type SessionRecord } from "./record.ts";
 import { checkOptions, OBJECT } from "./_options.ts";
-import { reported } from "./_report.ts";
+import { withErrorReport } from "./_report.ts";
 import { Session, stateOf } from "./session.ts";
 import { SessionCookie, type SignedId } from "./session_cookie.ts";
 import { checkSessionOptions, headersOf, type RequestLike, type SessionOptions } from "./session_options.ts";
@@ -69,7 +69,7 @@ export class SessionManager<Data extends object = Record<string, Json>> {
   /** How many events of each type there were since the manager was made. */
   readonly counters: SessionCounters = newCounters();
 
-  #store: GuardedStore;
+  #store: ReportingStore;
   #cookie: SessionCookie;
   #lifetimes: Lifetimes;
   #commit: Commit;
@@ -88,14 +88,14 @@ export class SessionManager<Data extends object = Record<string, Json>> {
     checkSessionOptions(options);
     const { store, keys, cookie, idle = 1800, absolute = 43_200, refresh = true, permanent = true } = options;
     const { log = standardErrorLog, on, now = Date.now, bound } = options;
-    const listeners = [logEvents(reported("The log of sessions", log))];
-    if (on !== undefined) listeners.push(reported("A listener of session events", on));
+    const listeners = [logEvents(withErrorReport("The log of sessions", log))];
+    if (on !== undefined) listeners.push(withErrorReport("A listener of session events", on));
     const tell: Listener = (event: SessionEvent) => {
       this.counters[event.type]++;
       for (const listener of listeners) listener(event);
     };
     this.#now = now;
-    this.#store = new GuardedStore(store, tell);
+    this.#store = new ReportingStore(store, tell);
     this.#cookie = new SessionCookie(cookie, keys);
     this.#lifetimes = new Lifetimes(idle, absolute, now);
     const parts = { store: this.#store, cookie: this.#cookie, lifetimes: this.#lifetimes };

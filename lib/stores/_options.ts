@@ -1,7 +1,7 @@
 /** StoreOptions: the options that every store has, and the check of all options of a store. */
 import { checkOptions, COUNT, FUNCTION, type Rule } from "../_options.ts";
 import { type Log, standardErrorLog } from "../log.ts";
-import { reported } from "../_report.ts";
+import { withErrorReport } from "../_report.ts";
 
 /** The options that every store has. */
 export interface StoreOptions {
@@ -69,5 +69,5 @@ export function checkStoreOptions(
 ): { max: number; log: Log; now: () => number } {
   checkOptions(`Cannot make a ${store}`, options, { max: COUNT, log: FUNCTION, now: FUNCTION, ...rules });
   const { max = 1_000_000, log = standardErrorLog, now = Date.now } = options;
-  return { max, log: reported("The log of a store", log), now };
+  return { max, log: withErrorReport("The log of a store", log), now };
 }

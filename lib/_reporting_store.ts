@@ -1,28 +1,28 @@
-/** GuardedStore: a store's verbs for the manager. It turns their failures into errors of the library, and events. */
+/** ReportingStore: the store as the manager calls it. It turns failures into errors of the library, and into events. */
 import { RecordTooLargeError, SessionGoneError, SessionStoreError, StoreFullError } from "./errors.ts";
 import { type Listener, refusalOf } from "./events.ts";
 import { handleOf } from "./id.ts";
 import type { SessionRecord } from "./record.ts";
 import type { Change, SessionStore, StoredSession } from "./store.ts";
 
-/** A store that throws only errors of this library, and errors that a change itself throws. */
-export class GuardedStore {
+/** A store that reports its failures as events. It throws only errors of this library, and those of a change itself. */
+export class ReportingStore {
   #store: SessionStore;
   #tell: Listener;
 
   /**
    * @param store The store.
-   * @param tell Called when the store fails or refuses.
+   * @param tell Called with an event when the store fails or refuses.
    */
   constructor(store: SessionStore, tell: Listener) {
     this.#store = store;
     this.#tell = tell;
   }
 
-  /** The group for a new id of a user's session; `undefined` if the store uses no groups. */
+  /** The group for a new id of a user's session; `undefined` for a guest, and if the store uses no groups. */
   async groupOf(user: string | undefined): Promise<string | undefined> {
     if (user === undefined || this.#store.groupOf === undefined) return undefined;
-    return await this.#try("find the place of a user", async () => await this.#store.groupOf!(user));
+    return await this.#try("find the group of a user", async () => await this.#store.groupOf!(user));
   }
 
   async create(key: string, record: SessionRecord): Promise<void> {
@@ -30,7 +30,7 @@ export class GuardedStore {
   }
 
   async read(key: string): Promise<SessionRecord | undefined> {
-    // `#try` is not used here, because it would make one more promise per request.
+    // `#try` would make one more promise per request.
     try {
       return await this.#store.read(key);
     } catch (cause) {
@@ -39,11 +39,11 @@ export class GuardedStore {
   }
 
   async update(key: string, change: Change): Promise<SessionRecord | undefined> {
-    return await this.#changing("update", key, change, (change) => this.#store.update(key, change));
+    return await this.#tryChange("update", key, change, (change) => this.#store.update(key, change));
   }
 
   async move(from: string, to: string, change: Change): Promise<SessionRecord | undefined> {
-    return await this.#changing("move", from, change, (change) => this.#store.move(from, to, change));
+    return await this.#tryChange("move", from, change, (change) => this.#store.move(from, to, change));
   }
 
   async touch(key: string, expires: number): Promise<boolean> {
@@ -69,7 +69,7 @@ export class GuardedStore {
     if (this.#store.sessionsOf === undefined) {
       throw new TypeError("Cannot find the sessions of a user: this store has no index of users; use one that has");
     }
-    return this.#listing(this.#store.sessionsOf(user));
+    return this.#list(this.#store.sessionsOf(user));
   }
 
   sweep(): void {
@@ -80,7 +80,8 @@ export class GuardedStore {
     await this.#store.close?.();
   }
 
-  async *#listing<T>(listed: AsyncIterable<T>): AsyncGenerator<T> {
+  /** Repeats what the store lists. Reports a failure at any step. */
+  async *#list<T>(listed: AsyncIterable<T>): AsyncGenerator<T> {
     const iterator = listed[Symbol.asyncIterator]();
     try {
       while (true) {
@@ -93,26 +94,25 @@ export class GuardedStore {
     }
   }
 
-  /**
-   * Lets the store make a change. If the change itself throws, that error is thrown, even if the store throws another.
-   */
-  async #changing<T>(verb: string, key: string, change: Change, work: (change: Change) => Promise<T>): Promise<T> {
-    let own: { readonly error: unknown } | undefined;
-    const guarded: Change = (record) => {
-      own = undefined;
+  /** Calls a verb with a change. If the change throws, that error is thrown, even if the store throws another. */
+  async #tryChange<T>(verb: string, key: string, change: Change, work: (change: Change) => Promise<T>): Promise<T> {
+    // The error of the change at its last run: the store may run it again.
+    let thrown: { readonly error: unknown } | undefined;
+    const observed: Change = (record) => {
+      thrown = undefined;
       try {
         return change(record);
       } catch (error) {
-        own = { error };
+        thrown = { error };
         throw error;
       }
     };
     try {
-      return await work(guarded);
+      return await work(observed);
     } catch (cause) {
-      if (own === undefined) throw this.#failure(verb, cause, key);
-      if (own.error instanceof SessionGoneError) this.#refuse(own.error, key);
-      throw own.error;
+      if (thrown === undefined) throw this.#failure(verb, cause, key);
+      if (thrown.error instanceof SessionGoneError) this.#refuse(thrown.error, key);
+      throw thrown.error;
     }
   }
 
@@ -135,6 +135,7 @@ export class GuardedStore {
     return new SessionStoreError(`The session store failed to ${verb}: ${message}`, { cause });
   }
 
+  /** Reports a refusal. */
   #refuse(error: unknown, key?: string, user?: string): void {
     this.#tell({ type: "refused", handle: key && handleOf(key), user, reason: refusalOf(error) });
   }

@@ -8,7 +8,8 @@ import type { Json, SessionData, SessionRecord, StoredFlash, Terms } from "./rec
 export const NO_DATA: SessionData = Object.freeze({});
 /** No messages. */
 export const NO_FLASHES: readonly StoredFlash[] = Object.freeze([]);
-const NO_STRAYS: readonly string[] = Object.freeze([]);
+/** No cookies. */
+export const NO_COOKIES: readonly string[] = Object.freeze([]);
 
 /** Data and messages while changes are made to them. */
 export interface Draft {
@@ -44,8 +45,8 @@ export interface SessionState {
   readonly deadline: number | undefined;
   /** Whether its cookie was signed with an older key. */
   readonly isStale: boolean;
-  /** `Set-Cookie` values that delete the cookies of a request with several. */
-  readonly strays: readonly string[];
+  /** If the request had several session cookies, the `Set-Cookie` values that delete them. */
+  readonly cookieDeletions: readonly string[];
   /** Whether the session may still be changed: it is not committed yet. */
   isOpen: boolean;
   changes: ((draft: Draft) => void)[];
@@ -103,12 +104,12 @@ export interface Origin {
   readonly isShortened?: boolean;
   readonly deadline?: number;
   readonly isStale?: boolean;
-  readonly strays?: readonly string[];
+  readonly cookieDeletions?: readonly string[];
 }
 
 /** The state of a session that was just opened. */
 export function newState(now: () => number, origin: Origin = {}): SessionState {
-  const { id, key, record, isShortened = false, isStale = false, strays = NO_STRAYS } = origin;
+  const { id, key, record, isShortened = false, isStale = false, cookieDeletions = NO_COOKIES } = origin;
   return {
     now,
     id,
@@ -117,7 +118,7 @@ export function newState(now: () => number, origin: Origin = {}): SessionState {
     isShortened,
     deadline: origin.deadline,
     isStale,
-    strays,
+    cookieDeletions,
     isOpen: true,
     changes: [],
     startsEmpty: false,

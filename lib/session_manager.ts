@@ -18,11 +18,9 @@ import { withErrorReport } from "./_report.ts";
 import { Session, stateOf } from "./session.ts";
 import { SessionCookie, type SignedId } from "./session_cookie.ts";
 import { checkSessionOptions, headersOf, type RequestLike, type SessionOptions } from "./session_options.ts";
-import { continued, newState } from "./_session_state.ts";
+import { continued, newState, NO_COOKIES } from "./_session_state.ts";
 import { endSession, endSessions, showSessions, type UserSession } from "./_user_sessions.ts";
 import { type Open, wrapHandler, type WrapOptions } from "./_wrap.ts";
-
-const NO_COOKIES: readonly string[] = Object.freeze([]);
 
 /** When a session ends, in milliseconds since 1970. */
 export interface SessionEnds {
@@ -125,13 +123,13 @@ export class SessionManager<Data extends object = Record<string, Json>> {
   async open(request: RequestLike): Promise<Session<Data>> {
     const headers = headersOf("Cannot open a session", request);
     const { ids, refused, tooMany } = this.#cookie.read(headers.get("cookie"));
-    if (tooMany) return this.#openNone(request.url);
+    if (tooMany) return this.#refuseCookies(request.url);
     const [id] = ids;
     if (id === undefined) {
       if (refused) this.#commit.refuse("bad signature");
       return new Session(newState(this.#now));
     }
-    if (ids.length > 1) return await this.#openOneOf(ids, request);
+    if (ids.length > 1) return await this.#openOnlyLive(ids, request);
     const found = await this.#commit.read(id.key);
     if (found === undefined) {
       // The id is not used again: the visitor gets a new one when something is stored (strict mode; CVE-2015-5143).
@@ -191,7 +189,7 @@ export class SessionManager<Data extends object = Record<string, Json>> {
     try {
       const cookies = this.#commit.isNeeded(state) ? await this.#commit.save(state) : NO_COOKIES;
       state.onCommit?.();
-      return state.strays.length === 0 ? cookies : [...state.strays, ...cookies];
+      return state.cookieDeletions.length === 0 ? cookies : [...state.cookieDeletions, ...cookies];
     } catch (failure) {
       state.onCommit?.(failure);
       throw failure;
@@ -337,14 +335,15 @@ export class SessionManager<Data extends object = Record<string, Json>> {
     await this.#store.close();
   }
 
-  async #openOneOf(ids: readonly SignedId[], request: RequestLike): Promise<Session<Data>> {
+  /** Opens the session of a request with several valid cookies, if exactly one of these sessions is live. */
+  async #openOnlyLive(ids: readonly SignedId[], request: RequestLike): Promise<Session<Data>> {
     const live: { readonly id: SignedId; readonly found: ReadRecord }[] = [];
     for (const id of ids) {
       const found = await this.#commit.read(id.key);
       if (found !== undefined && await this.#mayUse(found.record, id.key, request)) live.push({ id, found });
     }
     const [one] = live;
-    return one === undefined || live.length > 1 ? this.#openNone(request.url) : this.#sessionOf(one.id, one.found);
+    return one === undefined || live.length > 1 ? this.#refuseCookies(request.url) : this.#sessionOf(one.id, one.found);
   }
 
   #sessionOf(
@@ -363,12 +362,12 @@ export class SessionManager<Data extends object = Record<string, Json>> {
   }
 
   /**
-   * A session for a request with several cookies. An attacker may have planted one of them, so none counts. All are
-   * deleted, because the browser would send them again.
+   * Opens a new session for a request with several cookies. An attacker may have planted one of them, so none is used.
+   * The answer deletes them all, because the browser would send them again.
    */
-  #openNone(url: string | undefined): Session<Data> {
+  #refuseCookies(url: string | undefined): Session<Data> {
     this.#commit.refuse("several cookies");
-    return new Session(newState(this.#now, { strays: this.#cookie.clearAll(url) }));
+    return new Session(newState(this.#now, { cookieDeletions: this.#cookie.clearAll(url) }));
   }
 }
 

@@ -221,20 +221,20 @@ Deno.test("cookie: only space and tab are white space, and names are equal byte 
   }
 });
 
-Deno.test("cookie: of strays 24 are deleted at most, and one of a __Host- name", async () => {
+Deno.test("cookie: one answer deletes at most 24 cookies, and one with a __Host- name", async () => {
   const url = "http://a.b.c.d.e.example.com/one/two/three/four/five/six";
-  const strays = async (cookie?: { name: string; secure: boolean }) => {
+  const deleted = async (cookie?: { name: string; secure: boolean }) => {
     const { newBrowser, sessions, visit } = site({ cookie });
     const browsers = [newBrowser(), newBrowser()];
     for (const browser of browsers) await visit(register, browser);
     const headers = new Headers({ cookie: browsers.map((browser) => browser.cookie).join("; ") });
     return (await sessions.save(await sessions.open({ headers, url }))).length;
   };
-  assertEquals(await strays(), 24);
-  assertEquals(await strays({ name: "__Host-session", secure: true }), 1);
+  assertEquals(await deleted(), 24);
+  assertEquals(await deleted({ name: "__Host-session", secure: true }), 1);
 });
 
-Deno.test("cookie: strays of a long address cost no more than those of a short one", () => {
+Deno.test("cookie: a long address costs no more deletions than a short one", () => {
   const cookie = new SessionCookie({}, [KEY]);
   const { join } = Array.prototype;
   let joins = 0;

@@ -121,8 +121,8 @@ export class Commit {
 
   /** Whether there is a change to store or a cookie to send. For a page that only reads there is usually none. */
   isNeeded(state: SessionState): boolean {
-    const { record, changes, renews, isOver, isStale, keepsEmpty } = state;
-    return changes.length > 0 || renews || keepsEmpty || isOver !== false || isStale ||
+    const { record, changes, renews, isOver, signedByOlderKey, keepsEmpty } = state;
+    return changes.length > 0 || renews || keepsEmpty || isOver !== false || signedByOlderKey ||
       (record !== undefined && this.isDue(state, record));
   }
 
@@ -142,7 +142,7 @@ export class Commit {
     const stored = await this.#change(state, key, record);
     // A use sends no cookie: it could arrive after the cookie of a log-in, and restore the old id.
     const isMoved = stored !== undefined && stored.deadline !== state.deadline;
-    return state.isStale || isMoved ? [this.#issue(id, stored ?? record)] : [];
+    return state.signedByOlderKey || isMoved ? [this.#issue(id, stored ?? record)] : [];
   }
 
   /** Stores changes or a use, if there are any. */

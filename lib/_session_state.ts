@@ -43,8 +43,8 @@ export interface SessionState {
   readonly isShortened: boolean;
   /** The deadline to which the browser keeps the cookie, in milliseconds since 1970. */
   readonly deadline: number | undefined;
-  /** Whether its cookie was signed with an older key. */
-  readonly isStale: boolean;
+  /** Whether an older key signed the cookie, so that it is signed and sent again. */
+  readonly signedByOlderKey: boolean;
   /** If the request had several session cookies, the `Set-Cookie` values that delete them. */
   readonly cookieDeletions: readonly string[];
   /** Whether the session may still be changed: it is not committed yet. */
@@ -103,13 +103,13 @@ export interface Origin {
   readonly record?: SessionRecord;
   readonly isShortened?: boolean;
   readonly deadline?: number;
-  readonly isStale?: boolean;
+  readonly signedByOlderKey?: boolean;
   readonly cookieDeletions?: readonly string[];
 }
 
 /** The state of a session that was just opened. */
 export function newState(now: () => number, origin: Origin = {}): SessionState {
-  const { id, key, record, isShortened = false, isStale = false, cookieDeletions = NO_COOKIES } = origin;
+  const { id, key, record, isShortened = false, signedByOlderKey = false, cookieDeletions = NO_COOKIES } = origin;
   return {
     now,
     id,
@@ -117,7 +117,7 @@ export function newState(now: () => number, origin: Origin = {}): SessionState {
     record,
     isShortened,
     deadline: origin.deadline,
-    isStale,
+    signedByOlderKey,
     cookieDeletions,
     isOpen: true,
     changes: [],

@@ -34,8 +34,8 @@ export interface SignedId {
   readonly value: string;
   /** The key under which the store keeps the session. */
   readonly key: string;
-  /** Whether an older key signed it, so that it should be signed and sent again. */
-  readonly stale: boolean;
+  /** Whether an older key signed it, not the first one. Then it should be signed and sent again. */
+  readonly signedByOlderKey: boolean;
 }
 
 /** The result of reading a `Cookie` header. */
@@ -100,7 +100,7 @@ const NOTHING: CookieReading = { ids: [], refused: false, tooMany: false };
  * const id = newId();
  * const [pair = "", ...attributes] = cookie.issue(id, 60).split("; ");
  * assertEquals(attributes, ["HttpOnly", "SameSite=Strict", "Path=/", "Max-Age=60"]);
- * assertEquals(cookie.read(pair).ids, [{ value: id, stale: false, key: keyOf(id) }]);
+ * assertEquals(cookie.read(pair).ids, [{ value: id, signedByOlderKey: false, key: keyOf(id) }]);
  * ```
  */
 export class SessionCookie {

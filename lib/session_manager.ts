@@ -347,10 +347,10 @@ export class SessionManager<Data extends object = Record<string, Json>> {
   }
 
   #sessionOf(
-    { value: id, key, stale: isStale }: SignedId,
+    { value: id, key, signedByOlderKey }: SignedId,
     { record, isShortened, deadline }: ReadRecord,
   ): Session<Data> {
-    return new Session(newState(this.#now, { id, key, record, isShortened, deadline, isStale }));
+    return new Session(newState(this.#now, { id, key, record, isShortened, deadline, signedByOlderKey }));
   }
 
   /** Whether a request may use a session: with the option `bound`, a bound one needs its second cookie. */

@@ -19,8 +19,8 @@ const SIGNATURE_LENGTH = 43;
 export interface Unsigned {
   /** The string that was signed. */
   readonly value: string;
-  /** Whether an older key signed it, so that it should be signed again. */
-  readonly stale: boolean;
+  /** Whether an older key signed it, not the first one. Then it should be signed again. */
+  readonly signedByOlderKey: boolean;
 }
 
 interface Known extends Unsigned {
@@ -42,8 +42,8 @@ interface Known extends Unsigned {
  * const ring = ["a new key of at least 32 bytes, as it must be", "an old key of at least 32 bytes, as it must be"];
  * const signer = new Signer(ring, "coupon");
  *
- * assertEquals(signer.unsign(signer.sign("ten")), { value: "ten", stale: false });
- * assertEquals(signer.unsign(old.sign("ten")), { value: "ten", stale: true });
+ * assertEquals(signer.unsign(signer.sign("ten")), { value: "ten", signedByOlderKey: false });
+ * assertEquals(signer.unsign(old.sign("ten")), { value: "ten", signedByOlderKey: true });
  * assertEquals(signer.unsign("ten.forged"), undefined);
  * ```
  */
@@ -111,16 +111,18 @@ export class Signer {
     if (read !== SIGNATURE_LENGTH || written !== SIGNATURE_LENGTH) return undefined;
 
     const known = this.#known.get(slice);
-    if (known !== undefined && this.#isGiven(known.signature)) return { value: known.value, stale: known.stale };
+    if (known !== undefined && this.#isGiven(known.signature)) {
+      return { value: known.value, signedByOlderKey: known.signedByOlderKey };
+    }
     for (let index = 0; index < this.#keys.length; index++) {
       const signature = this.#signature(slice, index);
       if (this.#isGiven(signature)) {
-        const stale = index > 0;
+        const signedByOlderKey = index > 0;
         // A copy, because a slice of a string would keep the whole string in memory, such as a long header.
         const value = decoder.decode(encoder.encode(slice));
         // About how many bytes the two strings take, with the objects around them.
-        this.#known.set(value, { value, signature, stale }, 2 * value.length + 250);
-        return { value, stale };
+        this.#known.set(value, { value, signature, signedByOlderKey }, 2 * value.length + 250);
+        return { value, signedByOlderKey };
       }
     }
     return undefined;

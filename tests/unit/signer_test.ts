@@ -11,9 +11,11 @@ Deno.test("signer: what it signed is its own, known or not", () => {
   const signed = new Signer([KEY], "test").sign("value");
   assertEquals(signed, new Signer([KEY], "test").sign("value"));
   const signer = new Signer([KEY], "test");
-  for (let round = 0; round < 3; round++) assertEquals(signer.unsign(signed), { value: "value", stale: false });
+  for (let round = 0; round < 3; round++) {
+    assertEquals(signer.unsign(signed), { value: "value", signedByOlderKey: false });
+  }
   for (const value of ["", ".", "a.b", "..", "=;, \0\n", "é👋", "x".repeat(10_000)]) {
-    assertEquals(signer.unsign(signer.sign(value)), { value, stale: false });
+    assertEquals(signer.unsign(signer.sign(value)), { value, signedByOlderKey: false });
   }
 });
 
@@ -86,8 +88,8 @@ Deno.test("signer: the first key signs, the others are taken and said to be old"
   const signer = new Signer([KEY, OLD], "test");
   assertEquals(signer.sign("value"), new Signer([KEY], "test").sign("value"));
   const old = new Signer([OLD], "test").sign("value");
-  for (let round = 0; round < 2; round++) assertEquals(signer.unsign(old), { value: "value", stale: true });
-  assertEquals(signer.unsign(signer.sign("value")), { value: "value", stale: false });
+  for (let round = 0; round < 2; round++) assertEquals(signer.unsign(old), { value: "value", signedByOlderKey: true });
+  assertEquals(signer.unsign(signer.sign("value")), { value: "value", signedByOlderKey: false });
 });
 
 Deno.test("signer: a key under 32 bytes, or none, is refused without being shown", () => {

@@ -8,7 +8,7 @@ import { handleOf, keyOf, newId } from "./id.ts";
 import type { Lifetimes } from "./_lifetimes.ts";
 import { type Binding, isLive, type SessionRecord } from "./record.ts";
 import type { SessionCookie } from "./session_cookie.ts";
-import { applyChanges, assign, type SessionState } from "./_session_state.ts";
+import { applyChanges, type SessionState, setId } from "./_session_state.ts";
 import type { Change } from "./store.ts";
 import { endOldest, rank, type Ranking, timeAfter, type UserAccess } from "./_user_sessions.ts";
 import { Watch } from "./_watch.ts";
@@ -82,9 +82,9 @@ export class Commit {
   }
 
   /** Whether a use without a change is stored: seldom, but always if the stored record has longer lifetimes. */
-  isDue({ isShortened }: SessionState, record: SessionRecord): boolean {
+  isExtensionDue({ isShortened }: SessionState, record: SessionRecord): boolean {
     const { refresh, lifetimes } = this.#options;
-    return refresh && (isShortened || lifetimes.isDue(record));
+    return refresh && (isShortened || lifetimes.isExtensionDue(record));
   }
 
   /**
@@ -121,9 +121,9 @@ export class Commit {
 
   /** Whether there is a change to store or a cookie to send. For a page that only reads there is usually none. */
   isNeeded(state: SessionState): boolean {
-    const { record, changes, renews, isOver, signedByOlderKey, keepsEmpty } = state;
-    return changes.length > 0 || renews || keepsEmpty || isOver !== false || signedByOlderKey ||
-      (record !== undefined && this.isDue(state, record));
+    const { record, changes, renews, endedBy, signedByOlderKey, keepsEmpty } = state;
+    return changes.length > 0 || renews || keepsEmpty || endedBy !== undefined || signedByOlderKey ||
+      (record !== undefined && this.isExtensionDue(state, record));
   }
 
   /** Stores the changes of a request. Returns the `Set-Cookie` headers that the answer must have. */
@@ -133,7 +133,7 @@ export class Commit {
       const cookie = await this.#create(state);
       return cookie === undefined ? [] : [cookie];
     }
-    if (state.isOver !== false) {
+    if (state.endedBy !== undefined) {
       const cookie = await this.#end(state, key, record);
       const second = record.binding && (await this.#options.bound?.())?.clear();
       return second === undefined ? [cookie] : [second, cookie];
@@ -153,7 +153,7 @@ export class Commit {
       if (updated === undefined) throw this.reportGone(key, state.user);
       return updated;
     }
-    if (!this.isDue(state, record)) return undefined;
+    if (!this.isExtensionDue(state, record)) return undefined;
     const extended = lifetimes.extend(record);
     // `touch` changes only the idle limit.
     const isSame = record.idle === extended.idle && record.deadline === extended.deadline && !state.isShortened;
@@ -177,7 +177,7 @@ export class Commit {
     const record = { ...content, ...this.#begin(state, before), user };
     const key = keyOf(id);
     await store.create(key, record);
-    assign(state, id);
+    setId(state, id);
     this.tell("made", key, user);
     await this.#loggedIn(state, key, record, before);
     return this.#issue(id, record);
@@ -197,7 +197,7 @@ export class Commit {
     });
     if (moved === undefined) throw this.reportGone(from, state.user);
     this.watch.ended([from]);
-    assign(state, id);
+    setId(state, id);
     this.tell("new id", to, moved.user);
     await this.#loggedIn(state, to, moved, before);
     return this.#issue(id, moved);
@@ -208,9 +208,9 @@ export class Commit {
     const { store, cookie } = this.#options;
     if (await store.delete(key)) {
       this.watch.ended([key]);
-      this.tell(state.isOver === "logged out" && user !== undefined ? "logged out" : "ended", key, user);
+      this.tell(state.endedBy === "logOut" && user !== undefined ? "logged out" : "ended", key, user);
     } else if (!this.#ended.get(key)) throw this.reportGone(key, user);
-    assign(state, undefined);
+    setId(state, undefined);
     try {
       return await this.#create(state) ?? cookie.clear();
     } catch (error) {
@@ -268,9 +268,9 @@ export class Commit {
  * Whether a session that begins with this request is stored: after a log-in, or if it has data or messages in the end.
  */
 function isKept(
-  { isOver, logIn, keepsEmpty }: SessionState,
+  { endedBy, logIn, keepsEmpty }: SessionState,
   { data, flashes }: ReturnType<typeof applyChanges>,
 ): boolean {
-  if (isOver === "for good") return false;
+  if (endedBy === "end") return false;
   return logIn !== undefined || keepsEmpty || flashes !== undefined || Object.keys(data).length > 0;
 }

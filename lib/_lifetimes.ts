@@ -66,7 +66,7 @@ export class Lifetimes {
   }
 
   /** Whether a use is worth a write: it moves the session's end by a tenth of the lifetime or more. */
-  isDue(record: SessionRecord): boolean {
+  isExtensionDue(record: SessionRecord): boolean {
     const idle = this.#idleOf(record);
     const end = Math.min(this.#now() + idle, this.#deadlineOf(record));
     return end - endOf(record) >= idle / 10;

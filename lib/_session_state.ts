@@ -56,8 +56,8 @@ export interface SessionState {
   /** Whether it gets a new id. */
   renews: boolean;
   logIn: LogIn | undefined;
-  /** Whether the stored session is to be deleted. */
-  isOver: false | "logged out" | "for good";
+  /** The method of the session that ended it. The commit then deletes the stored session. */
+  endedBy: "logOut" | "end" | undefined;
   /** Whether the session is stored even if it is empty: for tests of programs. */
   keepsEmpty: boolean;
   /** The header that asks the browser to bind the session to its device, once a log-in was stored. */
@@ -125,7 +125,7 @@ export function newState(now: () => number, origin: Origin = {}): SessionState {
     user: record?.user,
     renews: false,
     logIn: undefined,
-    isOver: false,
+    endedBy: undefined,
     keepsEmpty: false,
     registration: undefined,
     willCommit: undefined,
@@ -133,8 +133,8 @@ export function newState(now: () => number, origin: Origin = {}): SessionState {
   };
 }
 
-/** Gives a session another id, or removes its id. */
-export function assign(state: SessionState, id: string | undefined): void {
+/** Gives a session another id and its key, or removes both. */
+export function setId(state: SessionState, id: string | undefined): void {
   state.id = id;
   state.key = id === undefined ? undefined : keyOf(id);
 }
@@ -157,9 +157,7 @@ export function applyChanges(
   return { data: draft.data, flashes: draft.flashes.length > 0 ? draft.flashes : undefined };
 }
 
-/**
- * The stored record that the session continues; `undefined` if the session begins with this request, as at a log-in.
- */
-export function continued({ record, logIn, isOver }: SessionState): SessionRecord | undefined {
-  return logIn === undefined && isOver === false ? record : undefined;
+/** The record with which the session goes on; `undefined` if a new session begins with this request, as at a log-in. */
+export function continuedRecord({ record, logIn, endedBy }: SessionState): SessionRecord | undefined {
+  return logIn === undefined && endedBy === undefined ? record : undefined;
 }

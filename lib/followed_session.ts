@@ -154,7 +154,7 @@ export class FollowedSession<Data extends object = Record<string, Json>> {
         result.catch(() => {});
         throw new TypeError("Cannot change a followed session: the function must not return a promise");
       }
-      if (state.renews || state.isOver !== false) {
+      if (state.renews || state.endedBy !== undefined) {
         throw new TypeError("Cannot give a followed session a new id or an end: no cookie can be sent any more");
       }
       return { ...record, ...applyChanges(state, record) };
@@ -170,7 +170,7 @@ export class FollowedSession<Data extends object = Record<string, Json>> {
     else if (state.willCommit === false) throw new TypeError(NOT_COMMITTED);
     else await inTime(this.#committed, state.willCommit === true ? EXPECTED_DEADLINE : COMMIT_DEADLINE);
     // A session that its own request ended cannot be followed.
-    if (state.key === undefined && state.isOver !== false) throw this.#access.reportGone("");
+    if (state.key === undefined && state.endedBy !== undefined) throw this.#access.reportGone("");
     return state.key;
   }
 }

@@ -10,7 +10,7 @@ import { LIFETIME, lifetime } from "./_lifetimes.ts";
 import { BOOLEAN, checkOptions, COUNT, type Rule } from "./_options.ts";
 import type { Json, SessionData, StoredFlash, Terms } from "./record.ts";
 import type { SessionKey, Settable, SettableAs, Stored } from "./session_data.ts";
-import { continued, type Draft, draftOf, NO_DATA, NO_FLASHES } from "./_session_state.ts";
+import { continuedRecord, type Draft, draftOf, NO_DATA, NO_FLASHES } from "./_session_state.ts";
 import { replacing, type SessionState, valueOf } from "./_session_state.ts";
 
 /** A message for the next page. */
@@ -131,7 +131,7 @@ export class Session<Data extends object = Record<string, Json>> {
 
   /** Whether the session is bound to the device that logged in. Then a copy of its cookie opens nothing elsewhere. */
   get isBound(): boolean {
-    return continued(this.#state)?.binding !== undefined;
+    return continuedRecord(this.#state)?.binding !== undefined;
   }
 
   /**
@@ -144,8 +144,8 @@ export class Session<Data extends object = Record<string, Json>> {
 
   /** Whether this request has changed or ended the session, or given it a new id: the commit then has work to do. */
   get changed(): boolean {
-    const { changes, renews, isOver } = this.#state;
-    return changes.length > 0 || renews || isOver !== false;
+    const { changes, renews, endedBy } = this.#state;
+    return changes.length > 0 || renews || endedBy !== undefined;
   }
 
   /**
@@ -311,7 +311,7 @@ export class Session<Data extends object = Record<string, Json>> {
     }
     checkOptions("Cannot log in", options, LOG_IN_RULES);
     const state = this.#state;
-    if (state.isOver === "for good") {
+    if (state.endedBy === "end") {
       throw new Error("Cannot log in: end() has ended the session in this request; call logOut() instead of end()");
     }
     if (state.user !== undefined && state.user !== user) this.#startEmpty();
@@ -334,7 +334,7 @@ export class Session<Data extends object = Record<string, Json>> {
    * @throws {Error} if the session was committed already.
    */
   logOut(): void {
-    this.#forget("log out of", "logged out");
+    this.#endBy("logOut", "log out of");
   }
 
   /**
@@ -344,13 +344,14 @@ export class Session<Data extends object = Record<string, Json>> {
    * @throws {Error} if the session was committed already.
    */
   end(): void {
-    this.#forget("end", "for good");
+    this.#endBy("end", "end");
   }
 
-  #forget(verb: string, isOver: SessionState["isOver"]): void {
+  /** Removes the data and the user, and has the commit delete the stored session. */
+  #endBy(method: "logOut" | "end", verb: string): void {
     this.#check(verb);
-    if (this.#state.isOver === "for good") return;
-    this.#state.isOver = isOver;
+    if (this.#state.endedBy === "end") return;
+    this.#state.endedBy = method;
     this.#state.user = this.#state.logIn = undefined;
     this.#state.renews = false;
     this.#startEmpty();
@@ -371,7 +372,7 @@ export class Session<Data extends object = Record<string, Json>> {
 
   #change(verb: string, change: (draft: Draft) => void): void {
     this.#check(verb);
-    if (this.#state.isOver === "for good") return;
+    if (this.#state.endedBy === "end") return;
     this.#draft ??= draftOf(this.#data, this.#flashes);
     change(this.#draft);
     this.#snapshot = undefined;

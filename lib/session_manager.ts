@@ -18,7 +18,7 @@ import { withErrorReport } from "./_report.ts";
 import { Session, stateOf } from "./session.ts";
 import { SessionCookie, type SignedId } from "./session_cookie.ts";
 import { checkSessionOptions, headersOf, type RequestLike, type SessionOptions } from "./session_options.ts";
-import { continued, newState, NO_COOKIES } from "./_session_state.ts";
+import { continuedRecord, newState, NO_COOKIES } from "./_session_state.ts";
 import { endSession, endSessions, showSessions, type UserSession } from "./_user_sessions.ts";
 import { type Open, wrapHandler, type WrapOptions } from "./_wrap.ts";
 
@@ -284,11 +284,11 @@ export class SessionManager<Data extends object = Record<string, Json>> {
    */
   ends(session: Session<Data>): SessionEnds {
     const state = stateOf(session);
-    const stored = continued(state);
+    const stored = continuedRecord(state);
     const next = stored === undefined
       ? this.#lifetimes.begin(this.#now(), state.logIn?.terms)
       : this.#lifetimes.extend(stored);
-    const isExtended = stored === undefined || session.changed || this.#commit.isDue(state, stored);
+    const isExtended = stored === undefined || session.changed || this.#commit.isExtensionDue(state, stored);
     return Object.freeze({
       storedExpires: state.record && endOf(state.record),
       expires: endOf(isExtended ? next : stored),

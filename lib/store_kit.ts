@@ -22,6 +22,6 @@ export {
 } from "./record.ts";
 export { type Change, KeyTakenError, type SessionStore, type StoredSession } from "./store.ts";
 export { checkStoreOptions, type StoreOptions } from "./stores/_options.ts";
-export { Together, type Write } from "./stores/_together.ts";
+export { UpdateBatcher, type Write } from "./stores/_update_batcher.ts";
 export type { Entries, Entry, EntryWrite, NewEntry } from "./stores/entries.ts";
 export { EntryStore, type EntryStoreOptions } from "./stores/entry_store.ts";

@@ -1,5 +1,5 @@
 /** EachOf: yields a user's sessions while other requests give some of them new keys. */
-import { Slices } from "./_pause.ts";
+import { TimeSlice } from "./_pause.ts";
 
 /** How many times the sessions are listed at most. */
 const MAX_PASSES = 50;
@@ -16,7 +16,7 @@ export async function* eachOf<T>(
   list: () => Iterable<string> | Promise<Iterable<string>>,
   read: (key: string) => T | undefined | Promise<T | undefined>,
 ): AsyncGenerator<readonly [key: string, stored: T]> {
-  const slices = new Slices();
+  const slice = new TimeSlice();
   const seen = new Set<string>();
   for (let pass = 0; pass < MAX_PASSES; pass++) {
     let isMissing = false;
@@ -26,7 +26,7 @@ export async function* eachOf<T>(
       const stored = await read(key);
       if (stored === undefined) isMissing = true;
       else yield [key, stored];
-      await slices.next();
+      await slice.yieldIfOver();
     }
     if (!isMissing) return;
   }

@@ -87,7 +87,7 @@ export class Estimate {
     }
   }
 
-  /** Notes that sessions ended. */
+  /** Records that sessions ended. */
   ended(sessions: number): void {
     this.#total -= sessions;
   }

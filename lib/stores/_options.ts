@@ -25,7 +25,7 @@ export const NAME: Rule = { needed: "a string", accepts: (value) => typeof value
  * @param needed What the client must be, with the name of its package.
  * @param methods The methods that it must have.
  */
-export function clientWith(needed: string, ...methods: string[]): Rule {
+export function clientRule(needed: string, ...methods: string[]): Rule {
   const has = (value: unknown, name: string) => typeof (value as Record<string, unknown> | null)?.[name] === "function";
   return { needed, accepts: (value) => methods.every((name) => has(value, name)) };
 }

@@ -1,29 +1,29 @@
 /**
- * Pacer: when a store's sweep takes its next step, so that it keeps up with the sessions created and delays no request.
- * Files, SQLite and PostgreSQL are paced. Redis, memcached, MongoDB and Deno KV remove expired sessions themselves, and
- * the memory store looks at eight entries for each new session.
+ * Pacer: decides when the sweep of a store takes its next step. So the sweep keeps up with the new sessions, and delays
+ * no request. The stores of files, SQLite and PostgreSQL use it. Redis, memcached, MongoDB and Deno KV remove expired
+ * sessions themselves, and the memory store checks eight sessions for each new one.
  */
 import type { Log } from "../log.ts";
 import { turn } from "./_pause.ts";
 
-/** Milliseconds between the steps that come while requests do, however few sessions are created. */
+/** The most milliseconds between two steps while requests come, even if no session is created. */
 const IDLE_STEP = 1000;
 
 /** The options of a {@linkcode Pacer}. */
 export interface PacerOptions {
-  /** Takes one step: looks at `size` entries at most, and returns how many sessions it removed. */
+  /** Takes one step: checks at most `size` entries. Returns how many sessions it removed. */
   readonly step: () => Promise<number>;
-  /** How many entries a step looks at. */
+  /** How many entries a step checks. */
   readonly size: number;
-  /** How many entries to look at for every session created: more than one, so that expired sessions stay few. */
+  /** How many entries to check for each new session. With more than one, there are always few expired sessions. */
   readonly perCreate: number;
   /** Called with the number of sessions swept, and with failures. */
   readonly log: Log;
 }
 
 /**
- * Paces a sweep: one step at a time, after the answers, as many as the sessions created call for. While requests come,
- * it takes at least one step per second. It has no timer of its own.
+ * Starts the steps of a sweep after the answers to requests, one at a time. The more sessions are created, the more
+ * steps it starts. While requests come, it starts at least one step per second. It has no timer.
  */
 export class Pacer {
   #step: () => Promise<number>;
@@ -34,7 +34,7 @@ export class Pacer {
   #last = -Infinity;
   #running: Promise<void> | undefined;
 
-  /** @param options The step and its size. */
+  /** @param options The step, its size, and the log. */
   constructor(options: PacerOptions) {
     this.#step = options.step;
     this.#size = options.size;
@@ -42,7 +42,7 @@ export class Pacer {
     this.#log = options.log;
   }
 
-  /** Notes that a session was created. */
+  /** Records that a session was created. */
   created(): void {
     this.#due += this.#perCreate;
   }
@@ -57,7 +57,7 @@ export class Pacer {
       .finally(() => this.#running = undefined);
   }
 
-  /** Waits for the step that is running. Steps that are due after it are not taken. */
+  /** Waits for the running step. The steps that are due after it are not taken. */
   async close(): Promise<void> {
     this.#due = 0;
     await this.#running;

@@ -10,15 +10,15 @@ export function turn(): Promise<void> {
   return pause(0);
 }
 
-/** How long work goes on, in milliseconds, before waiting requests have their turn. */
+/** How long a slice of work takes, in milliseconds. */
 const SLICE = 4;
 
-/** Long work in slices, so that waiting requests have their turn in between. */
-export class Slices {
+/** A slice of long work. After each slice, waiting requests have their turn, and the next slice begins. */
+export class TimeSlice {
   #start = performance.now();
 
-  /** Ends the slice if it was long enough. Await this after each small piece of the work. */
-  async next(): Promise<void> {
+  /** If the slice is over, lets waiting requests have their turn. Await this after each small piece of the work. */
+  async yieldIfOver(): Promise<void> {
     if (performance.now() - this.#start < SLICE) return;
     await turn();
     this.#start = performance.now();

@@ -1,16 +1,16 @@
-/** SQLite's files: how one is recognised. Deno KV keeps its data in such a file, too. */
+/** SQLite's files: how the stores recognise them. Deno KV also keeps its data in an SQLite file. */
 import { statSync } from "node:fs";
 
-/** The file that a path names, as a string: the same one for the same file, an empty one for none. */
+/** The identity of the file at a path. It is the same string for the same file, and empty if there is no file. */
 export function fileAt(path: string): string {
   const stat = statSync(path, { bigint: true, throwIfNoEntry: false });
   return stat === undefined ? "" : `${stat.dev}:${stat.ino}`;
 }
 
 /**
- * Whether a file is one of SQLite's, by its first bytes.
+ * Whether a file is an SQLite database. Its first bytes show that.
  *
- * @param path Its path. A file that cannot be read counts as one, so that opening it gives the reason.
+ * @param path The path of the file. A file that cannot be read counts as one: opening it as a database then says why.
  */
 export function isDatabase(path: string): boolean {
   try {
@@ -20,7 +20,7 @@ export function isDatabase(path: string): boolean {
       file.readSync(start);
       return new TextDecoder().decode(start) === "SQLite format 3\0";
     } finally {
-      // By hand: Node 22, where the library is parsed too, has no `using`.
+      // There is no `using`, because the library must also load on Node 22, which does not know it.
       file.close();
     }
   } catch (error) {

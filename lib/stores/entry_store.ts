@@ -12,7 +12,7 @@ import { within } from "./_deadline.ts";
 import { Estimate } from "./_estimate.ts";
 import { isOver, MarkedEntries, NOTHING, type Seen, type Step } from "./_marked_entries.ts";
 import { HEAD_BYTES } from "./_marks.ts";
-import { Together } from "./_together.ts";
+import { UpdateBatcher } from "./_update_batcher.ts";
 import { hashOf } from "./_user_hash.ts";
 import type { Entries } from "./entries.ts";
 
@@ -95,7 +95,7 @@ export class EntryStore implements SessionStore {
   #log: Log;
   #now: () => number;
   #most: number;
-  #together = new Together((key, change) => this.#change(key, change, (seen, made) => [{ key, seen, ...made }]));
+  #updates = new UpdateBatcher((key, change) => this.#change(key, change, (seen, made) => [{ key, seen, ...made }]));
   #estimate: Estimate;
   #isClosed = false;
 
@@ -143,7 +143,7 @@ export class EntryStore implements SessionStore {
   }
 
   async update(key: string, change: Change): Promise<SessionRecord | undefined> {
-    return await this.#together.update(key, change);
+    return await this.#updates.update(key, change);
   }
 
   async touch(key: string, expires: number): Promise<boolean> {

@@ -1,5 +1,6 @@
 /**
- * MemoryStore: sessions in this process's memory, gone when it ends. For tests, examples, and servers of one process.
+ * MemoryStore: sessions in the memory of this process. They are lost when it ends. It is for tests, examples, and
+ * servers of one process.
  *
  * @module
  */
@@ -7,15 +8,15 @@ import { decode, encode, isLive, type SessionRecord } from "../record.ts";
 import { type Change, KeyTakenError, type SessionStore, StoreFullError } from "../store.ts";
 import { eachOf } from "./_each_of.ts";
 import { checkStoreOptions, type StoreOptions } from "./_options.ts";
-import { Slices } from "./_pause.ts";
+import { TimeSlice } from "./_pause.ts";
 
-/** How many sessions the sweep looks at for each new one, so that expired ones stay under a seventh of the live. */
+/** How many sessions are checked for each new one. So there is less than one expired session per seven live ones. */
 const LOOKS_PER_CREATE = 8;
-/** How many it looks at for a new one that finds no room: some milliseconds of work. */
+/** How many sessions are checked for a new session if the store is full. This takes some milliseconds. */
 const LOOKS_WHEN_FULL = 10_000;
 
 /**
- * Sessions in memory.
+ * A store of sessions in the memory of this process.
  *
  * @example
  * ```ts
@@ -42,8 +43,9 @@ export class MemoryStore implements SessionStore {
   /**
    * Makes an empty store.
    *
-   * @param options What differs from the defaults.
-   * @throws {TypeError} if an option is unknown or invalid; {@linkcode RangeError} if a number is.
+   * @param options The options that differ from their defaults.
+   * @throws {TypeError} if an option is unknown or invalid; the message names it.
+   * @throws {RangeError} if a number is out of range.
    */
   constructor(options: StoreOptions = {}) {
     const { max, now } = checkStoreOptions("MemoryStore", options);
@@ -56,7 +58,7 @@ export class MemoryStore implements SessionStore {
     return this.#records.size;
   }
 
-  // deno-lint-ignore require-await -- a failure rejects
+  // deno-lint-ignore require-await -- with `async`, it rejects and does not throw
   async create(key: string, record: SessionRecord): Promise<void> {
     this.#sweep(LOOKS_PER_CREATE);
     if (this.#records.size >= this.#max) this.#sweep(LOOKS_WHEN_FULL);
@@ -71,7 +73,7 @@ export class MemoryStore implements SessionStore {
     return Promise.resolve(this.#get(key));
   }
 
-  // deno-lint-ignore require-await -- a failure rejects
+  // deno-lint-ignore require-await -- with `async`, it rejects and does not throw
   async update(key: string, change: Change): Promise<SessionRecord | undefined> {
     const record = this.#get(key);
     return record && this.#set(key, change(record));
@@ -89,7 +91,7 @@ export class MemoryStore implements SessionStore {
     return Promise.resolve(isThere);
   }
 
-  // deno-lint-ignore require-await -- a failure rejects
+  // deno-lint-ignore require-await -- with `async`, it rejects and does not throw
   async move(from: string, to: string, change: Change): Promise<SessionRecord | undefined> {
     const record = this.#get(from);
     if (record === undefined) return undefined;
@@ -104,22 +106,22 @@ export class MemoryStore implements SessionStore {
   }
 
   async *list(): AsyncGenerator<readonly [string, SessionRecord]> {
-    const slices = new Slices();
-    // Sessions made in between come last, and are left out.
+    const slice = new TimeSlice();
+    // New sessions are added at the end of the map. Those that were made during the listing are left out.
     let left = this.#records.size;
     for (const [key, record] of this.#records) {
       if (left-- === 0) return;
       if (isLive(record, this.#now())) yield [key, record];
-      await slices.next();
+      await slice.yieldIfOver();
     }
   }
 
   async sweepAll(): Promise<number> {
-    const slices = new Slices();
+    const slice = new TimeSlice();
     let swept = 0;
     for (let left = this.#records.size; left > 0; left -= LOOKS_PER_CREATE) {
       swept += this.#sweep(Math.min(left, LOOKS_PER_CREATE));
-      await slices.next();
+      await slice.yieldIfOver();
     }
     return swept;
   }
@@ -129,7 +131,7 @@ export class MemoryStore implements SessionStore {
     return record !== undefined && isLive(record, this.#now()) ? record : undefined;
   }
 
-  /** Keeps a copy, as any other store would read it back. */
+  /** Stores a copy of the record: the record that any other store would read after this write. */
   #set(key: string, record: SessionRecord): SessionRecord {
     const kept = decode(encode(record));
     if (typeof kept === "string") throw new TypeError("Cannot store a session: its record is not one, or not JSON");
@@ -150,7 +152,7 @@ export class MemoryStore implements SessionStore {
     if (keys?.size === 0) this.#users.delete(user);
   }
 
-  /** Looks at some records, from where the last sweep stopped, and removes those that are over. Returns how many. */
+  /** Checks the next records after those of the last sweep. Removes those that are over, and returns how many. */
   #sweep(looks: number): number {
     const { size } = this.#records;
     for (; looks > 0; looks--) {

@@ -1,5 +1,5 @@
 /**
- * NullStore: stores nothing and refuses new sessions, for servers whose pages must work without sessions.
+ * NullStore: stores nothing and refuses new sessions. It is for servers whose pages must work without sessions.
  *
  * @module
  */
@@ -8,7 +8,7 @@ import type { SessionStore } from "../store.ts";
 import { checkStoreOptions, type StoreOptions } from "./_options.ts";
 
 /**
- * A store that reads as empty and refuses to store, as Flask-Session's null session does.
+ * A store that has no sessions and refuses new ones, like the null session of Flask-Session.
  *
  * @example
  * ```ts
@@ -24,15 +24,16 @@ export class NullStore implements SessionStore {
   /**
    * Makes a store.
    *
-   * @param options Those of every store. They make no difference.
-   * @throws {TypeError} if an option is unknown or invalid; {@linkcode RangeError} if a number is.
+   * @param options The options that every store has. They have no effect here.
+   * @throws {TypeError} if an option is unknown or invalid; the message names it.
+   * @throws {RangeError} if a number is out of range.
    */
   constructor(options: StoreOptions = {}) {
     checkStoreOptions("NullStore", options);
   }
 
   /**
-   * Refuses.
+   * Refuses the new session.
    *
    * @throws {Error} always.
    */

@@ -147,7 +147,7 @@ export const EQUIVALENT: readonly Equivalent[] = [
     why: "the count is looked at after the last name",
   },
   {
-    file: "lib/stores/_together.ts",
+    file: "lib/stores/_update_batcher.ts",
     before: "if (error instanceof RecordTooLargeError) return await this.#makeEach(key, batch);",
     kind: "await dropped",
     why: "the caller waits for it as well",

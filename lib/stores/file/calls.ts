@@ -1,11 +1,11 @@
-/** The file calls of the file store: looking at a name, locking a file, listing a folder. */
+/** The file calls of the file store: reading a file's state, locking a file, listing a folder. */
 import { existsSync } from "node:fs";
 import { TEMPORARY } from "./names.ts";
 
 /**
- * The state of a file, by which one state is told from another. Every change of content makes a new file, and a file
- * system soon gives the number of a removed file to the next. So only number and birth together identify a file, and
- * only once its birth is so long ago that no later file can share it.
+ * The state of a file. Two states differ if the content of the file differs. Every change of content makes a new file,
+ * but a file system soon gives the number (inode) of a removed file to a new one. So only the number and the time of
+ * birth together identify a file, and only if the birth is so long ago that no other file can have the same time.
  */
 export interface Stat {
   readonly ino: number | null;
@@ -13,12 +13,12 @@ export interface Stat {
   readonly size: number;
   readonly atime: number;
   readonly mtime: number;
-  /** When the file or its times changed last, by the file system's clock; no call can set it. */
+  /** When the file or its times last changed, by the file system's clock. No call can set this time. */
   readonly ctime: number;
   readonly isFile: boolean;
 }
 
-/** The state of what a path names, links not followed; `undefined` if there is nothing. */
+/** The state of the file, link or folder at a path; `undefined` if there is none. It does not follow a link. */
 export function lstat(path: string): Stat | undefined {
   try {
     const { ino, birthtime, size, atime, mtime, ctime, isFile } = Deno.lstatSync(path);
@@ -37,49 +37,49 @@ export function lstat(path: string): Stat | undefined {
   }
 }
 
-/** How much later than its mtime the atime of a session's file is at least, in milliseconds. */
+/** The least time from a file's mtime to its atime, in milliseconds: one day. */
 const LATER = 86_400_000;
 
 /**
- * Sets a file's mtime to when its session ends. Its atime is set later by a day and the time from the last use to the
- * end. As it is later, Linux writes nothing when the file is read (`relatime`).
+ * Sets the times of a session's file. The mtime is the session's end. The atime is later: by one day, and by the time
+ * from the last use to the end. Because it is later, Linux does not write it when the file is read (`relatime`).
  */
 export function setTimes(path: string, used: number, end: number): void {
   Deno.utimeSync(path, new Date(end + LATER + end - used), new Date(end));
 }
 
-/** When a session was last used, by its file's times; `undefined` if they are from a copy, or set by hand. */
+/** When a session was last used, by its file's times; `undefined` if a copy or a person has set the times. */
 export function usedAt({ atime, mtime }: Stat): number | undefined {
   const life = atime - mtime - LATER;
   return life < 0 ? undefined : mtime - life;
 }
 
-/** Whether a path names anything. For names that are often missing: then it takes a fifth of {@linkcode lstat}. */
+/** Whether there is anything at a path. If there is nothing, this takes a fifth of the time of {@linkcode lstat}. */
 export function exists(path: string): boolean {
   return existsSync(path);
 }
 
-/** Whether two states are of the same file, unchanged in between. */
+/** Whether two states are of the same file with the same content. */
 export function isSame(a: Stat, b: Stat): boolean {
   return a.ino === b.ino && a.birth === b.birth && a.mtime === b.mtime && a.size === b.size;
 }
 
-/** The outcome of work under a file's lock: `"irregular"` is a folder, a link or a pipe in the file's place. */
-export type Locked<T> = { readonly result: T } | "busy" | "missing" | "irregular";
+/** The outcome of work under a file's lock. For `"not a file"`, there is a folder, a link or a pipe at the path. */
+export type Locked<T> = { readonly result: T } | "busy" | "missing" | "not a file";
 
 /**
- * Work under the lock of a file. It is called with the state of the file, which no other process changes, and with the
- * file. On Windows a locked file can be read in no other way.
+ * Work while a file is locked. It is called with the state of the file, which no other process changes, and with the
+ * open file. On Windows, a locked file can only be read through the open file that has the lock.
  */
 export type Work<T> = (stat: Stat, file: Deno.FsFile) => T | Promise<T>;
 
-/** Does some work while holding the lock of the file that a path names. */
+/** Does some work while it holds the lock of the file at a path. */
 export async function tryLocked<T>(path: string, work: Work<T>): Promise<Locked<T>> {
   while (true) {
-    // Looked at first, because opening a pipe would wait for its other end.
+    // The state is read first, because opening a pipe would wait for its other end.
     const before = lstat(path);
     if (before === undefined) return "missing";
-    if (!before.isFile) return "irregular";
+    if (!before.isFile) return "not a file";
     let file: Deno.FsFile;
     try {
       file = Deno.openSync(path, { read: true });
@@ -89,7 +89,7 @@ export async function tryLocked<T>(path: string, work: Work<T>): Promise<Locked<
     }
     try {
       if (!file.tryLockSync(true)) return "busy";
-      // Between the opening and the lock, another process may have put a new file there, or removed it.
+      // Before this process got the lock, another process may have replaced or removed the file.
       const stat = lstat(path);
       if (stat === undefined || file.statSync().ino !== stat.ino) continue;
       return { result: await work(stat, file) };
@@ -99,7 +99,7 @@ export async function tryLocked<T>(path: string, work: Work<T>): Promise<Locked<
   }
 }
 
-/** Makes a file that is not there yet, for its owner alone. Leaves nothing when that fails. */
+/** Makes a new file that only its owner may use. If this fails, it leaves no file. */
 export function make(path: string, text: string): void {
   try {
     Deno.writeTextFileSync(path, text, { createNew: true, mode: 0o600 });
@@ -111,9 +111,9 @@ export function make(path: string, text: string): void {
 }
 
 /**
- * Makes a file that is whole and on the disk as soon as its name is there. Leaves a file that is there already.
+ * Makes a file, unless there is one of this name. The content is complete and on the disk before the name is there.
  *
- * @param dir The folder to make it in.
+ * @param dir The folder of the file.
  */
 export async function makeOnce(dir: string, name: string, text: string): Promise<void> {
   const path = `${dir}/${name}`;
@@ -124,7 +124,7 @@ export async function makeOnce(dir: string, name: string, text: string): Promise
     // Unlike a rename, a link never replaces a file.
     Deno.linkSync(beside, path);
   } catch (error) {
-    // Some file systems have no links, such as that of memory cards.
+    // Some file systems have no links, such as those of memory cards.
     if (!(error instanceof Deno.errors.AlreadyExists)) await makeFlushed(path, text);
   } finally {
     removeIfThere(beside);
@@ -142,19 +142,19 @@ async function makeFlushed(path: string, text: string): Promise<void> {
 }
 
 /**
- * Makes a file and holds its lock, to show that this process lives. Returns nothing if another process took the file
- * for that of a dead process before it was locked.
+ * Makes a file and locks it, to show that this process is running. Returns `undefined` if another process removed the
+ * file before it was locked, as one of a dead process.
  */
 export function makeHeld(path: string): Deno.FsFile | undefined {
   Deno.openSync(path, { write: true, createNew: true, mode: 0o600 }).close();
-  // Held for reading: a disk with a file open for writing cannot be made read-only.
+  // The file is open for reading only: a disk cannot be made read-only while a file is open for writing.
   const file = Deno.openSync(path, { read: true });
   if (file.tryLockSync(true) && exists(path)) return file;
   file.close();
   removeIfThere(path);
 }
 
-/** Whether a living process holds the file; removes it otherwise. */
+/** Whether a running process has locked the file that it made by {@linkcode makeHeld}. If not, removes the file. */
 export function isHeld(path: string): boolean {
   let file: Deno.FsFile | undefined;
   try {
@@ -172,13 +172,13 @@ export function isHeld(path: string): boolean {
 
 /** Waits until the disk has the content of a file. */
 export function flush(path: string): Promise<void> {
-  // Windows flushes only files that are open for writing.
+  // Windows can flush a file only if it is open for writing.
   return sync(path, { read: true, write: true });
 }
 
 /** Waits until the disk has the names in a folder. */
 export async function flushFolder(path: string): Promise<void> {
-  // Windows cannot open a folder, and keeps names in a journal.
+  // Windows cannot open a folder. It keeps changes of names in a journal.
   if (Deno.build.os !== "windows") await sync(path, { read: true });
 }
 
@@ -191,7 +191,7 @@ async function sync(path: string, options: Deno.OpenOptions): Promise<void> {
   }
 }
 
-/** Makes a folder for its owner alone, if it is not there. */
+/** Makes a folder that only its owner may use, unless it is there. */
 export function makeDir(path: string): void {
   try {
     Deno.mkdirSync(path, { mode: 0o700 });
@@ -208,19 +208,18 @@ export function readOpen(file: Deno.FsFile, size: number): string {
   return new TextDecoder().decode(bytes.subarray(0, length));
 }
 
-/** A folder of more bytes than this is listed in slices. Some 600 names take so many. */
+/** A folder that takes more bytes than this is listed asynchronously. About 600 names take that many. */
 const LONG = 32 * 1024;
 
-/** Whether other requests would wait too long if a folder was listed in one go. */
+/** Whether a folder has so many names that listing it in one call would delay other requests. */
 export function isLong(dir: string): boolean {
   return (lstat(dir)?.size ?? 0) > LONG;
 }
 
 /**
- * The names in a folder, as {@linkcode namesIn} lists them. Takes twice as long, and lets other requests have their
- * turn.
+ * The names in a folder, as {@linkcode namesIn} lists them. This takes twice as long, but delays no other request.
  *
- * @param note Called with each name, because work on all of them at the end would take too long.
+ * @param note Called with each name as it is listed. Work on all names at the end would delay other requests.
  */
 export async function namesInLong(dir: string, note?: (name: string) => void): Promise<string[]> {
   const names: string[] = [];
@@ -235,7 +234,7 @@ export async function namesInLong(dir: string, note?: (name: string) => void): P
   return names;
 }
 
-/** The names in a folder; none if it is not there. */
+/** The names in a folder; none if there is no folder. */
 export function namesIn(dir: string, note?: (name: string) => void): string[] {
   try {
     const names = Array.from(Deno.readDirSync(dir), ({ name }) => name);
@@ -247,12 +246,12 @@ export function namesIn(dir: string, note?: (name: string) => void): string[] {
   }
 }
 
-/** Removes a file or an empty folder; leaves it if that cannot be done. */
+/** Removes a file or an empty folder. If this fails, it stays. */
 export function removeIfThere(path: string): void {
   try {
     Deno.removeSync(path);
   } catch {
-    // It is gone already, or the next sweep removes it.
+    // It is already gone, or the next sweep removes it.
   }
 }
 
@@ -261,7 +260,7 @@ export function isMissing(error: unknown): boolean {
   return error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory;
 }
 
-/** Why a call failed, without the path that Deno names. */
+/** The reason why a call failed: Deno's message without the path. */
 export function reasonOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   const permission = /^Requires (\w+) access/.exec(error.message)?.[1];
@@ -270,7 +269,7 @@ export function reasonOf(error: unknown): string {
   return error.message.split(/: \w+ ['"]/)[0]!;
 }
 
-/** Whether a call failed because another process has locked the file, as reading does on Windows. */
+/** Whether a call failed because another process has locked the file. On Windows, a locked file cannot be read. */
 export function isLocked(error: unknown): boolean {
   return error instanceof Error && error.message.includes("(os error 33)");
 }

@@ -1,37 +1,37 @@
-/** Census: the number of sessions in a folder, counted once and kept up to date since. */
-import { Slices, turn } from "../_pause.ts";
+/** Census: the number of sessions in a folder. It is counted once, and then kept up to date. */
+import { TimeSlice, turn } from "../_pause.ts";
 import { isLong, namesIn, namesInLong, reasonOf } from "./calls.ts";
 import { isSession, isShard, shardOf } from "./names.ts";
 import type { Settings } from "./options.ts";
 
-/** How many files are counted before the rest is estimated. Keys are random, so all subfolders hold about as many. */
+/** How many files are counted before the rest is estimated. Keys are random, so all subfolders have about as many. */
 const SAMPLE = 2000;
-/** An estimate below this share of the maximum is enough. Above it, the rest is counted. */
+/** If the estimate is below this share of the maximum, it is enough. Otherwise the rest is counted. */
 const FEW = 0.5;
-/** How far the estimate may be off. While it is that near the maximum, a new session waits for the count. */
+/** How far the estimate may be off, as a share of the maximum. If it may be full, new sessions wait for the count. */
 const MARGIN = 0.1;
 
-/** Counts the sessions in each subfolder. Other processes make and remove some too: each listing counts again. */
+/** Counts the sessions in each subfolder. Other processes change their number, so each listing counts again. */
 export class Census {
   #settings: Settings;
   #counts = new Map<string, number>();
   #total = 0;
-  // The share of the subfolders that is only estimated; infinite before the first sample.
+  /** The share of the subfolders that is only estimated; infinite before the first sample. */
   #left = Infinity;
   #isEstimated = false;
   #counting: Promise<void> | undefined;
 
-  /** @param settings Those of the store. */
+  /** @param settings The store's settings. */
   constructor(settings: Settings) {
     this.#settings = settings;
   }
 
-  /** Whether there are as many as there may be. Expired sessions count until they are swept. */
+  /** Whether the folder has its maximum of sessions. Expired sessions count until they are swept. */
   get isFull(): boolean {
     return this.#total >= this.#settings.max;
   }
 
-  /** Starts a count if one is needed. After a failure the next call starts it again. */
+  /** Starts a count, if one is needed. If the last count failed, starts another. */
   begin(): void {
     if (this.#isEstimated && this.#total > this.#settings.max * FEW) {
       this.#isEstimated = false;
@@ -39,21 +39,21 @@ export class Census {
     }
     if (this.#left === 0 || this.#counting !== undefined) return;
     this.#counting = this.#count().finally(() => this.#counting = undefined);
-    // The error reaches those that wait for the count.
+    // `ready` and `close` handle the error.
     this.#counting.catch(() => {});
   }
 
   /**
-   * Starts a count if one is needed.
+   * Starts a count, if one is needed.
    *
-   * @returns A promise only if a new session has to wait, because without a count there may be no room.
+   * @returns A promise, if a new session must wait for the count because there may be no room; otherwise `undefined`.
    */
   ready(): Promise<void> | undefined {
     this.begin();
     return this.#counting !== undefined && this.#mayBeFull() ? this.#wait(this.#counting) : undefined;
   }
 
-  /** Waits for a count that is under way. */
+  /** Waits for the running count. */
   async close(): Promise<void> {
     await this.#counting?.catch(() => {});
   }
@@ -71,16 +71,16 @@ export class Census {
     const note = (name: string) => {
       if (isSession(name)) count++;
     };
-    // A short folder is listed and counted without a pause, so no session is made in between.
+    // A short folder is listed and counted without a pause, so this process makes no session in between.
     const names = isLong(path) ? await namesInLong(path, note) : namesIn(path, note);
     this.#set(shard, count);
     return names;
   }
 
   /**
-   * The names in every subfolder. A subfolder that cannot be read is logged and left out.
+   * The names in every subfolder. If a subfolder cannot be read, that is logged.
    *
-   * @param first The subfolder to begin with, so that several processes are at different places.
+   * @param first The subfolder to begin with. Each process begins with another, so that they do not do the same work.
    */
   async *shards(first = ""): AsyncGenerator<readonly [shard: string, names: readonly string[]], undefined> {
     const all = (await this.#shardNames()).sort();
@@ -120,13 +120,13 @@ export class Census {
 
   async #wait(counting: Promise<void>): Promise<void> {
     while (this.#counting === counting && this.#mayBeFull()) await turn();
-    // The count is done, or failed.
+    // If the count is over, it may have failed.
     if (this.#counting !== counting) await counting;
   }
 
   async #count(): Promise<void> {
     const shards = await this.#shardNames();
-    const slices = new Slices();
+    const slice = new TimeSlice();
     let counted = 0;
     for (const [index, shard] of shards.entries()) {
       await this.#tryList(shard);
@@ -140,7 +140,7 @@ export class Census {
         if (this.#isEstimated) break;
         this.#left = 1 - done;
       }
-      await slices.next();
+      await slice.yieldIfOver();
     }
     this.#left = 0;
   }

@@ -1,22 +1,22 @@
-/** Files: makes, replaces and removes the files of sessions, and keeps the memory and the count up to date. */
+/** Files: makes, replaces and removes the files of sessions, and keeps the cache and the count up to date. */
 import { encode, type SessionRecord } from "../../record.ts";
 import { flush, flushFolder, isMissing, lstat, make, makeDir, reasonOf, removeIfThere } from "./calls.ts";
 import type { Census } from "./census.ts";
 import { CORRUPT, pathOf, shardOf, TEMPORARY } from "./names.ts";
 import type { Settings } from "./options.ts";
 import type { Reader } from "./reader.ts";
-import { keepTimes, LEFTOVER, withEnd } from "./record.ts";
+import { LEFTOVER, setTimesFor, withEnd } from "./record.ts";
 
-/** The files of one store. Its methods await nothing but the disk, and that only with `sync: "full"`. */
+/** The files of one store. Its methods wait only for the disk, and only with `sync: "full"`. */
 export class Files {
   #settings: Settings;
   #reader: Reader;
   #census: Census;
 
   /**
-   * @param settings Those of the store.
-   * @param reader Has records in memory.
-   * @param census Counts the files.
+   * @param settings The store's settings.
+   * @param reader The cache of records.
+   * @param census The count of the files.
    */
   constructor(settings: Settings, reader: Reader, census: Census) {
     this.#settings = settings;
@@ -24,21 +24,21 @@ export class Files {
     this.#census = census;
   }
 
-  /** Makes the file of a new session in its place: no one knows its key yet. Leaves nothing behind if that fails. */
+  /** Makes the file of a new session. No other process knows its key yet. If this fails, it leaves no file. */
   async make(key: string, record: SessionRecord): Promise<void> {
     const path = pathOf(this.#settings.dir, key);
     const start = performance.now();
     this.#makeInShard(key, path, encode(record));
     this.#census.add(key, 1);
     try {
-      keepTimes(path, record);
-      // If the process was stopped for so long, a sweep may have taken the file for that of a dead process.
+      setTimesFor(path, record);
+      // If the process was stopped for that long, a sweep may have removed the file as one of a dead process.
       if (performance.now() - start > LEFTOVER / 2) {
         throw new Error("Cannot create a session: its file took too long to write");
       }
       if (this.#settings.waitsForDisk) {
         await flush(path);
-        await this.flushNames([key]);
+        await this.flushFolders([key]);
       }
     } catch (error) {
       this.discard(key);
@@ -47,15 +47,15 @@ export class Files {
   }
 
   /**
-   * Puts another record into the place of a session's, under the lock of its file: writes it beside, then renames it.
-   * Leaves nothing behind if that fails.
+   * Replaces the record of a session. The caller holds the file's lock. The record is written to a file beside it,
+   * which is then renamed. If this fails, it leaves no file.
    */
   async replace(key: string, path: string, record: SessionRecord): Promise<void> {
     const beside = path + TEMPORARY;
     const text = encode(record);
     try {
       makeOver(beside, text);
-      keepTimes(beside, record);
+      setTimesFor(beside, record);
       if (this.#settings.waitsForDisk) await flush(beside);
       Deno.renameSync(beside, path);
     } catch (error) {
@@ -66,11 +66,11 @@ export class Files {
     if (this.#settings.waitsForDisk) await flushFolder(`${this.#settings.dir}/${shardOf(key)}`);
   }
 
-  /** Moves the idle limit of a session, under the lock of its file: by the file's times alone, if they can hold it. */
+  /** Moves the idle end of a session. The caller holds the file's lock. If possible, only the file's times change. */
   async touch(key: string, path: string, record: SessionRecord, expires: number): Promise<void> {
     const used = withEnd(record, expires);
     if (expires >= record.expires) {
-      keepTimes(path, used);
+      setTimesFor(path, used);
       const stat = lstat(path);
       if (stat !== undefined && stat.mtime >= expires) {
         this.#reader.keep(key, used, stat);
@@ -78,43 +78,43 @@ export class Files {
         return;
       }
     }
-    // The times cannot hold an earlier limit, one past the deadline, or one finer than the file system's.
+    // The file's times cannot hold an earlier end, an end past the deadline, or more digits than the file system has.
     await this.replace(key, path, used);
   }
 
-  /** Removes the file of a session, under its lock. */
+  /** Removes the file of a session. The caller holds its lock. */
   remove(key: string, path: string): true {
     Deno.removeSync(path);
     this.forget(key);
     return true;
   }
 
-  /** Removes a session that no one knows yet; leaves it if that cannot be done. */
+  /** Removes the file of a session whose key no other process knows. If that fails, the file stays. */
   discard(key: string): void {
     removeIfThere(pathOf(this.#settings.dir, key));
     this.forget(key);
   }
 
-  /** Waits until the disk has the names of files that were made, and not those of files that were removed. */
-  async flushNames(keys: readonly string[]): Promise<void> {
+  /** With `sync: "full"`, waits until the disk has the folders of these sessions, with the changed names in them. */
+  async flushFolders(keys: readonly string[]): Promise<void> {
     if (!this.#settings.waitsForDisk || keys.length === 0) return;
     for (const shard of new Set(keys.map(shardOf))) {
       await flushFolder(`${this.#settings.dir}/${shard}`).catch((error) => {
-        // The sweep removes empty folders.
+        // The folder may be gone: the sweep removes empty folders.
         if (!isMissing(error)) throw error;
       });
     }
-    // The folders may have been made or removed just before.
+    // The subfolders themselves may be new or removed.
     await flushFolder(this.#settings.dir);
   }
 
-  /** Takes a session whose file is gone out of memory and out of the count. */
+  /** Removes a session whose file is gone from the cache and from the count. */
   forget(key: string): void {
     this.#reader.forget(key);
     this.#census.add(key, -1);
   }
 
-  /** Moves a corrupt record out of the way, for an operator to look at, under the lock of its file. */
+  /** Renames a corrupt file, so that an operator can look at it. The caller holds its lock. */
   setAside(key: string, path: string): void {
     try {
       Deno.renameSync(path, path + CORRUPT);
@@ -131,7 +131,7 @@ export class Files {
     }
   }
 
-  /** Makes the file, and its folder if that is missing: the sweep removes empty ones, perhaps at this moment. */
+  /** Makes the file, and its subfolder if that is missing. The sweep may remove an empty subfolder at any moment. */
   #makeInShard(key: string, path: string, text: string): void {
     for (let attempts = 1;; attempts++) {
       try {
@@ -145,8 +145,8 @@ export class Files {
 }
 
 /**
- * Makes a file in place of one that a process left when it died. Under the session's lock no other process writes it. A
- * link there is removed, never followed.
+ * Makes a file. If a process left a file of this name when it died, that file is removed first; so is a link. The
+ * caller holds the session's lock, so no other process is writing this file.
  */
 function makeOver(path: string, text: string): void {
   try {

@@ -1,13 +1,14 @@
 /**
- * Folder: the store's own folder, recognised by the secret that lies in it.
+ * Folder: the store's own folder. The store recognises it by a secret, which is a file in it.
  *
- * The secret is made with the first session, by a link, which never replaces a file. It is on the disk before a session
- * is. While a store runs, it never makes a second one: a folder without the secret, or with another one, is a mount
- * point without its disk, or a folder that was put in the place of the right one. The store checks the secret before it
- * reports that a session is not there, and before it makes, changes or ends one.
+ * The store makes the secret with the first session. It uses a link, because a link never replaces a file. The secret
+ * is on the disk before any session is. While a store runs, it never makes a second secret. If the secret is missing,
+ * the folder is probably a mount point whose disk is not mounted. If the secret is another one, a wrong folder is in
+ * the place of the right one. The store checks the secret before it reports that a session is not there, and before it
+ * makes, changes or ends a session.
  *
- * A user's sessions lie side by side because their keys begin with a hash of the user's name. The secret goes into that
- * hash, so names with the same hash cannot be found in advance, and no key tells whose session it is.
+ * The keys of a user's sessions begin with a hash of the user's name, so they are in the same subfolder. The secret is
+ * part of that hash. So names with the same hash cannot be found in advance, and no key shows whose session it is.
  */
 import { hash, randomBytes } from "node:crypto";
 import { flushFolder, isMissing, isSame, lstat, makeOnce, namesIn, type Stat } from "./calls.ts";
@@ -25,7 +26,7 @@ export class Folder {
   #wasThere = false;
   #made: Promise<void> | undefined;
 
-  /** @param dir Its path. */
+  /** @param dir The path of the folder. */
   constructor(dir: string) {
     this.#dir = dir;
     this.#path = `${dir}/${SECRET}`;
@@ -39,7 +40,7 @@ export class Folder {
   /**
    * The group of a user's sessions: 8 lower-case hex digits.
    *
-   * @throws {Error} before the secret is known.
+   * @throws {Error} if the secret is not known yet.
    */
   groupOf(user: string): string {
     if (this.#secret === undefined) throw new Error("The secret of the folder is not known yet");
@@ -47,9 +48,9 @@ export class Folder {
   }
 
   /**
-   * Makes sure that a user's session will be found by its key.
+   * Checks that `sessionsOf` will find a user's session by its key.
    *
-   * @throws {TypeError} if the key was not made for the user.
+   * @throws {TypeError} if the key does not begin with the user's group.
    */
   checkOwner(key: string, user: string | undefined): void {
     if (user === undefined || key.startsWith(this.groupOf(user))) return;
@@ -57,13 +58,14 @@ export class Folder {
   }
 
   /**
-   * Makes the folder if it is missing and the store has never seen it.
+   * Makes the folder, unless it is there or has been there.
    *
-   * @throws {Error} if the folder cannot be the store's.
+   * @throws {Error} if the folder is not the store's own, as {@linkcode check} finds out.
    */
   open(): void {
     this.check();
-    // Never recreate the folder: the new one would hide the old one when its disk is mounted again.
+    // A folder that was there is never made again. Its disk may be unmounted now. When the disk is mounted again, the
+    // sessions of the new folder would be hidden.
     if (this.#wasThere) return;
     try {
       Deno.mkdirSync(this.#dir, { recursive: true, mode: 0o700 });
@@ -75,10 +77,10 @@ export class Folder {
   }
 
   /**
-   * Makes sure that the folder can take a session: checks it, makes the secret if there is none yet, and waits until
-   * the disk has it.
+   * Prepares the folder for a new session: checks the folder, makes the secret if there is none yet, and waits until
+   * the disk has the secret.
    *
-   * @throws {Error} if the folder cannot be the store's.
+   * @throws {Error} if the folder is not the store's own, as {@linkcode check} finds out.
    */
   ready(): Promise<void> {
     this.check();
@@ -91,7 +93,7 @@ export class Folder {
   /**
    * Checks that the folder is the store's own.
    *
-   * @throws {Error} if it is not: if it is missing, is another one, or has other things in it.
+   * @throws {Error} if the folder is missing, has another secret, or has other programs' files in it.
    */
   check(): void {
     const stat = lstat(this.#path);
@@ -126,16 +128,16 @@ export class Folder {
 
   async #make(): Promise<void> {
     this.open();
-    // A process may have died after it made the secret and before the disk had it.
+    // The process that made the secret may have died before the disk had it.
     if (this.isKnown) await flushFolder(this.#dir);
     else await makeOnce(this.#dir, SECRET, `${randomBytes(32).toString("hex")}\n`);
-    // Where several processes start at the same time, the secret of one of them counts.
+    // If several processes make a secret at the same time, all of them use the one that was made first.
     this.check();
     if (!this.isKnown) throw new Error(`"${SECRET}" is missing although it was made`);
   }
 }
 
-/** The content of a secret's file; `undefined` if it was removed in between. */
+/** The secret in a file; `undefined` if the file is gone. */
 function readSecret(path: string, stat: Stat): string | undefined {
   try {
     const text = stat.isFile && stat.size < 100 ? Deno.readTextFileSync(path) : "";

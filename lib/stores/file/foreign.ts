@@ -1,16 +1,16 @@
-/** Foreign: finds files of other programs, so that no other program's folder is used as a folder of sessions. */
+/** Foreign files: finds other programs' files, so that the store does not use the folder of another program. */
 import { isDatabase } from "../_sqlite_file.ts";
 import { isMissing } from "./calls.ts";
 import { CORRUPT, isShard, SECRET, TEMPORARY } from "./names.ts";
 
-/** Files that SQLite and its store put beside a database. */
+/** The ends of the names of files that SQLite and its store put beside a database. */
 const BESIDE_DATABASE = /-(wal|shm|journal|reserve)$/;
 
 /**
- * The first name in a folder that belongs to no session store, no key and no database.
+ * Finds a file or folder that is neither a session store's, nor a secret key, nor an SQLite database.
  *
- * @param dir The folder.
- * @returns The name, or `undefined` if there is none, or no folder.
+ * @param dir The folder to search.
+ * @returns The first such name; `undefined` if there is none, or no folder.
  */
 export function foreignIn(dir: string): string | undefined {
   try {

@@ -1,23 +1,23 @@
-/** Options: what a FileStore is made with, and the same checked and complete, as every part of the store gets it. */
+/** Options: the options of a FileStore, and the settings that its parts get: checked, and with the defaults. */
 import { COUNT, oneOf, type Rule } from "../../_options.ts";
 import type { Log } from "../../log.ts";
 import { checkStoreOptions, type StoreOptions } from "../_options.ts";
 
 /** The options of a {@linkcode FileStore}. */
 export interface FileStoreOptions extends StoreOptions {
-  /** The folder. It and its subfolders are made with mode 0700 when missing. Nothing else may lie in it. */
+  /** The folder. If it is missing, it is made with mode 0700. It must not have other programs' files. */
   readonly dir: string;
   /**
-   * Live sessions at most: 1,000,000 unless given. Of processes that share the folder, each counts the sessions of the
-   * others when its sweep looks at them, so together they may exceed the maximum for a while.
+   * The most live sessions: 1,000,000 unless given. If several processes share the folder, each counts the sessions of
+   * the others during its sweeps. So together they may exceed the maximum for a while.
    */
   readonly max?: number | undefined;
   /**
-   * `"normal"`, unless given: the operating system writes a change to the disk within some seconds. The change survives
-   * the death of any process. `"full"`: a change is on the disk before it is acknowledged, so it survives a power cut.
+   * When a change is on the disk. `"normal"`, the default: some seconds after it was acknowledged. It survives if the
+   * process dies, but a power cut may undo it. `"full"`: before it is acknowledged, so a power cut does not undo it.
    */
   readonly sync?: "normal" | "full" | undefined;
-  /** About how many bytes of memory hold the records read lately: 16 MiB unless given; 0 keeps none. */
+  /** About how many bytes the cache of records may take: 16 MiB unless given. With 0 there is no cache. */
   readonly cacheBytes?: number | undefined;
 }
 
@@ -43,9 +43,10 @@ const RULES: Readonly<Record<string, Rule>> = {
 };
 
 /**
- * Checks the options, and fills in the defaults.
+ * Checks the options, and adds the defaults.
  *
- * @throws {TypeError} if an option is missing, unknown or invalid; {@linkcode RangeError} if a number is.
+ * @throws {TypeError} if an option is missing, unknown or invalid.
+ * @throws {RangeError} if a number is out of range.
  */
 export function settingsOf(options: FileStoreOptions): Settings {
   const shared = checkStoreOptions("FileStore", options, RULES);

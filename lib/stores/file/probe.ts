@@ -1,4 +1,4 @@
-/** Probe: finds out whether a folder's file system can do what the store needs. */
+/** Probe: tests whether a folder's file system has what the store needs. */
 import { lstat, make, reasonOf, removeIfThere, setTimes, tryLocked } from "./calls.ts";
 import { TEMPORARY } from "./names.ts";
 import type { Settings } from "./options.ts";
@@ -7,10 +7,10 @@ import type { Settings } from "./options.ts";
 const TOLERANCE = 2000;
 
 /**
- * Makes a file, locks it, sets its time and removes it. Warns if others can reach into the folder, and if the file
- * system goes by another clock.
+ * Makes a file, locks it, sets its times and removes it. Logs a warning if other users of the machine may use the
+ * folder, or if the file system's clock differs from the machine's.
  *
- * @returns Whether the file system's times are fine enough to tell two states of a file from each other.
+ * @returns Whether records may be cached: whether the file system stores times of one millisecond, by the same clock.
  * @throws {Error} if the file cannot be made or locked.
  */
 export async function probe({ dir, log }: Pick<Settings, "dir" | "log">): Promise<boolean> {

@@ -1,13 +1,13 @@
 /**
- * Queue: the order in which changes of one session take its lock, so that no change waits for luck.
+ * Queue: the order in which changes of one session get its lock, so that no change has to wait for long.
  *
- * In a process, the changes of a session come one after the other. A process that finds the lock taken by another one
- * makes a ticket, a file in `<dir>/.waiting/<key>/`. The ticket's number is higher than those that are there. The
- * process holds the ticket's lock, which dies with the process. It tries the lock of the session again while its ticket
- * is the first one of a living process. A process without a ticket tries it while there are no tickets.
+ * Within a process, changes of a session run one after the other. If another process has the session's lock, the
+ * process makes a ticket: a file in `<dir>/.waiting/<key>/` with a higher number than the tickets that are there. The
+ * process locks its ticket, so that others see that it is running. It tries the session's lock again while its ticket
+ * is the first one of a running process. A process without a ticket tries the lock only while there are no tickets.
  *
- * The tickets only give the order. The lock of the session's file alone decides who may change it, so a process that
- * cannot make a ticket, as on a full disk, tries the lock all the same.
+ * The tickets only give the order. Only the process that has the lock of the session's file may change the file. So a
+ * process that cannot make a ticket, for example on a full disk, tries the lock without one.
  */
 import { pause } from "../_pause.ts";
 import {
@@ -25,10 +25,10 @@ import {
 import { pathOf } from "./names.ts";
 import type { Roster } from "./roster.ts";
 
-/** How long to wait for one holder of a lock, in milliseconds, before giving up. */
+/** How long a change waits while the same process keeps the lock, in milliseconds. Then it fails. */
 const LOCK_DEADLINE = 5000;
 
-/** A place in the order. */
+/** A ticket: the locked file that gives a process its place in the order. */
 interface Ticket {
   readonly path: string;
   readonly file: Deno.FsFile;
@@ -42,7 +42,7 @@ export class Queue {
 
   /**
    * @param dir The store's folder.
-   * @param roster Knows how long a newcomer must wait before a change.
+   * @param roster Says how long this process must wait before a change.
    */
   constructor(dir: string, roster: Roster) {
     this.#dir = dir;
@@ -50,9 +50,9 @@ export class Queue {
   }
 
   /**
-   * Does some work under the lock of a session's file when its turn comes.
+   * Waits for its turn, and does some work while the session's file is locked.
    *
-   * @throws {Error} if another process keeps the lock.
+   * @throws {Error} if another process keeps the lock for too long.
    */
   async locked<T>(key: string, work: Work<T>): Promise<Exclude<Locked<T>, "busy">> {
     const before = this.#last.get(key);
@@ -86,7 +86,9 @@ export class Queue {
       while (true) {
         const first = ticket === undefined && !exists(folder) ? undefined : firstIn(folder);
         if (first === undefined || first === ticket?.path) {
-          for (let waiting = this.#roster.wait(); waiting !== undefined; waiting = this.#roster.wait()) await waiting;
+          for (let wait = this.#roster.waitBeforeChange(); wait !== undefined; wait = this.#roster.waitBeforeChange()) {
+            await wait;
+          }
           const outcome = await tryLocked(path, work);
           if (outcome !== "busy") return outcome;
         }
@@ -105,14 +107,14 @@ export class Queue {
       if (ticket !== undefined) {
         removeIfThere(ticket.path);
         ticket.file.close();
-        // The last one takes the folder with it.
+        // The folder is removed with the last ticket.
         removeIfThere(folder);
       }
     }
   }
 }
 
-/** Makes a ticket after all others; none if that cannot be done now. */
+/** Makes a ticket with the highest number; `undefined` if that fails. */
 function enter(folder: string): Ticket | undefined {
   try {
     makeDir(folder.slice(0, folder.lastIndexOf("/")));
@@ -126,7 +128,7 @@ function enter(folder: string): Ticket | undefined {
   }
 }
 
-/** The first ticket of a living process. Removes those of dead processes before it. */
+/** The first ticket of a running process. Removes the tickets of dead processes before it. */
 function firstIn(folder: string): string | undefined {
   return namesIn(folder).sort().map((name) => `${folder}/${name}`).find(isHeld);
 }

@@ -1,28 +1,28 @@
 /**
- * A session's file: what it holds, and when the session ends.
+ * The record in a session's file, and when the session ends.
  *
- * A session ends at the later of two times: `expires` in its file, and the file's mtime; and at its deadline in any
- * case. A use moves the mtime forward and writes nothing into the file. An earlier end is written into it, and so is an
- * end past the deadline. A new file gets its end as its mtime, too, so that the sweep need not look into it. Where the
- * mtime was lost, as in a copy, or is coarse, `expires` counts.
+ * A session ends at the later of two times: `expires` in its file, and the file's mtime. It ends at its deadline in any
+ * case. A use only moves the mtime forward. If the end becomes earlier, or is past the deadline, the record is written
+ * again. The mtime of a new file is its session's end too, so the sweep does not need to read the file. If the mtime
+ * was lost, for example in a copy, or is coarse, `expires` counts.
  */
 import { decode, endOf, MAX_RECORD_BYTES, type SessionRecord } from "../../record.ts";
 import { isMissing, readOpen, setTimes, type Stat } from "./calls.ts";
 
-/** How old, in milliseconds, an unfinished file must be before it counts as that of a process that died. */
+/** The age, in milliseconds, from which an unfinished file counts as one of a dead process. */
 export const LEFTOVER = 60_000;
 
-/** What a session's file can hold; `undefined` is no file. */
+/** The content of a session's file; `undefined` if there is no file. */
 export type Content = SessionRecord | "corrupt" | "newer" | undefined;
 
 /**
- * What a session's file holds.
+ * Reads a session's file.
  *
- * @param stat Its state, looked at before.
- * @param file The file, if the caller has its lock.
+ * @param stat The state of the file.
+ * @param file The open file, if the caller has its lock.
  */
 export function readRecord(path: string, stat: Stat, file?: Deno.FsFile): Content {
-  // Never follows a link, and reads no more than a record can be.
+  // This does not follow a link, and does not read a file that is too large for a record.
   if (!stat.isFile || stat.size > MAX_RECORD_BYTES) return "corrupt";
   const text = file === undefined ? readIfThere(path) : readOpen(file, stat.size);
   if (text === undefined) return undefined;
@@ -39,12 +39,12 @@ function readIfThere(path: string): string | undefined {
   }
 }
 
-/** Sets the times of a file by the record in it. */
-export function keepTimes(path: string, record: SessionRecord): void {
+/** Sets the times of a file that a record is in. */
+export function setTimesFor(path: string, record: SessionRecord): void {
   setTimes(path, Math.max(record.created, record.expires - record.idle), endOf(record));
 }
 
-/** The same record with another idle limit. */
+/** The same record with another idle end. */
 export function withEnd(record: SessionRecord, expires: number): SessionRecord {
   return Object.freeze({ ...record, expires });
 }

@@ -4,18 +4,19 @@
  * A session's file is `<dir>/<3 hex digits>/<the other 37>.json`. The keys of a user's sessions begin with the same
  * 8 digits, a hash of the user's name. So these sessions are in one folder and need no index. The protocol:
  *
- * - A file is only replaced or removed under its own exclusive lock. A lock dies with its process.
- * - New content is written to a file beside it, which is then renamed over it. A reader takes no lock and sees the old
- *   content or the new.
- * - No other process knows a new session yet, so its file is written directly under its name, without a lock. If a
- *   process dies in between, the sweep removes the unfinished file a minute later.
- * - A session that moves is written under its new key, which no other process knows, under the lock of the old file.
- *   Then the old file is removed. If a process dies in between, the old session is there as if nothing had been done.
- * - File calls are synchronous, because that takes a third of the time. Only calls that wait for the disk are
- *   asynchronous. So a change in this process is done in one go, from the look at the file to the rename.
+ * - A process replaces or removes a file only while it holds the file's exclusive lock. The operating system releases
+ *   the lock when the process dies.
+ * - A process writes new content to a second file beside the first, and renames the second over the first. A reader
+ *   takes no lock. It sees the old content or the new.
+ * - No other process knows the key of a new session. So its file is written directly, without a lock. If the process
+ *   dies before the file is complete, the sweep removes the file a minute later.
+ * - To move a session, a process locks the old file and writes a file under the new key, which no other process knows.
+ *   Then it removes the old file. If it dies in between, the session is still there under its old key.
+ * - File calls are synchronous, because asynchronous ones take three times as long. Only calls that wait for the disk
+ *   are asynchronous. So no other request of this process runs between the check of a file and its rename.
  *
- * record.ts tells when a session ends, roster.ts which processes have the folder open, queue.ts in which order they
- * change a session, and folder.ts how the folder is recognised.
+ * The other files: record.ts says when a session ends, roster.ts which processes use the folder, queue.ts in which
+ * order they change a session, and folder.ts how the store recognises its folder.
  *
  * @module
  */
@@ -24,8 +25,8 @@ import { endOf, freeze, isLive, type SessionRecord } from "../../record.ts";
 import { type Change, KeyTakenError, type SessionStore, type StoredSession, StoreFullError } from "../../store.ts";
 import { applyChange, ChangeError } from "../_change.ts";
 import { eachOf } from "../_each_of.ts";
-import { Slices } from "../_pause.ts";
-import { Together } from "../_together.ts";
+import { TimeSlice } from "../_pause.ts";
+import { UpdateBatcher } from "../_update_batcher.ts";
 import { exists, isLocked, lstat, reasonOf } from "./calls.ts";
 import { Census } from "./census.ts";
 import { Files } from "./files.ts";
@@ -41,16 +42,16 @@ import { Sweep } from "./sweep.ts";
 
 export type { FileStoreOptions } from "./options.ts";
 
-/** Work on a session that was found, under the lock of its file. */
+/** Work on a live session. It is called while the session's file is locked. */
 type WorkOn<Found, T> = (path: string, found: Found) => T | Promise<T>;
 
 /**
  * Sessions as JSON files in a folder.
  *
- * Several processes may share the folder if its file system has working locks between them, as local ones on Linux and
- * macOS do. The sessions survive the death of any process at any moment. Unless `sync` is `"full"` the store does not
- * wait for the disk: changes of the last seconds before a power cut may be lost, and a file that the cut left
- * unreadable counts as no session.
+ * Several processes may share the folder if file locks work between them, as on local file systems of Linux and macOS.
+ * The sessions survive if a process dies at any moment. Unless `sync` is `"full"`, the store does not wait for the
+ * disk. Then a power cut may undo the changes of its last seconds, and a file that it left unreadable counts as no
+ * session.
  *
  * @example
  * ```ts
@@ -79,14 +80,14 @@ export class FileStore implements SessionStore {
   #census: Census;
   #files: Files;
   #sweep: Sweep;
-  #together = new Together((key, change) => this.#update(key, change));
+  #updates = new UpdateBatcher((key, change) => this.#update(key, change));
 
   /**
-   * Makes a store. Touches no file yet.
+   * Makes a store. It uses no file before the first verb.
    *
-   * @param options The folder, and what differs from the defaults.
-   * @throws {TypeError} if an option is missing, unknown or invalid. Where there are no file locks, it always throws:
-   * on Node, on Bun, and on Deno before 2.7.
+   * @param options The folder, and the options that differ from their defaults.
+   * @throws {TypeError} if an option is missing, unknown or invalid. It is always thrown on Node, on Bun, and on Deno
+   * before 2.7, because these have no file locks.
    * @throws {RangeError} if a number is out of range.
    */
   constructor(options: FileStoreOptions) {
@@ -104,18 +105,18 @@ export class FileStore implements SessionStore {
   }
 
   /**
-   * Makes the folder if it is missing, tests what its file system can do, and starts to count the sessions in it.
-   * Calling it is optional: the folder is also made when the first session is stored.
+   * Makes the folder if it is missing, tests its file system, and starts to count the sessions in it. Calling this is
+   * optional: the store also makes the folder when it stores the first session.
    *
-   * @throws {Error} if files cannot be made or locked in it, if other things lie in it, or if it holds sessions but not
-   * the file with the folder's secret, which was made with the first session (folder.ts).
+   * @throws {Error} if files cannot be made or locked in the folder, or if other files are in it. It is also thrown if
+   * the folder has sessions but no secret (folder.ts): the secret was made with the first session.
    */
   async ready(): Promise<void> {
     await this.#try(async () => {
       this.#folder.open();
       this.#roster.join();
       this.#queue.clear();
-      if (!await probe(this.#settings)) this.#reader.keepNothing();
+      if (!await probe(this.#settings)) this.#reader.stopCaching();
       this.#census.begin();
     });
   }
@@ -144,29 +145,29 @@ export class FileStore implements SessionStore {
   }
 
   async read(key: string): Promise<SessionRecord | undefined> {
-    const fresh = this.#reader.fresh(key);
-    if (fresh !== undefined) return this.#live(fresh);
+    const cached = this.#reader.cached(key);
+    if (cached !== undefined) return this.#live(cached);
     return await this.#try(async () => {
-      // The folder is checked before the first read, so that no record of a wrong folder gets into the cache.
+      // The folder is checked before the first read, so that the cache gets no record of a wrong folder.
       if (!this.#folder.isKnown) this.#folder.check();
       let content = await this.#read(key);
       if (content === undefined) {
         this.#folder.check();
-        // The folder may have been away at the first look, and back at the check.
+        // The folder may have been missing at the read, and be back at the check.
         if (exists(pathOf(this.#settings.dir, key))) content = await this.#read(key);
       }
-      // Under the lock, a corrupt record is put aside.
+      // A corrupt record is moved out of the way while its file is locked.
       if (content === "corrupt") await this.#locked(key, () => undefined);
       return this.#live(content);
     });
   }
 
   update(key: string, change: Change): Promise<SessionRecord | undefined> {
-    return this.#together.update(key, change);
+    return this.#updates.update(key, change);
   }
 
   async touch(key: string, expires: number): Promise<boolean> {
-    // Without the lock, a sweep could see the session as expired just before the touch, and remove it just after.
+    // Without the lock, a sweep could find the session expired just before the touch, and remove it just after.
     const touched = await this.#changed(key, async (path, record) => {
       await this.#files.touch(key, path, record, expires);
       this.#sweep.noteEnd(expires);
@@ -181,13 +182,13 @@ export class FileStore implements SessionStore {
 
   async deleteMany(keys: readonly string[]): Promise<readonly string[]> {
     const ended: string[] = [];
-    const slices = new Slices();
+    const slice = new TimeSlice();
     for (const key of keys) {
       if (await this.#locked(key, (path) => this.#files.remove(key, path))) ended.push(key);
-      await slices.next();
+      await slice.yieldIfOver();
     }
-    await this.#try(() => this.#files.flushNames(ended));
-    if (ended.length > 0) await this.#roster.waitAfter();
+    await this.#try(() => this.#files.flushFolders(ended));
+    if (ended.length > 0) await this.#roster.waitAfterChange();
     return ended;
   }
 
@@ -203,15 +204,15 @@ export class FileStore implements SessionStore {
         this.#files.discard(to);
         throw error;
       }
-      await this.#files.flushNames([from]);
+      await this.#files.flushFolders([from]);
       return moved;
     });
   }
 
   /**
-   * The live sessions of a user. A record that a newer version of the library wrote cannot be read, so its user is
-   * taken from the first 8 digits of its key. By chance (one in four billion) these can be the digits of another user,
-   * whose session a log-out everywhere would then end. It misses none of the user's.
+   * Finds the live sessions of a user. This version cannot read the records of newer versions of the library. It takes
+   * such a session for the user's if its key has the user's first 8 digits. With a chance of one in four billion, the
+   * session is another user's, and a log-out everywhere ends it too. No session of the user is missed.
    */
   async *sessionsOf(user: string): AsyncGenerator<StoredSession> {
     try {
@@ -234,14 +235,14 @@ export class FileStore implements SessionStore {
   }
 
   async *list(): AsyncGenerator<readonly [string, SessionRecord]> {
-    const slices = new Slices();
+    const slice = new TimeSlice();
     try {
       this.#folder.check();
       for await (const [shard, names] of this.#census.shards()) {
         for (const key of keysOf(shard, names)) {
           const record = this.#live(this.#listed(key));
           if (record !== undefined) yield [key, record];
-          await slices.next();
+          await slice.yieldIfOver();
         }
       }
       this.#folder.check();
@@ -261,7 +262,7 @@ export class FileStore implements SessionStore {
     });
   }
 
-  /** Waits for the work in the background, and leaves the folder to others. The store can be used again. */
+  /** Waits for the work in the background, and leaves the roster. The store can be used again. */
   async close(): Promise<void> {
     await this.#sweep.close();
     await this.#census.close();
@@ -272,7 +273,7 @@ export class FileStore implements SessionStore {
     return typeof content === "object" && isLive(content, this.#settings.now()) ? content : undefined;
   }
 
-  /** The content of a session's file now. A corrupt one stays in its place: another process may be making it. */
+  /** The content of a session's file. A corrupt file stays in its place: another process may be writing it. */
   async #read(key: string): Promise<Content> {
     try {
       return this.#reader.read(key);
@@ -282,7 +283,7 @@ export class FileStore implements SessionStore {
     }
   }
 
-  /** The content of a session's file, for the list: not kept in memory. A file that cannot be read is logged. */
+  /** The content of a session's file, for the list. It is not cached. If the file cannot be read, that is logged. */
   #listed(key: string): Content {
     const { dir, log } = this.#settings;
     const path = pathOf(dir, key);
@@ -295,19 +296,19 @@ export class FileStore implements SessionStore {
     }
   }
 
-  /** Changes a live session under the lock of its file. Returns `undefined` if there is no such session. */
+  /** Changes a live session while its file is locked. Returns `undefined` if there is no such session. */
   async #changed<T>(key: string, work: WorkOn<SessionRecord, T>): Promise<T | undefined> {
     const result = await this.#locked(key, (path, found) => found === "newer" ? undefined : work(path, found));
-    if (result !== undefined) await this.#roster.waitAfter();
+    if (result !== undefined) await this.#roster.waitAfterChange();
     return result;
   }
 
   /**
-   * Does some work on a session's file under its lock. Waits while another process has the lock. Puts a corrupt file
-   * aside.
+   * Does some work while a session's file is locked. Waits while another process has the lock. If the file is corrupt,
+   * moves it out of the way.
    *
-   * @param work Is called with a live record, or with `"newer"` if a later version wrote it.
-   * @returns What the work returns; `undefined` if there is no such session.
+   * @param work Is called with a live record, or with `"newer"` if a later version of the library wrote it.
+   * @returns The result of the work; `undefined` if there is no such session.
    */
   async #locked<T>(key: string, work: WorkOn<SessionRecord | "newer", T>): Promise<T | undefined> {
     try {
@@ -321,7 +322,7 @@ export class FileStore implements SessionStore {
       });
       if (typeof outcome === "object") return outcome.result;
       this.#folder.check();
-      if (outcome === "irregular") this.#files.setAside(key, path);
+      if (outcome === "not a file") this.#files.setAside(key, path);
       return undefined;
     } catch (error) {
       throw this.#failure(error);
@@ -337,7 +338,7 @@ export class FileStore implements SessionStore {
     });
   }
 
-  /** Does some work. Throws its failure as {@linkcode #failure} words it. */
+  /** Does some work. If it fails, throws the error that {@linkcode #failure} makes of the failure. */
   async #try<T>(work: () => T | Promise<T>): Promise<T> {
     try {
       return await work();
@@ -346,7 +347,7 @@ export class FileStore implements SessionStore {
     }
   }
 
-  /** The error for a failed file call, which names the folder; an error of the contract as it is. */
+  /** The error to throw for a failure. A file call's failure gets the folder's path. Other errors stay the same. */
   #failure(error: unknown): unknown {
     if (error instanceof ChangeError) return error.cause;
     if (error instanceof SessionError || error instanceof TypeError) return error;

@@ -1,8 +1,8 @@
-/** Sweep: removes the files of sessions that are over, and unfinished files of dead processes, a little at a time. */
+/** Sweep: removes the files of sessions that are over, and unfinished files of dead processes, in small steps. */
 import { newId } from "../../id.ts";
 import { CLOCK_SKEW, endOf, isLive } from "../../record.ts";
 import { Pacer } from "../_pacer.ts";
-import { Slices } from "../_pause.ts";
+import { TimeSlice } from "../_pause.ts";
 import { lstat, namesInLong, reasonOf, removeIfThere, type Stat, tryLocked, usedAt } from "./calls.ts";
 import type { Census } from "./census.ts";
 import type { Files } from "./files.ts";
@@ -10,20 +10,20 @@ import { isSession, keyIn, TEMPORARY } from "./names.ts";
 import type { Settings } from "./options.ts";
 import { LEFTOVER, readRecord } from "./record.ts";
 
-/** How many names one step looks at. Listing a subfolder counts as a look at a name. */
+/** How many names one step checks. Listing a subfolder counts as one name. */
 const NAMES_PER_STEP = 64;
 /**
- * How many names are looked at for each new session. A folder holds at least one name, so a pass over N names takes 2 N
- * looks at most, which N / 6 new sessions call for. In a steady state, an expired session waits for half of a pass on
- * average, while N / 12 sessions are made. So about a twelfth of the files is expired.
+ * How many names are checked for each new session. A subfolder has at least one name, so a pass over N names takes at
+ * most 2 N checks. These are due after N / 6 new sessions. In a steady state, an expired session waits for half of a
+ * pass on average. In that time N / 12 sessions are made, so about a twelfth of the files are expired.
  */
 const NAMES_PER_CREATE = 12;
-/** For how long, in milliseconds, a store that found no room does not look for room again. */
+/** How long a store that found no room does not search for room again, in milliseconds. */
 const FULL_INTERVAL = 10_000;
-/** How long a new session waits at most, in milliseconds, while the store looks for room. */
+/** How long a new session waits at most while the store searches for room, in milliseconds. */
 const SEARCH_TIME = 1000;
 
-/** Goes round the folder in steps, after requests. The more sessions are made, the more steps it takes. */
+/** Goes through the folder in steps, after requests. The more sessions are made, the more steps it takes. */
 export class Sweep {
   #settings: Settings;
   #census: Census;
@@ -33,15 +33,17 @@ export class Sweep {
   #pass: AsyncGenerator<boolean, undefined> | undefined;
   #searching: Promise<boolean> | undefined;
   #lastFull = -Infinity;
-  // No session ends before this time, by what the last pass saw and what was noted since. Until then, new sessions call
-  // for no look at the others.
+  /**
+   * No session ends before this time, as the last pass and the changes since then have shown. Until this time, new
+   * sessions cause no steps.
+   */
   #earliest = -Infinity;
   #earliestOfPass = Infinity;
 
   /**
-   * @param settings Those of the store.
+   * @param settings The store's settings.
    * @param census Lists the files.
-   * @param files Called with each session whose file was removed.
+   * @param files Removes the files.
    */
   constructor(settings: Settings, census: Census, files: Files) {
     this.#settings = settings;
@@ -51,13 +53,13 @@ export class Sweep {
     this.#pacer = new Pacer({ step, size: NAMES_PER_STEP, perCreate: NAMES_PER_CREATE, log: settings.log });
   }
 
-  /** Notes that a session was made. */
+  /** Records that a session was made. */
   created(end: number): void {
     this.noteEnd(end);
     if (this.#settings.now() >= this.#earliest) this.#pacer.created();
   }
 
-  /** Notes that a session ends at this time. */
+  /** Records when a session ends. */
   noteEnd(end: number): void {
     this.#earliest = Math.min(this.#earliest, end);
     this.#earliestOfPass = Math.min(this.#earliestOfPass, end);
@@ -68,39 +70,40 @@ export class Sweep {
     this.#pacer.run();
   }
 
-  /** Removes everything that is over. Returns how many sessions that were. */
+  /** Removes all sessions that are over. Returns how many it removed. */
   async all(onRemoved?: (count: number) => void): Promise<number> {
     let swept = 0;
-    const slices = new Slices();
+    const slice = new TimeSlice();
     for await (const isRemoved of this.#looks()) {
       if (isRemoved) {
         swept++;
         onRemoved?.(1);
       }
-      await slices.next();
+      await slice.yieldIfOver();
     }
     return swept;
   }
 
   /**
-   * Looks for room in a full store, for a second at most; not again for a while if there was none.
+   * Searches a full store for sessions that are over, for one second at most. If it finds none, it does not search
+   * again for ten seconds.
    *
-   * @returns Whether there was room: for one session, while others may be waiting for it as well.
+   * @returns Whether there is room now. Other new sessions may take it first.
    */
   async makeRoom(): Promise<boolean> {
-    // The clock may have been set back since.
+    // The difference may be negative: the clock may have been set back.
     if (Math.abs(this.#settings.now() - this.#lastFull) < FULL_INTERVAL) return false;
     return await (this.#searching ??= this.#findRoom().finally(() => this.#searching = undefined));
   }
 
-  /** Continues the pass that is under way, then makes a whole one, until there is room. */
+  /** Continues the current pass, then makes a whole pass. Stops when there is room. */
   async #findRoom(): Promise<boolean> {
     const start = performance.now();
-    const slices = new Slices();
+    const slice = new TimeSlice();
     let passes = this.#pass === undefined ? 1 : 2;
     while (this.#census.isFull && passes > 0 && performance.now() - start < SEARCH_TIME) {
       if ((await this.#next()).done) passes--;
-      await slices.next();
+      await slice.yieldIfOver();
     }
     if (this.#census.isFull) this.#lastFull = this.#settings.now();
     return !this.#census.isFull;
@@ -111,20 +114,20 @@ export class Sweep {
     await this.#pacer.close();
   }
 
-  /** Looks at some names, from where the last step stopped. Returns how many sessions it removed. */
+  /** Checks the next names. Returns how many sessions it removed. */
   async #step(): Promise<number> {
     let swept = 0;
-    const slices = new Slices();
+    const slice = new TimeSlice();
     for (let looked = 0; looked < NAMES_PER_STEP; looked++) {
       const look = await this.#next();
       if (look.done) break;
       if (look.value) swept++;
-      await slices.next();
+      await slice.yieldIfOver();
     }
     return swept;
   }
 
-  /** Looks at the next name of the pass. The steps and a search for room share it. */
+  /** Checks the next name of the pass. The steps and the search for room use the same pass. */
   #next(): Promise<IteratorResult<boolean, undefined>> {
     this.#pass ??= this.#wholePass();
     return this.#pass.next();
@@ -143,7 +146,7 @@ export class Sweep {
   }
 
   /**
-   * Looks at every name once, and yields for each whether a session's file was removed. Every pass begins with the same
+   * Checks every name once. Yields for each whether a session's file was removed. Every pass begins with the same
    * subfolder, so no name waits for longer than one pass.
    */
   async *#looks(): AsyncGenerator<boolean, undefined> {
@@ -158,19 +161,19 @@ export class Sweep {
         if (isRemoved) left--;
         yield isRemoved;
       }
-      // Only an empty folder can be removed. A process that makes a session in it at this moment makes it again.
+      // This removes only an empty subfolder. A process that makes a session in it at this moment makes it again.
       if (left === 0) removeIfThere(`${this.#settings.dir}/${shard}`);
     }
   }
 
-  /** Removes a file if it is over. Returns whether it was a session's. */
+  /** Removes a file if its session is over, or if it is unfinished. Returns whether it was the file of a session. */
   async #look(shard: string, name: string): Promise<boolean> {
     const path = `${this.#settings.dir}/${shard}/${name}`;
     try {
       if (name.endsWith(TEMPORARY)) await this.#sweepTemporary(path);
       if (!isSession(name) || !this.#isOver(path, lstat(path))) return false;
       const outcome = await tryLocked(path, (stat, file) => {
-        // It may have been used since.
+        // The session may have been used in between.
         const isOver = this.#isOver(path, stat, file);
         if (isOver) this.#files.remove(keyIn(shard, name), path);
         return isOver;
@@ -184,7 +187,7 @@ export class Sweep {
       );
       return false;
     }
-    // This process did not note the end, so another process made the session, and may have left more.
+    // This process knew of no session that was over, so another process made it. There may be more.
     this.#earliest = -Infinity;
     return true;
   }
@@ -192,7 +195,7 @@ export class Sweep {
   #isOver(path: string, stat: Stat | undefined, file?: Deno.FsFile): boolean {
     if (stat === undefined || !stat.isFile) return false;
     const now = this.#settings.now();
-    // The times tell, unless they are from a copy or set by hand, or the clock was set back since the last use.
+    // The file's times are enough, unless a copy or a person has set them, or the clock was set back since.
     if (stat.mtime > now && (usedAt(stat) ?? Infinity) <= now + CLOCK_SKEW) return this.#stays(stat.mtime);
     const record = readRecord(path, stat, file);
     if (record === "newer" || record === undefined) return false;
@@ -209,7 +212,7 @@ export class Sweep {
     const sweep = () => {
       if ((lstat(path)?.ctime ?? Infinity) + LEFTOVER <= this.#settings.now()) removeIfThere(path);
     };
-    // Under the lock, because an update of the session it belongs to may put its own there at this moment.
+    // This needs the lock of the session: an update may be writing its own file of this name at this moment.
     if (await tryLocked(path.slice(0, -TEMPORARY.length), sweep) === "missing") sweep();
   }
 }

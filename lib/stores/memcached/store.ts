@@ -7,7 +7,7 @@ import { ADDRESS } from "../../_options.ts";
 import { checkParameters, parseAddress } from "../_address.ts";
 import { HEAD_BYTES } from "../_marks.ts";
 import { checkPrefix } from "../_names.ts";
-import { checkStoreOptions, checkUrlOrClient, clientWith, NAME, type StoreOptions } from "../_options.ts";
+import { checkStoreOptions, checkUrlOrClient, clientRule, NAME, type StoreOptions } from "../_options.ts";
 import { EntryStore } from "../entry_store.ts";
 import { STORES } from "../table.ts";
 import { type MemcachedClient, MemcachedConnection, type MemcachedTarget } from "./connection.ts";
@@ -32,7 +32,7 @@ export interface MemcachedStoreOptions extends Omit<StoreOptions, "max"> {
 const MAX_BYTES = 1_000_000;
 const RULES = {
   url: ADDRESS,
-  client: clientWith('a client of the package "memcache-client"', "gets", "store", "delete"),
+  client: clientRule('a client of the package "memcache-client"', "gets", "store", "delete"),
   prefix: NAME,
   max: { needed: "left out: memcached cannot count its sessions", accepts: () => false },
 };

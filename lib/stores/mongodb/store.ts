@@ -4,7 +4,7 @@
  * @module
  */
 import { ADDRESS } from "../../_options.ts";
-import { checkStoreOptions, checkUrlOrClient, clientWith, NAME, type StoreOptions } from "../_options.ts";
+import { checkStoreOptions, checkUrlOrClient, clientRule, NAME, type StoreOptions } from "../_options.ts";
 import { EntryStore } from "../entry_store.ts";
 import { MongoCollection, type MongoConnection } from "./collection.ts";
 import { MongoEntries } from "./entries.ts";
@@ -28,7 +28,7 @@ export interface MongoStoreOptions extends StoreOptions {
   readonly collection?: string | undefined;
 }
 
-const CLIENT = clientWith('a MongoClient of the package "mongodb"', "connect", "db", "close");
+const CLIENT = clientRule('a MongoClient of the package "mongodb"', "connect", "db", "close");
 const RULES = { url: ADDRESS, client: CLIENT, collection: NAME };
 
 /**

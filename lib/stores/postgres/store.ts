@@ -5,7 +5,7 @@
  */
 import { ADDRESS } from "../../_options.ts";
 import type { SessionRecord } from "../../record.ts";
-import { checkStoreOptions, checkUrlOrClient, clientWith, NAME, type StoreOptions } from "../_options.ts";
+import { checkStoreOptions, checkUrlOrClient, clientRule, NAME, type StoreOptions } from "../_options.ts";
 import { Pacer } from "../_pacer.ts";
 import { EntryStore } from "../entry_store.ts";
 import { type PostgresClient, PostgresConnection, type Row } from "./connection.ts";
@@ -31,7 +31,7 @@ export interface PostgresStoreOptions extends StoreOptions {
 
 /** How many rows the sweep looks at for each new session. */
 const LOOKS_PER_CREATE = 8;
-const RULES = { url: ADDRESS, client: clientWith('a client of the package "postgres"', "unsafe", "end"), table: NAME };
+const RULES = { url: ADDRESS, client: clientRule('a client of the package "postgres"', "unsafe", "end"), table: NAME };
 
 /**
  * A store of sessions in a table of a PostgreSQL database (12 or later). The connection may pass a pooler such as

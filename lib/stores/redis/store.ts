@@ -5,7 +5,7 @@
  */
 import { ADDRESS } from "../../_options.ts";
 import { checkPrefix } from "../_names.ts";
-import { checkStoreOptions, checkUrlOrClient, clientWith, NAME, type StoreOptions } from "../_options.ts";
+import { checkStoreOptions, checkUrlOrClient, clientRule, NAME, type StoreOptions } from "../_options.ts";
 import { EntryStore } from "../entry_store.ts";
 import { type RedisClient, RedisConnection } from "./connection.ts";
 import { RedisEntries } from "./entries.ts";
@@ -27,7 +27,7 @@ export interface RedisStoreOptions extends StoreOptions {
 }
 
 const CLIENT = 'a client of the package "@redis/client" or "redis", version 5 or later';
-const RULES = { url: ADDRESS, client: clientWith(CLIENT, "get", "zScan", "eval"), prefix: NAME };
+const RULES = { url: ADDRESS, client: clientRule(CLIENT, "get", "zScan", "eval"), prefix: NAME };
 
 /**
  * A store of sessions in Redis 6.2 or later, or in Valkey.

@@ -1,4 +1,4 @@
-/** SqliteConnection: an open database whose files are checked, and work on it that is repeated while it is busy. */
+/** SqliteConnection: opens a database, checks its files, and repeats work while another process is writing. */
 import type { DatabaseSync, SQLInputValue, StatementSync } from "node:sqlite";
 import { reasonOf } from "../../_reason.ts";
 import { RecordTooLargeError } from "../../errors.ts";
@@ -9,48 +9,48 @@ import { pause } from "../_pause.ts";
 import { fileAt } from "../_sqlite_file.ts";
 import { BUSY, DUPLICATE, freeReserve, FULL, makeTable, openFile, takeReserve, transact } from "./database.ts";
 
-/** How long SQLite waits for another process, in milliseconds. Other requests have no turn in that time. */
+/** How long SQLite waits for another process, in milliseconds. All other requests wait during that time, too. */
 const BUSY_TIMEOUT = 5;
-/** How long a check of the files counts for reading, in milliseconds. */
+/** How long reads rely on the last check of the files, in milliseconds. */
 const LOOK_AGE = 250;
 
 /** The options of a {@linkcode SqliteConnection}. */
 export interface SqliteConnectionOptions {
   /** The path of the database. */
   readonly path: string;
-  /** A database that the program has open; otherwise the connection opens one. */
+  /** A database that the program has opened. Without one, the connection opens the database at `path`. */
   readonly client: DatabaseSync | undefined;
   /** The table. */
   readonly table: string;
-  /** Whether a commit waits for the disk. Unless given, a client keeps its own setting. */
+  /** Whether a commit waits for the disk. Unless given, the client's setting stays. */
   readonly sync: "normal" | "full" | undefined;
 }
 
-/** What some work does. `"end"` ends sessions: when the disk is full, it may use the reserve. */
+/** The kind of some work. `"end"` is work that ends sessions. If the disk is full, it may use the reserve. */
 type Kind = "read" | "write" | "end";
 
-/** A database that is opened at its first use. */
+/** The connection to a database. It opens at its first use. */
 export class SqliteConnection {
   #options: SqliteConnectionOptions;
   #database: DatabaseSync | undefined;
   #statements = new Map<string, StatementSync>();
   #running = new Set<Promise<unknown>>();
   #isClosed = false;
-  /** The files of the open database, by path. */
+  /** The identity of each file of the open database, by path. */
   #files = new Map<string, string>();
   #lookedAt = -Infinity;
 
-  /** @param options Where the database is. */
+  /** @param options The database and its settings. */
   constructor(options: SqliteConnectionOptions) {
     this.#options = options;
   }
 
-  /** Runs a statement, for work of {@linkcode do}. Returns how many rows it changed. */
+  /** Runs a statement. Call it only in the work of {@linkcode do}. Returns how many rows the statement changed. */
   run(sql: string, ...values: SQLInputValue[]): number {
     return Number(this.prepare(sql).run(...values).changes);
   }
 
-  /** A prepared statement, for work of {@linkcode do}. */
+  /** Returns a prepared statement. Call it only in the work of {@linkcode do}. */
   prepare(sql: string): StatementSync {
     let statement = this.#statements.get(sql);
     if (statement === undefined) this.#statements.set(sql, statement = this.#database!.prepare(sql));
@@ -58,8 +58,8 @@ export class SqliteConnection {
   }
 
   /**
-   * Does some work in one go, and repeats it while another process is writing. All but reading is a transaction, so
-   * that a commit that fails is a failure.
+   * Does some work without a pause, and repeats it while another process is writing. Work of the kind `"write"` or
+   * `"end"` is a transaction. It fails if its commit fails.
    */
   async do<T>(kind: Kind, work: () => T): Promise<T> {
     if (this.#isClosed) throw this.#failure(new Error("the store is closed"));
@@ -72,12 +72,12 @@ export class SqliteConnection {
     }
   }
 
-  /** Takes the reserve again after a log-out has used it. */
+  /** Reserves the space on the disk again, if a log-out has used it. */
   keepReserve(): void {
     if (this.#options.client === undefined) takeReserve(this.#options.path);
   }
 
-  /** Waits for work that was begun, and closes the database unless it is the program's. */
+  /** Waits for the running work, and closes the database. A database that the program gave stays open. */
   async close(): Promise<void> {
     this.#isClosed = true;
     await Promise.allSettled(this.#running);
@@ -93,7 +93,7 @@ export class SqliteConnection {
         this.#look(kind === "read" ? LOOK_AGE : 0);
         return kind === "read" ? work() : transact(database, work);
       } catch (error) {
-        // The low byte of SQLite's code is the kind of the failure; the others are details.
+        // The low byte of SQLite's error code is the kind of the error. The other bytes are details.
         const code = error instanceof ChangeError ? 0 : (error as { errcode?: number }).errcode! & 0xff;
         if (code === FULL && !isRoomMade) {
           isRoomMade = true;
@@ -124,9 +124,9 @@ export class SqliteConnection {
   }
 
   /**
-   * Checks that the paths still name the files that are open. Other processes would open other files.
+   * Checks that the open files are still at their paths. If not, other processes would open other files.
    *
-   * @param age How old the last check may be, in milliseconds.
+   * @param age The greatest age of the last check, in milliseconds. If it is older, the files are checked again.
    */
   #look(age: number): void {
     if (performance.now() - this.#lookedAt < age) return;
@@ -138,12 +138,12 @@ export class SqliteConnection {
     this.#lookedAt = performance.now();
   }
 
-  /** Makes SQLite write its journal from the start again, in the space that the journal has. */
+  /** Makes SQLite write from the start of its journal again, so that the journal does not grow. */
   #restartJournal(): void {
     try {
       this.#database!.exec("PRAGMA wal_checkpoint(RESTART)");
     } catch {
-      // The next attempt fails with the reason.
+      // The next try fails too, and its error says why.
     }
   }
 

@@ -1,4 +1,4 @@
-/** A database of sessions in SQLite: its file, its table, and transactions; the only user of `node:sqlite`. */
+/** An SQLite database of sessions: its file, its table, and transactions. Only this file uses `node:sqlite`. */
 import { closeSync, fsyncSync, mkdirSync, openSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import process from "node:process";
@@ -6,7 +6,7 @@ import type { DatabaseSync } from "node:sqlite";
 import type { Rule } from "../../_options.ts";
 import { fileAt } from "../_sqlite_file.ts";
 
-/** The rule for the option `url`. No slashes before the path: programs disagree whether such a path is relative. */
+/** The rule for `url`. It allows no `//` before the path: programs disagree whether such a path is relative. */
 export const URL: Rule = {
   needed: '"sqlite:" and a path without "?" and "#", such as sqlite:session_data/sessions.db',
   accepts: (value) => typeof value === "string" && /^sqlite:(?!\/\/|file:|:memory:)[^?#]+$/.test(value),
@@ -18,9 +18,9 @@ export const PATH: Rule = {
 };
 
 /**
- * The path of a database.
+ * The path of the database that the options name.
  *
- * @throws {TypeError} if there is not exactly one of an address, a path and a client.
+ * @throws {TypeError} unless exactly one of `url`, `path` and `client` is given.
  */
 export function pathOf({ url, path, client }: {
   readonly url?: string | undefined;
@@ -34,26 +34,27 @@ export function pathOf({ url, path, client }: {
   return resolve(path ?? url!.slice("sqlite:".length));
 }
 
-/** SQLite's code for "another connection is writing", https://sqlite.org/rescode.html. */
+/** SQLite's error code for "another connection is writing", https://sqlite.org/rescode.html. */
 export const BUSY = 5;
-/** Its code for "the disk is full, or the database may not grow". */
+/** The error code for "the disk is full, or the database has reached its size limit". */
 export const FULL = 13;
-/** Its code for "the key is already there". */
+/** The error code for "the key is already there". */
 export const DUPLICATE = 2067;
 
 /**
- * Opens a database in a file, which is made when it is missing.
+ * Opens the database in a file. If the file is missing, it is made.
  *
  * @param timeout How long SQLite waits for other processes, in milliseconds.
- * @throws {Error} if the file or its journal was removed while a process used them: the other one lacks its content.
+ * @throws {Error} if the file or its journal was removed while a process used it. Without the one, the other is not
+ * complete.
  */
 export function openFile(path: string, timeout: number): DatabaseSync {
-  // SQLite makes the file first, then the journal, then its index, and removes them in the opposite order.
+  // SQLite makes the file first, then the journal, then the journal's index. It removes them in the opposite order.
   const [file, journal, index] = ["", "-wal", "-shm"].map((end) => fileAt(path + end) !== "");
   const lost = !file && (journal || index) ? path : !journal && index ? `${path}-wal` : undefined;
   if (lost !== undefined) {
     const message = `${lost} was removed while it was in use: put it back, or, if it is lost, remove ${path}-* too`;
-    // Another process may be making or removing the files at this moment, so the store looks again.
+    // Another process may be making or removing the files at this moment. With this code, the connection tries again.
     throw Object.assign(new Error(message), { errcode: BUSY });
   }
   makeFile(path);
@@ -63,18 +64,18 @@ export function openFile(path: string, timeout: number): DatabaseSync {
   return database;
 }
 
-/** Makes the folder, and an empty file with the right mode: SQLite gives the files beside it the same mode. */
+/** Makes the folder, and an empty file that only its owner may use. SQLite gives the files beside it the same mode. */
 function makeFile(path: string): void {
   const folder = dirname(path);
   const made = mkdirSync(folder, { recursive: true, mode: 0o700 });
   try {
-    // Never opens an existing file: closing it would release the locks that this process has on it.
+    // This must not open an existing file: closing it would release the locks that this process has on it.
     closeSync(openSync(path, "wx", 0o600));
   } catch (error) {
     if ((error as { code?: string }).code === "EEXIST") return;
     throw error;
   }
-  // SQLite flushes the content of files to the disk, but not the names of new files.
+  // SQLite writes the content of its files to the disk, but does not wait until the disk has the name of a new file.
   for (let at = folder;; at = dirname(at)) {
     const handle = openSync(at, "r");
     fsyncSync(handle);
@@ -83,17 +84,17 @@ function makeFile(path: string): void {
   }
 }
 
-/** The space on the disk that is kept for log-outs, in bytes. */
+/** The space on the disk that is reserved for log-outs, in bytes. */
 const RESERVE = 512 * 1024;
 
-/** Reserves some space on the disk for log-outs, unless that is done already or there is no space. */
+/** Reserves space on the disk for log-outs, unless it is already reserved, or there is no space. */
 export function takeReserve(path: string): void {
   const reserve = `${path}-reserve`;
   try {
     if (statSync(reserve, { throwIfNoEntry: false })?.size === RESERVE) return;
     writeFileSync(reserve, new Uint8Array(RESERVE), { mode: 0o600 });
   } catch {
-    // A part of the reserve would only take space from others.
+    // A part of the reserve would be of no use.
     freeReserve(path);
   }
 }
@@ -103,13 +104,13 @@ export function freeReserve(path: string): void {
   try {
     rmSync(`${path}-reserve`, { force: true });
   } catch {
-    // The verb that needs the space fails with the reason.
+    // The verb that needs the space fails, and its error says why.
   }
 }
 
 /** Does some work as one transaction. */
 export function transact<T>(database: DatabaseSync, work: () => T): T {
-  // A failure of `exec` has no code, so this is prepared.
+  // The statement is prepared, because an error of `exec` has no error code.
   database.prepare("BEGIN IMMEDIATE").run();
   try {
     const result = work();
@@ -119,13 +120,13 @@ export function transact<T>(database: DatabaseSync, work: () => T): T {
     try {
       database.exec("ROLLBACK");
     } catch {
-      // After some failures SQLite has rolled back already.
+      // After some errors, SQLite has already rolled back.
     }
     throw error;
   }
 }
 
-/** Makes the table and its parts, unless they are there. Refuses a table of the same name that another program made. */
+/** Makes the table with its indexes and triggers, unless they are there. Refuses a table of another program. */
 export function makeTable(database: DatabaseSync, table: string): void {
   let isMade = false;
   for (const [kind, name, definition] of schemaOf(table)) {
@@ -142,10 +143,10 @@ export function makeTable(database: DatabaseSync, table: string): void {
   database.exec(`DELETE FROM "${table}_total"; INSERT INTO "${table}_total" SELECT count(*) FROM "${table}"`);
 }
 
-/** The parts of a table of sessions: the kind, name and definition of each. */
+/** The table of sessions, with its indexes, triggers and second table: the kind, name and definition of each. */
 function schemaOf(table: string): (readonly [kind: string, name: string, definition: string])[] {
   return [
-    // The columns beside the record are the ones that statements need; "expires" replaces the one in the record.
+    // Statements need the columns beside the record. "expires" replaces the one in the record.
     [
       "TABLE",
       table,
@@ -156,7 +157,7 @@ function schemaOf(table: string): (readonly [kind: string, name: string, definit
     ["INDEX", `${table}_ends`, `ON "${table}" (ends)`],
     ["INDEX", `${table}_used`, `ON "${table}" (used)`],
     ["INDEX", `${table}_users`, `ON "${table}" (user_hash) WHERE user_hash IS NOT NULL`],
-    // Triggers keep the count, because counting takes longer the more sessions there are.
+    // Triggers keep the number of sessions up to date, because counting many sessions takes long.
     ["TABLE", `${table}_total`, "(n INTEGER NOT NULL) STRICT"],
     ["TRIGGER", `${table}_made`, `AFTER INSERT ON "${table}" BEGIN UPDATE "${table}_total" SET n = n + 1; END`],
     ["TRIGGER", `${table}_gone`, `AFTER DELETE ON "${table}" BEGIN UPDATE "${table}_total" SET n = n - 1; END`],

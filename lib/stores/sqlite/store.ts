@@ -8,48 +8,49 @@ import { oneOf } from "../../_options.ts";
 import type { Log } from "../../log.ts";
 import { CLOCK_SKEW, decode, encode, freeze, isLive, type SessionRecord } from "../../record.ts";
 import { type Change, type SessionStore, type StoredSession, StoreFullError } from "../../store.ts";
-import { checkStoreOptions, clientWith, NAME, type StoreOptions } from "../_options.ts";
+import { checkStoreOptions, clientRule, NAME, type StoreOptions } from "../_options.ts";
 import { applyChange } from "../_change.ts";
 import { logCorrupt } from "../_corrupt.ts";
 import { checkTable } from "../_names.ts";
 import { Pacer } from "../_pacer.ts";
 import { turn } from "../_pause.ts";
-import { Together } from "../_together.ts";
+import { UpdateBatcher } from "../_update_batcher.ts";
 import { hashOf } from "../_user_hash.ts";
 import { SqliteConnection } from "./connection.ts";
 import { PATH, pathOf, URL } from "./database.ts";
 
-/** The options of a {@linkcode SqliteStore}: where the database is, by one of `url`, `path` and `client`. */
+/** The options of a {@linkcode SqliteStore}. It needs one of `url`, `path` and `client`. */
 export interface SqliteStoreOptions extends StoreOptions {
-  /** `sqlite:` and the database's path, such as `sqlite:session_data/sessions.db`. */
+  /** The address of the database: `sqlite:` and its path, such as `sqlite:session_data/sessions.db`. */
   readonly url?: string | undefined;
-  /** The database's path. The file and its folder are made when missing, for this user only. */
+  /** The path of the database. If the file or its folder is missing, it is made, and only its owner may use it. */
   readonly path?: string | undefined;
   /**
-   * An open database of the program's own. It stays open when the store is closed, and keeps its settings. No
-   * transaction of the program may be open while a verb runs.
+   * A database that the program has opened. The store does not close it, and does not change its settings. The program
+   * must not have an open transaction while a verb runs.
    */
   readonly client?: DatabaseSync | undefined;
-  /** The table of the sessions: `sessions` unless given. Indexes, triggers and a second table begin with its name. */
+  /** The table: `sessions` unless given. The names of indexes, triggers and a second table begin with its name. */
   readonly table?: string | undefined;
   /**
-   * `"normal"`, unless given: changes of the last seconds before a power cut may be lost. `"full"`: a change that was
-   * acknowledged is on the disk.
+   * When a change is on the disk. `"normal"`, the default: some seconds after it was acknowledged. It survives if the
+   * process dies, but a power cut may undo it. `"full"`: before it is acknowledged, so a power cut does not undo it.
    */
   readonly sync?: "normal" | "full" | undefined;
 }
 
-/** How many expired sessions one step of the sweep removes at most: few, because other requests wait that long. */
+/** The most sessions that one step of the sweep removes. It is small, because other requests wait for the step. */
 const SWEEP_SIZE = 64;
 /** How many sessions the sweep may remove for each new session. */
 const LOOKS_PER_CREATE = 8;
-/** How long one transaction ends sessions before other requests have their turn, in milliseconds. */
+/** How long one transaction may end sessions, in milliseconds. After it, other requests have their turn. */
 const SLICE = 5;
-/** How many sessions are read in one go, and about how many characters. */
+/** The most sessions that are read without a pause. */
 const BATCH = 50;
+/** The number of characters after which no more sessions are read without a pause. */
 const BATCH_LENGTH = 200_000;
 
-/** A session as the database has it. */
+/** A row of the table. */
 interface Entry {
   readonly number: number;
   readonly key: string;
@@ -58,15 +59,15 @@ interface Entry {
 }
 
 /**
- * Sessions in an SQLite database on a local disk. Any number of processes on one machine may share it.
+ * Sessions in an SQLite database on a local disk. Any number of processes of one machine may share it.
  *
- * The sessions survive the death of any process at any moment. Unless `sync` is `"full"` the store does not wait for
- * the disk: changes of the last seconds before a power cut may be lost, and the database itself stays whole. If the
+ * The sessions survive if a process dies at any moment. Unless `sync` is `"full"`, the store does not wait for the
+ * disk. Then a power cut may undo the changes of its last seconds, but it does not damage the database. If the
  * database's file or its journal (`-wal`) is removed or replaced while it is in use, every verb rejects within a
  * second, until the same file is back.
  *
- * The store needs permission to read and write the folder of the database. SQLite puts two files beside the database,
- * and the store puts one of half a megabyte, whose space log-outs use when the disk is full.
+ * The store needs permission to read and write the folder of the database. SQLite makes two files beside the database.
+ * The store makes one of half a megabyte. If the disk is full, log-outs use the space of that file.
  *
  * @example
  * ```ts
@@ -94,19 +95,20 @@ export class SqliteStore implements SessionStore {
   #log: Log;
   #now: () => number;
   #pacer: Pacer;
-  #together = new Together((key, change) => this.#connection.do("write", () => this.#replace(key, key, change)));
+  #updates = new UpdateBatcher((key, change) => this.#connection.do("write", () => this.#replace(key, key, change)));
 
   /**
    * Makes a store. It opens the database at its first use.
    *
-   * @param options Where the database is, and what differs from the defaults.
-   * @throws {TypeError} naming an option that cannot be used; {@linkcode RangeError} for a number that is out of range.
+   * @param options The database, and the options that differ from their defaults.
+   * @throws {TypeError} if an option is unknown or invalid; the message names it.
+   * @throws {RangeError} if a number is out of range.
    */
   constructor(options: SqliteStoreOptions) {
     const { max, log, now } = checkStoreOptions("SqliteStore", options, {
       url: URL,
       path: PATH,
-      client: clientWith("a DatabaseSync of node:sqlite", "prepare", "exec", "createSession"),
+      client: clientRule("a DatabaseSync of node:sqlite", "prepare", "exec", "createSession"),
       table: NAME,
       sync: oneOf("normal", "full"),
     });
@@ -124,7 +126,7 @@ export class SqliteStore implements SessionStore {
 
   async create(key: string, record: SessionRecord): Promise<void> {
     const insert = () => this.#connection.do("write", () => this.#insert(key, record));
-    // Some of the sessions that count may have expired.
+    // If the store is full, some of its sessions may have expired.
     const isKept = await insert() || (await this.#sweep() > 0 && await insert());
     if (!isKept) throw new StoreFullError(`${this.#name} may hold ${this.#max} live sessions`);
     this.#pacer.created();
@@ -135,7 +137,7 @@ export class SqliteStore implements SessionStore {
   }
 
   async update(key: string, change: Change): Promise<SessionRecord | undefined> {
-    return await this.#together.update(key, change);
+    return await this.#updates.update(key, change);
   }
 
   async touch(key: string, expires: number): Promise<boolean> {
@@ -170,7 +172,7 @@ export class SqliteStore implements SessionStore {
       const content = this.#decode(entry);
       const record = this.#live(content);
       if (content === "newer") yield [entry.key, undefined];
-      // Strings that are not well-formed share a hash, so the record decides.
+      // Two names that are not well-formed strings can have the same hash, so the record is compared.
       else if (record?.user === user) yield [entry.key, record];
     }
   }
@@ -228,13 +230,13 @@ export class SqliteStore implements SessionStore {
     return changed;
   }
 
-  /** Ends a live session, whatever version wrote it. Returns whether there was one. */
+  /** Ends a live session, also one that a newer version of the library wrote. Returns whether there was one. */
   #remove(key: string): boolean {
     const sql = `DELETE FROM "${this.#table}" WHERE key = ? AND ends > ? AND used <= ?`;
     return this.#connection.run(sql, key, this.#now(), this.#now() + CLOCK_SKEW) > 0;
   }
 
-  /** Ends sessions from one of the keys on, for as long as one transaction may take. */
+  /** Ends the sessions of the keys from `next` on, until the time of one transaction is over. */
   #removeFrom(keys: readonly string[], next: number): { ended: string[]; next: number } {
     const ended: string[] = [];
     const start = performance.now();
@@ -246,15 +248,15 @@ export class SqliteStore implements SessionStore {
   }
 
   #sweep(): Promise<number> {
-    // Those that isLive refuses: sessions that are over, and sessions from the future.
+    // As `isLive` does, this refuses sessions that are over, and sessions whose last use is in the future.
     const sql = `DELETE FROM "${this.#table}" WHERE number IN (SELECT number FROM "${this.#table}" WHERE ends <= ?
       UNION ALL SELECT number FROM "${this.#table}" WHERE used > ? LIMIT ${SWEEP_SIZE})`;
     return this.#connection.do("write", () => this.#connection.run(sql, this.#now(), this.#now() + CLOCK_SKEW));
   }
 
   /**
-   * The sessions for which a condition holds, some at a time. A session that gets a new key keeps its number, so none
-   * is missed.
+   * Reads the sessions for which a condition holds, in batches. A session that gets a new key keeps its number, so no
+   * session is missed.
    */
   async *#entries(condition: string, ...values: SQLInputValue[]): AsyncGenerator<Entry> {
     const sql = `SELECT number, key, record, expires FROM "${this.#table}"

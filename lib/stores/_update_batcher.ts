@@ -1,4 +1,4 @@
-/** Together: if several changes of one session wait in this process, makes all of them in one write. */
+/** UpdateBatcher: if several changes of one session wait in this process, makes all of them in one write. */
 import { RecordTooLargeError } from "../errors.ts";
 import { freeze, type SessionRecord } from "../record.ts";
 import type { Change } from "../store.ts";
@@ -28,22 +28,22 @@ type Outcome = { readonly record: SessionRecord | undefined } | { readonly error
  *
  * @example
  * ```ts
- * import { type SessionRecord, Together } from "sessions/store";
+ * import { type SessionRecord, UpdateBatcher } from "sessions/store";
  * import { assertEquals } from "@std/assert";
  *
  * let stored: SessionRecord = { data: { n: 0 }, created: 0, idle: 500, expires: 500, deadline: 1000 };
  * let writes = 0;
- * const together = new Together(async (_key, change) => {
+ * const batcher = new UpdateBatcher(async (_key, change) => {
  *   await new Promise((resolve) => setTimeout(resolve, 1)); // a round trip
  *   writes++;
  *   return stored = change(stored);
  * });
  * const add = (record: SessionRecord) => ({ ...record, data: { n: record.data.n as number + 1 } });
- * await Promise.all(Array.from({ length: 100 }, () => together.update("key", add)));
+ * await Promise.all(Array.from({ length: 100 }, () => batcher.update("key", add)));
  * assertEquals([stored.data, writes], [{ n: 100 }, 2]);
  * ```
  */
-export class Together {
+export class UpdateBatcher {
   #write: Write;
   #queues = new Map<string, Waiting[]>();
 

@@ -1,9 +1,9 @@
-/** Changes of one session that wait in one process: made in one write, in order, each with its own outcome. */
+/** Concurrent changes of one session in one process: one write makes all of them, and each has its own outcome. */
 import { assertEquals } from "@std/assert";
 import { RecordTooLargeError } from "../../lib/errors.ts";
 import type { SessionRecord } from "../../lib/record.ts";
 import type { Change } from "../../lib/store.ts";
-import { Together } from "../../lib/stores/_together.ts";
+import { UpdateBatcher } from "../../lib/stores/_update_batcher.ts";
 
 const RECORD: SessionRecord = { data: { n: 0 }, created: 0, idle: 1, expires: 1, deadline: 1 };
 const nOf = (record: SessionRecord | undefined) => record?.data["n"] as number;
@@ -17,7 +17,7 @@ class Place {
   failure: Error | undefined;
   /** How often a write that was refused runs its change before. */
   refusals = 0;
-  readonly together = new Together(async (_key, change) => {
+  readonly batcher = new UpdateBatcher(async (_key, change) => {
     this.writes++;
     await new Promise((resolve) => setTimeout(resolve));
     if (this.failure) throw this.failure;
@@ -29,21 +29,21 @@ class Place {
   });
 
   all(changes: readonly Change[], key = "key"): Promise<PromiseSettledResult<SessionRecord | undefined>[]> {
-    return Promise.allSettled(changes.map((change) => this.together.update(key, change)));
+    return Promise.allSettled(changes.map((change) => this.batcher.update(key, change)));
   }
 }
 
 const values = (outcomes: PromiseSettledResult<SessionRecord | undefined>[]) =>
   outcomes.map((outcome) => outcome.status === "fulfilled" ? nOf(outcome.value) : outcome.reason.message);
 
-Deno.test("together: 1,000 changes at once take two writes, in order", async () => {
+Deno.test("update batcher: 1,000 concurrent changes take two writes, in order", async () => {
   const place = new Place();
   const outcomes = await place.all(Array.from({ length: 1000 }, () => add(1)));
   assertEquals(values(outcomes), Array.from({ length: 1000 }, (_, index) => index + 1));
   assertEquals([place.writes, nOf(place.record)], [2, 1000]);
 });
 
-Deno.test("together: a change that throws is refused alone", async () => {
+Deno.test("update batcher: a change that throws is refused alone", async () => {
   const place = new Place();
   const own = new RangeError("sold out");
   const fail = () => {
@@ -55,7 +55,7 @@ Deno.test("together: a change that throws is refused alone", async () => {
   assertEquals((outcomes[1] as PromiseRejectedResult).reason === own, true);
 });
 
-Deno.test("together: where all throw, each gets its own error", async () => {
+Deno.test("update batcher: if all changes throw, each caller gets its own error", async () => {
   const place = new Place();
   const fail = (message: string) => () => {
     throw new Error(message);
@@ -64,20 +64,20 @@ Deno.test("together: where all throw, each gets its own error", async () => {
   assertEquals(nOf(place.record), 0);
 });
 
-Deno.test("together: what is too large together is made one by one", async () => {
+Deno.test("update batcher: changes too large for one write are made one by one", async () => {
   const place = new Place();
   place.most = 6;
   assertEquals(values(await place.all([add(1), add(2), add(9), add(3)])), [1, 3, "too large", 6]);
 });
 
-Deno.test("together: a failure of the store is everyone's, and is not repeated", async () => {
+Deno.test("update batcher: a failure of the store reaches every caller, once", async () => {
   const place = new Place();
   place.failure = new Error("away");
   assertEquals(values(await place.all([add(1), add(2), add(3)])), ["away", "away", "away"]);
   assertEquals(place.writes, 2);
 });
 
-Deno.test("together: of changes made one by one, a failure ends the rest", async () => {
+Deno.test("update batcher: a failure ends the changes made one by one", async () => {
   const place = new Place();
   place.most = 3;
   let runs = 0;
@@ -89,26 +89,26 @@ Deno.test("together: of changes made one by one, a failure ends the rest", async
   assertEquals(place.writes, 5);
 });
 
-Deno.test("together: each gets the record of the run that was stored", async () => {
+Deno.test("update batcher: each caller gets the record of the stored run", async () => {
   const place = new Place();
   place.refusals = 3;
   assertEquals(values(await place.all([add(1), add(2), add(3)])), [1, 3, 6]);
 });
 
-Deno.test("together: changes of a session that is gone make nothing", async () => {
+Deno.test("update batcher: changes of a missing session make nothing", async () => {
   const place = new Place();
   place.record = undefined;
   assertEquals(values(await place.all([add(1), add(2)])), [undefined, undefined]);
 });
 
-Deno.test("together: sessions do not wait for each other", async () => {
+Deno.test("update batcher: sessions do not wait for each other", async () => {
   let finish = () => {};
-  const together = new Together(async (key, change) => {
+  const batcher = new UpdateBatcher(async (key, change) => {
     if (key === "slow") await new Promise<void>((resolve) => finish = resolve);
     return change(RECORD);
   });
-  const slow = together.update("slow", add(1));
-  assertEquals(nOf(await together.update("fast", add(2))), 2);
+  const slow = batcher.update("slow", add(1));
+  assertEquals(nOf(await batcher.update("fast", add(2))), 2);
   finish();
   assertEquals(nOf(await slow), 1);
 });

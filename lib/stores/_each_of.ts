@@ -10,7 +10,7 @@ const MAX_PASSES = 50;
  *
  * @param list Lists the keys.
  * @param read Returns the stored content of a key; `undefined` if the key is gone.
- * @throws {Error} if sessions get new keys all the time.
+ * @throws {Error} if sessions keep getting new keys.
  */
 export async function* eachOf<T>(
   list: () => Iterable<string> | Promise<Iterable<string>>,
@@ -30,5 +30,5 @@ export async function* eachOf<T>(
     }
     if (!isMissing) return;
   }
-  throw new Error("The sessions of a user got new keys all the time");
+  throw new Error("The sessions of a user kept getting new keys: try again");
 }

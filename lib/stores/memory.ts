@@ -134,7 +134,7 @@ export class MemoryStore implements SessionStore {
   /** Stores a copy of the record: the record that any other store would read after this write. */
   #set(key: string, record: SessionRecord): SessionRecord {
     const kept = decode(encode(record));
-    if (typeof kept === "string") throw new TypeError("Cannot store a session: its record is not one, or not JSON");
+    if (typeof kept === "string") throw new TypeError("Cannot store a session: its record is invalid, or is not JSON");
     this.#records.set(key, kept);
     if (kept.user !== undefined) {
       const keys = this.#users.get(kept.user) ?? new Set();

@@ -163,7 +163,7 @@ Deno.test("server: what keeps it from starting is one line, with the setting's n
         /"SESSION_URL" must be/,
       ],
       [{ ...good, HOST: "203.0.113.1" }, /cannot listen on 203.0.113.1.*"HOST"/],
-      [{ ...good, SESSION_FILE_DIR: `${dir}/file` }, /"SESSION_FILE_DIR" must be a folder .*\/file" is no folder/],
+      [{ ...good, SESSION_FILE_DIR: `${dir}/file` }, /"SESSION_FILE_DIR" must be a folder .*\/file" is not a folder/],
       [{ ...good, SESSION_FILE_DIR: `${dir}/file/data` }, /"SESSION_FILE_DIR" must be a folder .*\/file\/data"/],
       [{ ...good, SECRET_KEY: "MY_SECRET_KEY" }, /"SECRET_KEY" must be at least 32 bytes: received 13/],
       [{ ...good, TLS_CERT_FILE: `${dir}/no`, TLS_KEY_FILE: `${dir}/no` }, /"TLS_CERT_FILE" must be a file/],

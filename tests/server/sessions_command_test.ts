@@ -162,7 +162,7 @@ Deno.test("sessions: what belongs to another program is left as it is", async ()
     Deno.writeTextFileSync(file, "x");
     const places: [Record<string, string>, RegExp][] = [
       [{ SESSION_FILE_DIR: dir }, /"SESSION_FILE_DIR" must be .* which no server has used/],
-      [{ SESSION_FILE_DIR: file }, /"SESSION_FILE_DIR" must be .* is no folder/],
+      [{ SESSION_FILE_DIR: file }, /"SESSION_FILE_DIR" must be .* is not a folder/],
       [{ SESSION_TYPE: "sqlite", SESSION_URL: `sqlite:${file}` }, /"SESSION_URL" must be .* which is no database/],
       [{ SESSION_TYPE: "denokv", SESSION_URL: `denokv:${file}` }, /"SESSION_URL" must be .* which is no database/],
     ];

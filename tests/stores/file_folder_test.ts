@@ -178,9 +178,9 @@ for (const what of ["away", "empty", "another", "without its secret"]) {
     const verbs = verbsOf(place, store, what === "without its secret" ? gone : key);
     const reason = {
       away: "No such file",
-      empty: "is away",
+      empty: "is not there",
       another: "another folder",
-      "without its secret": "is away",
+      "without its secret": "is not there",
     };
     await refusesAll(verbs, reason[what as keyof typeof reason]);
     store.sweep();
@@ -296,7 +296,7 @@ for (const [name, make] of Object.entries(strangers)) {
       ready: () => store.ready(),
       create: () => store.create(newId(), record(clock)),
       groupOf: async () => await store.groupOf("Ada"),
-    }, `with other things in it, such as "${name}"`);
+    }, `with other files in it, such as "${name}"`);
     store.sweep();
     await store.close();
     assertEquals([namesIn(dir), Deno.statSync(dir).mtime?.getTime()], [[name], before]);

@@ -139,7 +139,7 @@ test("another program's table is refused by name and left alone", async (databas
       await assertRejects(
         verb,
         Error,
-        'the table "sessions" is there and no table of this store: choose another "table"',
+        'the table "sessions" is not a table of this store: choose another "table"',
       );
     }
     await using another = await open({ url: urlOf(database), table: "app_sessions" });

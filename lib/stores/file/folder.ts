@@ -70,7 +70,7 @@ export class Folder {
     try {
       Deno.mkdirSync(this.#dir, { recursive: true, mode: 0o700 });
     } catch (error) {
-      if (error instanceof Deno.errors.AlreadyExists) throw new Error(`"${this.#dir}" is no folder`);
+      if (error instanceof Deno.errors.AlreadyExists) throw new Error(`"${this.#dir}" is not a folder`);
       throw error;
     }
     this.#wasThere = true;
@@ -112,11 +112,11 @@ export class Folder {
   #checkWithout(): void {
     if (this.#wasThere) Deno.statSync(this.#dir);
     if (this.#secret !== undefined) {
-      throw new Error(`the sessions' folder is away, as "${SECRET}" is missing: put it back`);
+      throw new Error(`the sessions' folder is not there, because "${SECRET}" is missing: put it back`);
     }
     const foreign = this.#wasThere ? undefined : foreignIn(this.#dir);
     if (foreign !== undefined) {
-      throw new Error(`needed a folder of its own, received one with other things in it, such as "${foreign}"`);
+      throw new Error(`needed a folder for sessions alone, received one with other files in it, such as "${foreign}"`);
     }
     const shards = namesIn(this.#dir).filter(isShard);
     const hasSessions = shards.some((shard) => namesIn(`${this.#dir}/${shard}`).some(isSession));

@@ -20,8 +20,8 @@ export async function probe({ dir, log }: Pick<Settings, "dir" | "log">): Promis
     const ahead = lstat(path)!.mtime - Date.now();
     const isOff = Math.abs(ahead) > TOLERANCE;
     if (isOff) {
-      const much = `${(Math.abs(ahead) / 1000).toFixed(1)} s ${ahead > 0 ? "ahead of" : "behind"}`;
-      log("warn", "The file system goes by another clock", `that of "${dir}" is ${much} this machine's`);
+      const much = `${(Math.abs(ahead) / 1000).toFixed(1)} s ${ahead > 0 ? "ahead" : "behind"}`;
+      log("warn", "The file system's clock differs from this machine's", `in "${dir}" it is ${much}`);
     }
     await tryLocked(path, () => {}).catch((error) => {
       throw new Error(`Files cannot be locked: needed a local file system, received "${reasonOf(error)}"`);

@@ -89,7 +89,9 @@ export class MongoCollection {
     await client.connect();
     const database = client.db();
     if ("ferretdbVersion" in await database.command({ buildInfo: 1 })) {
-      throw new Error("FerretDB 1 can bring ended sessions back, as it looks and writes in two steps: use version 2");
+      throw new Error(
+        "FerretDB 1 can bring ended sessions back, because it reads and writes in two steps: use version 2",
+      );
     }
     const documents = database.collection(this.#collection, {
       writeConcern: { w: "majority" },

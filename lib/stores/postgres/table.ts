@@ -51,7 +51,7 @@ export async function makeTable(ask: Ask, table: string): Promise<void> {
   }
   const wanted = Object.entries(COLUMNS).map(([name, type]) => `${name} ${type.replace("primary key", "not null")}`);
   if (found?.["kind"] !== "table" || found["columns"] !== wanted.sort().join() || found["keyed"] !== true) {
-    throw new Error(`the table ${table} is there and no table of this store: choose another "table"`);
+    throw new Error(`the table ${table} is not a table of this store: choose another "table"`);
   }
   if (found["secured"] === true) {
     throw new Error(`row security hides rows of ${table} from the user: make the user its owner, or disable it`);

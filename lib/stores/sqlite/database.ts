@@ -136,7 +136,7 @@ export function makeTable(database: DatabaseSync, table: string): void {
       database.exec(sql);
       isMade = true;
     } else if (String(row["sql"]).toLowerCase() !== sql.toLowerCase()) {
-      throw new Error(`"${name}" is there and no ${kind.toLowerCase()} of this store: choose another "table"`);
+      throw new Error(`"${name}" is not a ${kind.toLowerCase()} of this store: choose another "table"`);
     }
   }
   if (!isMade) return;

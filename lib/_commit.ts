@@ -236,7 +236,7 @@ export class Commit {
 
   /** The times of a session that begins now. It begins later than all other sessions of the user. */
   #begin(state: SessionState, before: Ranking): ReturnType<Lifetimes["begin"]> {
-    const times = this.#options.lifetimes.begin(timeAfter(before, this.#options.now()), state.logIn?.terms);
+    const times = this.#options.lifetimes.begin(timeAfter(before, this.#options.now()), state.logIn?.overrides);
     if (state.logIn !== undefined) state.logIn = { ...state.logIn, at: times.created };
     return times;
   }
@@ -244,9 +244,9 @@ export class Commit {
   /**
    * The `Set-Cookie` header of a session. The browser keeps the cookie until the deadline, not until the idle limit.
    */
-  #issue(id: string, { terms, deadline }: SessionRecord): string {
+  #issue(id: string, { overrides, deadline }: SessionRecord): string {
     const { cookie, permanent, now } = this.#options;
-    if (!(terms?.permanent ?? permanent)) return cookie.issue(id);
+    if (!(overrides?.permanent ?? permanent)) return cookie.issue(id);
     return cookie.issue(id, Math.ceil((deadline - now()) / 1000));
   }
 

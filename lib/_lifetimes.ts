@@ -4,7 +4,7 @@
  * @module
  */
 import type { Rule } from "./_options.ts";
-import { endOf, type SessionRecord, type Terms } from "./record.ts";
+import { endOf, type LifetimeOverrides, type SessionRecord } from "./record.ts";
 
 /** The longest that browsers keep a cookie, in seconds: 400 days (RFC 6265bis, section 5.5). */
 export const MAX_LIFETIME: number = 400 * 24 * 60 * 60;
@@ -38,13 +38,19 @@ export class Lifetimes {
     this.#now = now;
   }
 
-  /** The times of a session that begins at the time `now`, with the lifetimes that its log-in asked for. */
+  /** The times of a session that begins at the time `now`. */
   begin(
     now: number,
-    terms: Terms | undefined,
-  ): Pick<SessionRecord, "created" | "idle" | "expires" | "deadline" | "terms"> {
-    const idle = terms?.idle ?? this.#idle;
-    return { created: now, idle, expires: now + idle, deadline: now + (terms?.absolute ?? this.#absolute), terms };
+    overrides: LifetimeOverrides | undefined,
+  ): Pick<SessionRecord, "created" | "idle" | "expires" | "deadline" | "overrides"> {
+    const idle = overrides?.idle ?? this.#idle;
+    return {
+      created: now,
+      idle,
+      expires: now + idle,
+      deadline: now + (overrides?.absolute ?? this.#absolute),
+      overrides,
+    };
   }
 
   /**
@@ -72,11 +78,11 @@ export class Lifetimes {
     return end - endOf(record) >= idle / 10;
   }
 
-  #idleOf({ terms }: SessionRecord): number {
-    return terms?.idle ?? this.#idle;
+  #idleOf({ overrides }: SessionRecord): number {
+    return overrides?.idle ?? this.#idle;
   }
 
-  #deadlineOf({ terms, created, deadline }: SessionRecord): number {
-    return terms?.absolute === undefined ? created + this.#absolute : deadline;
+  #deadlineOf({ overrides, created, deadline }: SessionRecord): number {
+    return overrides?.absolute === undefined ? created + this.#absolute : deadline;
   }
 }

@@ -2,7 +2,7 @@
 import { keyOf } from "./id.ts";
 import { put, toJson } from "./_json.ts";
 import { kindOf } from "./_options.ts";
-import type { Json, SessionData, SessionRecord, StoredFlash, Terms } from "./record.ts";
+import type { Json, LifetimeOverrides, SessionData, SessionRecord, StoredFlash } from "./record.ts";
 
 /** No data. This object and the two below are shared, so that an empty session costs no memory. */
 export const NO_DATA: SessionData = Object.freeze({});
@@ -21,8 +21,8 @@ export interface Draft {
 export interface LogIn {
   /** When it was, in milliseconds since 1970. */
   readonly at: number;
-  /** The lifetimes and the kind of cookie that the log-in asked for; `undefined` if it uses the manager's. */
-  readonly terms: Terms | undefined;
+  /** The lifetimes that the log-in asked for in place of the manager's; `undefined` if it asked for none. */
+  readonly overrides: LifetimeOverrides | undefined;
   /** The most sessions of the user that stay live. */
   readonly most: number | undefined;
 }

@@ -12,7 +12,7 @@ export function testVerbs({ test, now, record, isNear }: Suite): void {
     const made: SessionRecord = {
       ...record({ name: "Zoë 👋", cart: [1, { two: null }], flag: true }),
       user: "Zoë 👋",
-      terms: { permanent: true, absolute: 600 * SECOND },
+      overrides: { permanent: true, absolute: 600 * SECOND },
       flashes: [{ id: "1", category: "message", message: "hello" }],
     };
     await store.create(key, made);

@@ -9,7 +9,7 @@ export { FollowedSession } from "./followed_session.ts";
 export type { EventType, Listener, Refusal, SessionCounters, SessionEvent } from "./events.ts";
 export { handleOf, keyOf, newId } from "./id.ts";
 export { createLog, type Level, type Log } from "./log.ts";
-export type { Binding, Json, PublicKey, SessionData, SessionRecord, StoredFlash, Terms } from "./record.ts";
+export type { Binding, Json, LifetimeOverrides, PublicKey, SessionData, SessionRecord, StoredFlash } from "./record.ts";
 export { MAX_LIFETIME } from "./_lifetimes.ts";
 export { type Flash, type LogInOptions, Session } from "./session.ts";
 export type { SessionKey, Settable, SettableAs, Stored } from "./session_data.ts";

@@ -29,10 +29,10 @@ export interface StoredFlash {
 }
 
 /**
- * The terms of a log-in: the lifetimes and the kind of cookie that it asked for, as for "remember me". A member that is
- * not given is the manager's.
+ * The lifetimes that a log-in asked for in place of the manager's, as for "remember me". The manager's setting applies
+ * to each member that is not given.
  */
-export interface Terms {
+export interface LifetimeOverrides {
   /** Milliseconds the session lives after its last use. */
   readonly idle?: number | undefined;
   /** The most milliseconds it lives, even if it is used. */
@@ -74,8 +74,8 @@ export interface SessionRecord {
   readonly deadline: number;
   /** The user who logged in; `undefined` for a guest. It never changes, because a log-in gives the session a new id. */
   readonly user?: string | undefined;
-  /** The terms that the log-in asked for; `undefined` if it uses the manager's. */
-  readonly terms?: Terms | undefined;
+  /** The lifetimes that the log-in asked for in place of the manager's; `undefined` if it asked for none. */
+  readonly overrides?: LifetimeOverrides | undefined;
   /** The device that the session is bound to, if it is bound. */
   readonly binding?: Binding | undefined;
 }
@@ -148,9 +148,9 @@ export function isLive(record: Pick<SessionRecord, "created" | "idle" | "expires
  * ```
  */
 export function encode(record: SessionRecord, most: number = MAX_RECORD_BYTES): string {
-  const { created, idle, expires, deadline, user, terms, binding, flashes, data } = record;
+  const { created, idle, expires, deadline, user, overrides, binding, flashes, data } = record;
   const times = { created, idle, expires, deadline };
-  const text = JSON.stringify({ version: VERSION, ...times, user, terms, binding, flashes, data });
+  const text = JSON.stringify({ version: VERSION, ...times, user, overrides, binding, flashes, data });
   // A character takes at most three bytes in UTF-8, so most records need no exact measurement.
   if (text.length * 3 > most) {
     const { length } = new TextEncoder().encode(text);
@@ -190,10 +190,10 @@ export function decode(text: string, expires?: number): SessionRecord | "corrupt
   if (!isObject(value)) return "corrupt";
   const { version, ...record } = value as Partial<SessionRecord> & { version?: unknown };
   if (typeof version === "number" && version > VERSION) return "newer";
-  const { created, idle, data, deadline, user, terms, binding, flashes } = record;
+  const { created, idle, data, deadline, user, overrides, binding, flashes } = record;
   const isRecord = version === VERSION && isObject(data) &&
     [created, idle, record.expires, deadline].every(Number.isFinite) &&
-    (user === undefined || typeof user === "string") && (terms === undefined || isObject(terms)) &&
+    (user === undefined || typeof user === "string") && (overrides === undefined || isObject(overrides)) &&
     (binding === undefined || isObject(binding)) &&
     (flashes === undefined || (Array.isArray(flashes) && flashes.every(isObject)));
   if (!isRecord) return "corrupt";

@@ -8,7 +8,7 @@ import { SessionTakenError } from "./errors.ts";
 import { handleOf } from "./id.ts";
 import { LIFETIME, lifetime } from "./_lifetimes.ts";
 import { BOOLEAN, checkOptions, COUNT, type Rule } from "./_options.ts";
-import type { Json, SessionData, StoredFlash, Terms } from "./record.ts";
+import type { Json, LifetimeOverrides, SessionData, StoredFlash } from "./record.ts";
 import type { SessionKey, Settable, SettableAs, Stored } from "./session_data.ts";
 import { continuedRecord, type Draft, draftOf, NO_DATA, NO_FLASHES } from "./_session_state.ts";
 import { replacing, type SessionState, valueOf } from "./_session_state.ts";
@@ -316,14 +316,15 @@ export class Session<Data extends object = Record<string, Json>> {
     }
     if (state.user !== undefined && state.user !== user) this.#startEmpty();
     const { idle, absolute, permanent, most } = options;
-    const terms: Terms = {
+    const overrides: LifetimeOverrides = {
       ...(idle !== undefined && { idle: lifetime(idle) }),
       ...(absolute !== undefined && { absolute: lifetime(absolute) }),
       ...(permanent !== undefined && { permanent }),
     };
     state.renews = true;
     state.user = user;
-    state.logIn = { at: state.now(), terms: Object.keys(terms).length > 0 ? Object.freeze(terms) : undefined, most };
+    const hasOverrides = Object.keys(overrides).length > 0;
+    state.logIn = { at: state.now(), overrides: hasOverrides ? Object.freeze(overrides) : undefined, most };
   }
 
   /**

@@ -286,7 +286,7 @@ export class SessionManager<Data extends object = Record<string, Json>> {
     const state = stateOf(session);
     const stored = continuedRecord(state);
     const next = stored === undefined
-      ? this.#lifetimes.begin(this.#now(), state.logIn?.terms)
+      ? this.#lifetimes.begin(this.#now(), state.logIn?.overrides)
       : this.#lifetimes.extend(stored);
     const isExtended = stored === undefined || session.changed || this.#commit.isExtensionDue(state, stored);
     return Object.freeze({

@@ -14,11 +14,11 @@ export {
   freeze,
   isLive,
   type Json,
+  type LifetimeOverrides,
   MAX_RECORD_BYTES,
   type SessionData,
   type SessionRecord,
   type StoredFlash,
-  type Terms,
 } from "./record.ts";
 export { type Change, KeyTakenError, type SessionStore, type StoredSession } from "./store.ts";
 export { checkStoreOptions, type StoreOptions } from "./stores/_options.ts";

@@ -8,7 +8,7 @@ const RECORD: SessionRecord = {
   data: JSON.parse('{"__proto__": 1, "name": "Zoë 👋"}'),
   ...TIMES,
   user: "ada",
-  terms: { idle: 60_000, permanent: true },
+  overrides: { idle: 60_000, permanent: true },
   flashes: [{ id: "1", category: "message", message: "hello" }],
 };
 
@@ -28,7 +28,7 @@ Deno.test("record: a string that is none is corrupt", () => {
   const wrong = [{ data: [] }, { data: null }, { created: "1" }, { idle: null }, { expires: {} }, {
     deadline: undefined,
   }];
-  const others = [{ user: 7 }, { terms: [] }, { flashes: {} }, { flashes: [1] }, { version: 0 }, { version: "1" }];
+  const others = [{ user: 7 }, { overrides: [] }, { flashes: {} }, { flashes: [1] }, { version: 0 }, { version: "1" }];
   const texts = [...wrong, ...others].map((change) => JSON.stringify({ ...right, ...change }));
   for (const text of ["", "{", "null", "[]", "7", '"x"', encode(RECORD).slice(0, -1), ...texts]) {
     assertEquals(decode(text), "corrupt", text);

@@ -56,9 +56,13 @@ async function register(
   const { key, record } = found ?? {};
   if (key === undefined || record?.user === undefined || record.binding !== undefined) return refused(commit, found);
   const binding = await checked(commit, found, () => bound.register(headers.get("secure-session-response"), record));
-  const isStored = await commit.bind(key, binding, (now) => now.binding === undefined && now.user === record.user);
+  const isStored = await commit.bind(
+    key,
+    binding,
+    (stored) => stored.binding === undefined && stored.user === record.user,
+  );
   if (!isStored) return refused(commit, found);
-  commit.tell("bound", key, record.user);
+  commit.emit("bound", key, record.user);
   return goesOn(bound, binding);
 }
 

@@ -10,7 +10,7 @@ import { type Binding, isLive, type SessionRecord } from "./record.ts";
 import type { SessionCookie } from "./session_cookie.ts";
 import { applyChanges, type SessionState, setId } from "./_session_state.ts";
 import type { Change } from "./store.ts";
-import { endOldest, rank, type Ranking, timeAfter, type UserAccess } from "./_user_sessions.ts";
+import { endOldest, listTimes, timeAfter, type TimesByKey, type UserAccess } from "./_user_sessions.ts";
 import { Watch } from "./_watch.ts";
 
 /** The parts and settings of the manager that a commit needs. */
@@ -26,40 +26,41 @@ export interface CommitOptions {
   /** Binds sessions to devices, if the option `bound` is given. */
   readonly bound: (() => Promise<DeviceBound>) | undefined;
   /** Called with every event. */
-  readonly tell: Listener;
+  readonly emit: Listener;
 }
 
 /** A record that was read from the store. */
 export interface ReadRecord {
   /** The record, limited to the manager's lifetimes. */
   readonly record: SessionRecord;
-  /** Whether the stored record has longer lifetimes. */
+  /** Whether this record was shortened: the stored one has longer lifetimes than the manager. */
   readonly isShortened: boolean;
-  /** The deadline in the stored record. The browser's cookie lives until then. */
+  /** The deadline in the stored record. The browser keeps the cookie until then. */
   readonly deadline: number;
 }
 
-/** About how many bytes of memory the keys take of sessions that this process ended by `end` and `endAll`. */
+/** About how many bytes of memory the keys of ended sessions may take. */
 const ENDED_BYTES = 8 * 1024 * 1024;
+/** About how many bytes one of these keys takes. */
 const KEY_BYTES = 150;
 
 /** Reads, stores and ends sessions for the manager. */
 export class Commit {
   /** Aborts the signals of followed sessions. */
   readonly watch: Watch = new Watch(async (key) => await this.read(key) !== undefined);
-  /** The parts of the manager with which the sessions of a user are found and ended. */
+  /** The parts of the manager that find and end the sessions of a user. */
   readonly users: UserAccess;
 
   #options: CommitOptions;
-  // The keys of sessions that this process ended. A log-out may follow `endAll` in the same request. If its session is
-  // one of these, the log-out succeeds.
-  #ended = new Cache<true>(ENDED_BYTES);
+  // The keys of sessions that `end`, `endAll` or the maximum of a log-in ended in this process. If such a session then
+  // logs out in the same request, the log-out succeeds.
+  #endedKeys = new Cache<true>(ENDED_BYTES);
 
   /** @param options The parts and settings of the manager. */
   constructor(options: CommitOptions) {
     this.#options = options;
     const { store, lifetimes, now } = options;
-    this.users = { store, lifetimes, now, ended: (keys, user) => this.#noteEnded(keys, user) };
+    this.users = { store, lifetimes, now, onEnded: (keys, user) => this.#noteEnded(keys, user) };
   }
 
   /** The record under a key; `undefined` if there is none, or if it is over by the lifetimes of this manager. */
@@ -73,15 +74,15 @@ export class Commit {
     return isLive(record, now()) ? { record, isShortened: true, deadline } : undefined;
   }
 
-  /** Changes a session, which counts as a use. */
+  /** Changes a stored session. The change counts as a use. */
   async update(key: string, change: Change): Promise<SessionRecord | undefined> {
     const { store, lifetimes } = this.#options;
-    const updated = await store.update(key, (now) => lifetimes.extend(change(now)));
-    if (updated !== undefined) this.tell("changed", key, updated.user);
+    const updated = await store.update(key, (stored) => lifetimes.extend(change(stored)));
+    if (updated !== undefined) this.emit("changed", key, updated.user);
     return updated;
   }
 
-  /** Whether a use without a change is stored: seldom, but always if the stored record has longer lifetimes. */
+  /** Whether a use without a change must be stored. It always must if the stored record has longer lifetimes. */
   isExtensionDue({ isShortened }: SessionState, record: SessionRecord): boolean {
     const { refresh, lifetimes } = this.#options;
     return refresh && (isShortened || lifetimes.isExtensionDue(record));
@@ -90,22 +91,22 @@ export class Commit {
   /**
    * Stores the binding of a session. This does not count as a use.
    *
-   * @param isRight Whether the record that is stored at that moment may get the binding.
-   * @returns Whether it was stored.
+   * @param mayBind Called with the record that is stored at that moment. Returns whether it may get the binding.
+   * @returns Whether the binding was stored.
    */
-  async bind(key: string, binding: Binding, isRight: (record: SessionRecord) => boolean): Promise<boolean> {
-    let isTaken = false;
-    const updated = await this.#options.store.update(key, (now) => {
-      isTaken = isRight(now);
-      return isTaken ? { ...now, binding } : now;
+  async bind(key: string, binding: Binding, mayBind: (record: SessionRecord) => boolean): Promise<boolean> {
+    let isBound = false;
+    const updated = await this.#options.store.update(key, (stored) => {
+      isBound = mayBind(stored);
+      return isBound ? { ...stored, binding } : stored;
     });
-    return updated !== undefined && isTaken;
+    return updated !== undefined && isBound;
   }
 
-  /** Reports that a session is gone, as a refusal. Returns the error to throw. */
-  reportGone(key: string, user?: string): SessionGoneError {
+  /** Reports a refusal because the session is gone. Returns the error to throw. */
+  reportGone(key: string | undefined, user?: string): SessionGoneError {
     this.refuse("session gone", key, user);
-    if (this.#ended.get(key)) {
+    if (key !== undefined && this.#endedKeys.get(key)) {
       return new SessionGoneError(
         "Cannot store a session: end() or endAll() has ended it; call session.logOut() after that, then set or flash",
       );
@@ -116,10 +117,10 @@ export class Commit {
   /** Reports a refusal. */
   refuse(reason: Refusal, key?: string, user?: string): void {
     const handle = key ? handleOf(key) : undefined;
-    this.#options.tell(Object.freeze({ type: "refused", handle, user, reason }));
+    this.#options.emit(Object.freeze({ type: "refused", handle, user, reason }));
   }
 
-  /** Whether there is a change to store or a cookie to send. For a page that only reads there is usually none. */
+  /** Whether there is a change to store or a cookie to send. It is usually `false` for a request that only reads. */
   isNeeded(state: SessionState): boolean {
     const { record, changes, renews, endedBy, signedByOlderKey, keepsEmpty } = state;
     return changes.length > 0 || renews || keepsEmpty || endedBy !== undefined || signedByOlderKey ||
@@ -135,62 +136,63 @@ export class Commit {
     }
     if (state.endedBy !== undefined) {
       const cookie = await this.#end(state, key, record);
-      const second = record.binding && (await this.#options.bound?.())?.clear();
-      return second === undefined ? [cookie] : [second, cookie];
+      const secondCookie = record.binding && (await this.#options.bound?.())?.clear();
+      return secondCookie === undefined ? [cookie] : [secondCookie, cookie];
     }
     if (state.renews) return [await this.#move(state, key)];
     const stored = await this.#change(state, key, record);
-    // A use sends no cookie: it could arrive after the cookie of a log-in, and restore the old id.
-    const isMoved = stored !== undefined && stored.deadline !== state.deadline;
-    return state.signedByOlderKey || isMoved ? [this.#issue(id, stored ?? record)] : [];
+    // A mere use sends no cookie: it could arrive after the cookie of a log-in, and restore the old id.
+    const hasNewDeadline = stored !== undefined && stored.deadline !== state.deadline;
+    return state.signedByOlderKey || hasNewDeadline ? [this.#issue(id, stored ?? record)] : [];
   }
 
-  /** Stores changes or a use, if there are any. */
+  /** Stores the changes, or else the use if it must be stored. Returns the new record if it stored one. */
   async #change(state: SessionState, key: string, record: SessionRecord): Promise<SessionRecord | undefined> {
     const { store, lifetimes } = this.#options;
     if (state.changes.length > 0) {
-      const updated = await this.update(key, (now) => ({ ...now, ...applyChanges(state, now) }));
+      const updated = await this.update(key, (stored) => ({ ...stored, ...applyChanges(state, stored) }));
       if (updated === undefined) throw this.reportGone(key, state.user);
       return updated;
     }
     if (!this.isExtensionDue(state, record)) return undefined;
     const extended = lifetimes.extend(record);
     // `touch` changes only the idle limit.
-    const isSame = record.idle === extended.idle && record.deadline === extended.deadline && !state.isShortened;
+    const canTouch = record.idle === extended.idle && record.deadline === extended.deadline && !state.isShortened;
     // Failures are ignored: a page that only reads is correct even if its session could not be extended.
-    const isThere = isSame
+    const isExtended = canTouch
       ? await store.touch(key, extended.expires).catch(() => false)
-      : await store.update(key, (now) => lifetimes.extend(now)).catch(() => undefined) !== undefined;
-    if (!isThere) return undefined;
-    this.tell("used", key, record.user);
+      : await store.update(key, (stored) => lifetimes.extend(stored)).catch(() => undefined) !== undefined;
+    if (!isExtended) return undefined;
+    this.emit("used", key, record.user);
     return extended;
   }
 
-  /** Stores a new session, if it has something to keep. */
+  /** Stores a new session and returns its cookie; `undefined` if there is nothing to store. */
   async #create(state: SessionState): Promise<string | undefined> {
     const { store } = this.#options;
     const { user } = state;
     const content = applyChanges(state);
     if (!isKept(state, content)) return undefined;
     const id = newId(await store.groupOf(user));
-    const before = await this.#rank(state);
+    const before = await this.#timesBefore(state);
     const record = { ...content, ...this.#begin(state, before), user };
     const key = keyOf(id);
     await store.create(key, record);
     setId(state, id);
-    this.tell("made", key, user);
+    this.emit("made", key, user);
     await this.#loggedIn(state, key, record, before);
     return this.#issue(id, record);
   }
 
+  /** Moves the stored session to a new id, and returns its cookie. */
   async #move(state: SessionState, from: string): Promise<string> {
     const { store, lifetimes } = this.#options;
     const id = newId(await store.groupOf(state.user));
-    const before = await this.#rank(state);
+    const before = await this.#timesBefore(state);
     const to = keyOf(id);
     const times = state.logIn && this.#begin(state, before);
-    const moved = await store.move(from, to, (now) => {
-      const changed = { ...now, ...applyChanges(state, now) };
+    const moved = await store.move(from, to, (stored) => {
+      const changed = { ...stored, ...applyChanges(state, stored) };
       return times === undefined
         ? lifetimes.extend(changed)
         : { ...changed, ...times, user: state.user, binding: undefined };
@@ -198,44 +200,46 @@ export class Commit {
     if (moved === undefined) throw this.reportGone(from, state.user);
     this.watch.ended([from]);
     setId(state, id);
-    this.tell("new id", to, moved.user);
+    this.emit("new id", to, moved.user);
     await this.#loggedIn(state, to, moved, before);
     return this.#issue(id, moved);
   }
 
-  /** Ends the stored session first, which needs no space. Data that were set after a log-out go into a new session. */
+  /** Ends the stored session, then stores a new one for data that were set after a log-out. Returns the cookie. */
   async #end(state: SessionState, key: string, { user }: SessionRecord): Promise<string> {
     const { store, cookie } = this.#options;
+    // The end comes first, because it needs no space.
     if (await store.delete(key)) {
       this.watch.ended([key]);
-      this.tell(state.endedBy === "logOut" && user !== undefined ? "logged out" : "ended", key, user);
-    } else if (!this.#ended.get(key)) throw this.reportGone(key, user);
+      this.emit(state.endedBy === "logOut" && user !== undefined ? "logged out" : "ended", key, user);
+    } else if (!this.#endedKeys.get(key)) throw this.reportGone(key, user);
     setId(state, undefined);
     try {
       return await this.#create(state) ?? cookie.clear();
     } catch (error) {
-      const isStores = error instanceof StoreFullError || error instanceof SessionStoreError;
+      const isStoreError = error instanceof StoreFullError || error instanceof SessionStoreError;
       // The log-out is done. That matters more than the message for the next page, which could not be stored.
-      if (state.logIn !== undefined || !isStores) throw error;
+      if (state.logIn !== undefined || !isStoreError) throw error;
       return cookie.clear();
     }
   }
 
-  /** The sessions that a user has before the log-in, if their number is limited. */
-  async #rank({ user, logIn }: SessionState): Promise<Ranking> {
-    return user === undefined || logIn?.most === undefined ? new Map() : await rank(this.users, user);
+  /** The sessions that the user has before a log-in that limits their number; otherwise an empty map. */
+  async #timesBefore({ user, logIn }: SessionState): Promise<TimesByKey> {
+    return user === undefined || logIn?.most === undefined ? new Map() : await listTimes(this.users, user);
   }
 
-  async #loggedIn(state: SessionState, key: string, record: SessionRecord, before: Ranking): Promise<void> {
+  /** After a log-in was stored: reports it, and ends the user's sessions above the maximum. */
+  async #loggedIn(state: SessionState, key: string, record: SessionRecord, before: TimesByKey): Promise<void> {
     const { user, logIn } = state;
     if (user === undefined || logIn === undefined) return;
     state.registration = (await this.#options.bound?.())?.registration(record);
-    this.tell("logged in", key, user);
+    this.emit("logged in", key, user);
     if (logIn.most !== undefined) await endOldest(this.users, user, logIn.most, before);
   }
 
-  /** The times of a session that begins now. It begins later than all other sessions of the user. */
-  #begin(state: SessionState, before: Ranking): ReturnType<Lifetimes["begin"]> {
+  /** The times of a session that begins now, but later than the sessions in `before`. A log-in gets the same time. */
+  #begin(state: SessionState, before: TimesByKey): ReturnType<Lifetimes["begin"]> {
     const times = this.#options.lifetimes.begin(timeAfter(before, this.#options.now()), state.logIn?.overrides);
     if (state.logIn !== undefined) state.logIn = { ...state.logIn, at: times.created };
     return times;
@@ -250,17 +254,18 @@ export class Commit {
     return cookie.issue(id, Math.ceil((deadline - now()) / 1000));
   }
 
+  /** Aborts the signals of a user's sessions that were ended, and reports their ends. */
   #noteEnded(keys: readonly string[], user: string): void {
     this.watch.ended(keys);
     for (const key of keys) {
-      this.#ended.set(key, true, KEY_BYTES);
-      this.tell("ended", key, user);
+      this.#endedKeys.set(key, true, KEY_BYTES);
+      this.emit("ended", key, user);
     }
   }
 
   /** Reports an event of a session. */
-  tell(type: EventType, key: string, user: string | undefined): void {
-    this.#options.tell(Object.freeze({ type, handle: handleOf(key), user, reason: undefined }));
+  emit(type: EventType, key: string, user: string | undefined): void {
+    this.#options.emit(Object.freeze({ type, handle: handleOf(key), user, reason: undefined }));
   }
 }
 

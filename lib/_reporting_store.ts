@@ -8,15 +8,15 @@ import type { Change, SessionStore, StoredSession } from "./store.ts";
 /** A store that reports its failures as events. It throws only errors of this library, and those of a change itself. */
 export class ReportingStore {
   #store: SessionStore;
-  #tell: Listener;
+  #emit: Listener;
 
   /**
    * @param store The store.
-   * @param tell Called with an event when the store fails or refuses.
+   * @param emit Called with an event when the store fails or refuses.
    */
-  constructor(store: SessionStore, tell: Listener) {
+  constructor(store: SessionStore, emit: Listener) {
     this.#store = store;
-    this.#tell = tell;
+    this.#emit = emit;
   }
 
   /** The group for a new id of a user's session; `undefined` for a guest, and if the store uses no groups. */
@@ -131,12 +131,12 @@ export class ReportingStore {
       return cause;
     }
     const message = cause instanceof Error ? cause.message : String(cause);
-    this.#tell({ type: "failed", handle: key && handleOf(key), user, verb, reason: message });
+    this.#emit({ type: "failed", handle: key && handleOf(key), user, verb, reason: message });
     return new SessionStoreError(`The session store failed to ${verb}: ${message}`, { cause });
   }
 
   /** Reports a refusal. */
   #refuse(error: unknown, key?: string, user?: string): void {
-    this.#tell({ type: "refused", handle: key && handleOf(key), user, reason: refusalOf(error) });
+    this.#emit({ type: "refused", handle: key && handleOf(key), user, reason: refusalOf(error) });
   }
 }

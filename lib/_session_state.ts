@@ -4,14 +4,14 @@ import { put, toJson } from "./_json.ts";
 import { kindOf } from "./_options.ts";
 import type { Json, LifetimeOverrides, SessionData, SessionRecord, StoredFlash } from "./record.ts";
 
-/** No data. This object and the two below are shared, so that an empty session costs no memory. */
+/** No data. All empty sessions share this object and the two below, to save memory. */
 export const NO_DATA: SessionData = Object.freeze({});
 /** No messages. */
 export const NO_FLASHES: readonly StoredFlash[] = Object.freeze([]);
 /** No cookies. */
 export const NO_COOKIES: readonly string[] = Object.freeze([]);
 
-/** Data and messages while changes are made to them. */
+/** Data and messages that changes are applied to. */
 export interface Draft {
   data: Record<string, Json>;
   flashes: StoredFlash[];
@@ -19,7 +19,7 @@ export interface Draft {
 
 /** A log-in of this request. */
 export interface LogIn {
-  /** When it was, in milliseconds since 1970. */
+  /** When the user logged in, in milliseconds since 1970. */
   readonly at: number;
   /** The lifetimes that the log-in asked for in place of the manager's; `undefined` if it asked for none. */
   readonly overrides: LifetimeOverrides | undefined;
@@ -27,44 +27,43 @@ export interface LogIn {
   readonly most: number | undefined;
 }
 
-/**
- * What the manager knows about a session: where it came from, and what its request changed. Only the manager uses it.
- */
+/** What the manager knows about a session: where it came from, and what its request changed. Programs do not see it. */
 export interface SessionState {
   /** The clock of the manager, in milliseconds since 1970. */
   readonly now: () => number;
-  /** The id that the browser has; `undefined` while nothing is stored. */
+  /** The id that the browser has; `undefined` while the session is not stored. */
   id: string | undefined;
-  /** The key that the store has; `undefined` while nothing is stored. */
+  /** The key that the store has; `undefined` while the session is not stored. */
   key: string | undefined;
-  /** The record when the session was opened, limited to the manager's lifetimes. */
+  /** The record that was read when the session was opened, limited to the manager's lifetimes. */
   readonly record: SessionRecord | undefined;
-  /** Whether the stored record has longer lifetimes than the manager. */
+  /** Whether this record was shortened: the stored one has longer lifetimes than the manager. */
   readonly isShortened: boolean;
-  /** The deadline to which the browser keeps the cookie, in milliseconds since 1970. */
+  /** The stored deadline, in milliseconds since 1970. The browser keeps the cookie until then. */
   readonly deadline: number | undefined;
   /** Whether an older key signed the cookie, so that it is signed and sent again. */
   readonly signedByOlderKey: boolean;
   /** If the request had several session cookies, the `Set-Cookie` values that delete them. */
   readonly cookieDeletions: readonly string[];
-  /** Whether the session may still be changed: it is not committed yet. */
+  /** Whether the session can still be changed: it was not committed yet. */
   isOpen: boolean;
+  /** The changes of the request, in order. */
   changes: ((draft: Draft) => void)[];
-  /** Whether the changes ignore the stored data: after a log-out, or a log-in of another user. */
+  /** Whether the changes apply to no data, not to the stored data: after a log-out, or a log-in of another user. */
   startsEmpty: boolean;
+  /** The user who is logged in; `undefined` for a guest. */
   user: string | undefined;
-  /** Whether it gets a new id. */
+  /** Whether the commit gives the session a new id. */
   renews: boolean;
+  /** The log-in of this request, if there was one. */
   logIn: LogIn | undefined;
   /** The method of the session that ended it. The commit then deletes the stored session. */
   endedBy: "logOut" | "end" | undefined;
-  /** Whether the session is stored even if it is empty: for tests of programs. */
+  /** Whether the commit stores the session even if it is empty: for tests of programs. */
   keepsEmpty: boolean;
-  /** The header that asks the browser to bind the session to its device, once a log-in was stored. */
+  /** The header that asks the browser to bind the session to its device. The commit of a log-in sets it. */
   registration: string | undefined;
-  /**
-   * Whether the session will be committed: `true` by an adapter, `false` by no one, `undefined` perhaps by the program.
-   */
+  /** `true` if `wrap` or an adapter will commit the session, `false` if its handler failed, `undefined` if unknown. */
   willCommit: boolean | undefined;
   /** Called after the commit, with the failure if the session could not be stored. */
   onCommit: ((failure?: unknown) => void) | undefined;
@@ -94,18 +93,13 @@ function checkKey(key: string, verb: string): void {
   throw new TypeError(`Cannot ${verb} a value: its key must be a string: received ${kindOf(key)}`);
 }
 
-/** What was found for a session that was just opened. */
-export interface Origin {
-  /** The id that the browser has, if its session is stored, and the session's key. */
-  readonly id?: string;
-  readonly key?: string;
-  /** The stored record. */
-  readonly record?: SessionRecord;
-  readonly isShortened?: boolean;
-  readonly deadline?: number;
-  readonly signedByOlderKey?: boolean;
-  readonly cookieDeletions?: readonly string[];
-}
+/** The part of the state that comes from the request's cookies and the store. */
+export type Origin = Partial<
+  Pick<
+    SessionState,
+    "id" | "key" | "record" | "isShortened" | "deadline" | "signedByOlderKey" | "cookieDeletions"
+  >
+>;
 
 /** The state of a session that was just opened. */
 export function newState(now: () => number, origin: Origin = {}): SessionState {
@@ -143,14 +137,14 @@ export function setId(state: SessionState, id: string | undefined): void {
  * Applies the changes of a request to the stored record.
  *
  * @param state The request's session.
- * @param now The record that is stored now, which is not changed; `undefined` for a new session.
+ * @param stored The record that is stored at that moment. It is not changed. `undefined` for a new session.
  * @returns The new data and messages.
  */
 export function applyChanges(
   { changes, startsEmpty }: SessionState,
-  now?: SessionRecord,
+  stored?: SessionRecord,
 ): Pick<SessionRecord, "data" | "flashes"> {
-  const base = startsEmpty ? undefined : now;
+  const base = startsEmpty ? undefined : stored;
   if (changes.length === 0 && base !== undefined) return base;
   const draft = draftOf(base?.data ?? NO_DATA, base?.flashes ?? NO_FLASHES);
   for (const change of changes) change(draft);

@@ -1,4 +1,4 @@
-/** The sessions of a user: lists them, and ends one, all, or all but the latest. */
+/** The sessions of a user: lists them, and ends one of them, all, or those above a maximum. */
 import { SessionStoreError } from "./errors.ts";
 import type { ReportingStore } from "./_reporting_store.ts";
 import { handleOf } from "./id.ts";
@@ -22,9 +22,9 @@ export interface UserSession<Data extends object> {
   readonly data: Stored<Partial<Data>>;
 }
 
-/** How many times `endSessions` lists the sessions, at most. */
+/** The most times that `endSessions` lists the sessions. */
 const MAX_PASSES = 50;
-/** How many listings in a row must be empty: a listing may miss a session that gets a new id during it. */
+/** How many listings in a row must be empty. One may miss a session that gets a new id during it. */
 const EMPTY_PASSES = 2;
 /** The most sessions that are ended in one call of the store. */
 const BATCH = 500;
@@ -35,7 +35,7 @@ export interface UserAccess {
   readonly lifetimes: Lifetimes;
   readonly now: () => number;
   /** Called with the keys of the sessions that were ended. */
-  readonly ended: (keys: readonly string[], user: string) => void;
+  readonly onEnded: (keys: readonly string[], user: string) => void;
 }
 
 /** The live sessions of a user, limited to the lifetimes of the manager. */
@@ -43,7 +43,7 @@ export function showSessions<Data extends object>(
   { store, lifetimes, now }: UserAccess,
   user: string,
 ): AsyncIterable<UserSession<Data>> {
-  // Called outside the generator, so that a store without an index of users throws immediately.
+  // Outside the generator, so that a store without an index of users throws immediately.
   const found = store.sessionsOf(user);
   return (async function* () {
     for await (const [key, stored] of found) {
@@ -57,27 +57,34 @@ export function showSessions<Data extends object>(
   })();
 }
 
-/** Ends all sessions of a user but one. Returns how many were ended. */
-export async function endSessions(access: UserAccess, user: string, kept: string | undefined): Promise<number> {
+/**
+ * Ends all sessions of a user.
+ *
+ * @param access The parts of the manager.
+ * @param user The user.
+ * @param except The key of a session that stays live, if any.
+ * @returns How many were ended.
+ */
+export async function endSessions(access: UserAccess, user: string, except: string | undefined): Promise<number> {
   let ended = 0;
-  let empty = 0;
+  let emptyPasses = 0;
   for (let pass = 0; pass < MAX_PASSES; pass++) {
     let found = 0;
     let batch: string[] = [];
+    // If a session in the batch has a new id by then, it is not ended. The next listing finds it.
     const endBatch = async () => {
       ended += await endMany(access, user, batch);
       batch = [];
     };
     for await (const [key] of access.store.sessionsOf(user)) {
-      if (key === kept) continue;
+      if (key === except) continue;
       found++;
       batch.push(key);
-      // A session that is no longer there may have got a new id. The next listing finds it.
       if (batch.length === BATCH) await endBatch();
     }
     await endBatch();
-    empty = found === 0 ? empty + 1 : 0;
-    if (empty === EMPTY_PASSES) return ended;
+    emptyPasses = found === 0 ? emptyPasses + 1 : 0;
+    if (emptyPasses === EMPTY_PASSES) return ended;
   }
   throw new SessionStoreError("Cannot end all sessions of a user: some of them kept getting new ids; try again");
 }
@@ -90,67 +97,69 @@ export async function endSession(access: UserAccess, user: string, handle: strin
   return false;
 }
 
-/** A session among those of its user. */
-interface Ranked {
+/** The times that order the sessions of a user. */
+interface SessionTimes {
   readonly key: string;
   readonly used: number;
   readonly created: number;
 }
 
-/** The sessions of a user by key, at the time of a log-in. */
-export type Ranking = ReadonlyMap<string, Ranked>;
+/** The times of a user's sessions, by key. */
+export type TimesByKey = ReadonlyMap<string, SessionTimes>;
 
-/** Lists the sessions of a user with the times that order them. */
-export async function rank({ store }: UserAccess, user: string): Promise<Ranking> {
-  const found = new Map<string, Ranked>();
+/** Lists the sessions of a user with their times. */
+export async function listTimes({ store }: UserAccess, user: string): Promise<TimesByKey> {
+  const times = new Map<string, SessionTimes>();
   for await (const [key, record] of store.sessionsOf(user)) {
-    if (record !== undefined) found.set(key, { key, used: usedAt(record), created: record.created });
+    if (record !== undefined) times.set(key, { key, used: usedAt(record), created: record.created });
   }
-  return found;
+  return times;
 }
 
 /**
- * Ends the sessions of a user above the maximum, after a log-in. Sessions from before the log-in end first, beginning
- * with the one that was unused for the longest time. Between log-ins at the same time, the one with the later time and
- * key stays. Every log-in computes the same order, so the first session in it stays. A log-in may have to end its own
- * session.
+ * Ends the sessions of a user above the maximum, after a log-in. Sessions from before the log-in end first, the least
+ * recently used of them before the others. Then those of concurrent log-ins end, the earliest of them first. All these
+ * log-ins compute the same order, so the last session in it stays live. A log-in may have to end its own session.
  *
  * @param access The parts of the manager.
  * @param user The user.
  * @param most The most sessions that may stay live.
- * @param before The result of `rank` before the log-in stored its session.
+ * @param before The result of `listTimes` before the log-in stored its session.
  */
 export async function endOldest(
   access: UserAccess,
   user: string,
   most: number,
-  before: Ranking,
+  before: TimesByKey,
 ): Promise<void> {
-  const now = [...(await rank(access, user)).values()];
-  const isNew = ({ key }: Ranked) => !before.has(key);
-  const latest = (a: number, b: number, one: Ranked, other: Ranked) => b - a || (one.key < other.key ? 1 : -1);
+  const live = [...(await listTimes(access, user)).values()];
+  const isNew = ({ key }: SessionTimes) => !before.has(key);
+  const latestFirst = (time: "created" | "used") => (a: SessionTimes, b: SessionTimes) =>
+    b[time] - a[time] || (a.key < b.key ? 1 : -1);
   const order = [
-    ...now.filter(isNew).sort((a, b) => latest(a.created, b.created, a, b)),
-    ...now.filter((one) => !isNew(one)).sort((a, b) => latest(a.used, b.used, a, b)),
+    ...live.filter(isNew).sort(latestFirst("created")),
+    ...live.filter((one) => !isNew(one)).sort(latestFirst("used")),
   ];
-  const over = order.slice(most).map(({ key }) => key);
-  for (let at = 0; at < over.length; at += BATCH) await endMany(access, user, over.slice(at, at + BATCH));
+  const surplus = order.slice(most).map(({ key }) => key);
+  for (let at = 0; at < surplus.length; at += BATCH) await endMany(access, user, surplus.slice(at, at + BATCH));
 }
 
-/** The creation time for a new session: later than that of every session that was there before. */
-export function timeAfter(before: Ranking, now: number): number {
+/** The creation time for a new session: now, but later than that of every session that the user had before. */
+export function timeAfter(before: TimesByKey, now: number): number {
   let time = now;
   for (const { created } of before.values()) time = Math.max(time, created + 1);
   return time;
 }
 
-async function endMany({ store, ended }: UserAccess, user: string, keys: readonly string[]): Promise<number> {
+/** Ends sessions of a user, `BATCH` at most. Returns how many of them this call ended. */
+async function endMany({ store, onEnded }: UserAccess, user: string, keys: readonly string[]): Promise<number> {
   if (keys.length === 0) return 0;
   const gone = await store.deleteMany(keys);
-  ended(gone, user);
+  onEnded(gone, user);
   return gone.length;
 }
 
+/** When a session was last used. */
 function usedAt({ expires, idle }: SessionRecord): number {
   return expires - idle;
 }

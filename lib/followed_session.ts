@@ -16,7 +16,7 @@ interface Access {
   read(key: string): Promise<SessionRecord | undefined>;
   update(key: string, change: Change): Promise<SessionRecord | undefined>;
   /** Reports that the session is gone. Returns the error to throw. */
-  reportGone(key: string): SessionGoneError;
+  reportGone(key: string | undefined): SessionGoneError;
 }
 
 /** The longest wait for a commit, in milliseconds: first if an adapter will commit the session, then for any other. */
@@ -170,7 +170,7 @@ export class FollowedSession<Data extends object = Record<string, Json>> {
     else if (state.willCommit === false) throw new TypeError(NOT_COMMITTED);
     else await inTime(this.#committed, state.willCommit === true ? EXPECTED_DEADLINE : COMMIT_DEADLINE);
     // A session that its own request ended cannot be followed.
-    if (state.key === undefined && state.endedBy !== undefined) throw this.#access.reportGone("");
+    if (state.key === undefined && state.endedBy !== undefined) throw this.#access.reportGone(undefined);
     return state.key;
   }
 }

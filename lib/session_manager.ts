@@ -88,12 +88,12 @@ export class SessionManager<Data extends object = Record<string, Json>> {
     const { log = standardErrorLog, on, now = Date.now, bound } = options;
     const listeners = [logEvents(withErrorReport("The log of sessions", log))];
     if (on !== undefined) listeners.push(withErrorReport("A listener of session events", on));
-    const tell: Listener = (event: SessionEvent) => {
+    const emit: Listener = (event: SessionEvent) => {
       this.counters[event.type]++;
       for (const listener of listeners) listener(event);
     };
     this.#now = now;
-    this.#store = new ReportingStore(store, tell);
+    this.#store = new ReportingStore(store, emit);
     this.#cookie = new SessionCookie(cookie, keys);
     this.#lifetimes = new Lifetimes(idle, absolute, now);
     const parts = { store: this.#store, cookie: this.#cookie, lifetimes: this.#lifetimes };
@@ -107,7 +107,7 @@ export class SessionManager<Data extends object = Record<string, Json>> {
         );
       this.#boundPath = `${path.replace(/\/$/, "")}/`;
     }
-    this.#commit = new Commit({ ...parts, refresh, permanent, now, tell, bound: this.#bound });
+    this.#commit = new Commit({ ...parts, refresh, permanent, now, emit, bound: this.#bound });
   }
 
   /**

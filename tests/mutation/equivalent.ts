@@ -14,8 +14,7 @@ export interface Equivalent {
 export const EQUIVALENT: readonly Equivalent[] = [
   {
     file: "lib/_user_sessions.ts",
-    before:
-      "const latest = (a: number, b: number, one: Ranked, other: Ranked) => b - a || (one.key < other.key ? 1 : -1);",
+    before: "b[time] - a[time] || (a.key < b.key ? 1 : -1);",
     kind: "comparison changed",
     why: "no two sessions have the same key",
   },

@@ -1,14 +1,14 @@
-/** The tools of the suite's tests: stores on the same sessions, a clock, and records. */
+/** Tools for the suite's tests: two stores on the same sessions, a clock, and records. */
 import { assert } from "@std/assert";
 import { newId } from "./id.ts";
 import type { SessionData, SessionRecord } from "./record.ts";
 import type { SessionStore } from "./store.ts";
 
-/** Called around each write of a store. If one throws, the store gets that error in place of the engine's answer. */
+/** Called around each write of a store. If a hook throws, the store gets its error in place of the engine's answer. */
 export interface WriteHooks {
   /** Called before the write. */
   before(): Promise<void>;
-  /** Called after it, before the store has the answer. */
+  /** Called after the write, before the store gets the answer. */
   after(): Promise<void>;
 }
 
@@ -20,15 +20,15 @@ export interface StoreSubject {
   open(options: { now: () => number; max?: number | undefined }): Promise<SessionStore> | SessionStore;
   /** Removes every session; called after each test. */
   clear(): Promise<void> | void;
-  /** Whether the engine expires sessions by its own clock. Then the tests wait in real time. */
+  /** Whether the engine expires sessions by its own clock. If so, the tests wait in real time. */
   readonly ownClock?: boolean | undefined;
   /** Whether the store counts its sessions exactly, and refuses new ones above its maximum. */
   readonly counts?: boolean | undefined;
-  /** Whether the tests are skipped, such as without an engine. Their names are still listed. */
+  /** Whether the tests are skipped, for example because the engine is missing. Their names are still listed. */
   readonly ignore?: boolean | undefined;
   /**
-   * Changes the text that is stored as a session's record, without the store. If it is given, the suite also tests
-   * corrupt records and those of later versions.
+   * Changes the stored string of a session's record, without the store. If it is given, the suite also tests corrupt
+   * records and those of later versions.
    */
   rewrite?(key: string, edit: (text: string) => string): Promise<void> | void;
   /**
@@ -39,11 +39,11 @@ export interface StoreSubject {
 }
 
 export const SECOND = 1000;
-/** Milliseconds after its end when an engine's own clock has surely ended a session. */
+/** How long after its end an engine with its own clock may still return a session, in milliseconds. */
 const LATE = 300;
-/** The largest error of times that an engine keeps by its own clock, in milliseconds. */
+/** The largest error of a time that an engine with its own clock returns, in milliseconds. */
 const TOLERANCE = 5 * SECOND;
-/** The most times that a test runs, if each time it came too late. */
+/** The most times that a test runs, if a busy machine makes it too late each time. */
 const TRIES = 5;
 
 /** A test: its name, and what it does. */
@@ -52,17 +52,17 @@ export interface SuiteTest {
   readonly run: () => Promise<void>;
 }
 
-/** The body of a test, which has two stores on the same sessions. */
-type Play = (store: SessionStore, other: SessionStore) => Promise<void>;
+/** The body of a test. It gets two stores on the same sessions. */
+type TestBody = (store: SessionStore, other: SessionStore) => Promise<void>;
 
-/** Thrown if a busy machine was so slow that a session ended before the test could see it. */
+/** Thrown if a busy machine was so slow that a session ended before the test could read it. */
 class TooLate extends Error {}
 
 /** Collects the tests of one store, and gives them their tools. */
 export class Suite {
   readonly tests: SuiteTest[] = [];
   readonly subject: StoreSubject;
-  /** Milliseconds after its end when a session is surely over. */
+  /** How long after its end a store may still return a session, in milliseconds. */
   readonly late: number;
   #time = 0;
 
@@ -72,12 +72,12 @@ export class Suite {
     this.late = subject.ownClock ? LATE : 0;
   }
 
-  /** Adds a test with two stores, whose maximum of sessions is `max`. */
-  readonly test = (behaviour: string, play: Play, max?: number): void => {
-    this.tests.push({ name: `${this.subject.name}: ${behaviour}`, run: () => this.#run(play, max) });
+  /** Adds a test with two stores. `max` is their maximum of sessions. */
+  readonly test = (behaviour: string, body: TestBody, max?: number): void => {
+    this.tests.push({ name: `${this.subject.name}: ${behaviour}`, run: () => this.#run(body, max) });
   };
 
-  /** The time. It stands still until `pass` moves it; if the engine has its own clock, it is the real time. */
+  /** The time: the real time if the engine has its own clock, else a time that only `pass` moves. */
   readonly now = (): number => this.subject.ownClock ? Date.now() : this.#time;
 
   /** Lets some milliseconds pass. */
@@ -96,7 +96,7 @@ export class Suite {
     return { data, created, idle, expires: created + idle, deadline: created + absolute };
   };
 
-  /** Asserts that a verb found a session that ends at the time `end`. If that time has passed, the test runs again. */
+  /** Asserts that a verb found a session that ends at `end`. If the time is past `end`, the test runs again. */
   readonly live = <T>(found: T, end: number): NonNullable<T> => {
     if (found) return found;
     assert(this.now() >= end, "the session ended before its time");
@@ -111,12 +111,12 @@ export class Suite {
   /** Opens another store on the same sessions. */
   readonly open = async (max?: number): Promise<SessionStore> => await this.subject.open({ now: this.now, max });
 
-  async #run(play: Play, max: number | undefined): Promise<void> {
+  async #run(body: TestBody, max: number | undefined): Promise<void> {
     for (let tries = 1;; tries++) {
       this.#time = Date.now();
       const [store, other] = [await this.open(max), await this.open(max)];
       try {
-        return await play(store, other);
+        return await body(store, other);
       } catch (error) {
         if (!(error instanceof TooLate) || tries === TRIES) throw error;
       } finally {

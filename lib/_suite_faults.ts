@@ -1,4 +1,4 @@
-/** The suite's tests of faults: concurrent changes, lost answers, corrupt records, those of later versions. */
+/** The suite's tests of faults: contention, lost answers, corrupt records, and records of later versions. */
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { increment, keyIn, same, SECOND, set, type Suite } from "./_suite.ts";
 import { RecordTooLargeError } from "./errors.ts";
@@ -6,32 +6,36 @@ import { newId } from "./id.ts";
 import { MAX_RECORD_BYTES, type SessionRecord } from "./record.ts";
 import type { SessionStore, StoredSession } from "./store.ts";
 
-/** The most milliseconds that a verb may take: some seconds, and a reserve for a busy machine. */
+/** The most milliseconds that a verb may take: some seconds, and more for a busy machine. */
 const SOME_SECONDS = 15 * SECOND;
 
 /** Tests faults. */
 export function testFaults({ test, now, record, open, subject }: Suite): void {
-  const thousand = async (stores: readonly SessionStore[]) => {
+  const change1000Times = async (stores: readonly SessionStore[]) => {
     const key = newId();
     await stores[0]!.create(key, record({ n: 0 }));
     const changes = Array.from({ length: 1000 }, (_, n) => stores[n % stores.length]!.update(key, increment));
     const made = (await Promise.all(changes)).map((changed) => changed?.data["n"] as number);
-    assertEquals(made.sort((a, b) => a - b), Array.from({ length: 1000 }, (_, n) => n + 1), "each made its own");
+    assertEquals(
+      made.sort((a, b) => a - b),
+      Array.from({ length: 1000 }, (_, n) => n + 1),
+      "each change was made once",
+    );
     assertEquals((await stores[0]!.read(key))?.data, { n: 1000 });
   };
 
-  test("1,000 changes of one session at once are all made", async (store) => await thousand([store]));
+  test("1,000 concurrent changes of one session are all made", async (store) => await change1000Times([store]));
 
-  test("1,000 changes at once over four processes are all made", async (store, other) => {
+  test("1,000 concurrent changes from four processes are all made", async (store, other) => {
     const more = [await open(), await open()];
     try {
-      await thousand([store, other, ...more]);
+      await change1000Times([store, other, ...more]);
     } finally {
       for (const one of more) await one.close?.();
     }
   });
 
-  test("of changes at once, one that throws is refused alone", async (store) => {
+  test("of concurrent changes, only one that throws is refused", async (store) => {
     const key = newId();
     await store.create(key, record({ n: 0 }));
     const own = new RangeError("sold out");
@@ -54,12 +58,12 @@ export function testFaults({ test, now, record, open, subject }: Suite): void {
     await assertRejects(() => store.update(key, large), RecordTooLargeError);
     await assertRejects(() => store.move(key, to, large), RecordTooLargeError);
     assertEquals([(await store.read(key))?.data, await store.read(to)], [{ n: 1 }, undefined]);
-    assert(await store.update(key, same), "it is not left locked");
+    assert(await store.update(key, same), "the session is not left locked");
   });
 
   const { rewrite, openHooked } = subject;
   if (rewrite !== undefined) {
-    test("a corrupt record is no session, and does others no harm", async (store, other) => {
+    test("a corrupt record reads as no session, and harms no other session", async (store, other) => {
       for (const text of ["", "{", "[]", "null", '{"version":1}', "\ufffd"]) {
         const user = `Ada ${text}`;
         const [corrupt, kept] = [await keyIn(store, user), await keyIn(store, user)];
@@ -80,7 +84,7 @@ export function testFaults({ test, now, record, open, subject }: Suite): void {
       }
     });
 
-    test("a later version's record is left alone, until it is ended", async (store, other) => {
+    test("a later version's record stays unchanged until its session is ended", async (store, other) => {
       const keys = await Promise.all([1, 2].map(() => keyIn(store, "Ada")));
       for (const key of keys) await store.create(key, { ...record({ n: 0 }), user: "Ada" });
       for (const key of keys) await rewrite(key, (text) => text.replace(/"version":\s*1\b/, '"version":1000000'));
@@ -95,7 +99,7 @@ export function testFaults({ test, now, record, open, subject }: Suite): void {
         await one.sweepAll?.();
         const theirs = one.sessionsOf && await Array.fromAsync<StoredSession>(one.sessionsOf("Ada"));
         const unknown = keys.map((key) => [key, undefined] as const).sort();
-        assertEquals(theirs?.sort(), theirs && unknown, "endAll must find it");
+        assertEquals(theirs?.sort(), theirs && unknown, "endAll must find its sessions");
       }
       assertEquals(await store.delete(keys[0]!), true);
       assertEquals(await other.delete(keys[0]!), false);
@@ -106,7 +110,8 @@ export function testFaults({ test, now, record, open, subject }: Suite): void {
   }
 
   if (openHooked !== undefined) {
-    test("what was done without an answer is done once, whatever came after it", async (_, other) => {
+    test("a verb works once even if its answer is lost and others write next", async (_, other) => {
+      // The work of another process, after the next write and before its answer is lost.
       let between: (() => Promise<unknown>) | undefined;
       const lossy = await openHooked({ now }, {
         before: () => Promise.resolve(),
@@ -118,7 +123,7 @@ export function testFaults({ test, now, record, open, subject }: Suite): void {
           throw new Error("the connection was lost");
         },
       });
-      /** Calls a verb whose first write gets no answer. The verb may fail. A result that it returns must be true. */
+      /** Calls a verb and loses the answer of its first write. The verb may fail. A result, if any, must be correct. */
       const lose = async <T>(work: () => Promise<T>, then: () => Promise<unknown>): Promise<[T] | []> => {
         between = then;
         const outcome = await work().then((value): [T] => [value], (): [] => []);
@@ -154,7 +159,7 @@ export function testFaults({ test, now, record, open, subject }: Suite): void {
       }
     });
 
-    test("a verb ends in some seconds though others always come first", async (_, other) => {
+    test("a verb settles within seconds even if others always write first", async (_, other) => {
       const [key, to] = [newId(), newId()];
       let others = 0;
       let isOver = false;

@@ -1,4 +1,4 @@
-/** The suite's tests of ends and lists: when sessions end, whose they are, and how many there may be. */
+/** The suite's tests of ends and lists: when sessions end, which a user has, and how many there may be. */
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { keyIn, keysOf, same, SECOND, set, type Suite } from "./_suite.ts";
 import { newId } from "./id.ts";
@@ -34,7 +34,7 @@ export function testEnds({ test, now, pass, late, record, isNear, live }: Suite)
     isNear(read.expires, expires);
   });
 
-  test("update can lengthen a life, and cut it short", async (store) => {
+  test("update can extend and shorten the life of a session", async (store) => {
     const key = newId();
     const made = record({ n: 1 }, 2 * SECOND);
     await store.create(key, made);
@@ -47,7 +47,7 @@ export function testEnds({ test, now, pass, late, record, isNear, live }: Suite)
     assertEquals(await store.read(key), undefined);
   });
 
-  test("no touch or update carries a session past its deadline", async (store) => {
+  test("no touch or update extends a session beyond its deadline", async (store) => {
     const [touched, updated] = [newId(), newId()];
     const made = record({}, 60 * SECOND, 2 * SECOND);
     for (const key of [touched, updated]) await store.create(key, made);
@@ -63,13 +63,13 @@ export function testEnds({ test, now, pass, late, record, isNear, live }: Suite)
   });
 }
 
-/** Tests what is listed and counted. */
+/** Tests the lists, the sweep and the maximum. */
 export function testLists({ test, now, pass, late, record, live, subject }: Suite): void {
   const { ownClock = false, counts = false } = subject;
 
-  test("of a user it knows every live session, and no one else's", async (store, other) => {
+  test("sessionsOf finds every live session of a user, and no other user's", async (store, other) => {
     if (store.sessionsOf === undefined) return;
-    // Some engine could take two of these names for the same one, or one of them for a pattern or a path.
+    // An engine could confuse two of these names, or use one of them as a pattern or a path.
     const names = [
       "Ada",
       "ada",
@@ -106,7 +106,7 @@ export function testLists({ test, now, pass, late, record, live, subject }: Suit
     assertEquals(await keysOf(store, "no one"), []);
   });
 
-  test("of a user it shows no session that is over", async (store, other) => {
+  test("sessionsOf finds no session that is over", async (store, other) => {
     if (store.sessionsOf === undefined) return;
     const keys = await Promise.all([1, 2, 3].map(() => keyIn(store, "Ada")));
     await store.create(keys[0]!, { ...record({}, SECOND), user: "Ada" });
@@ -116,7 +116,7 @@ export function testLists({ test, now, pass, late, record, live, subject }: Suit
     for (const one of [store, other]) assertEquals(await keysOf(one, "Ada"), [keys[2]!]);
   });
 
-  test("sessions that get new keys while a user's are found are not missed", async (store, other) => {
+  test("sessionsOf misses no session that gets a new key during the listing", async (store, other) => {
     if (store.sessionsOf === undefined) return;
     const moves = new Map<string, string>();
     for (let n = 0; n < 40; n++) {
@@ -135,7 +135,7 @@ export function testLists({ test, now, pass, late, record, live, subject }: Suit
     for (const [from, to] of moves) assert(found.has(from) || found.has(to), "a session that moved is missing");
   });
 
-  test("it lists the live sessions, and sweeps those that are over", async (store, other) => {
+  test("list finds the live sessions, and sweepAll removes those that are over", async (store, other) => {
     if (other.list === undefined) return;
     const [dead, kept, used, future] = [newId(), newId(), newId(), newId()];
     await store.create(dead, record({ n: 1 }, SECOND));
@@ -151,22 +151,22 @@ export function testLists({ test, now, pass, late, record, live, subject }: Suit
     live(listed.get(used), expires);
     assertEquals([listed.size, listed.get(kept)?.data, listed.get(used)?.data], [2, { n: 2 }, { n: 3 }]);
     if (other.sweepAll !== undefined) {
-      let told = 0;
-      const tell = (count: number) => told += count;
-      const removed = await other.sweepAll(tell) + await store.sweepAll!(tell);
+      let reported = 0;
+      const onRemoved = (count: number) => reported += count;
+      const removed = await other.sweepAll(onRemoved) + await store.sweepAll!(onRemoved);
       assertEquals(removed, ownClock ? 1 : 2);
-      assert(told <= removed, "no more are counted than are removed");
+      assert(reported <= removed, "it reports no more than it removed");
     }
     live((await Array.fromAsync(store.list!())).length === 2, expires);
   });
 
-  test("deleteMany ends those that are there, and names them", async (store, other) => {
+  test("deleteMany ends the sessions that are there, and returns their keys", async (store, other) => {
     if (store.deleteMany === undefined) return;
     assertEquals(await store.deleteMany([]), []);
     const keys = Array.from({ length: 500 }, () => newId());
     const there = keys.filter((_, index) => index % 5 > 0);
-    // In small groups, because calls may wait for a connection of a pool, and a store may give up a call after a
-    // second.
+    // The sessions are created in small groups: calls may wait for a connection of a pool, and a store may give up a
+    // call after a second.
     for (let at = 0; at < there.length; at += 20) {
       await Promise.all(there.slice(at, at + 20).map((key) => store.create(key, record({ n: 1 }))));
     }
@@ -183,7 +183,7 @@ export function testLists({ test, now, pass, late, record, live, subject }: Suit
     assertEquals(await other.deleteMany!(keys), []);
   });
 
-  test("past its maximum it refuses new ones, and the others go on", async (store) => {
+  test("a full store refuses new sessions, and the others stay usable", async (store) => {
     if (!counts) return;
     const keys = Array.from({ length: 5 }, () => newId());
     for (const key of keys) await store.create(key, record({ n: 1 }));

@@ -7,7 +7,7 @@ import { KeyTakenError } from "./store.ts";
 
 /** Tests the verbs. */
 export function testVerbs({ test, now, record, isNear }: Suite): void {
-  test("a new session is read back as it was, elsewhere too", async (store, other) => {
+  test("a new session is read as it was created, also by another process", async (store, other) => {
     const key = await keyIn(store, "Zoë 👋");
     const made: SessionRecord = {
       ...record({ name: "Zoë 👋", cart: [1, { two: null }], flag: true }),
@@ -24,7 +24,7 @@ export function testVerbs({ test, now, record, isNear }: Suite): void {
     }
   });
 
-  test("an unknown key reads as nothing, and no verb makes it", async (store) => {
+  test("an unknown key has no session, and no verb but create makes one", async (store) => {
     const key = newId();
     assertEquals(await store.read(key), undefined);
     assertEquals(await store.update(key, same), undefined);
@@ -42,7 +42,7 @@ export function testVerbs({ test, now, record, isNear }: Suite): void {
     assertEquals((await store.read(key))?.data, { n: 1 });
   });
 
-  test("keys like __proto__ and constructor are just keys", async (store) => {
+  test("data can have keys such as __proto__ and constructor", async (store) => {
     const key = newId();
     const data = JSON.parse('{"__proto__": {"admin": true}, "constructor": 1, "toString": "x"}');
     await store.create(key, record(data));
@@ -56,7 +56,7 @@ export function testVerbs({ test, now, record, isNear }: Suite): void {
     assertEquals(Object.keys(updated!.data), ["__proto__", "constructor", "toString", "more"]);
   });
 
-  test("what is read is frozen, however deep", async (store) => {
+  test("a record that was read is frozen at every depth", async (store) => {
     const key = newId();
     await store.create(key, record({ list: [{ a: 1 }] }));
     const { data } = (await store.read(key))!;
@@ -64,7 +64,7 @@ export function testVerbs({ test, now, record, isNear }: Suite): void {
     assert(Object.isFrozen(data) && Object.isFrozen(list) && Object.isFrozen(list[0]));
   });
 
-  test("update applies to what is stored now and returns it", async (store, other) => {
+  test("update changes the record stored at that moment, and returns the new one", async (store, other) => {
     const key = newId();
     await store.create(key, record({ n: 1 }));
     await store.read(key);
@@ -74,7 +74,7 @@ export function testVerbs({ test, now, record, isNear }: Suite): void {
     assertEquals((await other.read(key))?.data, { n: 2, m: 1 });
   });
 
-  test("a change made elsewhere is seen at the next read", async (store, other) => {
+  test("the next read sees a change that another process made", async (store, other) => {
     const key = newId();
     await store.create(key, record({ n: 0 }));
     for (let n = 1; n <= 30; n++) {
@@ -84,7 +84,7 @@ export function testVerbs({ test, now, record, isNear }: Suite): void {
     assertEquals((await other.read(key))?.data, { n: 30 });
   });
 
-  test("of 8 × 50 increments in two processes none is lost", async (store, other) => {
+  test("none of 8 × 50 increments in two processes is lost", async (store, other) => {
     const key = newId();
     await store.create(key, record({ n: 0 }));
     const increment = (record: SessionRecord) => ({ ...record, data: { n: record.data["n"] as number + 1 } });
@@ -94,7 +94,7 @@ export function testVerbs({ test, now, record, isNear }: Suite): void {
     assertEquals((await store.read(key))?.data, { n: 400 });
   });
 
-  test("an error of the change itself comes out, and nothing is stored", async (store) => {
+  test("an error that a change throws reaches the caller, and nothing is stored", async (store) => {
     const key = newId();
     await store.create(key, record({ n: 1 }));
     const own = new RangeError("sold out");
@@ -104,14 +104,14 @@ export function testVerbs({ test, now, record, isNear }: Suite): void {
     const to = newId();
     for (const verb of [() => store.update(key, fail), () => store.move(key, to, fail)]) {
       const thrown = await assertRejects(verb);
-      assert(thrown === own, "the very same error");
+      assert(thrown === own, "the change's own error is thrown");
     }
     assertEquals((await store.read(key))?.data, { n: 1 });
     assertEquals(await store.read(to), undefined);
-    assert(await store.update(key, same), "it is not left locked");
+    assert(await store.update(key, same), "the session is not left locked");
   });
 
-  test("delete ends a session everywhere at once, and says so", async (store, other) => {
+  test("delete ends a session immediately in every process, and returns true", async (store, other) => {
     const key = newId();
     await store.create(key, record({ n: 1 }));
     await other.read(key);
@@ -142,14 +142,14 @@ export function testVerbs({ test, now, record, isNear }: Suite): void {
     }
   });
 
-  test("of several deletes at once, one ended the session", async (store, other) => {
+  test("of several concurrent deletes, exactly one returns true", async (store, other) => {
     const key = newId();
     await store.create(key, record({ n: 1 }));
     const all = await Promise.all([store.delete(key), other.delete(key), store.delete(key), other.delete(key)]);
     assertEquals(all.filter(Boolean).length, 1);
   });
 
-  test("move gives a new key, with all that was stored by then", async (store, other) => {
+  test("move gives a session a new key, and keeps all data stored by then", async (store, other) => {
     const [key, to] = [newId(), await keyIn(store, "Ada")];
     await store.create(key, record({ n: 1 }));
     await store.read(key);
@@ -165,7 +165,7 @@ export function testVerbs({ test, now, record, isNear }: Suite): void {
     }
   });
 
-  test("of several moves at once, one wins and one session is left", async (store, other) => {
+  test("of several concurrent moves, one succeeds and one session is left", async (store, other) => {
     const key = newId();
     await store.create(key, record({ n: 1 }));
     const targets = Array.from({ length: 4 }, () => newId());
@@ -174,7 +174,7 @@ export function testVerbs({ test, now, record, isNear }: Suite): void {
     for (const [i, to] of targets.entries()) assertEquals(await store.read(to) === undefined, all[i] === undefined);
   });
 
-  test("a move loses no update that comes in between", async (store, other) => {
+  test("a move loses no concurrent update", async (store, other) => {
     for (let round = 0; round < 20; round++) {
       const [key, to] = [newId(), newId()];
       await store.create(key, record({ n: 0 }));

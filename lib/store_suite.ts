@@ -25,11 +25,11 @@ const RULES: Readonly<Record<keyof StoreSubject, Rule>> = {
 
 /**
  * Declares the tests that every store passes, for one store: with `Deno.test`, or with `node:test` outside Deno.
- * Optional methods that the store does not have (`list`, `sessionsOf`, `deleteMany`) are not tested. Neither is an
- * ability that the subject does not name.
+ * The suite tests an optional method (`list`, `sessionsOf`, `deleteMany`) only if the store has it, and an ability only
+ * if the subject names it.
  *
  * @param subject The store's name, and functions that open stores on the same sessions.
- * @throws {TypeError} naming what the subject lacks.
+ * @throws {TypeError} naming a member of the subject that is missing or invalid.
  *
  * @example
  * ```ts ignore
@@ -49,7 +49,7 @@ export function testStore(subject: StoreSubject): void {
   for (const { name, run } of storeTests(subject)) declare(name, subject.ignore ?? false, run);
 }
 
-/** The tests of the suite for one store, not yet declared. */
+/** The tests of the suite for one store. The caller declares or runs them. */
 export function storeTests(subject: StoreSubject): readonly SuiteTest[] {
   checkOptions("Cannot test a store", subject, RULES);
   const suite = new Suite(subject);

@@ -1,6 +1,6 @@
 /**
- * Helpers for tests of programs with sessions: a session without a log-in form, a clock that a test can move, and the
- * tests for your own stores.
+ * Helpers for tests of programs with sessions: the cookie of a stored session, a clock that a test can move, and the
+ * tests of your own stores.
  *
  * @module
  */
@@ -64,7 +64,7 @@ export class Clock {
  * @param data The session's data.
  * @param options The user who is logged in, if any.
  * @returns The value of a `Cookie` header.
- * @throws {TypeError} if the manager, the data or an option is none.
+ * @throws {TypeError} if the manager, the data or an option is invalid.
  * @throws The errors of `save`.
  *
  * @example

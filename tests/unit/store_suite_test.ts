@@ -65,15 +65,19 @@ function sessionsOf(
   };
 }
 
-finds("takes users of any case for the same", "of a user it knows every live session, and no one else's", (store) => ({
-  async *sessionsOf(user) {
-    for await (const [key, record] of store.list!()) {
-      if (record.user?.toLowerCase() === user.toLowerCase()) yield [key, record];
-    }
-  },
-}));
+finds(
+  "takes users of any case for the same",
+  "sessionsOf finds every live session of a user, and no other user's",
+  (store) => ({
+    async *sessionsOf(user) {
+      for await (const [key, record] of store.list!()) {
+        if (record.user?.toLowerCase() === user.toLowerCase()) yield [key, record];
+      }
+    },
+  }),
+);
 
-finds("shows sessions that are over", "of a user it shows no session that is over", (_, entries) => ({
+finds("shows sessions that are over", "sessionsOf finds no session that is over", (_, entries) => ({
   async *sessionsOf(user) {
     for (const { key, record } of entries.values()) if (record?.user === user) yield [key, record];
   },
@@ -81,7 +85,7 @@ finds("shows sessions that are over", "of a user it shows no session that is ove
 
 finds(
   "misses sessions that move",
-  "sessions that get new keys while a user's are found are not missed",
+  "sessionsOf misses no session that gets a new key during the listing",
   (store, entries) => ({
     async *sessionsOf(user) {
       const keys = [...entries.values()].filter(({ record }) => record?.user === user).map(({ key }) => key);
@@ -93,7 +97,7 @@ finds(
   }),
 );
 
-finds("gives up where others come first", "1,000 changes at once over four processes are all made", (store) => {
+finds("gives up where others come first", "1,000 concurrent changes from four processes are all made", (store) => {
   return {
     async update(key: string, change: Change) {
       const before = await store.read(key);
@@ -105,7 +109,7 @@ finds("gives up where others come first", "1,000 changes at once over four proce
   };
 });
 
-finds("never gives up", "a verb ends in some seconds though others always come first", (store) => ({
+finds("never gives up", "a verb settles within seconds even if others always write first", (store) => ({
   async update(key: string, change: Change) {
     while (true) {
       const made = await store.update(key, change).catch(() => "again" as const);
@@ -114,17 +118,21 @@ finds("never gives up", "a verb ends in some seconds though others always come f
   },
 }));
 
-finds("throws at a corrupt record", "a corrupt record is no session, and does others no harm", (store, entries) => ({
-  read(key: string) {
-    const entry = entries.get(key);
-    if (entry && entry.record) JSON.parse(entry.content.slice(entry.content.indexOf("\n")));
-    return store.read(key);
-  },
-}));
+finds(
+  "throws at a corrupt record",
+  "a corrupt record reads as no session, and harms no other session",
+  (store, entries) => ({
+    read(key: string) {
+      const entry = entries.get(key);
+      if (entry && entry.record) JSON.parse(entry.content.slice(entry.content.indexOf("\n")));
+      return store.read(key);
+    },
+  }),
+);
 
 finds(
   "makes a change twice whose answer was lost",
-  "what was done without an answer is done once, whatever came after it",
+  "a verb works once even if its answer is lost and others write next",
   (_store, _entries, engine) => {
     const get = engine.get.bind(engine);
     engine.get = async (key) => {
@@ -137,7 +145,7 @@ finds(
 
 finds(
   "leaves a later version's record alive",
-  "a later version's record is left alone, until it is ended",
+  "a later version's record stays unchanged until its session is ended",
   (store) => ({
     async delete(key: string) {
       return await store.read(key) !== undefined && await store.delete(key);
@@ -145,16 +153,24 @@ finds(
   }),
 );
 
-finds("hides a later version's record", "a later version's record is left alone, until it is ended", (store) => ({
-  sessionsOf: sessionsOf(store, (session) => session[1] === undefined ? [] : [session]),
-}));
+finds(
+  "hides a later version's record",
+  "a later version's record stays unchanged until its session is ended",
+  (store) => ({
+    sessionsOf: sessionsOf(store, (session) => session[1] === undefined ? [] : [session]),
+  }),
+);
 
-finds("names sessions that others ended", "deleteMany ends those that are there, and names them", (store) => ({
-  async deleteMany(keys: readonly string[]) {
-    await store.deleteMany!(keys);
-    return keys;
-  },
-}));
+finds(
+  "names sessions that others ended",
+  "deleteMany ends the sessions that are there, and returns their keys",
+  (store) => ({
+    async deleteMany(keys: readonly string[]) {
+      await store.deleteMany!(keys);
+      return keys;
+    },
+  }),
+);
 
 finds("replaces a session by a new one", "create refuses a key that is already there", (store, entries) => ({
   async create(key: string, record: SessionRecord) {

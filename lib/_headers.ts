@@ -21,8 +21,8 @@ const DESCRIBES =
   /^(?:content-(?!security-policy).*|etag|last-modified|location|set-cookie|accept-ranges|(?:repr-)?digest|trailer|transfer-encoding|refresh|x-accel-redirect|x-sendfile)$/;
 
 /**
- * Adds the headers that an answer with a session needs: its cookies, and those that forbid caches to show the answer to
- * another visitor.
+ * Adds the headers that an answer with a session needs: its cookies, and headers that keep caches from sending the
+ * answer to another visitor.
  *
  * @param headers The headers of the answer.
  * @param cookies The `Set-Cookie` headers that `save` returned.
@@ -42,7 +42,7 @@ export function addSessionHeaders(headers: HeaderList, cookies: readonly string[
   for (const cookie of cookies) headers.append("set-cookie", cookie);
 }
 
-/** Forbids the shared caches with headers of their own to keep an answer. */
+/** Forbids caching in the headers that replace `Cache-Control` for certain shared caches. */
 function forbidTargeted(headers: HeaderList): void {
   for (const name of [...headers.keys()]) {
     if (TARGETED.test(name.toLowerCase())) headers.set(name, "no-store");
@@ -50,11 +50,11 @@ function forbidTargeted(headers: HeaderList): void {
   if (headers.get("x-accel-expires") !== null) headers.set("x-accel-expires", "0");
 }
 
-/** The same `Cache-Control`, changed so that only the visitor's own browser may keep the answer. */
+/** The value of `Cache-Control`, changed so that only the visitor's own browser may cache the answer. */
 function withoutSharing(control: string): string {
   const kept = (control.match(DIRECTIVE) ?? []).map((directive) => directive.trim()).filter((directive) => {
     const name = /^[\w-]*/.exec(directive)![0].toLowerCase();
-    // `private="name"` is dropped, too: it keeps only the named header out of shared caches.
+    // `private="name"` is dropped, too: it only keeps the named header out of shared caches.
     return name !== "" && !["public", "s-maxage", "private"].includes(name);
   });
   const isStored = !kept.some((directive) => directive.toLowerCase() === "no-store");
@@ -70,7 +70,7 @@ function withoutSharing(control: string): string {
  */
 export function replaceHeaders(headers: HeaderList, answer: Headers): void {
   for (const name of [...headers.keys()]) if (DESCRIBES.test(name.toLowerCase())) headers.delete(name);
-  // These headers were for the withheld answer. They could let a cache keep the error and send it to every visitor.
+  // These headers were for the withheld answer. A cache could keep the error by them and send it to every visitor.
   forbidTargeted(headers);
   for (const [name, value] of answer) {
     if (name === "set-cookie") headers.append(name, value);
@@ -79,12 +79,12 @@ export function replaceHeaders(headers: HeaderList, answer: Headers): void {
 }
 
 /**
- * The answer that replaces a withheld one.
+ * Makes the answer that replaces a withheld one.
  *
  * @param withheld The answer that is not sent. Some of its headers stay.
  * @param answer The answer that is sent.
  */
-export function insteadOf(withheld: Response, answer: Response): Response {
+export function replaceAnswer(withheld: Response, answer: Response): Response {
   const headers = new Headers(withheld.headers);
   replaceHeaders(headers, answer.headers);
   return new Response(answer.body, { status: answer.status, statusText: answer.statusText, headers });

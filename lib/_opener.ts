@@ -20,22 +20,26 @@ export class Opener<Data extends object> {
     this.#open = open;
   }
 
-  /** Opens the session, once. It never throws: the caller may be a timer, outside of every `try`. */
+  /** Opens the session, once. It rejects and never throws, because a timer may call it, outside of every `try`. */
   open(): Promise<Session<Data>> {
     if (this.#opened !== undefined) return this.#opened;
     this.#opened = this.#isAnswered ? Promise.reject(new LateOpenError()) : this.#open();
-    // The rejection is handled here: a handler that does not await `open` must not end the process.
+    // The rejection is handled here, because a handler that does not await `open` must not end the process.
     this.#opened.then(expectCommit, (error) => this.#failure = error);
     return this.#opened;
   }
 
-  /** The error with which `open` failed, once `answered` has returned. */
+  /** The error of `open`, if it failed. It is known when `sessionToCommit` has resolved. */
   get failure(): unknown {
     return this.#failure;
   }
 
-  /** The session to commit with the answer; `undefined` if none was opened, or the handler answered after a failure. */
-  async answered(): Promise<Session<Data> | undefined> {
+  /**
+   * Called when the handler has answered: from now on, a first `open` rejects.
+   *
+   * @returns The session to commit with the answer; `undefined` if none was opened, or its opening failed.
+   */
+  async sessionToCommit(): Promise<Session<Data> | undefined> {
     this.#isAnswered = true;
     try {
       return await this.#opened;
@@ -44,7 +48,7 @@ export class Opener<Data extends object> {
     }
   }
 
-  /** Drops the session, so that nothing is stored, because another answer replaces the handler's. */
+  /** Drops the session, so that nothing is stored. Called if another answer replaces the handler's. */
   drop(): void {
     this.#isAnswered = true;
     this.#opened?.then(giveUpCommit, () => {});
@@ -57,6 +61,6 @@ export class Opener<Data extends object> {
  *
  * @param hint Another possible cause, appended to the message.
  */
-export function noMiddleware(hint: string): Error {
+export function noMiddlewareError(hint: string): Error {
   return new Error(`Cannot open a session: the request did not pass the middleware; use it before the routes${hint}`);
 }

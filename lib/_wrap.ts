@@ -1,6 +1,6 @@
 /** Wrap: adds the session to a handler, and answers for it if the session cannot be opened or stored. */
 import { SessionError, SessionGoneError, type SessionStoreError, type StoreFullError } from "./errors.ts";
-import { insteadOf } from "./_headers.ts";
+import { replaceAnswer } from "./_headers.ts";
 import { Opener } from "./_opener.ts";
 import { checkOptions, FUNCTION } from "./_options.ts";
 import type { Session } from "./session.ts";
@@ -44,7 +44,7 @@ export function wrapHandler<Data extends object, Rest extends unknown[]>(
     let withheld: Response | undefined;
     try {
       const response = await handler(request, () => opener.open(), ...rest);
-      const session = await opener.answered();
+      const session = await opener.sessionToCommit();
       if (session === undefined) return response;
       withheld = response;
       return await sessions.commit(session, response);
@@ -52,7 +52,7 @@ export function wrapHandler<Data extends object, Rest extends unknown[]>(
       opener.drop();
       if (!(error instanceof SessionError)) throw error;
       const answer = await answerTo(request, error, options);
-      return withheld === undefined ? answer : insteadOf(withheld, answer);
+      return withheld === undefined ? answer : replaceAnswer(withheld, answer);
     }
   };
 }

@@ -4,8 +4,8 @@
  * @module
  */
 import { SessionError } from "../errors.ts";
-import { checkResponse, insteadOf } from "../_headers.ts";
-import { noMiddleware, Opener } from "../_opener.ts";
+import { checkResponse, replaceAnswer } from "../_headers.ts";
+import { noMiddlewareError, Opener } from "../_opener.ts";
 import { checkOptions, MANAGER } from "../_options.ts";
 import type { Session } from "../session.ts";
 import type { SessionManager } from "../session_manager.ts";
@@ -74,7 +74,7 @@ export function honoSessions<Data extends object>(sessions: SessionManager<Data>
     if (error instanceof SessionError) throw error;
     // An HTTPException has an answer. After any other error nothing is stored. Hono reports a missing answer itself.
     if (!finalized || (error !== undefined && !("getResponse" in error))) return undefined;
-    const session = await opener.answered();
+    const session = await opener.sessionToCommit();
     if (session === undefined) return undefined;
     checkResponse(context.res!);
     return await sessions.commit(session, context.res!);
@@ -99,7 +99,7 @@ export function honoSessions<Data extends object>(sessions: SessionManager<Data>
         answer = await finish(context, opener);
       } catch (error) {
         if (!(error instanceof SessionError)) throw error;
-        answer = insteadOf(context.res!, error.getResponse());
+        answer = replaceAnswer(context.res!, error.getResponse());
       } finally {
         opener.drop();
       }
@@ -110,7 +110,7 @@ export function honoSessions<Data extends object>(sessions: SessionManager<Data>
     },
     open(context) {
       const opener = openers.get(context) ?? openers.get(context?.req?.raw);
-      if (opener === undefined) throw noMiddleware(", and give `open` the context");
+      if (opener === undefined) throw noMiddlewareError(", and give `open` the context");
       return opener.open();
     },
   };

@@ -11,7 +11,7 @@ import type { SessionManager } from "../session_manager.ts";
 import { addSessionHeaders } from "../_headers.ts";
 import { checkOptions, MANAGER } from "../_options.ts";
 import { holdBack, type Outcome, send } from "./_held_response.ts";
-import { LateOpenError, noMiddleware, Opener } from "../_opener.ts";
+import { LateOpenError, noMiddlewareError, Opener } from "../_opener.ts";
 
 /** Sessions over `node:http`. */
 export interface NodeSessions<Data extends object> {
@@ -57,7 +57,7 @@ export function nodeSessions<Data extends object>(sessions: SessionManager<Data>
   /** Stores the session. Returns the function that adds its headers to the answer, or another answer. */
   async function finish(opener: Opener<Data>, status: number): Promise<Outcome> {
     try {
-      const session = await opener.answered();
+      const session = await opener.sessionToCommit();
       if (session === undefined) return afterFailure(opener.failure, status);
       if (status >= 500) return () => {};
       const cookies = await sessions.save(session);
@@ -107,7 +107,7 @@ export function nodeSessions<Data extends object>(sessions: SessionManager<Data>
     },
     open(request) {
       const opener = openers.get(request);
-      if (opener === undefined) throw noMiddleware(", and in Fastify give it request.raw");
+      if (opener === undefined) throw noMiddlewareError(", and in Fastify give it request.raw");
       return opener.open();
     },
   };

@@ -5,7 +5,7 @@
  */
 import { SessionError } from "../errors.ts";
 import { addSessionHeaders, replaceHeaders } from "../_headers.ts";
-import { noMiddleware, Opener } from "../_opener.ts";
+import { noMiddlewareError, Opener } from "../_opener.ts";
 import { checkOptions, MANAGER } from "../_options.ts";
 import type { Session } from "../session.ts";
 import type { SessionManager } from "../session_manager.ts";
@@ -68,7 +68,7 @@ export function oakSessions<Data extends object>(sessions: SessionManager<Data>)
       openers.set(request, opener);
       try {
         await next();
-        const session = await opener.answered();
+        const session = await opener.sessionToCommit();
         if (session === undefined) return;
         addSessionHeaders(response.headers, await sessions.save(session), sessions.registration(session));
       } catch (error) {
@@ -82,7 +82,7 @@ export function oakSessions<Data extends object>(sessions: SessionManager<Data>)
     },
     open(context) {
       const opener = openers.get(context?.request);
-      if (opener === undefined) throw noMiddleware(", and give `open` the context");
+      if (opener === undefined) throw noMiddlewareError(", and give `open` the context");
       return opener.open();
     },
   };

@@ -4,7 +4,7 @@ import { honoSessions } from "../../lib/adapters/hono.ts";
 import { nodeSessions } from "../../lib/adapters/node.ts";
 import { oakSessions } from "../../lib/adapters/oak.ts";
 import { isCrossSite } from "../../lib/cross_site.ts";
-import { insteadOf } from "../../lib/_headers.ts";
+import { replaceAnswer } from "../../lib/_headers.ts";
 import { createLog } from "../../lib/log.ts";
 import { SessionManager } from "../../lib/session_manager.ts";
 import { Signer } from "../../lib/signer.ts";
@@ -144,7 +144,7 @@ Deno.test("wrong use: the helpers for tests name what they were not given", asyn
 
 Deno.test("headers: an error has no header that would send a file or another page", () => {
   const headers = { "x-accel-redirect": "/private/a", "x-sendfile": "/a", refresh: "0; url=/home", "x-mine": "1" };
-  const sent = insteadOf(new Response("", { headers }), new Response("", { status: 409 })).headers;
+  const sent = replaceAnswer(new Response("", { headers }), new Response("", { status: 409 })).headers;
   assertEquals(Object.keys(headers).map((name) => sent.get(name)), [null, null, null, "1"]);
 });
 
@@ -160,7 +160,7 @@ Deno.test("cross-site: an origin that is no http: or https: address is refused",
 Deno.test("headers: an error has no caching that was meant for the withheld answer", () => {
   const headers = { "cdn-cache-control": "max-age=9", "surrogate-control": "max-age=9", "x-accel-expires": "9" };
   const error = new Response("", { status: 503, headers: { "cache-control": "no-store" } });
-  const sent = insteadOf(new Response("", { headers }), error).headers;
+  const sent = replaceAnswer(new Response("", { headers }), error).headers;
   assertEquals(Object.keys(headers).map((name) => sent.get(name)), ["no-store", "no-store", "0"]);
 });
 

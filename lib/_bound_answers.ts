@@ -20,15 +20,15 @@ interface Found {
 }
 
 /**
- * Answers a request to one of the two addresses. If a request is refused, the answer does not say why: an event tells
+ * Answers a request to one of the two addresses. The answer to a refused request does not say why: an event does, for
  * the operator.
  *
  * @param access The manager's parts.
  * @param request The request.
- * @param address Which of the two addresses it is for.
+ * @param address The one of the two addresses that it is for.
  * @returns The answer; 503 if the store fails, and the browser tries again.
  */
-export async function answerBound(
+export async function answerBoundRequest(
   access: Access,
   request: RequestLike & { readonly method: string },
   address: "register" | "refresh",
@@ -55,7 +55,7 @@ async function register(
 ): Promise<Response> {
   const { key, record } = found ?? {};
   if (key === undefined || record?.user === undefined || record.binding !== undefined) return refused(commit, found);
-  const binding = await checked(commit, found, () => bound.register(headers.get("secure-session-response"), record));
+  const binding = await verified(commit, found, () => bound.register(headers.get("secure-session-response"), record));
   const isStored = await commit.bind(
     key,
     binding,
@@ -63,7 +63,7 @@ async function register(
   );
   if (!isStored) return refused(commit, found);
   commit.emit("bound", key, record.user);
-  return goesOn(bound, binding);
+  return renewalAnswer(bound, binding);
 }
 
 async function refresh(
@@ -80,14 +80,14 @@ async function refresh(
   // The session has ended: this answer makes the browser delete its key (section 8.6 of the draft).
   if (key === undefined || binding?.id !== id) return answer({ session_identifier: id, continue: false });
   const proof = headers.get("secure-session-response");
-  const again = (from: Binding) =>
+  const newChallenge = (from: Binding) =>
     answer(null, { status: 403, headers: { "secure-session-challenge": bound.challenge(from) } });
-  if (proof === null) return again(binding);
+  if (proof === null) return newChallenge(binding);
   let renewed: Binding;
   try {
-    renewed = await checked(commit, found, () => bound.renew(proof, binding));
+    renewed = await verified(commit, found, () => bound.renew(proof, binding));
   } catch (error) {
-    if (error instanceof ProofError && error.fault === "challenge") return again(binding);
+    if (error instanceof ProofError && error.fault === "challenge") return newChallenge(binding);
     throw error;
   }
   // A new challenge must be later than the last used one, even if a server with a faster clock made that one.
@@ -96,10 +96,10 @@ async function refresh(
     latest = binding;
     return binding.id === id && binding.used < renewed.used;
   });
-  return isStored ? goesOn(bound, renewed) : again(latest);
+  return isStored ? renewalAnswer(bound, renewed) : newChallenge(latest);
 }
 
-/** The session of a request's cookie, bound or not; `undefined` if there is none, or several cookies. */
+/** The session of the request's cookie, bound or not; `undefined` if the request has no cookie or several. */
 async function find({ commit, cookie }: Access, { headers }: RequestLike): Promise<Found | undefined> {
   const { ids } = cookie.read(headers.get("cookie"));
   const [id] = ids;
@@ -109,11 +109,11 @@ async function find({ commit, cookie }: Access, { headers }: RequestLike): Promi
 }
 
 /** Verifies a proof and returns the binding. If the proof is invalid, it reports a refusal and throws. */
-async function checked(commit: Commit, found: Found | undefined, work: () => Promise<Binding>): Promise<Binding> {
+async function verified(commit: Commit, found: Found | undefined, work: () => Promise<Binding>): Promise<Binding> {
   try {
     return await work();
   } catch (error) {
-    // An old challenge is not reported: between two uses of a session it expires normally.
+    // An old challenge is not reported: it often expires between two uses of a session.
     if (error instanceof ProofError && error.fault !== "challenge") refuse(commit, found);
     throw error;
   }
@@ -129,7 +129,7 @@ function refuse(commit: Commit, found: Found | undefined): void {
 }
 
 /** The answer that gives the browser a second cookie, and a challenge for the next renewal. */
-function goesOn(bound: DeviceBound, binding: Binding): Response {
+function renewalAnswer(bound: DeviceBound, binding: Binding): Response {
   const response = answer(bound.instructions(binding));
   response.headers.append("set-cookie", bound.issue(binding));
   response.headers.set("secure-session-challenge", bound.challenge(binding));

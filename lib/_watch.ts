@@ -1,4 +1,4 @@
-/** Watch: aborts the signals of a followed session within about a second after any process has ended the session. */
+/** Watch: aborts the signals of a followed session within about a second after any process ended the session. */
 import { SessionGoneError } from "./errors.ts";
 
 /** Milliseconds between two checks of the store. */
@@ -8,20 +8,20 @@ const BATCH = 50;
 
 /** Watches the sessions that open sockets and streams follow. Each session costs one read per second. */
 export class Watch {
-  #isThere: (key: string) => Promise<boolean>;
+  #isStored: (key: string) => Promise<boolean>;
   #watched = new Map<string, Set<AbortController>>();
   #timer: ReturnType<typeof setTimeout> | undefined;
 
-  /** @param isThere Whether a session is stored. If it fails, the session counts as stored. */
-  constructor(isThere: (key: string) => Promise<boolean>) {
-    this.#isThere = isThere;
+  /** @param isStored Returns whether a session is stored. If it fails, the session counts as stored. */
+  constructor(isStored: (key: string) => Promise<boolean>) {
+    this.#isStored = isStored;
   }
 
-  /** Aborts a signal when the session ends. */
+  /** Watches a session, and aborts the controller's signal when the session ends. */
   add(key: string, controller: AbortController): void {
     const controllers = this.#watched.get(key) ?? new Set();
     this.#watched.set(key, controllers.add(controller));
-    this.#plan();
+    this.#schedule();
   }
 
   /** Forgets a signal. */
@@ -50,9 +50,9 @@ export class Watch {
     this.#stop();
   }
 
-  #plan(): void {
+  #schedule(): void {
     if (this.#timer !== undefined || this.#watched.size === 0) return;
-    this.#timer = setTimeout(() => void this.#look(), PAUSE);
+    this.#timer = setTimeout(() => void this.#checkAll(), PAUSE);
   }
 
   #stop(): void {
@@ -60,14 +60,14 @@ export class Watch {
     this.#timer = undefined;
   }
 
-  async #look(): Promise<void> {
+  async #checkAll(): Promise<void> {
     const keys = [...this.#watched.keys()];
     for (let at = 0; at < keys.length; at += BATCH) {
       const batch = keys.slice(at, at + BATCH);
-      const there = await Promise.all(batch.map((key) => this.#isThere(key).catch(() => true)));
-      this.ended(batch.filter((_, index) => !there[index]));
+      const areStored = await Promise.all(batch.map((key) => this.#isStored(key).catch(() => true)));
+      this.ended(batch.filter((_, index) => !areStored[index]));
     }
     this.#timer = undefined;
-    this.#plan();
+    this.#schedule();
   }
 }

@@ -26,7 +26,7 @@ export class ProofError extends Error {
   }
 }
 
-/** Milliseconds after its binding in which a session needs no second cookie, for requests that were under way. */
+/** Milliseconds after its binding in which a session needs no second cookie: requests may be under way without it. */
 const GRACE = 10_000;
 /** Milliseconds for which the challenge of a registration is valid. */
 const REGISTRATION_AGE = 60_000;
@@ -92,7 +92,7 @@ export class DeviceBound {
   }
 
   /** Whether a request may use a bound session: its second cookie is valid, or the session was bound a moment ago. */
-  holds(header: string | null, { id, since }: Binding): boolean {
+  allows(header: string | null, { id, since }: Binding): boolean {
     const now = this.#now();
     if (now < since + GRACE && since <= now + CLOCK_SKEW) return true;
     const values = cookieValues(header, `${this.#name}=`).slice(0, MAX_VERIFIED);
@@ -148,11 +148,12 @@ export class DeviceBound {
     return this.#challenges.sign(`${subject}-${time}-${newId().slice(8, 24)}`);
   }
 
+  /** Checks that a challenge is ours, for this subject, and not too old. Returns its time. */
   #checkChallenge(challenge: string, subject: string, age: number): number {
-    const [for_, time] = this.#challenges.unsign(challenge)?.value.split("-") ?? [];
+    const [challenged, time] = this.#challenges.unsign(challenge)?.value.split("-") ?? [];
     const at = Number(time);
     const now = this.#now();
-    if (for_ !== subject || !(at > now - age && at <= now + CLOCK_SKEW)) throw new ProofError("challenge");
+    if (challenged !== subject || !(at > now - age && at <= now + CLOCK_SKEW)) throw new ProofError("challenge");
     return at;
   }
 }

@@ -10,7 +10,7 @@ import { applyChanges, newState, type SessionState } from "./_session_state.ts";
 import type { Change } from "./store.ts";
 import type { Watch } from "./_watch.ts";
 
-/** What a followed session needs of its manager. */
+/** The parts of the manager that a followed session needs. */
 interface Access {
   readonly watch: Watch;
   read(key: string): Promise<SessionRecord | undefined>;
@@ -19,15 +19,16 @@ interface Access {
   reportGone(key: string | undefined): SessionGoneError;
 }
 
-/** The longest wait for a commit, in milliseconds: first if an adapter will commit the session, then for any other. */
+/** The longest wait for the commit by `wrap` or an adapter, in milliseconds. */
 const EXPECTED_DEADLINE = 60_000;
+/** The longest wait for a commit that may never come, in milliseconds. */
 const COMMIT_DEADLINE = 5000;
 
 const NOT_COMMITTED = "Cannot follow a session that no one commits: call sessions.save(session) first, as for a socket";
 
 /**
- * A session after its request was answered. It reads and changes the record that is stored at that moment. It comes
- * from `follow`.
+ * A session after its request was answered. Each call reads or changes the record that is stored at that moment. The
+ * manager's `follow` returns it.
  *
  * @example
  * ```ts
@@ -58,7 +59,7 @@ export class FollowedSession<Data extends object = Record<string, Json>> {
   #controller: AbortController | undefined;
 
   /**
-   * `follow` makes followed sessions; programs need not make one.
+   * The manager's `follow` makes followed sessions; programs do not call this.
    *
    * @param state What the manager knows about the session.
    * @param access The functions with which the manager reads and changes stored sessions.
@@ -69,11 +70,11 @@ export class FollowedSession<Data extends object = Record<string, Json>> {
     Object.preventExtensions(this);
     if (!state.isOpen) return;
     const { promise, resolve, reject } = Promise.withResolvers<void>();
-    // A failure of the commit is reported by the commit, too.
+    // The commit itself reports its failure.
     promise.catch(() => {});
-    const before = state.onCommit;
+    const previous = state.onCommit;
     state.onCommit = (failure) => {
-      before?.(failure);
+      previous?.(failure);
       if (failure === undefined) resolve();
       else reject(failure);
     };
@@ -81,14 +82,14 @@ export class FollowedSession<Data extends object = Record<string, Json>> {
   }
 
   /**
-   * A signal that aborts within about a second after the session ended, here or at another server, or got a new id from
-   * another request. The manager reads the session once per second, until the signal aborts, `close` is called, or the
-   * manager is closed. If nothing is stored of the session, the signal never aborts.
+   * A signal that aborts within about a second after the session ended, at this server or another one, or got a new id
+   * from another request. The manager reads the session once per second, until the signal aborts, `close` is called, or
+   * the manager is closed. If the session is not stored, the signal never aborts.
    */
   get signal(): AbortSignal {
     if (this.#controller === undefined) {
       const controller = this.#controller = new AbortController();
-      this.#key().then(
+      this.#committedKey().then(
         (key) => key !== undefined && this.#controller === controller && this.#access.watch.add(key, controller),
         (failure) => controller.abort(failure),
       );
@@ -96,7 +97,7 @@ export class FollowedSession<Data extends object = Record<string, Json>> {
     return this.#controller.signal;
   }
 
-  /** Ends the watch that `signal` began. Call it when the socket or stream closes. */
+  /** Stops the reads that `signal` started. Call it when the socket or stream closes. */
   close(): void {
     const { key } = this.#state;
     if (this.#controller !== undefined && key !== undefined) this.#access.watch.remove(key, this.#controller);
@@ -104,15 +105,15 @@ export class FollowedSession<Data extends object = Record<string, Json>> {
   }
 
   /**
-   * The session as it is stored now. It is for reading: to change it, use `change`. If nothing was stored of the
-   * session, it has no data.
+   * The session as it is stored now. It is for reading: to change it, use `change`. A session that was never stored has
+   * no data.
    *
    * @throws {SessionGoneError} if it was ended, has expired, or got another id from another request.
    * @throws {SessionStoreError} if the store fails.
    * @throws {TypeError} if no one commits the session.
    */
   async read(): Promise<Session<Data>> {
-    const key = await this.#key();
+    const key = await this.#committedKey();
     const { id, now } = this.#state;
     const record = key === undefined ? undefined : await this.#access.read(key);
     if (key !== undefined && record === undefined) throw this.#access.reportGone(key);
@@ -127,19 +128,19 @@ export class FollowedSession<Data extends object = Record<string, Json>> {
   /**
    * Changes the stored session, which counts as a use.
    *
-   * @param fn Gets the session, and changes it. It runs again if another request stores something in between.
+   * @param fn Called with the session, which it changes. It runs again if another request stores something in between.
    * @returns The value that `fn` returns.
    * @throws {SessionGoneError} if the session was ended, has expired, or got another id.
    * @throws {SessionStoreError} if the store fails.
-   * @throws {TypeError} if nothing is stored of the session, or no one commits it; if `fn` returns a promise, renews
-   * the session or ends it (these two need a cookie).
+   * @throws {TypeError} if the session was never stored, or no one commits it; if `fn` returns a promise, or gives the
+   * session a new id or ends it, as that needs a cookie.
    * @throws The error that `fn` throws; nothing is stored then.
    */
   async change<T>(fn: (session: Session<Data>) => T): Promise<T> {
     if (typeof fn !== "function") {
       throw new TypeError(`Cannot change a followed session: needed a function, received ${typeof fn}`);
     }
-    const key = await this.#key();
+    const key = await this.#committedKey();
     const { id, now } = this.#state;
     if (key === undefined || id === undefined) {
       throw new TypeError("Cannot change a followed session: nothing is stored of it; set a value before the answer");
@@ -163,20 +164,20 @@ export class FollowedSession<Data extends object = Record<string, Json>> {
     return result!;
   }
 
-  /** The key that the request ended with; `undefined` if nothing is stored. */
-  async #key(): Promise<string | undefined> {
+  /** The session's key after the commit; `undefined` if the session is not stored. */
+  async #committedKey(): Promise<string | undefined> {
     const state = this.#state;
     if (!state.isOpen || this.#committed === undefined) await this.#committed;
     else if (state.willCommit === false) throw new TypeError(NOT_COMMITTED);
-    else await inTime(this.#committed, state.willCommit === true ? EXPECTED_DEADLINE : COMMIT_DEADLINE);
-    // A session that its own request ended cannot be followed.
+    else await withDeadline(this.#committed, state.willCommit === true ? EXPECTED_DEADLINE : COMMIT_DEADLINE);
+    // Its own request ended the session.
     if (state.key === undefined && state.endedBy !== undefined) throw this.#access.reportGone(undefined);
     return state.key;
   }
 }
 
-/** Waits for a commit, and no longer than it may take. */
-async function inTime(committed: Promise<void>, deadline: number): Promise<void> {
+/** Waits for a commit until a deadline. */
+async function withDeadline(committed: Promise<void>, deadline: number): Promise<void> {
   let timer: ReturnType<typeof setTimeout> | undefined;
   const late = new Promise<never>((_, reject) => {
     timer = setTimeout(() => reject(new TypeError(NOT_COMMITTED)), deadline);

@@ -10,8 +10,16 @@ import { LIFETIME, lifetime } from "./_lifetimes.ts";
 import { BOOLEAN, checkOptions, COUNT, type Rule } from "./_options.ts";
 import type { Json, LifetimeOverrides, SessionData, StoredFlash } from "./record.ts";
 import type { SessionKey, Settable, SettableAs, Stored } from "./session_data.ts";
-import { continuedRecord, type Draft, draftOf, NO_DATA, NO_FLASHES } from "./_session_state.ts";
-import { replacing, type SessionState, valueOf } from "./_session_state.ts";
+import {
+  continuedRecord,
+  type Draft,
+  draftOf,
+  NO_DATA,
+  NO_FLASHES,
+  replacing,
+  type SessionState,
+  valueOf,
+} from "./_session_state.ts";
 
 /** A message for the next page. */
 export interface Flash {
@@ -53,7 +61,7 @@ export function keepEmpty(session: object): void {
   stateOf(session).keepsEmpty = true;
 }
 
-/** Notes that the session will not be committed, as after a handler that threw. */
+/** Notes that the session will not be committed, for example because its handler threw. */
 export function giveUpCommit(session: object): void {
   const state = stateOf(session);
   state.willCommit = false;
@@ -288,7 +296,7 @@ export class Session<Data extends object = Record<string, Json>> {
    * @throws {Error} if the session was committed already.
    */
   renew(): void {
-    this.#check("renew");
+    this.#checkOpen("renew");
     this.#state.renews = true;
   }
 
@@ -305,7 +313,7 @@ export class Session<Data extends object = Record<string, Json>> {
    * @throws {Error} if the session was committed already, or ended by `end`.
    */
   logIn(user: string, options: LogInOptions = {}): void {
-    this.#check("log in to");
+    this.#checkOpen("log in to");
     if (typeof user !== "string") {
       throw new TypeError(`Cannot log in: the user must be a string: received ${typeof user}`);
     }
@@ -339,8 +347,8 @@ export class Session<Data extends object = Record<string, Json>> {
   }
 
   /**
-   * Ends the session. Its data are deleted on the server, and its cookie is deleted in the browser. Later changes do
-   * nothing; use `logOut` to leave a message.
+   * Ends the session. Its data are deleted on the server, and its cookie is deleted in the browser. Later changes in
+   * this request have no effect; use `logOut` to leave a message.
    *
    * @throws {Error} if the session was committed already.
    */
@@ -350,7 +358,7 @@ export class Session<Data extends object = Record<string, Json>> {
 
   /** Removes the data and the user, and has the commit delete the stored session. */
   #endBy(method: "logOut" | "end", verb: string): void {
-    this.#check(verb);
+    this.#checkOpen(verb);
     if (this.#state.endedBy === "end") return;
     this.#state.endedBy = method;
     this.#state.user = this.#state.logIn = undefined;
@@ -367,12 +375,14 @@ export class Session<Data extends object = Record<string, Json>> {
     this.#draft = this.#snapshot = undefined;
   }
 
+  /** The data with the changes so far. */
   get #values(): SessionData {
     return this.#draft?.data ?? this.#data;
   }
 
+  /** Makes a change now, and keeps it for the commit. */
   #change(verb: string, change: (draft: Draft) => void): void {
-    this.#check(verb);
+    this.#checkOpen(verb);
     if (this.#state.endedBy === "end") return;
     this.#draft ??= draftOf(this.#data, this.#flashes);
     change(this.#draft);
@@ -380,7 +390,8 @@ export class Session<Data extends object = Record<string, Json>> {
     this.#state.changes.push(change);
   }
 
-  #check(verb: string): void {
+  /** Refuses a change after the commit. */
+  #checkOpen(verb: string): void {
     if (this.#state.isOpen) return;
     throw new Error(
       `Cannot ${verb} a session after its answer was committed: nothing would be stored. ` +

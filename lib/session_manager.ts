@@ -1,9 +1,9 @@
 /**
- * SessionManager: opens the session of a request, and stores what the request did to it.
+ * SessionManager: opens the session of a request, and stores the changes that the request made.
  *
  * @module
  */
-import { answerBound } from "./_bound_answers.ts";
+import { answerBoundRequest } from "./_bound_answers.ts";
 import { Commit, type ReadRecord } from "./_commit.ts";
 import type { DeviceBound } from "./device_bound.ts";
 import { type Listener, logEvents, newCounters, type SessionCounters, type SessionEvent } from "./events.ts";
@@ -24,17 +24,17 @@ import { type Open, wrapHandler, type WrapOptions } from "./_wrap.ts";
 
 /** When a session ends, in milliseconds since 1970. */
 export interface SessionEnds {
-  /** When it ends as it is stored now, without a use by this request; `undefined` while nothing is stored of it. */
+  /** When the stored session ends if this request does not extend it; `undefined` if it is not stored yet. */
   readonly storedExpires: number | undefined;
-  /** When it ends once this request is committed, unless it is used again. */
+  /** When the session ends after the commit of this request, unless it is used again. */
   readonly expires: number;
-  /** When it ends even if it is used. */
+  /** When the session ends even if it is used. */
   readonly deadline: number;
 }
 
 /**
- * Server-side sessions for anything that turns a `Request` into a `Response`. The browser gets a signed random id; the
- * data stay in the store.
+ * Server-side sessions for any handler from `Request` to `Response`. The browser gets a signed random id; the data stay
+ * in the store.
  *
  * A visitor for whom nothing is stored gets no cookie and takes no space. A cookie that is forged, expired or unknown
  * is treated as no cookie: its id is never given to a new session.
@@ -64,7 +64,7 @@ export interface SessionEnds {
  * ```
  */
 export class SessionManager<Data extends object = Record<string, Json>> {
-  /** How many events of each type there were since the manager was made. */
+  /** The number of events of each type since the manager was made. */
   readonly counters: SessionCounters = newCounters();
 
   #store: ReportingStore;
@@ -99,7 +99,7 @@ export class SessionManager<Data extends object = Record<string, Json>> {
     const parts = { store: this.#store, cookie: this.#cookie, lifetimes: this.#lifetimes };
     if (bound !== undefined) {
       const { path, lifetime = 300 } = bound;
-      // Loaded at its first use, so that programs without bound sessions never load it.
+      // The module is loaded at its first use, so that programs without bound sessions never load it.
       let loaded: Promise<DeviceBound> | undefined;
       this.#bound = () =>
         loaded ??= import("./device_bound.ts").then(({ DeviceBound }) =>
@@ -111,12 +111,12 @@ export class SessionManager<Data extends object = Record<string, Json>> {
   }
 
   /**
-   * Opens the visitor's session: the stored one if the request has a valid cookie for it, else a new, empty one.
-   * Nothing is stored of a new session until a value is set or a user logs in. A request without a validly signed
-   * cookie causes no call of the store.
+   * Opens the visitor's session: the stored one if the request has a valid cookie for it, else a new, empty one. The
+   * store is queried only if the request has a validly signed cookie. A new session is stored by its commit, and only
+   * if it has data or messages by then, or a user logged in.
    *
    * @param request The request, or anything with its headers.
-   * @returns The session, to be given to `commit` with the answer.
+   * @returns The session. Give it to `commit` together with the answer.
    * @throws {TypeError} if the request has no `Headers`.
    * @throws {SessionStoreError} if the store fails.
    */
@@ -132,10 +132,11 @@ export class SessionManager<Data extends object = Record<string, Json>> {
     if (ids.length > 1) return await this.#openOnlyLive(ids, request);
     const found = await this.#commit.read(id.key);
     if (found === undefined) {
-      // The id is not used again: the visitor gets a new one when something is stored (strict mode; CVE-2015-5143).
+      // This id is never used again: if the new session is stored, it gets a new id (strict mode; CVE-2015-5143).
       this.#commit.refuse("unknown session", id.key);
       return new Session(newState(this.#now));
     }
+    // Most sessions have no binding. Their requests need not wait for `#mayUse`.
     if (found.record.binding !== undefined && !await this.#mayUse(found.record, id.key, request)) {
       return new Session(newState(this.#now));
     }
@@ -143,15 +144,15 @@ export class SessionManager<Data extends object = Record<string, Json>> {
   }
 
   /**
-   * Stores the changes of the request, and gives the answer its headers: a `Set-Cookie` if the session is new, ended,
+   * Stores the changes of the request, and adds headers to the answer: `Set-Cookie` if the session is new, has ended,
    * or got a new id or deadline; `Vary: Cookie`; and `Cache-Control: no-store` unless the answer has a `Cache-Control`.
-   * Later changes of the session throw.
+   * Later changes of the session throw an error.
    *
    * @param session The session that `open` returned. It can be committed once.
    * @param response The answer. It is not changed, but its body is cancelled if the commit fails.
    * @returns The answer to send: a copy with the headers. An answer of status 101 cannot be copied, so `commit` adds
    * the headers to it and returns it.
-   * @throws {SessionGoneError} if another request ended the session in between, so that nothing was stored.
+   * @throws {SessionGoneError} if another request ended the session in between; nothing was stored.
    * @throws {StoreFullError} if the session is new and the store is full.
    * @throws {SessionStoreError} if the store fails; the operation was done completely or not at all.
    * @throws {RecordTooLargeError} if the session is larger than the store can keep; nothing was stored.
@@ -164,7 +165,7 @@ export class SessionManager<Data extends object = Record<string, Json>> {
     try {
       cookies = await this.save(session);
     } catch (error) {
-      // Otherwise a file that the body reads would stay open.
+      // The body may read a file, which would otherwise stay open.
       await response.body?.cancel().catch(() => {});
       throw error;
     }
@@ -174,8 +175,8 @@ export class SessionManager<Data extends object = Record<string, Json>> {
   }
 
   /**
-   * Stores the changes of the request, as `commit` does, for a program that makes the answer afterwards. That answer
-   * should have `Vary: Cookie`, and `Cache-Control: no-store` if it shows data of the session.
+   * Stores the changes of the request, as `commit` does, for a program that makes the answer afterwards. Give that
+   * answer `Vary: Cookie`, and `Cache-Control: no-store` if it shows data of the session.
    *
    * @param session The session that `open` returned. It can be saved once.
    * @returns The `Set-Cookie` headers that the answer must have: usually none or one. There are more if the browser
@@ -199,14 +200,14 @@ export class SessionManager<Data extends object = Record<string, Json>> {
   }
 
   /**
-   * Wraps a handler that takes a request and a function which opens its session. If the handler opens the session, it
-   * is committed with the answer. If the handler throws, nothing is stored. `wrap` turns errors of the library into
-   * answers: 409 if another request ended the session in between, 413 if the session is too large, 503 with
+   * Wraps a handler, which gets the request and a function that opens its session. If the handler opens the session,
+   * `wrap` commits it with the answer. If the handler throws, nothing is stored. `wrap` turns errors of the library
+   * into answers: 409 if another request ended the session in between, 413 if the session is too large, 503 with
    * `Retry-After` if the store is full or fails.
    *
    * @param handler Answers a request. `await open()` returns the session.
-   * @param options Answers for 409 and 503 in place of plain text. The answer for 413 is always plain text.
-   * @returns A handler for `Deno.serve` and the like. It throws the errors of your handler unchanged.
+   * @param options Your own answers for 409 and 503, in place of plain text. The answer for 413 is always plain text.
+   * @returns A handler for `Deno.serve` and the like. It throws other errors of your handler unchanged.
    */
   wrap<Rest extends unknown[]>(
     handler: (request: Request, open: Open<Data>, ...rest: Rest) => Response | Promise<Response>,
@@ -216,10 +217,10 @@ export class SessionManager<Data extends object = Record<string, Json>> {
   }
 
   /**
-   * Follows a session beyond its request: for sockets and streams, whose messages come after the commit.
+   * Follows a session after its request: for sockets and streams, whose messages come after the commit.
    *
    * @param session A session that `open` returned. If it is not committed yet, `read` and `change` wait until it is.
-   * @returns An object that reads and changes the session as it is stored at that moment.
+   * @returns An object that reads and changes the session as it is stored at the time of each call.
    */
   follow(session: Session<Data>): FollowedSession<Data> {
     const commit = this.#commit;
@@ -237,7 +238,7 @@ export class SessionManager<Data extends object = Record<string, Json>> {
    * @param user The user, as given to `logIn`.
    * @returns The sessions, in no particular order. If a log-in was answered before the call, its session is included.
    * @throws {TypeError} if the store has no index of users.
-   * @throws {SessionStoreError} while it is iterated, if the store fails.
+   * @throws {SessionStoreError} during the iteration, if the store fails.
    */
   of(user: string): AsyncIterable<UserSession<Data>> {
     checkString("find the sessions of a user", user);
@@ -247,13 +248,14 @@ export class SessionManager<Data extends object = Record<string, Json>> {
   /**
    * Ends all sessions of a user, as after a change of password (ASVS 5, 7.4.3). When it resolves, no server accepts a
    * session of the user whose log-in was answered before the call. If the request's own session is one of them, call
-   * `session.logOut()` afterwards: otherwise a change in this request is answered 409. Then set or flash a message.
+   * `session.logOut()` afterwards, then set or flash a message. Without `logOut`, a change in this request is answered
+   * with 409.
    *
    * @param user The user, as given to `logIn`.
-   * @param options A session that stays live, such as that of the request.
+   * @param options `except`: a session that stays live, such as that of the request.
    * @returns How many sessions were ended.
    * @throws {TypeError} if the store has no index of users.
-   * @throws {SessionStoreError} if the store fails; some sessions may have been ended.
+   * @throws {SessionStoreError} if the store fails; some of the sessions may have been ended.
    */
   async endAll(user: string, options: { readonly except?: Session<Data> | undefined } = {}): Promise<number> {
     checkString("end the sessions of a user", user);
@@ -278,7 +280,7 @@ export class SessionManager<Data extends object = Record<string, Json>> {
   }
 
   /**
-   * When a session ends.
+   * The times at which a session ends.
    *
    * @param session A session that `open` returned.
    */
@@ -298,8 +300,8 @@ export class SessionManager<Data extends object = Record<string, Json>> {
 
   /**
    * Answers a browser that binds a session to its device, or renews the second cookie of a bound session. `wrap` and
-   * the adapters call it. If your program uses the option `bound` and calls `open` and `commit` itself, call this
-   * first.
+   * the adapters call this method. If your program has the option `bound` and calls `open` and `commit` itself, call
+   * this method first.
    *
    * @param request The request.
    * @returns The answer, or `undefined` if the request is not for one of the two addresses below the option's path.
@@ -310,12 +312,12 @@ export class SessionManager<Data extends object = Record<string, Json>> {
     const pathname = URL.parse(request.url)?.pathname;
     const address = (["register", "refresh"] as const).find((address) => pathname === path + address);
     if (address === undefined) return undefined;
-    return answerBound({ bound, commit: this.#commit, cookie: this.#cookie }, request, address);
+    return answerBoundRequest({ bound, commit: this.#commit, cookie: this.#cookie }, request, address);
   }
 
   /**
    * The `Secure-Session-Registration` header that the answer to a log-in must have if the option `bound` is given.
-   * `commit`, `wrap` and the adapters set it. A program that calls `save` must set it.
+   * `commit`, `wrap` and the adapters set the header. If your program calls `save`, it must set the header.
    *
    * @param session A session that was saved.
    * @returns The header's value, or `undefined` if the answer needs none.
@@ -324,7 +326,7 @@ export class SessionManager<Data extends object = Record<string, Json>> {
     return stateOf(session).registration;
   }
 
-  /** The time by the clock of the sessions, in milliseconds since 1970. */
+  /** The time by the manager's clock, in milliseconds since 1970. */
   now(): number {
     return this.#now();
   }
@@ -342,8 +344,9 @@ export class SessionManager<Data extends object = Record<string, Json>> {
       const found = await this.#commit.read(id.key);
       if (found !== undefined && await this.#mayUse(found.record, id.key, request)) live.push({ id, found });
     }
-    const [one] = live;
-    return one === undefined || live.length > 1 ? this.#refuseCookies(request.url) : this.#sessionOf(one.id, one.found);
+    const [only] = live;
+    if (only === undefined || live.length > 1) return this.#refuseCookies(request.url);
+    return this.#sessionOf(only.id, only.found);
   }
 
   #sessionOf(
@@ -353,10 +356,10 @@ export class SessionManager<Data extends object = Record<string, Json>> {
     return new Session(newState(this.#now, { id, key, record, isShortened, deadline, signedByOlderKey }));
   }
 
-  /** Whether a request may use a session: with the option `bound`, a bound one needs its second cookie. */
+  /** Whether a request may use a session. With the option `bound`, a bound session needs its second cookie. */
   async #mayUse({ binding, user }: SessionRecord, key: string, { headers }: RequestLike): Promise<boolean> {
     if (binding === undefined || this.#bound === undefined) return true;
-    if ((await this.#bound()).holds(headers.get("cookie"), binding)) return true;
+    if ((await this.#bound()).allows(headers.get("cookie"), binding)) return true;
     this.#commit.refuse("another device", key, user);
     return false;
   }

@@ -3,7 +3,7 @@ import { reasonOf } from "../_reason.ts";
 import { storeAddress } from "../server/addresses.ts";
 import type { Config } from "../server/config.ts";
 import { openStore } from "../server/open_store.ts";
-import { named, SETTINGS } from "../server/settings.ts";
+import { SETTINGS, withName } from "../server/settings.ts";
 import type { Log } from "../log.ts";
 import type { SessionRecord } from "../record.ts";
 import { KeyTakenError, type SessionStore } from "../store.ts";
@@ -23,13 +23,13 @@ const GIVE_UP = 50;
  * @throws {Error} if nothing can be copied into such a store.
  */
 export function targetOf(config: Config, type: string | undefined, url: string | undefined): Config {
-  const given = type === undefined ? undefined : named("--to-type", () => SETTINGS.SESSION_TYPE.parse(type.trim()));
+  const given = type === undefined ? undefined : withName("--to-type", () => SETTINGS.SESSION_TYPE.parse(type.trim()));
   if (given === "filesystem") {
     throw new Error(
       "sessions cannot be copied into filesystem: the names of its files say whose they are, by a secret of the folder",
     );
   }
-  const target = named("--to-url", () => storeAddress(given, url?.trim()));
+  const target = withName("--to-url", () => storeAddress(given, url?.trim()));
   if (target.type === "memory" || target.type === "null" || target.url === "denokv::memory:") {
     throw new Error(`sessions cannot be copied into ${target.url ?? target.type}: it ends with this command`);
   }

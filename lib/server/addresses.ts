@@ -1,7 +1,7 @@
-/** Addresses in settings: where to listen, the public address, and where the store is. */
+/** The addresses in the settings: the address to listen on, the public address, and the store's address. */
 import { type StoreName, STORES } from "../stores/table.ts";
 import { isHost } from "./protection.ts";
-import { wrong } from "./setting_values.ts";
+import { invalidValue } from "./setting_values.ts";
 
 /** A host name or an IP address, or the path of a Unix socket. */
 export type Host = { readonly hostname: string } | { readonly path: string };
@@ -10,12 +10,12 @@ export type Host = { readonly hostname: string } | { readonly path: string };
 export function parseHost(value: string): Host {
   const [, path] = /^unix:(.*)$/.exec(value) ?? [];
   if (path !== undefined) {
-    if (path === "" || path.includes("\0")) throw wrong("unix: and the path of a socket", value);
+    if (path === "" || path.includes("\0")) throw invalidValue("unix: followed by the path of a socket", value);
     return { path };
   }
-  // Whether a value with two colons is an IPv6 address, the system decides. A single colon would stand before a port.
+  // A value with two colons may be an IPv6 address; the system checks that. A single colon would come before a port.
   if (!/^([\w.-]+|[\w.]*:[\w.]*:[\w.:%-]*|\[[\w.:%-]+\])$/.test(value)) {
-    throw wrong("a host name, an IP address, or unix: and the path of a socket", value);
+    throw invalidValue("a host name, an IP address, or unix: followed by the path of a socket", value);
   }
   return { hostname: value.replace(/^\[|\]$/g, "") };
 }
@@ -26,7 +26,7 @@ export interface Origin {
   readonly origin: string;
   readonly isHttps: boolean;
   readonly hostname: string;
-  /** The path below which all pages lie, without a slash at its end; an empty string for none. */
+  /** The path that all pages are below, without a final slash; an empty string if there is none. */
   readonly basePath: string;
 }
 
@@ -35,10 +35,10 @@ export function parseOrigin(value: string): Origin {
   const url = URL.canParse(value) ? new URL(value) : undefined;
   if (
     url === undefined || !/^https?:$/.test(url.protocol) || /[?#@]/.test(value) ||
-    // Browsers cannot name other hosts than these, and never connect to port 0.
+    // Browsers cannot request any other host, and never connect to port 0.
     !isHost(url.host) || url.port === "0" || !/^(\/[\w.~!$&'()*+,=:%-]+)*\/?$/.test(url.pathname)
   ) {
-    throw wrong("an http: or https: address, such as https://example.com or https://example.com/app", value);
+    throw invalidValue("an http: or https: address, such as https://example.com or https://example.com/app", value);
   }
   const { origin, protocol, hostname, pathname } = url;
   return { origin, isHttps: protocol === "https:", hostname, basePath: pathname.replace(/\/$/, "") };
@@ -55,10 +55,10 @@ export interface StoreAddress {
  *
  * @param type The value of `SESSION_TYPE`.
  * @param given The value of `SESSION_URL`, which may hold a password.
- * @throws {TypeError} whose message follows the name `SESSION_URL`, if the address is not one of the store's.
+ * @throws {TypeError} if the store cannot use the address. The caller puts the name `SESSION_URL` before the message.
  */
 export function storeAddress(type: StoreName | "sqlalchemy" | undefined, given: string | undefined): StoreAddress {
-  // The scheme of an address may stand in capitals (RFC 3986, section 3.1).
+  // The scheme of an address may be in capital letters (RFC 3986, section 3.1).
   const url = given?.replace(/^[A-Za-z][\w+.-]*:/, (scheme) => scheme.toLowerCase());
   if (type === "sqlalchemy") return sqlAlchemyAddress(url);
   if (type === undefined) {
@@ -69,7 +69,7 @@ export function storeAddress(type: StoreName | "sqlalchemy" | undefined, given: 
     const schemes = NAMES.flatMap((name) => STORES[name].schemes).join(", ");
     throw new TypeError(`must be an address that starts with one of ${schemes}: received something else`);
   }
-  // Nothing but the scheme is checked here: `URL` cannot parse every address, such as one with a list of hosts.
+  // Only the scheme is checked here, because `URL` cannot parse every address, such as one with a list of hosts.
   if (STORES[type].schemes.length === 0 || hasScheme(url, type)) return { type, url };
   const schemes = STORES[type].schemes.join(" or ");
   const received = url === undefined ? "nothing" : "something else";
@@ -84,7 +84,7 @@ function hasScheme(url: string | undefined, name: StoreName): boolean {
   return STORES[name].schemes.some((scheme) => url?.startsWith(scheme));
 }
 
-/** An address as SQLAlchemy takes it: a dialect, perhaps with a driver, and the rest. */
+/** An address of SQLAlchemy: a dialect, an optional driver, and the rest. */
 const SQLALCHEMY = /^(postgresql|postgres|sqlite)(?:\+\w+)?:\/\/(.*)$/s;
 
 /** Reads an address as SQLAlchemy does: `sqlite:///` and a relative path, or `sqlite:////` for an absolute one. */

@@ -6,7 +6,7 @@ import type { StoreName } from "../stores/table.ts";
 import { type Host, type Origin, storeAddress } from "./addresses.ts";
 import { readEnvironment, settingsOf } from "./environment.ts";
 import { ConfigError } from "./setting_values.ts";
-import { type Environment, named, readValues, type SettingName, type Values } from "./settings.ts";
+import { type Environment, readValues, type SettingName, type Values, withName } from "./settings.ts";
 
 /** The settings of the server. */
 export interface Config {
@@ -17,12 +17,12 @@ export interface Config {
   readonly reusePort: boolean;
   /** The public address without its path, if it is known. */
   readonly origin: string | undefined;
-  /** The path of the public address: "" without one, else as in "/app". */
+  /** The path of the public address, such as `/app`, or the empty string. */
   readonly basePath: string;
-  /** Whether visitors come over https. */
+  /** Whether visitors use https. */
   readonly https: boolean;
   readonly tls: { readonly certFile: string; readonly keyFile: string } | undefined;
-  /** The key that signs. Without it and `secretKeyFile`, a key is kept in `dir`. */
+  /** The key that signs. If neither it nor `secretKeyFile` is set, a generated key is kept in `dir`. */
   readonly secretKey: string | undefined;
   /** A file with keys. */
   readonly secretKeyFile: string | undefined;
@@ -30,18 +30,18 @@ export interface Config {
   readonly type: StoreName;
   readonly dir: string;
   readonly url: string | undefined;
-  /** The beginning of keys. */
+  /** The string that the keys in a shared store begin with. */
   readonly prefix: string;
   /** The table or collection. */
   readonly table: string;
   readonly sync: "normal" | "full";
   readonly permanent: boolean;
-  /** Seconds. */
+  /** How long a session lives after its last use, in seconds. */
   readonly idle: number;
-  /** Seconds. */
+  /** How long a session lives at most, in seconds. */
   readonly absolute: number;
   readonly refresh: boolean;
-  /** Whether sessions are bound to the device where the browser can do that. */
+  /** Whether sessions are bound to devices, in browsers that support it. */
   readonly bound: boolean;
   readonly cookie: CookieOptions & { readonly name: string };
   readonly max: number;
@@ -49,9 +49,9 @@ export interface Config {
 }
 
 /**
- * Reads the settings from the environment, and warns of variables that look like a setting but are none.
+ * Reads the settings from the environment, and warns of variables that look like a setting but are not one.
  *
- * @returns The settings, and the log that they ask for.
+ * @returns The settings, and a log with the level that they set.
  * @throws {ConfigError} if a setting cannot be used.
  */
 export function loadConfig(): { config: Config; log: Log } {
@@ -60,7 +60,7 @@ export function loadConfig(): { config: Config; log: Log } {
   const log = createLog(config.logLevel);
   for (const { name, meant } of unknown) {
     const advice = meant && `did you mean "${meant}"?`;
-    log("warn", `"${name}" is no setting of this program, so it is ignored`, advice);
+    log("warn", `"${name}" is not a setting of this program, so it is ignored`, advice);
   }
   return { config, log };
 }
@@ -76,10 +76,10 @@ export function readConfig(env: Environment): Config {
   const tls = tlsOf(values);
   const { ORIGIN: address } = values;
   if (tls !== undefined && address?.isHttps === false) {
-    throw unusable("ORIGIN", 'an https: address when "TLS_CERT_FILE" is set', env.ORIGIN);
+    throw settingError("ORIGIN", 'an https: address when "TLS_CERT_FILE" is set', env.ORIGIN);
   }
   const https = address?.isHttps ?? tls !== undefined;
-  const { type, url } = named("SESSION_URL", () => storeAddress(values.SESSION_TYPE, values.SESSION_URL));
+  const { type, url } = withName("SESSION_URL", () => storeAddress(values.SESSION_TYPE, values.SESSION_URL));
   const config: Config = {
     host: values.HOST,
     port: values.PORT,
@@ -123,25 +123,25 @@ function checkPairs({ host, reusePort, tls, secretKey, secretKeyFile, type, url,
   const isInMemory = type === "memory" || url === "denokv::memory:";
   if (reusePort && (isSocket || isInMemory)) {
     const reason = isSocket ? '"HOST" is a Unix socket' : "sessions are in the memory of one process";
-    throw unusable("REUSE_PORT", `false when ${reason}`, "true");
+    throw settingError("REUSE_PORT", `false when ${reason}`, "true");
   }
   if (bound && !(https && cookie.secure)) {
-    throw unusable(
+    throw settingError(
       "SESSION_BOUND",
       'false unless visitors come over https ("ORIGIN") and the cookie is secure',
       "true",
     );
   }
   if (bound && cookie.domain !== undefined) {
-    throw unusable("SESSION_BOUND", 'false when "SESSION_COOKIE_DOMAIN" is set', "true");
+    throw settingError("SESSION_BOUND", 'false when "SESSION_COOKIE_DOMAIN" is set', "true");
   }
 }
 
 function tlsOf({ TLS_CERT_FILE: certFile, TLS_KEY_FILE: keyFile }: Values): Config["tls"] {
   if (certFile === undefined && keyFile === undefined) return undefined;
   const needed = "the path of a PEM file, and both TLS_CERT_FILE and TLS_KEY_FILE must be set";
-  if (certFile === undefined) throw unusable("TLS_CERT_FILE", needed, certFile);
-  if (keyFile === undefined) throw unusable("TLS_KEY_FILE", needed, keyFile);
+  if (certFile === undefined) throw settingError("TLS_CERT_FILE", needed, certFile);
+  if (keyFile === undefined) throw settingError("TLS_KEY_FILE", needed, keyFile);
   return { certFile, keyFile };
 }
 
@@ -150,17 +150,17 @@ function tableOf({ SESSION_TABLE: table }: Values, type: StoreName): string {
     postgres: checkQualifiedTable,
     mongodb: checkCollection,
   };
-  return named("SESSION_TABLE", () => (checks[type] ?? checkTable)(table));
+  return withName("SESSION_TABLE", () => (checks[type] ?? checkTable)(table));
 }
 
-/** If only one lifetime is set, and idle would exceed absolute, the other one is made equal to it. */
+/** The two lifetimes. If idle exceeds absolute and only one of them is set, the other becomes equal to it. */
 function lifetimesOf(values: Values, env: Environment): { idle: number; absolute: number } {
   const [first, second] = ["PERMANENT_SESSION_LIFETIME", "SESSION_ABSOLUTE_LIFETIME"] as const;
   const { [first]: idle, [second]: absolute } = values;
   if (idle <= absolute) return { idle, absolute };
   if (env[second] === undefined) return { idle, absolute: idle };
   if (env[first] === undefined) return { idle: absolute, absolute };
-  throw unusable(first, `at most what "${second}" is, ${absolute}`, String(idle));
+  throw settingError(first, `at most the value of "${second}", ${absolute}`, String(idle));
 }
 
 /** The settings that are options of the cookie. */
@@ -190,7 +190,7 @@ function cookieOf(values: Values, https: boolean): Config["cookie"] {
   if (domain !== undefined && address !== undefined) {
     const parent = domain.replace(/^\./, "").toLowerCase();
     if (address.hostname !== parent && !address.hostname.endsWith(`.${parent}`)) {
-      throw unusable("SESSION_COOKIE_DOMAIN", 'the host of "ORIGIN" or a domain above it', domain);
+      throw settingError("SESSION_COOKIE_DOMAIN", 'the host of "ORIGIN" or a domain above it', domain);
     }
   }
   checkCookiePath(path, address);
@@ -200,13 +200,13 @@ function cookieOf(values: Values, https: boolean): Config["cookie"] {
   return prefixed;
 }
 
-/** Lets the library check the cookie. In its errors the names of settings replace those of options. */
+/** Checks the cookie with the library's check. In its errors, the names of settings replace those of options. */
 function checkCookie(options: CookieOptions): void {
   try {
     attributesOf(options);
   } catch (error) {
-    const [, said = "", received = ""] = /: (".*): received "?(.*?)"?$/s.exec((error as Error).message) ?? [];
-    const renamed = said.replace(/"(\w+)"/g, (_, option) => `"${COOKIE_SETTINGS[option]}"`);
+    const [, message = "", received = ""] = /: (".*): received "?(.*?)"?$/s.exec((error as Error).message) ?? [];
+    const renamed = message.replace(/"(\w+)"/g, (_, option) => `"${COOKIE_SETTINGS[option]}"`);
     throw new ConfigError(`${renamed}: received "${received}"`);
   }
 }
@@ -215,9 +215,9 @@ function checkCookie(options: CookieOptions): void {
 function checkCookiePath(path: string, address: Origin | undefined): void {
   const pages = `${address?.basePath ?? ""}/`;
   if (pages === path || pages.startsWith(path.endsWith("/") ? path : `${path}/`)) return;
-  throw unusable("SESSION_COOKIE_PATH", `a path that the pages lie below, which is ${pages} by "ORIGIN"`, path);
+  throw settingError("SESSION_COOKIE_PATH", `${pages}, the path of "ORIGIN", or a path above it`, path);
 }
 
-function unusable(name: SettingName, needed: string, given: string | undefined): ConfigError {
+function settingError(name: SettingName, needed: string, given: string | undefined): ConfigError {
   return new ConfigError(`"${name}" must be ${needed}: received ${given === undefined ? "nothing" : `"${given}"`}`);
 }

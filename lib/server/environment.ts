@@ -1,21 +1,19 @@
-/** The environment: the variables that are settings, and the names that were probably meant as one. */
+/** The environment: finds the settings in it, and the variables whose names look like a misspelled setting. */
 import { type Environment, type SettingName, SETTINGS } from "./settings.ts";
 
 const NAMES = Object.keys(SETTINGS) as SettingName[];
 
-/**
- * Names of variables that other programs set: desktops (X Session Management Protocol), and Kubernetes for services.
- */
+/** Variables that other programs set: desktops (X Session Management Protocol), and Kubernetes for its services. */
 const FOREIGN = /^(SESSION_MANAGER|SESSION_\w+_SERVICE_(HOST|PORT)\w*|SESSION_\w+_PORT(_\d+_(TCP|UDP)\w*)?)$/;
 
-/** A variable that is no setting but looks like one. */
+/** A variable that looks like a setting but is not one. */
 export interface Unknown {
   readonly name: string;
   /** The setting that was probably meant. */
   readonly meant: SettingName | undefined;
 }
 
-/** The environment, as far as the program may read it. */
+/** The variables that the program may read. */
 export function readEnvironment(): Record<string, string> {
   try {
     // With --ignore-env this returns the variables that --allow-env names.
@@ -29,10 +27,10 @@ export function readEnvironment(): Record<string, string> {
 }
 
 /**
- * Picks the settings out of an environment. An empty value counts as unset.
+ * Finds the settings in an environment. An empty value counts as unset.
  *
  * @param variables The environment.
- * @returns The settings that have a value, trimmed, and the variables that look like a setting.
+ * @returns The settings that have a value, trimmed, and the variables that look like a setting but are not one.
  */
 export function settingsOf(
   variables: Readonly<Record<string, string>>,
@@ -52,10 +50,11 @@ export function settingsOf(
   return { env, unknown };
 }
 
-/** The setting that a name was probably meant to be: one with a letter or two wrong, or with its end left out. */
+/** The setting that was probably meant by a name in which one or two letters are wrong, or the end is missing. */
 function nearest(name: string): SettingName | undefined {
   const upper = name.toUpperCase();
-  // Too many words resemble a short name, and OpenSSL's SSL_CERT_FILE resembles one of our settings.
+  // In a short name only one letter may be wrong, because many words resemble it. The first letter must be right,
+  // because OpenSSL's SSL_CERT_FILE resembles TLS_CERT_FILE.
   const isNear = (setting: string) => {
     return upper[0] === setting[0] && distance(upper, setting) <= (setting.length < 8 ? 1 : 2);
   };
@@ -64,7 +63,7 @@ function nearest(name: string): SettingName | undefined {
   return near[0] ?? (longer.length === 1 ? longer[0] : undefined);
 }
 
-/** How many letters must be put in, left out, exchanged or swapped with their neighbour (optimal string alignment). */
+/** The number of letters to insert, remove, replace or swap with a neighbour (optimal string alignment distance). */
 function distance(a: string, b: string): number {
   if (Math.abs(a.length - b.length) > 2) return Infinity;
   let before: number[] = [];

@@ -2,7 +2,7 @@
 import type { Log } from "../log.ts";
 import { MIN_KEY_BYTES } from "../signer.ts";
 
-/** How many different bytes a key needs. A random one in hex or base64 has them. */
+/** The fewest different bytes of a key. A random key in hex or base64 has more. */
 const MIN_DISTINCT_BYTES = 8;
 
 /** The keys in the examples of the documents, which are public. */
@@ -26,14 +26,14 @@ export function problemWithKey(key: string): string | undefined {
   if (distinct < MIN_DISTINCT_BYTES) {
     return `must be a key of ${MIN_DISTINCT_BYTES} different bytes or more: received ${distinct}`;
   }
-  if (SAMPLES.has(key)) return "must be a key of your own: received one that the documents show";
-  // One day the key will stand in "SECRET_KEY_FALLBACKS", which are separated by commas.
+  if (SAMPLES.has(key)) return "must be your own key: received a key from the documents";
+  // Later the key will be one of "SECRET_KEY_FALLBACKS", which are separated by commas.
   if (key.includes(",")) return "must be a key without a comma: commas separate keys";
   return undefined;
 }
 
 /**
- * Warns in the log of a file or a folder with a key that other users can read or write.
+ * Logs a warning if other users of the machine can read or write a file or folder that has a key.
  *
  * @param path The file or the folder.
  * @param log Called with the warning.

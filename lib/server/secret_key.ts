@@ -1,4 +1,4 @@
-/** The keys: those in the settings, or the key in a file, which is made at the first start and read at later ones. */
+/** The keys that sign: those of the settings, or the key in a file that the first start makes and later ones read. */
 import type { Log } from "../log.ts";
 import type { Config } from "./config.ts";
 import { problemWithKey, warnIfOpen } from "./key_check.ts";
@@ -6,12 +6,12 @@ import { reasonOf } from "../_reason.ts";
 import { foreignIn } from "../stores/file/foreign.ts";
 
 /**
- * The keys that sign the cookie, the first of them new ones.
+ * The keys of the cookie's signature. The first one signs new cookies.
  *
- * @param config The settings. Without a key in them, one is kept in the folder of the sessions, which is made if
- * missing.
- * @param log Called when others may reach the file with the keys.
- * @throws {Error} naming the setting, if a key can neither be read nor made.
+ * @param config The settings. If they have no key, a generated key is kept in the folder of the sessions, which is made
+ * if it is missing.
+ * @param log Called if other users of the machine can access the keys.
+ * @throws {Error} if a key can neither be read nor made; the message names the setting.
  */
 export function keysOf({ secretKey, secretKeyFile, fallbackKeys, dir, type }: Config, log: Log): string[] {
   if (secretKey !== undefined) return [secretKey, ...fallbackKeys];
@@ -19,23 +19,21 @@ export function keysOf({ secretKey, secretKeyFile, fallbackKeys, dir, type }: Co
   try {
     const { key, path, isNew } = readSecretKey(dir);
     const problem = problemWithKey(key);
-    if (problem !== undefined) throw new Error(`"${path}" ${problem}: replace it, or remove it to have one made`);
+    if (problem !== undefined) throw new Error(`"${path}" ${problem}: replace the file, or remove it to get a new key`);
     warnIfOpen(path, log);
     // The file store warns of its own folder.
     if (type !== "filesystem") warnIfOpen(dir, log);
-    if (isNew) console.error(`"SECRET_KEY" is not set: made a key, kept in ${path}`);
+    if (isNew) console.error(`"SECRET_KEY" is not set: a key was made and is kept in ${path}`);
     return [key, ...fallbackKeys];
   } catch (error) {
     throw new Error(
-      `"SESSION_FILE_DIR" must be a folder for the key that is made where "SECRET_KEY" is not set: received "${dir}": ` +
-        reasonOf(error),
+      '"SESSION_FILE_DIR" must be a folder that can keep a key, because "SECRET_KEY" is not set: ' +
+        `received "${dir}": ${reasonOf(error)}`,
     );
   }
 }
 
-/**
- * The keys of a file with one per line. Secrets of containers are readable for all, so it warns only of write access.
- */
+/** The keys of a file with one key per line. Container secrets are readable by all, so only write access is warned of. */
 function readKeyFile(path: string, log: Log): string[] {
   const must = `"SECRET_KEY_FILE" must be a file with keys, one per line: received "${path}"`;
   let text: string;
@@ -49,7 +47,7 @@ function readKeyFile(path: string, log: Log): string[] {
     throw new Error(`${must}: ${reasonOf(error)}`);
   }
   const lines = text.split("\n").map((line) => line.trim()).filter((line) => line !== "");
-  if (lines.length === 0) throw new Error(`${must}: it has none`);
+  if (lines.length === 0) throw new Error(`${must}: it has no key`);
   for (const [index, line] of lines.entries()) {
     const problem = problemWithKey(line);
     if (problem !== undefined) throw new Error(`${must}: key ${index + 1} ${problem}`);
@@ -61,41 +59,41 @@ function readKeyFile(path: string, log: Log): string[] {
 interface SecretKey {
   readonly key: string;
   readonly path: string;
-  /** Whether it was made just now. */
+  /** Whether this start made it. */
   readonly isNew: boolean;
 }
 
 /**
- * Reads the secret key kept in `dir`, or makes one. Of several processes that start at the same time, one makes it.
+ * Reads the secret key in `dir`, or makes one. If several processes start at the same time, only one makes the key.
  *
- * @param dir The folder, which is made if missing.
- * @throws {Error} if the key can neither be read nor made, or other things lie in the folder.
+ * @param dir The folder, which is made if it is missing.
+ * @throws {Error} if the key can neither be read nor made, or other files are in the folder.
  */
 function readSecretKey(dir: string): SecretKey {
   const path = `${dir}/secret.key`;
-  const existing = readIfThere(path);
+  const existing = readIfExists(path);
   if (existing !== undefined) return { key: existing, path, isNew: false };
 
   const foreign = foreignIn(dir);
-  if (foreign !== undefined) throw new Error(`"${foreign}" lies there, which does not belong to sessions`);
+  if (foreign !== undefined) throw new Error(`"${foreign}" in it does not belong to sessions`);
   Deno.mkdirSync(dir, { recursive: true, mode: 0o700 });
   const key = crypto.getRandomValues(new Uint8Array(32)).toBase64({ alphabet: "base64url", omitPadding: true });
-  const beside = `${path}.${crypto.randomUUID()}.tmp`;
-  Deno.writeTextFileSync(beside, `${key}\n`, { createNew: true, mode: 0o600 });
+  const temporary = `${path}.${crypto.randomUUID()}.tmp`;
+  Deno.writeTextFileSync(temporary, `${key}\n`, { createNew: true, mode: 0o600 });
   try {
     // Unlike a rename, a link never replaces an existing file.
-    Deno.linkSync(beside, path);
+    Deno.linkSync(temporary, path);
     return { key, path, isNew: true };
   } catch (error) {
-    const made = error instanceof Deno.errors.AlreadyExists ? readIfThere(path) : undefined;
-    if (made === undefined) throw error;
-    return { key: made, path, isNew: false };
+    const keyOfOther = error instanceof Deno.errors.AlreadyExists ? readIfExists(path) : undefined;
+    if (keyOfOther === undefined) throw error;
+    return { key: keyOfOther, path, isNew: false };
   } finally {
-    Deno.removeSync(beside);
+    Deno.removeSync(temporary);
   }
 }
 
-function readIfThere(path: string): string | undefined {
+function readIfExists(path: string): string | undefined {
   try {
     return Deno.readTextFileSync(path).trim();
   } catch (error) {

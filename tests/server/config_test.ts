@@ -212,7 +212,7 @@ Deno.test("config: a lifetime that was not set follows the one that was", () => 
   const message = refusal({ PERMANENT_SESSION_LIFETIME: "61", SESSION_ABSOLUTE_LIFETIME: "60" });
   assertEquals(
     message,
-    '"PERMANENT_SESSION_LIFETIME" must be at most what "SESSION_ABSOLUTE_LIFETIME" is, 60: received "61"',
+    '"PERMANENT_SESSION_LIFETIME" must be at most the value of "SESSION_ABSOLUTE_LIFETIME", 60: received "61"',
   );
 });
 

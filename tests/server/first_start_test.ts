@@ -106,7 +106,7 @@ Deno.test({
       const output = await written();
       const screen = screenAfter(output).join("\n");
       assert(output.includes("Download"), `nothing was downloaded: ${output}`);
-      assertMatch(screen, /^"SECRET_KEY" is not set: made a key, kept in /m);
+      assertMatch(screen, /^"SECRET_KEY" is not set: a key was made and is kept in /m);
       assertMatch(screen, /^Listening on http:\/\/127\.0\.0\.1:\d+\//m);
     } finally {
       await registry.shutdown();

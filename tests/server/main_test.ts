@@ -41,7 +41,7 @@ Deno.test("server: does its whole job, keeps sessions over a restart, stops on S
     assertEquals((await sessionFiles(env.SESSION_FILE_DIR)).length, 1);
     assertMatch(
       first.stderr,
-      /^"SECRET_KEY" is not set: made a key, kept in \S+secret\.key\n\S+ info A user logged in: session [0-9a-f]{16}\n$/,
+      /^"SECRET_KEY" is not set: a key was made and is kept in \S+secret\.key\n\S+ info A user logged in: session [0-9a-f]{16}\n$/,
     );
     assertEquals(await first.stop("SIGTERM"), 0);
 
@@ -245,7 +245,10 @@ Deno.test("server: empty settings and an unknown one do not keep it from startin
     const empty = Object.fromEntries(Object.keys(SETTINGS).map((name) => [name, ""]));
     const env = { ...empty, PORT: "0", SECRET_KEY: `${KEY}\n`, SESSION_FILE_DIR: dir, SESSION_USE_SIGNER: "true" };
     await withServer(env, async (server) => {
-      assertMatch(server.stderr, /^\S+ warn "SESSION_USE_SIGNER" is no setting of this program, so it is ignored\n$/);
+      assertMatch(
+        server.stderr,
+        /^\S+ warn "SESSION_USE_SIGNER" is not a setting of this program, so it is ignored\n$/,
+      );
       assertEquals(await new Browser(server.origin).post("/add", { username: "Ada" }), 303);
     });
   });

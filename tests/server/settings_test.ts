@@ -42,7 +42,7 @@ Deno.test("settings: names that look like one are seen by deno task start, and n
     const stderr = await withServer({ ...env, SESSION_FILE_DIR: dir, SECRET_KEY: KEYS[0] });
     const lines = stderr.trimEnd().split("\n").map((line) => line.replace(/^\S+ warn /, "")).sort();
     const expected = Object.entries(near).map(([name, meant]) =>
-      `"${name}" is no setting of this program, so it is ignored: did you mean "${meant}"?`
+      `"${name}" is not a setting of this program, so it is ignored: did you mean "${meant}"?`
     );
     assertEquals(lines, expected.sort());
   });
@@ -112,7 +112,7 @@ Deno.test("settings: a key is made beside a database, and beside what an earlier
     Deno.writeTextFileSync(`${dir}/x.tmp`, "");
     await withServer(env);
     Deno.removeSync(`${dir}/secret.key`);
-    assertMatch(await withServer(env), /made a key/);
+    assertMatch(await withServer(env), /a key was made/);
   });
 });
 

@@ -15,7 +15,7 @@ export class Cache<Value> {
   #youngBytes = 0;
   #half: number;
 
-  /** @param bytes About how many bytes all values may take; 0 keeps nothing. */
+  /** @param bytes About how many bytes all values may take; 0 caches nothing. */
   constructor(bytes: number) {
     this.#half = bytes / 2;
   }

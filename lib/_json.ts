@@ -1,4 +1,4 @@
-/** JSON: copies values that JSON keeps unchanged. For every other value it throws an error that names the place. */
+/** JSON: copies values that JSON keeps unchanged. For any other value it throws an error that names the place. */
 import type { Json } from "./record.ts";
 
 /** How deep lists and objects may nest. */
@@ -28,12 +28,12 @@ export function toJson(value: unknown, failure: string): Json {
   }
 
   function copyList(value: readonly unknown[], place: string): Json[] {
-    // Not `map`, which skips holes.
+    // `map` would skip holes.
     return Array.from(value, (item, index) => copy(item, `${place}[${index}]`));
   }
 
   function copyObject(value: object, place: string): Record<string, Json> {
-    // A promise is refused below. If it rejects later, that must not end the process.
+    // A promise is refused below. Its rejection must not end the process later.
     if (value instanceof Promise) value.catch(() => {});
     if (!isPlain(value)) throw refused(place, `a ${value.constructor?.name || "value with a prototype"}`);
     if (Object.getOwnPropertySymbols(value).length > 0) throw refused(place, "an object with a symbol for a key");
@@ -44,7 +44,7 @@ export function toJson(value: unknown, failure: string): Json {
 
   function refused(place: string, received: string): TypeError {
     const where = place === "" ? "its value" : `its value at ${place.slice(0, 80)}`;
-    return new TypeError(`${failure}: ${where} must be what JSON keeps as it is: received ${received}`);
+    return new TypeError(`${failure}: ${where} must be one that JSON keeps unchanged: received ${received}`);
   }
 }
 
@@ -53,7 +53,7 @@ function describe(value: unknown): string {
   return Object.is(value, -0) ? "-0" : String(value);
 }
 
-/** Puts a value under any key. `__proto__` is a key like all others. */
+/** Sets the value of any key. `__proto__` is a key like all others. */
 export function put(object: Record<string, Json>, key: string, value: Json): void {
   if (key === "__proto__") {
     Object.defineProperty(object, key, { value, enumerable: true, configurable: true, writable: true });

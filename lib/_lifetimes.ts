@@ -1,22 +1,22 @@
 /**
- * Lifetimes: when a session ends, by its record and the manager's settings.
+ * Lifetimes: computes when a session ends, from its record and the manager's settings.
  *
  * @module
  */
 import type { Rule } from "./_options.ts";
 import { endOf, type LifetimeOverrides, type SessionRecord } from "./record.ts";
 
-/** The longest that browsers keep a cookie, in seconds: 400 days (RFC 6265bis, section 5.5). */
+/** The longest time that browsers keep a cookie, in seconds: 400 days (RFC 6265bis, section 5.5). */
 export const MAX_LIFETIME: number = 400 * 24 * 60 * 60;
 
-/** What a lifetime must be, in seconds. */
+/** The valid values of a lifetime, in seconds. */
 export const LIFETIME: Rule = {
   needed: `a number of seconds from 1 to ${MAX_LIFETIME}`,
   isRange: true,
   accepts: (value) => typeof value === "number" && value >= 1 && value <= MAX_LIFETIME,
 };
 
-/** A lifetime in milliseconds. */
+/** Turns a lifetime in seconds into one in milliseconds. */
 export function lifetime(seconds: number): number {
   return Math.round(seconds * 1000);
 }
@@ -71,7 +71,7 @@ export class Lifetimes {
     return { ...record, idle, expires: this.#now() + idle, deadline: this.#deadlineOf(record) };
   }
 
-  /** Whether a use is worth a write: it moves the session's end by a tenth of the lifetime or more. */
+  /** Whether a use must be stored, because it moves the session's end by a tenth of the lifetime or more. */
   isExtensionDue(record: SessionRecord): boolean {
     const idle = this.#idleOf(record);
     const end = Math.min(this.#now() + idle, this.#deadlineOf(record));

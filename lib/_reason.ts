@@ -1,4 +1,4 @@
-/** Reasons: why something failed, in words for an operator. */
+/** Reasons: the cause of a failure, in words for an operator. */
 
 /**
  * Why something failed, in one line.
@@ -8,7 +8,7 @@
 export function reasonOf(error: unknown): string {
   if (error instanceof AggregateError && error.errors.length > 0) return reasonOf(error.errors[0]);
   if (!(error instanceof Error)) return String(error);
-  // Deno's advice is removed: it is about the command line, and for paths such as /proc it says to allow everything.
+  // Deno's advice is removed: it names a flag of the command line. For paths such as /proc this flag allows everything.
   const message = error.message.replace(/, run again with the --[\w-]+ flag/g, "").replace(/\s+/g, " ");
   return message || (error as { code?: string }).code || error.name;
 }

@@ -1,5 +1,5 @@
 /**
- * Events: a manager reports everything that happens to sessions as events. Counters, log and telemetry listen to them.
+ * Events: a manager emits an event for everything that happens to a session. Counters, log and telemetry listen.
  *
  * @module
  */
@@ -16,9 +16,9 @@ import type { Level, Log } from "./log.ts";
  * - `logged in`: its user logged in. This event follows `made` or `new id`.
  * - `logged out`: its user logged out.
  * - `bound`: it was bound to the device that logged in.
- * - `ended`: it was ended in another way: by `end`, by `endAll`, or by a log-in that allowed no more sessions.
+ * - `ended`: it was ended in another way: by `end`, by `endAll`, or because a log-in limited the user's sessions.
  * - `refused`: a cookie was refused, or a request stored nothing; `reason` says why.
- * - `failed`: the store failed; `verb` is what it was doing, and `reason` says why.
+ * - `failed`: the store failed; `verb` names the operation, and `reason` says why.
  */
 export type EventType =
   | "made"
@@ -46,10 +46,10 @@ export interface SessionEvent {
   readonly verb?: string;
 }
 
-/** Called with every event. An error that it throws is written to standard error, and does not undo what happened. */
+/** Called with every event. Its errors are written to standard error, and do not undo the operation. */
 export type Listener = (event: SessionEvent) => void;
 
-/** How many events of each type there were. */
+/** The number of events of each type. */
 export type SessionCounters = Record<EventType, number>;
 
 /** Counters at zero. */
@@ -122,7 +122,7 @@ export function logEvents(log: Log): Listener {
     if (type === "failed") return log("error", `The session store failed to ${verb}`, reason);
     if (type === "refused") return log(...REFUSALS[reason as Refusal]);
     const [level, text] = LINES[type]!;
-    // The handle is part of the log's event, so that the log does not take one log-in for a repetition of another.
+    // The handle is part of the log's event, so that two log-ins are different events for the log.
     log(level, `${text}: session ${handle}`);
   };
 }

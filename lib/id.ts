@@ -14,7 +14,7 @@ const GROUP = /^[0-9a-f]{8}$/;
 /** The number of digits in a handle. */
 const HANDLE_DIGITS = 16;
 
-// All ids use this buffer: to allocate 20 bytes for each would take longer than to get the random bits.
+// All ids use this buffer: allocating 20 bytes for each would take longer than getting the random bits.
 const random = Buffer.alloc(20);
 
 /**

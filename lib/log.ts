@@ -8,9 +8,9 @@ export type Level = "error" | "warn" | "info" | "debug";
 /**
  * Called with an event.
  *
- * @param level How much it matters.
- * @param event What happened, in the same words every time: the log recognizes repetitions by them.
- * @param detail What may differ each time, such as the cause. Never an id, a cookie, a secret key or a visitor's data.
+ * @param level How much the event matters.
+ * @param event What happened, in the same words every time, so that the log recognizes repetitions.
+ * @param detail Words that may differ each time, such as the cause. Never an id, a cookie, a key or a visitor's data.
  */
 export type Log = (level: Level, event: string, detail?: string) => void;
 
@@ -19,9 +19,9 @@ export const LEVELS: readonly Level[] = ["error", "warn", "info", "debug"];
 
 const RULES = { least: { ...oneOf(...LEVELS), isRequired: true }, write: FUNCTION, now: FUNCTION };
 
-/** Milliseconds in which an event is written once. Its next line says how often it was held back. */
+/** Milliseconds in which an event is written only once. Its next line has the number of repetitions. */
 const QUIET = 10_000;
-/** The most events that are remembered for that. */
+/** The most events that are remembered for this. */
 const MAX_SEEN = 1000;
 
 /** A log that writes nothing. */
@@ -59,7 +59,7 @@ export function createLog(
   const seen = new Map<string, { at: number; heldBack: number }>();
   return (level, event, detail) => {
     if (LEVELS.indexOf(level) > limit) return;
-    // An operator who turns on this level wants every line.
+    // At this level the operator wants every line.
     const last = level === "debug" ? undefined : seen.get(event);
     const passed = now() - (last?.at ?? -Infinity);
     // If the clock was set back, the event is written.

@@ -18,13 +18,13 @@ export type Json =
 /** The data of one session: JSON values by name. `__proto__` and `constructor` are names like any other. */
 export type SessionData = Readonly<Record<string, Json>>;
 
-/** A message for the next page that reads it. */
+/** A message for the next page that reads the messages. */
 export interface StoredFlash {
   /** Distinguishes this message from another with the same words. */
   readonly id: string;
   /** What kind of message it is. */
   readonly category: string;
-  /** Its text. */
+  /** The text to show. */
   readonly message: string;
 }
 
@@ -43,7 +43,7 @@ export interface LifetimeOverrides {
 
 /** The device that a session is bound to. */
 export interface Binding {
-  /** The name of the binding in the browser: random, and no secret. */
+  /** The name of the binding in the browser. It is random, but not secret. */
   readonly id: string;
   /** The browser's public key. */
   readonly key: PublicKey;
@@ -58,13 +58,13 @@ export type PublicKey =
   | { readonly kty: "EC"; readonly crv: "P-256"; readonly x: string; readonly y: string }
   | { readonly kty: "RSA"; readonly n: string; readonly e: string };
 
-/** The data that a store keeps of one session. Records are frozen; use `update` to change one. */
+/** The data that a store keeps of one session. A record is frozen; the store's `update` replaces it. */
 export interface SessionRecord {
   /** The visitor's data. */
   readonly data: SessionData;
   /** Messages that no page has read yet, the oldest first. */
   readonly flashes?: readonly StoredFlash[] | undefined;
-  /** When the session was made, or its user logged in, in milliseconds since 1970. */
+  /** When the session was made or its user logged in, in milliseconds since 1970. */
   readonly created: number;
   /** The idle lifetime at the last use, in milliseconds. The session was last used at `expires - idle`. */
   readonly idle: number;
@@ -84,12 +84,12 @@ export interface SessionRecord {
 export const MAX_RECORD_BYTES: number = 1024 * 1024;
 
 /**
- * How much clocks may differ, in milliseconds. If a record was made or used more than this in the future, a clock was
- * set back after it was written, and its age is unknown.
+ * How much the clocks of servers may differ, in milliseconds. If a record was made or used later than this in the
+ * future, a clock was set back after the write, and the age of the record is unknown.
  */
 export const CLOCK_SKEW: number = 60_000;
 
-/** The version of the JSON below. This program cannot read a higher one. */
+/** The version of the JSON format. This program cannot read a higher version. */
 const VERSION = 1;
 
 /**
@@ -134,7 +134,7 @@ export function isLive(record: Pick<SessionRecord, "created" | "idle" | "expires
  * A record as JSON.
  *
  * @param record The record.
- * @param most The most bytes it may take in UTF-8.
+ * @param maxBytes The most bytes it may take in UTF-8.
  * @throws {RecordTooLargeError} if it takes more.
  *
  * @example
@@ -147,15 +147,17 @@ export function isLive(record: Pick<SessionRecord, "created" | "idle" | "expires
  * assertThrows(() => encode(record, 50), RecordTooLargeError);
  * ```
  */
-export function encode(record: SessionRecord, most: number = MAX_RECORD_BYTES): string {
+export function encode(record: SessionRecord, maxBytes: number = MAX_RECORD_BYTES): string {
   const { created, idle, expires, deadline, user, overrides, binding, flashes, data } = record;
   const times = { created, idle, expires, deadline };
   const text = JSON.stringify({ version: VERSION, ...times, user, overrides, binding, flashes, data });
   // A character takes at most three bytes in UTF-8, so most records need no exact measurement.
-  if (text.length * 3 > most) {
+  if (text.length * 3 > maxBytes) {
     const { length } = new TextEncoder().encode(text);
-    if (length > most) {
-      throw new RecordTooLargeError(`Cannot store a session: it may take ${most} bytes as JSON, received ${length}`);
+    if (length > maxBytes) {
+      throw new RecordTooLargeError(
+        `Cannot store a session: it may take ${maxBytes} bytes as JSON, received ${length}`,
+      );
     }
   }
   return text;
@@ -167,7 +169,7 @@ export function encode(record: SessionRecord, most: number = MAX_RECORD_BYTES): 
  * @param text The stored string.
  * @param expires When the session ends unless it is used, for stores that keep this time beside the JSON. It replaces
  * the time in the JSON.
- * @returns The record, frozen; `"newer"` if a later version of this program wrote it, so that it must be left alone;
+ * @returns The record, frozen; `"newer"` if a later version of this program wrote it, so that it must stay unchanged;
  * `"corrupt"` if the string is no record.
  *
  * @example

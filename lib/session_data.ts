@@ -1,15 +1,15 @@
 /**
- * The types of a session's data: which values the compiler lets a program set, and the types that it reads back.
+ * The types of a session's data: the types of values that a program may set, and the types that it reads.
  *
  * @module
  */
 import type { Json } from "./record.ts";
 
-/** The names that a session of this type has values for. */
+/** The keys of a session's data of this type. */
 export type SessionKey<Data> = Extract<keyof Data, string>;
 
 /**
- * The types of values without members. A branded one, such as `string & { brand: "id" }`, is one of these, too.
+ * The types of values without members. A branded type, such as `string & { brand: "id" }`, is one of them.
  *
  * @internal
  */
@@ -17,17 +17,16 @@ type Primitive = null | undefined | boolean | number | string;
 
 /**
  * Whether a type accepts any JSON: `Json`, `unknown` or `any`. A key has such a type if the manager was made without a
- * type for its data. The lists around both types (`[Json] extends [T]`) compare `Json` as a whole. Without them the
- * condition would be checked for each member of the union.
+ * type for its data. The brackets around both types make the compiler compare `Json` as a whole. Without them it would
+ * check the condition for each member of the union.
  *
  * @internal
  */
 type IsAnyJson<T> = [Json] extends [T] ? true : false;
 
 /**
- * Whether objects of a type have methods, as a `Date` and a `Map` do. Lists have methods, too, but JSON keeps them. Of
- * any other type, each member becomes `true` if one of its types is a function, else `false`. If one is `true`, so is
- * the whole.
+ * Whether objects of a type have methods, as a `Date` and a `Map` do. Lists do not count, because JSON keeps them. Any
+ * other type has methods if the value of one of its keys can be a function.
  *
  * @internal
  */
@@ -37,7 +36,7 @@ type HasMethods<T> = T extends readonly unknown[] ? false
   : false;
 
 /**
- * Replaces a type that JSON would change. It is a sentence, so that the compiler's error says why a value is refused.
+ * The type that replaces one that JSON would change. It is a sentence, so that the compiler's error has the reason.
  *
  * @internal
  */
@@ -47,8 +46,11 @@ type NotJson =
 /**
  * The type of a value that is read from a session. It is read-only at every depth; use `set` or `update` to change it.
  *
- * The conditions, in their order: a type that accepts any JSON stays as it is. So does a primitive, branded or not. In
- * an object or a list, each member becomes read-only, and the same rules apply to the member's type.
+ * The conditions, in their order:
+ *
+ * - A type that accepts any JSON stays unchanged.
+ * - A primitive stays unchanged, branded or not.
+ * - In an object or a list, each member becomes read-only, and the same conditions apply to the member's type.
  */
 export type Stored<T> = IsAnyJson<T> extends true ? T
   : T extends Primitive ? T
@@ -58,9 +60,13 @@ export type Stored<T> = IsAnyJson<T> extends true ? T
 /**
  * The type that `set` accepts for a key of type `T`.
  *
- * The conditions, in their order: a type that accepts any JSON stays as it is. So does a primitive, branded or not. A
- * `bigint`, a symbol, a function, and an object with methods become a sentence that no value has as its type, so the
- * compiler refuses the value. In any other object or list, the same rules apply to each member.
+ * The conditions, in their order:
+ *
+ * - A type that accepts any JSON stays unchanged.
+ * - A primitive stays unchanged, branded or not.
+ * - A `bigint`, a symbol, a function or an object with methods becomes a sentence as its type. No such value has this
+ *   type, so the compiler refuses the value, and its error shows the sentence.
+ * - In any other object or list, the same conditions apply to the type of each member.
  */
 export type Settable<T> = IsAnyJson<T> extends true ? T
   : T extends Primitive ? T
@@ -69,8 +75,8 @@ export type Settable<T> = IsAnyJson<T> extends true ? T
   : { readonly [K in keyof T]: Settable<T[K]> };
 
 /**
- * The parameter of `set` for a key of type `T` and a value of type `V`. If the key accepts any JSON, the value's own
- * type is checked. Otherwise the value must have the key's type.
+ * The type of the value that `set` accepts for a key of type `T` and a value of type `V`. If the key accepts any JSON,
+ * the compiler checks the value's own type. Otherwise the value must have the key's type.
  */
 export type SettableAs<T, V> = IsAnyJson<T> extends true ? [Settable<V>] extends [NotJson] ? NotJson : V & Settable<V>
   : Settable<T>;

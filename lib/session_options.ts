@@ -1,4 +1,4 @@
-/** SessionOptions: the options of a SessionManager, and the check that they are valid. */
+/** SessionOptions: the options of a SessionManager, and their check. */
 import type { Listener } from "./events.ts";
 import { LIFETIME } from "./_lifetimes.ts";
 import type { Log } from "./log.ts";
@@ -10,7 +10,7 @@ import type { SessionStore } from "./store.ts";
 export interface SessionOptions {
   /** Where sessions are kept. */
   readonly store: SessionStore;
-  /** The keys that sign the cookie, at least 32 bytes each: the first signs, older ones are still accepted. */
+  /** The keys that sign the cookie, at least 32 bytes each. The first one signs; older ones are still accepted. */
   readonly keys: readonly string[];
   /** How the cookie is sent. */
   readonly cookie?: CookieOptions | undefined;
@@ -37,13 +37,13 @@ export interface SessionOptions {
 
 /** How sessions are bound to devices. */
 export interface BoundOptions {
-  /** The path below which the library answers the browser's requests, such as `/bound`. It must have no pages. */
+  /** The path below which the library answers the browser's requests, such as `/bound`. The site has no pages there. */
   readonly path: string;
   /** Seconds that the second cookie lives, from 10 to 3,600: 300 unless given. The browser renews it in time. */
   readonly lifetime?: number | undefined;
 }
 
-/** A request, or any object with its headers. The address is used to delete cookies if a browser sends several. */
+/** A request, or any object with its headers. `open` uses the address to delete cookies if a browser sends several. */
 export interface RequestLike {
   /** The headers. `Cookie` is read. */
   readonly headers: Headers;

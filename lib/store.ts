@@ -8,13 +8,12 @@ import type { SessionRecord } from "./record.ts";
 export { RecordTooLargeError, StoreFullError } from "./errors.ts";
 
 /**
- * Makes a new record from the record that is stored at that moment. It may run more than once. It must leave its
- * argument and the record's `user` as they are. It may throw: then nothing is stored, and the verb rejects with the
- * same error.
+ * Makes a new record from the record that is stored at that moment. It may run more than once. It must not modify its
+ * argument, and must keep the `user`. It may throw: then nothing is stored, and the verb rejects with the same error.
  */
 export type Change = (record: SessionRecord) => SessionRecord;
 
-/** One session of a store: its key, and its record; `undefined` if a later version of this program wrote the record. */
+/** A session's key and record. The record is `undefined` if a later version of this program wrote it. */
 export type StoredSession = readonly [key: string, record: SessionRecord | undefined];
 
 /** Thrown by `create` if the key is already there. */
@@ -31,17 +30,17 @@ export class KeyTakenError extends Error {
 /**
  * Where sessions are kept between requests.
  *
- * A session is stored under its key: 40 lower-case hex digits. The browser has an id. The key is made from the id by a
- * one-way hash, so no content of a store can be sent as a cookie.
+ * A session is stored under its key: 40 lower-case hex digits. The browser has an id. The key is a one-way hash of the
+ * id, so no content of a store can be sent as a cookie.
  *
- * A session is live from `create` until `delete` or `move`, or until it ends by its record (`isLive` in record.ts): at
- * that millisecond it is gone. A session that is gone never comes back: only `create` and `move` make a session, and
- * the manager calls them only with a new key.
+ * A session is live from `create` until `delete` or `move`, or until it ends by its record (`isLive` in record.ts).
+ * From that millisecond on, it is gone. A session that is gone never comes back: only `create` and `move` make a
+ * session, and the manager calls them only with a new key.
  *
  * When a verb resolves, it has done its work for every process that shares the store. No reader ever sees half of a
- * record. Any verb may fail, as on a full disk or a lost connection. It then rejects within some seconds, and its work
- * was done completely or not at all. If the engine did not answer, `update`, `delete` and `move` query it again before
- * they reject. So they never report a guess, and never make a change twice.
+ * record. Any verb may fail, for example on a full disk or a lost connection. It then rejects within some seconds, and
+ * its work was done completely or not at all. If the engine did not answer, `update`, `delete` and `move` query it
+ * again before they reject. So they never report a guess, and never make a change twice.
  */
 export interface SessionStore {
   /**
@@ -50,7 +49,7 @@ export interface SessionStore {
    * @param key A new key.
    * @param record The session's record.
    * @throws {StoreFullError} if the store has its maximum of live sessions. No live session is ever evicted.
-   * @throws {RecordTooLargeError} if the record is longer than the store can keep; `update` and `move` throw it too.
+   * @throws {RecordTooLargeError} if the record is larger than the store can keep. `update` and `move` throw it, too.
    * @throws {KeyTakenError} if the key is already there.
    */
   create(key: string, record: SessionRecord): Promise<void>;
@@ -58,8 +57,8 @@ export interface SessionStore {
   /**
    * Reads the record.
    *
-   * @returns The record; `undefined` if the session is unknown, gone or unreadable (which is logged). It is
-   * `undefined`, too, if a later version of this program wrote the record. Such a record stays in its place.
+   * @returns The record; `undefined` if the session is unknown or gone. The result is also `undefined` if the record is
+   * corrupt, which the store logs, or if a later version of this program wrote it. The latter record stays stored.
    */
   read(key: string): Promise<SessionRecord | undefined>;
 
@@ -88,8 +87,8 @@ export interface SessionStore {
   delete(key: string): Promise<boolean>;
 
   /**
-   * Moves a session to a new key and changes it, atomically: the old key is gone when the new one is there. The maximum
-   * of sessions does not apply.
+   * Moves a session to a new key and changes it, atomically: the old key is gone when the new one is there. The store's
+   * maximum of sessions does not apply.
    *
    * @param from The key it has.
    * @param to A new key.
@@ -100,7 +99,7 @@ export interface SessionStore {
 
   /**
    * The group for a new key of a user's session, for stores that keep the sessions of one user together. The key begins
-   * with the group. Stores that do not implement this get random groups.
+   * with the group. Without this method, keys begin with random groups.
    *
    * @param user The user's name: any string.
    * @returns 8 lower-case hex digits, the same for every process that shares the store.
@@ -108,14 +107,14 @@ export interface SessionStore {
   groupOf?(user: string): string | Promise<string>;
 
   /**
-   * The live sessions of a user. Stores that cannot find them do not implement this. Every session whose `create` or
+   * The live sessions of a user. Stores that cannot find them do not have this method. Every session whose `create` or
    * `move` had resolved before the call is included; if it gets a new key during the iteration, it is there under the
    * old key or the new one. A session that is made or ended during the iteration may be included or not.
    */
   sessionsOf?(user: string): AsyncIterable<StoredSession>;
 
   /**
-   * Ends several sessions, as `delete` does for each. Stores whose engine can end many in one statement implement it.
+   * Ends several sessions, as `delete` does for each. Stores whose engine can end many in one statement have it.
    *
    * @param keys The keys of the sessions, 500 at most.
    * @returns The keys of the sessions that this call ended.

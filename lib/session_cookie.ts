@@ -43,9 +43,9 @@ export interface CookieReading {
   /** The distinct ids with a valid signature: usually one. */
   readonly ids: readonly SignedId[];
   /** Whether a cookie of the name had no valid signature. */
-  readonly refused: boolean;
-  /** Whether there were more cookies of the name than are verified. Then none is verified, and `ids` is empty. */
-  readonly tooMany: boolean;
+  readonly hasInvalid: boolean;
+  /** Whether there were more cookies of the name than are verified. If so, none is verified, and `ids` is empty. */
+  readonly hasTooMany: boolean;
 }
 
 interface Attributes {
@@ -60,11 +60,11 @@ interface Attributes {
 
 const setCookie: (headers: Headers, cookie: Attributes & { value: string }) => void = stdSetCookie;
 
-/** The longest name of a cookie, in bytes. It keeps name and value together under 200. */
+/** The longest name of a cookie, in bytes. With it, name and value together take less than 200 bytes. */
 const MAX_NAME_LENGTH = 100;
 /** An id and a signature, as `Signer.sign` makes them. */
 const SIGNED_ID = /^[0-9a-f]{40}\.[A-Za-z0-9_-]{43}$/;
-/** The most different cookies of the name that are verified. A browser that sends more has been tampered with. */
+/** The most different cookies of the name that are verified. A browser has more only after an attack. */
 const MAX_VERIFIED = 4;
 /** The most cookies that one answer deletes. */
 const MAX_DELETED = 24;
@@ -85,7 +85,7 @@ const RULES: Readonly<Record<string, Rule>> = {
 };
 /** About how many bytes of memory an id and its key take. */
 const KEY_BYTES = 300;
-const NOTHING: CookieReading = { ids: [], refused: false, tooMany: false };
+const NOTHING: CookieReading = { ids: [], hasInvalid: false, hasTooMany: false };
 
 /**
  * Reads and writes the session cookie.
@@ -129,7 +129,7 @@ export class SessionCookie {
   }
 
   /**
-   * Reads a `Cookie` header. Never throws, whatever the header holds. Only space and tab count as white space, and
+   * Reads a `Cookie` header. It never throws, whatever the header holds. Only space and tab count as white space, and
    * names are compared byte by byte (RFC 6265bis, section 5.6). The form of all values is checked before any signature.
    *
    * @param header The header's value, or `null` if there is none.
@@ -137,18 +137,18 @@ export class SessionCookie {
   read(header: string | null): CookieReading {
     if (header === null || !header.includes(this.#prefix)) return NOTHING;
     const candidates = new Set<string>();
-    let refused = false;
+    let hasInvalid = false;
     for (const value of cookieValues(header, this.#prefix)) {
-      if (!SIGNED_ID.test(value)) refused = true;
-      else if (candidates.add(value).size > MAX_VERIFIED) return { ids: [], refused: true, tooMany: true };
+      if (!SIGNED_ID.test(value)) hasInvalid = true;
+      else if (candidates.add(value).size > MAX_VERIFIED) return { ids: [], hasInvalid: true, hasTooMany: true };
     }
     const ids: SignedId[] = [];
     for (const value of candidates) {
       const id = this.#signer.unsign(value);
-      if (id === undefined) refused = true;
+      if (id === undefined) hasInvalid = true;
       else if (!ids.some((other) => other.value === id.value)) ids.push({ ...id, key: this.#keyOf(id.value) });
     }
-    return { ids, refused, tooMany: false };
+    return { ids, hasInvalid, hasTooMany: false };
   }
 
   /**
@@ -188,7 +188,7 @@ export class SessionCookie {
     // A cookie's domain can be the host or any domain above it (RFC 6265bis, section 5.1.3). Its path can be any
     // leading part of the address's path (section 5.1.4).
     const isName = /[a-z]/i.test(hostname.split(".").at(-1)!) && !hostname.startsWith("[");
-    // No more domains and paths are made than can be deleted: all those of a long address would take quadratic time.
+    // Only as many domains and paths are made as can be deleted. All those of a long address would take quadratic time.
     const labels = isName ? hostname.split(".").slice(-MAX_DELETED) : [];
     const parents = labels.slice(0, -1).map((_, index) => labels.slice(index).join("."));
     const parts = pathname.split("/", MAX_DELETED + 2).slice(1, -1);
@@ -253,22 +253,22 @@ export function attributesOf(options: CookieOptions = {}): Attributes {
   checkOptions(FAILURE, options, RULES);
   const { name = "session", path = "/", httpOnly = true, secure = false, sameSite = "Lax" } = options;
   const { partitioned = false, domain } = options;
-  const must = (option: string, needed: string, value: unknown) => {
+  const invalid = (option: string, needed: string, value: unknown) => {
     const received = typeof value === "string" ? JSON.stringify(value) : String(value);
     return new TypeError(`${FAILURE}: "${option}" must be ${needed}: received ${received}`);
   };
   // RFC 6265bis, section 4.1.3. Browsers compare the prefixes without regard to case.
   if (/^__(host|secure|http)-/i.test(name) && !secure) {
-    throw must("name", 'a name without this prefix unless "secure" is true', name);
+    throw invalid("name", 'a name without this prefix unless "secure" is true', name);
   }
   if (/^__(http|host-http)-/i.test(name) && !httpOnly) {
-    throw must("name", 'a name without this prefix unless "httpOnly" is true', name);
+    throw invalid("name", 'a name without this prefix unless "httpOnly" is true', name);
   }
   if (/^__host-/i.test(name) && (domain !== undefined || path !== "/")) {
-    throw must("name", 'a name without this prefix unless "path" is / and "domain" is not given', name);
+    throw invalid("name", 'a name without this prefix unless "path" is / and "domain" is not given', name);
   }
-  if (sameSite === "None" && !secure) throw must("sameSite", 'Strict or Lax unless "secure" is true', sameSite);
-  if (partitioned && !secure) throw must("partitioned", 'false unless "secure" is true', partitioned);
+  if (sameSite === "None" && !secure) throw invalid("sameSite", 'Strict or Lax unless "secure" is true', sameSite);
+  if (partitioned && !secure) throw invalid("partitioned", 'false unless "secure" is true', partitioned);
   const attributes = { name, path, httpOnly, secure, sameSite, partitioned };
   return domain === undefined ? attributes : { ...attributes, domain };
 }

@@ -122,11 +122,11 @@ export class SessionManager<Data extends object = Record<string, Json>> {
    */
   async open(request: RequestLike): Promise<Session<Data>> {
     const headers = headersOf("Cannot open a session", request);
-    const { ids, refused, tooMany } = this.#cookie.read(headers.get("cookie"));
-    if (tooMany) return this.#refuseCookies(request.url);
+    const { ids, hasInvalid, hasTooMany } = this.#cookie.read(headers.get("cookie"));
+    if (hasTooMany) return this.#refuseCookies(request.url);
     const [id] = ids;
     if (id === undefined) {
-      if (refused) this.#commit.refuse("bad signature");
+      if (hasInvalid) this.#commit.refuse("bad signature");
       return new Session(newState(this.#now));
     }
     if (ids.length > 1) return await this.#openOnlyLive(ids, request);

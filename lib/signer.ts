@@ -23,7 +23,8 @@ export interface Unsigned {
   readonly signedByOlderKey: boolean;
 }
 
-interface Known extends Unsigned {
+/** A signed string that was verified, with its signature. */
+interface Verified extends Unsigned {
   readonly signature: string;
 }
 
@@ -31,7 +32,7 @@ interface Known extends Unsigned {
  * Signs short strings, and verifies the signatures. The first key signs; all keys verify.
  *
  * The purpose is signed together with the string, so a string that was signed for one purpose is refused for another.
- * Strings with half a surrogate pair are refused, because different ones have the same bytes in UTF-8.
+ * Strings with half a surrogate pair are refused, because different such strings have the same bytes in UTF-8.
  *
  * @example
  * ```ts
@@ -51,9 +52,9 @@ export class Signer {
   #keys: Uint8Array[];
   #purpose: string;
   // Signatures that were verified. Only valid ones are cached, so forged ones cannot displace them.
-  #known = new Cache<Known>(8 * 1024 * 1024);
+  #verified = new Cache<Verified>(8 * 1024 * 1024);
   #given = new Uint8Array(SIGNATURE_LENGTH);
-  #right = new Uint8Array(SIGNATURE_LENGTH);
+  #expected = new Uint8Array(SIGNATURE_LENGTH);
 
   /**
    * Makes a signer for one purpose.
@@ -94,9 +95,9 @@ export class Signer {
   }
 
   /**
-   * Checks a signed string. Never throws, whatever the string.
+   * Verifies a signed string. It never throws, whatever the string.
    *
-   * @param signed A string that `sign` returned, or that an attacker made up.
+   * @param signed A string that `sign` returned, or that an attacker sent.
    * @returns The string that was signed, or `undefined` if none of the keys made this signature.
    */
   unsign(signed: string): Unsigned | undefined {
@@ -106,31 +107,33 @@ export class Signer {
     const slice = signed.slice(0, dot);
     if (!slice.isWellFormed()) return undefined;
     // Signatures are compared as strings, not as decoded bytes, because several base64url strings decode to the same
-    // bytes. 43 ASCII characters fill exactly 43 bytes. A signature with other characters does not, and is refused.
+    // bytes. A signature is 43 ASCII characters, which fill exactly 43 bytes. Other characters take more, and are
+    // refused.
     const { read, written } = encoder.encodeInto(signed.slice(dot + 1), this.#given);
     if (read !== SIGNATURE_LENGTH || written !== SIGNATURE_LENGTH) return undefined;
 
-    const known = this.#known.get(slice);
-    if (known !== undefined && this.#isGiven(known.signature)) {
-      return { value: known.value, signedByOlderKey: known.signedByOlderKey };
+    const verified = this.#verified.get(slice);
+    if (verified !== undefined && this.#isGiven(verified.signature)) {
+      return { value: verified.value, signedByOlderKey: verified.signedByOlderKey };
     }
     for (let index = 0; index < this.#keys.length; index++) {
       const signature = this.#signature(slice, index);
       if (this.#isGiven(signature)) {
         const signedByOlderKey = index > 0;
-        // A copy, because a slice of a string would keep the whole string in memory, such as a long header.
+        // This is a copy: a slice would keep the whole string in memory, such as a long header.
         const value = decoder.decode(encoder.encode(slice));
-        // About how many bytes the two strings take, with the objects around them.
-        this.#known.set(value, { value, signature, signedByOlderKey }, 2 * value.length + 250);
+        // The last argument is about how many bytes the two strings take, with the objects around them.
+        this.#verified.set(value, { value, signature, signedByOlderKey }, 2 * value.length + 250);
         return { value, signedByOlderKey };
       }
     }
     return undefined;
   }
 
+  /** Compares a signature with the given one, in constant time. */
   #isGiven(signature: string): boolean {
-    encoder.encodeInto(signature, this.#right);
-    return timingSafeEqual(this.#right, this.#given);
+    encoder.encodeInto(signature, this.#expected);
+    return timingSafeEqual(this.#expected, this.#given);
   }
 
   #signature(value: string, index: number): string {

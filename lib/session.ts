@@ -10,16 +10,8 @@ import { LIFETIME, lifetime } from "./_lifetimes.ts";
 import { BOOLEAN, checkOptions, COUNT, type Rule } from "./_options.ts";
 import type { Json, LifetimeOverrides, SessionData, StoredFlash } from "./record.ts";
 import type { SessionKey, Settable, SettableAs, Stored } from "./session_data.ts";
-import {
-  continuedRecord,
-  type Draft,
-  draftOf,
-  NO_DATA,
-  NO_FLASHES,
-  replacing,
-  type SessionState,
-  valueOf,
-} from "./_session_state.ts";
+import { continuedRecord, type Draft, draftOf, NO_DATA, NO_FLASHES } from "./_session_state.ts";
+import { replacing, type SessionState, valueOf } from "./_session_state.ts";
 
 /** A message for the next page. */
 export interface Flash {

@@ -114,18 +114,19 @@ async function verified(commit: Commit, found: Found | undefined, work: () => Pr
     return await work();
   } catch (error) {
     // An old challenge is not reported: it often expires between two uses of a session.
-    if (error instanceof ProofError && error.fault !== "challenge") refuse(commit, found);
+    if (error instanceof ProofError && error.fault !== "challenge") reportRefusal(commit, found);
     throw error;
   }
 }
 
+/** Reports a refusal, and returns its answer. */
 function refused(commit: Commit, found: Found | undefined): Response {
-  refuse(commit, found);
+  reportRefusal(commit, found);
   return answer(null, { status: 400 });
 }
 
-function refuse(commit: Commit, found: Found | undefined): void {
-  commit.refuse("bad proof", found?.key, found?.record.user);
+function reportRefusal(commit: Commit, found: Found | undefined): void {
+  commit.reportRefusal("bad proof", found?.key, found?.record.user);
 }
 
 /** The answer that gives the browser a second cookie, and a challenge for the next renewal. */

@@ -1,4 +1,4 @@
-/** Commit: stores the changes that a request made to its session, and returns the cookies that the answer needs. */
+/** Commit: reads stored sessions, stores the changes of a request, and returns the cookies that the answer needs. */
 import { Cache } from "./_cache.ts";
 import type { DeviceBound } from "./device_bound.ts";
 import { SessionGoneError, SessionStoreError, StoreFullError } from "./errors.ts";
@@ -63,7 +63,7 @@ export class Commit {
     this.users = { store, lifetimes, now, onEnded: (keys, user) => this.#noteEnded(keys, user) };
   }
 
-  /** The record under a key; `undefined` if there is none, or if it is over by the lifetimes of this manager. */
+  /** Reads a session's record; `undefined` if there is none, or if it is over by the lifetimes of this manager. */
   async read(key: string): Promise<ReadRecord | undefined> {
     const { store, lifetimes, now } = this.#options;
     const stored = await store.read(key);
@@ -105,7 +105,7 @@ export class Commit {
 
   /** Reports a refusal because the session is gone. Returns the error to throw. */
   reportGone(key: string | undefined, user?: string): SessionGoneError {
-    this.refuse("session gone", key, user);
+    this.reportRefusal("session gone", key, user);
     if (key !== undefined && this.#endedKeys.get(key)) {
       return new SessionGoneError(
         "Cannot store a session: end() or endAll() has ended it; call session.logOut() after that, then set or flash",
@@ -115,7 +115,7 @@ export class Commit {
   }
 
   /** Reports a refusal. */
-  refuse(reason: Refusal, key?: string, user?: string): void {
+  reportRefusal(reason: Refusal, key?: string, user?: string): void {
     const handle = key ? handleOf(key) : undefined;
     this.#options.emit(Object.freeze({ type: "refused", handle, user, reason }));
   }
@@ -180,7 +180,7 @@ export class Commit {
     await store.create(key, record);
     setId(state, id);
     this.emit("made", key, user);
-    await this.#loggedIn(state, key, record, before);
+    await this.#finishLogIn(state, key, record, before);
     return this.#issue(id, record);
   }
 
@@ -198,10 +198,10 @@ export class Commit {
         : { ...changed, ...times, user: state.user, binding: undefined };
     });
     if (moved === undefined) throw this.reportGone(from, state.user);
-    this.watch.ended([from]);
+    this.watch.abort([from]);
     setId(state, id);
     this.emit("new id", to, moved.user);
-    await this.#loggedIn(state, to, moved, before);
+    await this.#finishLogIn(state, to, moved, before);
     return this.#issue(id, moved);
   }
 
@@ -210,7 +210,7 @@ export class Commit {
     const { store, cookie } = this.#options;
     // The end comes first, because it needs no space.
     if (await store.delete(key)) {
-      this.watch.ended([key]);
+      this.watch.abort([key]);
       this.emit(state.endedBy === "logOut" && user !== undefined ? "logged out" : "ended", key, user);
     } else if (!this.#endedKeys.get(key)) throw this.reportGone(key, user);
     setId(state, undefined);
@@ -230,7 +230,7 @@ export class Commit {
   }
 
   /** After a log-in was stored: reports it, and ends the user's sessions above the maximum. */
-  async #loggedIn(state: SessionState, key: string, record: SessionRecord, before: TimesByKey): Promise<void> {
+  async #finishLogIn(state: SessionState, key: string, record: SessionRecord, before: TimesByKey): Promise<void> {
     const { user, logIn } = state;
     if (user === undefined || logIn === undefined) return;
     state.registration = (await this.#options.bound?.())?.registration(record);
@@ -245,9 +245,7 @@ export class Commit {
     return times;
   }
 
-  /**
-   * The `Set-Cookie` header of a session. The browser keeps the cookie until the deadline, not until the idle limit.
-   */
+  /** The `Set-Cookie` header of a session. The browser keeps its cookie until the deadline, not the idle limit. */
   #issue(id: string, { overrides, deadline }: SessionRecord): string {
     const { cookie, permanent, now } = this.#options;
     if (!(overrides?.permanent ?? permanent)) return cookie.issue(id);
@@ -256,22 +254,20 @@ export class Commit {
 
   /** Aborts the signals of a user's sessions that were ended, and reports their ends. */
   #noteEnded(keys: readonly string[], user: string): void {
-    this.watch.ended(keys);
+    this.watch.abort(keys);
     for (const key of keys) {
       this.#endedKeys.set(key, true, KEY_BYTES);
       this.emit("ended", key, user);
     }
   }
 
-  /** Reports an event of a session. */
+  /** Emits an event of a session. */
   emit(type: EventType, key: string, user: string | undefined): void {
     this.#options.emit(Object.freeze({ type, handle: handleOf(key), user, reason: undefined }));
   }
 }
 
-/**
- * Whether a session that begins with this request is stored: after a log-in, or if it has data or messages in the end.
- */
+/** Whether a session that begins with this request is stored: after a log-in, or if it has data or messages. */
 function isKept(
   { endedBy, logIn, keepsEmpty }: SessionState,
   { data, flashes }: ReturnType<typeof applyChanges>,

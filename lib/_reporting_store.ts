@@ -111,7 +111,7 @@ export class ReportingStore {
       return await work(observed);
     } catch (cause) {
       if (thrown === undefined) throw this.#failure(verb, cause, key);
-      if (thrown.error instanceof SessionGoneError) this.#refuse(thrown.error, key);
+      if (thrown.error instanceof SessionGoneError) this.#reportRefusal(thrown.error, key);
       throw thrown.error;
     }
   }
@@ -127,7 +127,7 @@ export class ReportingStore {
   /** Reports an error of the store. Returns the error to throw. */
   #failure(verb: string, cause: unknown, key?: string, user?: string): unknown {
     if (cause instanceof RecordTooLargeError || cause instanceof StoreFullError) {
-      this.#refuse(cause, key, user);
+      this.#reportRefusal(cause, key, user);
       return cause;
     }
     const message = cause instanceof Error ? cause.message : String(cause);
@@ -136,7 +136,7 @@ export class ReportingStore {
   }
 
   /** Reports a refusal. */
-  #refuse(error: unknown, key?: string, user?: string): void {
+  #reportRefusal(error: unknown, key?: string, user?: string): void {
     this.#emit({ type: "refused", handle: key && handleOf(key), user, reason: refusalOf(error) });
   }
 }

@@ -11,7 +11,7 @@ export const NO_FLASHES: readonly StoredFlash[] = Object.freeze([]);
 /** No cookies. */
 export const NO_COOKIES: readonly string[] = Object.freeze([]);
 
-/** Data and messages that changes are applied to. */
+/** A copy of the data and messages, to which changes are applied. */
 export interface Draft {
   data: Record<string, Json>;
   flashes: StoredFlash[];
@@ -69,7 +69,7 @@ export interface SessionState {
   onCommit: ((failure?: unknown) => void) | undefined;
 }
 
-/** A draft without a prototype, so that `__proto__` is a key like any other. */
+/** A draft with a copy of data and messages. Its data have no prototype, so `__proto__` is a key like any other. */
 export function draftOf(data: SessionData, flashes: readonly StoredFlash[]): Draft {
   return { data: Object.assign(Object.create(null), data), flashes: [...flashes] };
 }
@@ -94,11 +94,8 @@ function checkKey(key: string, verb: string): void {
 }
 
 /** The part of the state that comes from the request's cookies and the store. */
-export type Origin = Partial<
-  Pick<
-    SessionState,
-    "id" | "key" | "record" | "isShortened" | "deadline" | "signedByOlderKey" | "cookieDeletions"
-  >
+type Origin = Partial<
+  Pick<SessionState, "id" | "key" | "record" | "isShortened" | "deadline" | "signedByOlderKey" | "cookieDeletions">
 >;
 
 /** The state of a session that was just opened. */

@@ -33,7 +33,7 @@ export class Watch {
   }
 
   /** Aborts the signals of sessions that have ended. */
-  ended(keys: readonly string[]): void {
+  abort(keys: readonly string[]): void {
     for (const key of keys) {
       const controllers = this.#watched.get(key);
       if (controllers === undefined) continue;
@@ -65,7 +65,7 @@ export class Watch {
     for (let at = 0; at < keys.length; at += BATCH) {
       const batch = keys.slice(at, at + BATCH);
       const areStored = await Promise.all(batch.map((key) => this.#isStored(key).catch(() => true)));
-      this.ended(batch.filter((_, index) => !areStored[index]));
+      this.abort(batch.filter((_, index) => !areStored[index]));
     }
     this.#timer = undefined;
     this.#schedule();

@@ -126,14 +126,14 @@ export class SessionManager<Data extends object = Record<string, Json>> {
     if (hasTooMany) return this.#refuseCookies(request.url);
     const [id] = ids;
     if (id === undefined) {
-      if (hasInvalid) this.#commit.refuse("bad signature");
+      if (hasInvalid) this.#commit.reportRefusal("bad signature");
       return new Session(newState(this.#now));
     }
     if (ids.length > 1) return await this.#openOnlyLive(ids, request);
     const found = await this.#commit.read(id.key);
     if (found === undefined) {
       // This id is never used again: if the new session is stored, it gets a new id (strict mode; CVE-2015-5143).
-      this.#commit.refuse("unknown session", id.key);
+      this.#commit.reportRefusal("unknown session", id.key);
       return new Session(newState(this.#now));
     }
     // Most sessions have no binding. Their requests need not wait for `#mayUse`.
@@ -337,7 +337,7 @@ export class SessionManager<Data extends object = Record<string, Json>> {
     await this.#store.close();
   }
 
-  /** Opens the session of a request with several valid cookies, if exactly one of these sessions is live. */
+  /** Opens the session of a request with several valid cookies: the live one, if exactly one is live. */
   async #openOnlyLive(ids: readonly SignedId[], request: RequestLike): Promise<Session<Data>> {
     const live: { readonly id: SignedId; readonly found: ReadRecord }[] = [];
     for (const id of ids) {
@@ -360,7 +360,7 @@ export class SessionManager<Data extends object = Record<string, Json>> {
   async #mayUse({ binding, user }: SessionRecord, key: string, { headers }: RequestLike): Promise<boolean> {
     if (binding === undefined || this.#bound === undefined) return true;
     if ((await this.#bound()).allows(headers.get("cookie"), binding)) return true;
-    this.#commit.refuse("another device", key, user);
+    this.#commit.reportRefusal("another device", key, user);
     return false;
   }
 
@@ -369,7 +369,7 @@ export class SessionManager<Data extends object = Record<string, Json>> {
    * The answer deletes them all, because the browser would send them again.
    */
   #refuseCookies(url: string | undefined): Session<Data> {
-    this.#commit.refuse("several cookies");
+    this.#commit.reportRefusal("several cookies");
     return new Session(newState(this.#now, { cookieDeletions: this.#cookie.clearAll(url) }));
   }
 }

@@ -1,14 +1,14 @@
-/** Answers: makes the responses of the site, each with the headers that all of them carry. */
+/** Answers: makes the responses of the site, each with the headers that every response has. */
 import { PERMISSIONS_POLICY } from "./permissions_policy.ts";
 import { securityHeaders } from "./protection.ts";
 
-/** Headers of a response that depends on the visitor: no cache may keep it. */
+/** The headers of a response that depends on the visitor. No cache may keep such a response. */
 const PERSONAL = { "vary": "Cookie", "cache-control": "no-store" };
 
 const HTML = { "content-type": "text/html; charset=utf-8", "permissions-policy": PERMISSIONS_POLICY };
 const PAGE = { ...HTML, ...PERSONAL };
 
-/** How many `Headers` of renewing pages are kept. Sessions of one minute need about sixty. */
+/** The most `Headers` of renewing pages that are kept. Sessions of one minute need about sixty. */
 const MAX_RENEWING = 128;
 
 /** Makes responses. No part of a request ever gets into their headers. */
@@ -22,7 +22,7 @@ export class Answers {
   readonly #renewing = new Map<number, Headers>();
 
   /**
-   * @param https Whether the site is served over https, so that browsers should never use anything else.
+   * @param https Whether the site is served over https. Browsers are then told to use nothing else.
    * @param basePath The path that the site lies below, such as `/app`, or the empty string.
    */
   constructor(https: boolean, basePath: string) {
@@ -41,7 +41,7 @@ export class Answers {
    */
   page(html: string, status = 200, headers?: Readonly<Record<string, string>>): Response {
     if (headers === undefined) return new Response(html, { status, headers: this.#page });
-    return this.other(html, status, { ...PAGE, ...headers });
+    return this.response(html, status, { ...PAGE, ...headers });
   }
 
   /**
@@ -62,22 +62,22 @@ export class Answers {
   }
 
   /**
-   * A page that responds to a form and shows nothing of the session. Browsers keep it for the back button. With
-   * `no-store` or `Vary: Cookie` they would show an error of their own instead, and offer to send the form again.
+   * A page that answers a form and shows nothing of the session. Browsers keep it for the back button. With `no-store` or
+   * `Vary: Cookie`, the back button would show the browser's own error page, which offers to send the form again.
    *
    * @param html The page.
    * @param status The HTTP status.
-   * @param headers Headers that the status calls for.
+   * @param headers Headers that the status needs.
    */
   keptPage(html: string, status: number, headers?: Readonly<Record<string, string>>): Response {
-    return this.other(html, status, { ...HTML, "cache-control": "private, no-cache", ...headers });
+    return this.response(html, status, { ...HTML, "cache-control": "private, no-cache", ...headers });
   }
 
   /**
    * A response with the cookies that its session needs.
    *
    * @param answer A response that this object made.
-   * @param cookies `Set-Cookie` headers: none or one, as a rule.
+   * @param cookies The `Set-Cookie` headers, usually none or one.
    */
   withCookies(answer: Response, cookies: readonly string[]): Response {
     for (const cookie of cookies) answer.headers.append("set-cookie", cookie);
@@ -85,28 +85,28 @@ export class Answers {
   }
 
   /** Sends the browser to the home page with a GET, after a POST (RFC 9110, section 15.4.4). */
-  home(): Response {
+  toHome(): Response {
     return new Response(null, { status: 303, headers: this.#home });
   }
 
-  /** Sends the browser from the base path without a slash to the home page, by the same method. */
-  readonly base = (): Response => this.other(null, 308, { location: this.#homePath, "cache-control": "no-store" });
+  /** Sends the browser from the base path without its final slash to the home page, by the same method. */
+  readonly toBase = (): Response => this.response(null, 308, { location: this.#homePath, "cache-control": "no-store" });
 
   /**
-   * A response that is the same for every visitor, such as a style sheet.
+   * A response of any kind, such as a style sheet.
    *
    * @param body The content.
    * @param status The HTTP status.
    * @param headers The headers, besides those of every response.
    */
-  other(body: string | null, status: number, headers: Readonly<Record<string, string>>): Response {
+  response(body: string | null, status: number, headers: Readonly<Record<string, string>>): Response {
     return new Response(body, { status, headers: [...Object.entries(headers), ...this.#security] });
   }
 
   /**
-   * A response of the library, with the headers of every response.
+   * Adds the headers of every response to a response that the library made.
    *
-   * @param response The response.
+   * @param response The response, which is changed.
    */
   secured(response: Response): Response {
     for (const [name, value] of this.#security) response.headers.set(name, value);
@@ -121,7 +121,7 @@ export class Answers {
    * @param headers The headers, besides those of every response.
    */
   text(body: string, status = 200, headers: Readonly<Record<string, string>> = {}): Response {
-    return this.other(body, status, {
+    return this.response(body, status, {
       "content-type": "text/plain; charset=utf-8",
       "cache-control": "no-store",
       ...headers,

@@ -18,27 +18,27 @@ export interface AppOptions {
   readonly sessions: SessionManager<Visitor>;
   /** The store of the sessions, which `/readyz` queries. */
   readonly store: SessionStore;
-  /** The site's public address, or `undefined` to take requests for any valid host. */
+  /** The site's public address, or `undefined` to accept requests for any valid host. */
   readonly origin?: string | undefined;
-  /** The path that the site lies below, such as `/app`; the empty string, the default, if it has a host of its own. */
+  /** The path that the site is below, such as `/app`. The default is the empty string. */
   readonly basePath?: string | undefined;
-  /** Whether `sessions` binds to devices, below `BOUND_PATH`: `false` unless given. */
+  /** Whether `sessions` binds sessions to devices, with addresses below `BOUND_PATH`. The default is `false`. */
   readonly bound?: boolean | undefined;
-  /** Whether the site is served over https: as `origin` says unless given. */
+  /** Whether the site is served over https. By default, the scheme of `origin` decides. */
   readonly https?: boolean | undefined;
   /** Called with each failure. Without it, nothing is logged. */
   readonly log?: Log | undefined;
-  /** Whether `log` is called with each request, too: `false` unless given. */
+  /** Whether `log` is also called with each request. The default is `false`. */
   readonly logRequests?: boolean | undefined;
 }
 
-/** Seconds after which to ask again whether the store is ready. */
+/** How long a client of `/readyz` should wait before it asks again, in seconds. */
 const RETRY_AFTER = "5";
-/** How long the store may take to say that it is ready, in milliseconds. */
+/** How long the store may take to become ready, in milliseconds. */
 const READY_DEADLINE = 3000;
-/** How long that answer is kept, in milliseconds, because every visitor can send the request. */
+/** How long the store's answer is reused, in milliseconds. Every visitor can request `/readyz`, so it must cost little. */
 const READY_KEPT = 1000;
-/** The methods that some page takes. */
+/** Every method that at least one page accepts. */
 const ALL_METHODS = "GET, HEAD, POST, OPTIONS";
 
 /** The handlers of one path. */
@@ -46,14 +46,14 @@ interface Route {
   readonly handlers: ReadonlyMap<string, Handler>;
   /** The methods, as an `Allow` header. */
   readonly allow: string;
-  /** A probe is for programs that watch the server, so it answers requests for any host. */
+  /** A probe is for programs that monitor the server, so it answers requests for any host. */
   readonly kind: "page" | "probe";
 }
 
 /**
  * Makes the app: a function from request to response, for `Deno.serve`. It never throws.
  *
- * @param options The store, the sessions, and all that differs from the defaults.
+ * @param options The store, the sessions, and the options that differ from their defaults.
  */
 export function createApp(options: AppOptions): (request: Request) => Promise<Response> {
   const { sessions, store, origin, basePath = "", bound = false, log = silent } = options;
@@ -66,28 +66,28 @@ export function createApp(options: AppOptions): (request: Request) => Promise<Re
     "/healthz": { GET: () => answers.text("ok") },
     "/readyz": { GET: readiness(store, answers, () => sessions.now()) },
   };
-  const routes = new Map([...table("page", pages), ...table("probe", probes)]);
+  const routes = new Map([...routesOf("page", pages), ...routesOf("probe", probes)]);
 
-  /** Finds the handler of a request, or throws the reason why it has none. */
+  /** Finds the handler of a request. Throws an `HttpError` if the request has no handler, or must be refused. */
   function handlerOf(request: Request): Handler {
     const { method, url } = request;
     // CONNECT names a host and no path.
-    if (method === "CONNECT") throw new HttpError(405, "This is no proxy.", { allow: ALL_METHODS });
-    const asked = pathOf(url);
-    const path = withoutBase(asked, basePath);
+    if (method === "CONNECT") throw new HttpError(405, "This server is not a proxy.", { allow: ALL_METHODS });
+    const fullPath = pathOf(url);
+    const path = withoutBase(fullPath, basePath);
     const route = path === undefined ? undefined : routes.get(path);
     if (route?.kind !== "probe" && !isForHost(request, hosts)) {
       if (origin === undefined) log("warn", "A request was refused: it named no valid host");
-      else log("warn", 'A request was refused: it named another host than "ORIGIN" does', origin);
-      throw new HttpError(400, "The request names a host that this site does not go by.");
+      else log("warn", 'A request was refused: it did not name the host of "ORIGIN"', origin);
+      throw new HttpError(400, "The request names a host that is not this site's.");
     }
-    if (asked === basePath) return answers.base;
+    if (fullPath === basePath) return answers.toBase;
     if (method === "OPTIONS" && path === "/*") return () => optionsAnswer(ALL_METHODS);
-    if (route === undefined) throw new HttpError(404, "There is no such page.");
+    if (route === undefined) throw new HttpError(404, "This page does not exist.");
     if (method === "OPTIONS") return () => optionsAnswer(route.allow);
     const handler = route.handlers.get(method === "HEAD" ? "GET" : method);
     if (handler === undefined) {
-      throw new HttpError(405, "This page does not take such a request.", { allow: route.allow });
+      throw new HttpError(405, "This page does not accept this kind of request.", { allow: route.allow });
     }
     if (method === "POST" && isCrossSite(request, origin)) {
       log("warn", "A cross-site request was refused");
@@ -97,7 +97,7 @@ export function createApp(options: AppOptions): (request: Request) => Promise<Re
   }
 
   function optionsAnswer(allow: string): Response {
-    return answers.other(null, 204, { allow });
+    return answers.response(null, 204, { allow });
   }
 
   /** Turns an error into a status and a message for the visitor. Logs an unexpected error. */
@@ -106,9 +106,9 @@ export function createApp(options: AppOptions): (request: Request) => Promise<Re
     if (error instanceof SessionError) {
       if (!keepsNames) return new HttpError(503, KEEPS_NOTHING);
       const response = error.getResponse();
-      const again = response.headers.get("retry-after");
+      const retryAfter = response.headers.get("retry-after");
       const message = (await response.text()).trim();
-      return new HttpError(response.status, message, again === null ? {} : { "retry-after": again });
+      return new HttpError(response.status, message, retryAfter === null ? {} : { "retry-after": retryAfter });
     }
     log("error", "A request failed", placeOf(error));
     return new HttpError(500, "Something went wrong here. It was not your fault.");
@@ -123,7 +123,7 @@ export function createApp(options: AppOptions): (request: Request) => Promise<Re
       const { status, message, headers } = await explain(error);
       response = answers.page(views.error({ status, message }), status, headers);
     }
-    return request.method === "HEAD" ? await withoutBody(response) : response;
+    return request.method === "HEAD" ? await toHeadResponse(response) : response;
   }
 
   if (!options.logRequests) return answer;
@@ -134,34 +134,34 @@ export function createApp(options: AppOptions): (request: Request) => Promise<Re
     const path = withoutBase(pathOf(request.url), basePath) ?? "";
     const method = ALL_METHODS.split(", ").includes(request.method) ? request.method : "another method";
     const took = (performance.now() - started).toFixed(1);
-    const where = routes.has(path) ? path : "another path";
-    log("debug", "Answered", `${method} ${where} ${response.status} in ${took} ms`);
+    const shownPath = routes.has(path) ? path : "another path";
+    log("debug", "Answered", `${method} ${shownPath} ${response.status} in ${took} ms`);
     return response;
   };
 }
 
 /**
- * The path below the base path. A path that does not begin with the base path stays as it is: a proxy removed the base
- * path.
+ * The path below the base path. A path that does not begin with the base path stays as it is, because a proxy has
+ * already removed the base path.
  */
 function withoutBase(path: string | undefined, basePath: string): string | undefined {
   return path?.startsWith(`${basePath}/`) ? path.slice(basePath.length) : path;
 }
 
-function table(kind: Route["kind"], routes: Routes): [path: string, route: Route][] {
+function routesOf(kind: Route["kind"], routes: Routes): [path: string, route: Route][] {
   return Object.entries(routes).map(([path, handlers]) => {
     const allow = Object.keys(handlers).flatMap((method) => method === "GET" ? ["GET", "HEAD"] : [method]);
     return [path, { handlers: new Map(Object.entries(handlers)), allow: [...allow, "OPTIONS"].join(", "), kind }];
   });
 }
 
-/** Says whether the store can be used. It is queried at most once a second, whatever the number of requests. */
+/** Answers whether the store can be used. The store is queried at most once a second, even if many requests come. */
 function readiness(store: SessionStore, answers: Answers, now: () => number): Handler {
   let query: Promise<boolean> | undefined;
   let answeredAt: number | undefined;
   return async () => {
     const age = answeredAt === undefined ? 0 : now() - answeredAt;
-    // A negative age: the clock was set back.
+    // The age is negative if the clock was set back.
     if (query === undefined || age < 0 || age >= READY_KEPT) {
       answeredAt = undefined;
       query = isReady(store).finally(() => answeredAt = now());
@@ -184,8 +184,8 @@ async function isReady(store: SessionStore): Promise<boolean> {
   }
 }
 
-/** The response to HEAD, with the length that GET's has. With a body in it, Deno would break off an HTTP/2 stream. */
-async function withoutBody(response: Response): Promise<Response> {
+/** Turns the response to GET into that to HEAD: the same length, but no body, with which Deno resets HTTP/2 streams. */
+async function toHeadResponse(response: Response): Promise<Response> {
   const { byteLength } = await response.arrayBuffer();
   const bare = new Response(null, response);
   bare.headers.set("content-length", String(byteLength));

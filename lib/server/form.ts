@@ -2,19 +2,17 @@
 import { clearImmediate, setImmediate } from "node:timers";
 import { HttpError } from "./http_error.ts";
 
-/** The most a form may take, in bytes. */
+/** The longest form that is accepted, in bytes. */
 export const MAX_FORM_BYTES = 16 * 1024;
 
-// RFC 9110, section 8.3.1: upper and lower case mean the same. The type has no parameters, so parameters are ignored. A
-// comma shows that the request had two fields.
+// Upper and lower case mean the same (RFC 9110, section 8.3.1). The type has no parameters, so parameters are ignored. A
+// comma is refused, because it means that the request had two such headers.
 const URLENCODED = /^application\/x-www-form-urlencoded[ \t]*(?:;[^,]*)?$/i;
 
-/** The longest a `Content-Type` may be. */
+/** The longest `Content-Type` that is accepted, in characters. */
 const MAX_TYPE_LENGTH = 256;
 
-/**
- * The most pieces in which a form of undeclared length may come: reading a piece takes some 20 µs, however short it is.
- */
+/** The most pieces in which a form of undeclared length may arrive. Each takes about 20 µs to read, even a short one. */
 const MAX_PIECES = 64;
 
 const decoder = new TextDecoder();
@@ -23,16 +21,17 @@ const decoder = new TextDecoder();
 const FORM_DEADLINE = 10_000;
 
 /**
- * Reads a form from a request, and never more of it than a form may take.
+ * Reads a form from a request. It reads no more than the longest form that is accepted.
  *
  * @param request A request whose body was not read yet.
- * @param deadline How long it may take to arrive, in milliseconds.
- * @throws {HttpError} 415 if it is not a form, 413 if it is too long, 408 if too slow, 400 if it breaks off.
+ * @param deadline How long the form may take to arrive, in milliseconds.
+ * @throws {HttpError} with status 415 if the body is not a form, 413 if it is too long, 408 if it arrives too slowly,
+ * and 400 if it does not arrive completely.
  */
 export async function readForm(request: Request, deadline: number = FORM_DEADLINE): Promise<URLSearchParams> {
   const type = request.headers.get("content-type") ?? "";
   if (type.length > MAX_TYPE_LENGTH || !URLENCODED.test(type)) {
-    throw new HttpError(415, "This page takes a form of the type application/x-www-form-urlencoded.");
+    throw new HttpError(415, "This page accepts only forms of the type application/x-www-form-urlencoded.");
   }
   return new URLSearchParams(decoder.decode(await readBody(request, deadline)));
 }
@@ -41,29 +40,29 @@ async function readBody(request: Request, deadline: number): Promise<Uint8Array<
   const declared = Number(request.headers.get("content-length") ?? NaN);
   if (declared > MAX_FORM_BYTES) throw tooLong();
   try {
-    // Deno takes no more than the declared length, so the body can be read in one go, which takes a fraction of the
-    // time.
+    // Deno reads no more than the declared length, so the body can be read in one call, which is several times faster.
     const whole = declared >= 0 ? request.bytes() : undefined;
-    const bytes = await arrivedWith(whole) ?? await inTime(deadline, (late) => whole ?? readStream(request.body, late));
+    const bytes = await ifArrived(whole) ?? await inTime(deadline, (late) => whole ?? readStream(request.body, late));
     if (bytes.length > MAX_FORM_BYTES) throw tooLong();
     return bytes;
   } catch (error) {
     if (error instanceof HttpError) throw error;
-    throw new HttpError(400, "The form that was sent broke off.");
+    throw new HttpError(400, "The form did not arrive completely.");
   }
 }
 
 /**
- * The body, if it arrived with the head of its request, as most forms do. Then no timer is needed, which saves 4 µs.
+ * The body if it has already arrived, together with the head of its request, as most forms do. Such a body needs no
+ * timer, which saves 4 µs.
  */
-async function arrivedWith<T>(whole: Promise<T> | undefined): Promise<T | undefined> {
+async function ifArrived<T>(whole: Promise<T> | undefined): Promise<T | undefined> {
   if (whole === undefined) return undefined;
-  let turn!: ReturnType<typeof setImmediate>;
-  const next = new Promise<undefined>((resolve) => turn = setImmediate(resolve, undefined));
+  let immediate!: ReturnType<typeof setImmediate>;
+  const nextTurn = new Promise<undefined>((resolve) => immediate = setImmediate(resolve, undefined));
   try {
-    return await Promise.race([whole, next]);
+    return await Promise.race([whole, nextTurn]);
   } finally {
-    clearImmediate(turn);
+    clearImmediate(immediate);
   }
 }
 
@@ -80,7 +79,7 @@ async function inTime<T>(deadline: number, read: (late: Promise<never>) => Promi
   }
 }
 
-/** Reads a stream until it ends, grows too long, comes in too many pieces, or `late` rejects. */
+/** Reads a stream until it ends, is too long, has too many pieces, or `late` rejects. */
 async function readStream(
   stream: ReadableStream<Uint8Array<ArrayBuffer>> | null,
   late: Promise<never>,
@@ -95,10 +94,9 @@ async function readStream(
     const { value, done } = await reader.read();
     if (done) return bytes.subarray(0, length);
     if (pieces > MAX_PIECES) {
-      // The body is cancelled after the answer, which closes the connection. Otherwise the rest would be read to its
-      // end.
+      // The body is cancelled after the answer, which closes the connection. Without this, Deno would read the rest.
       setTimeout(cancel);
-      throw new HttpError(413, "The form came in too many pieces.", { connection: "close" });
+      throw new HttpError(413, "The form arrived in too many pieces.", { connection: "close" });
     }
     if (length + value.length > MAX_FORM_BYTES) {
       cancel();
@@ -110,5 +108,5 @@ async function readStream(
 }
 
 function tooLong(): HttpError {
-  return new HttpError(413, "You typed more than this form takes. Please go back and shorten it.");
+  return new HttpError(413, "You typed more than this form accepts. Please go back and shorten it.");
 }

@@ -1,17 +1,17 @@
-/** HttpError: what a handler throws to answer with another status than success. */
+/** HttpError: a handler throws it to answer with the status of a failure. */
 
-/** An answer other than success, thrown by a handler and made into a page by the app. */
+/** An error with an HTTP status. If a handler throws it, the app answers with a page that shows the message. */
 export class HttpError extends Error {
   override name = "HttpError";
   /** The HTTP status. */
   readonly status: number;
-  /** Headers that the status calls for. */
+  /** Headers that the status needs. */
   readonly headers: Readonly<Record<string, string>>;
 
   /**
    * @param status The HTTP status.
-   * @param message What to tell the visitor.
-   * @param headers Headers that the status calls for.
+   * @param message The message to the visitor.
+   * @param headers Headers that the status needs.
    */
   constructor(status: number, message: string, headers: Readonly<Record<string, string>> = {}) {
     super(message);

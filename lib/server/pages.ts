@@ -17,7 +17,7 @@ export interface Visitor {
   notify: string;
 }
 
-/** Answers a request whose host was checked. */
+/** A function that answers a request whose host was checked. */
 export type Handler = (request: Request) => Response | Promise<Response>;
 
 /** Handlers by path and method. */
@@ -29,44 +29,45 @@ export interface PageOptions {
   readonly sessions: SessionManager<Visitor>;
   /** The site's public address, if it is known. */
   readonly origin: string | undefined;
-  /** The path that the site lies below, such as `/app`, or the empty string. */
+  /** The path that the site is below, such as `/app`, or the empty string. */
   readonly basePath: string;
   /** Makes the responses. */
   readonly answers: Answers;
   /** Renders the pages. */
   readonly views: Views;
-  /** Whether sessions are bound to devices, so that browsers ask for the two addresses below `BOUND_PATH`. */
+  /** Whether sessions are bound to devices. Browsers then request the two addresses below `BOUND_PATH`. */
   readonly bound: boolean;
-  /** Whether the store keeps anything: the null store does not. */
+  /** Whether the store keeps names. The null store does not. */
   readonly keepsNames: boolean;
-  /** Turns an error into a status and words for the visitor. */
+  /** Turns an error into a status and a message for the visitor. */
   readonly explain: (error: unknown) => Promise<HttpError>;
 }
 
 /** The path below which browsers bind their sessions to their devices, after the base path. */
 export const BOUND_PATH = "/bound";
 
-/** The longest a name may be, in characters (code points). */
+/** The longest name that is accepted, in characters (code points). */
 const MAX_NAME_LENGTH = 64;
 
 /**
- * The longest input that is examined, in UTF-16 units: 64 characters, each sent in up to four parts (Unicode,
- * normalization form D), and spaces around them. Composing a string takes more than linear time, so its length is
+ * The longest input that is normalized, in UTF-16 units. It has room for 64 characters of up to four parts each
+ * (Unicode, normalization form D) and for spaces around them. Normalizing takes more than linear time, so the length is
  * checked first.
  */
 const MAX_TYPED_LENGTH = 1024;
 
-/** What a name must be, for the visitor. */
+/** The hint below the field, which tells the visitor what a name must be. */
 const HINT = `Up to ${MAX_NAME_LENGTH} characters.`;
 
-/** The message where the store keeps nothing. */
-export const KEEPS_NOTHING = "This server's settings keep no names (SESSION_TYPE is null).";
+/** The message of a server with the null store. */
+export const KEEPS_NOTHING = "This server keeps no names, because SESSION_TYPE is null.";
 
-/** The end of the home page's address after a renewal, and after a visitor asked to keep the name. */
+/** The end of the home page's address after the page renewed itself. */
 const ENDED = "/?ended";
+/** The end of the home page's address after the visitor chose "Keep my name". */
 const KEEP = "/?keep";
 
-/** The longest time until a page renews itself, in seconds: the timers of browsers end at 24 days. */
+/** The longest time until a page renews itself, in seconds. The timers of browsers take at most 24 days. */
 const MAX_WAIT = 86_400;
 
 /**
@@ -79,8 +80,8 @@ export function pageRoutes(options: PageOptions): Routes {
   const invitation = keepsNames ? "This page would like to know what to call you." : KEEPS_NOTHING;
   const hint = keepsNames ? HINT : `${HINT} ${KEEPS_NOTHING}`;
 
-  /** Whether the visitor asked for this. A GET may come from another site, or before the visitor wants the page. */
-  const isAsked = (request: Request) =>
+  /** Whether the visitor wanted this GET. Another site may have caused it, or the browser may fetch it in advance. */
+  const isWanted = (request: Request) =>
     request.method === "GET" && !isPrefetch(request) && !isCrossSite(request, origin);
 
   /** Greets the visitor by name, or asks to register. */
@@ -95,11 +96,11 @@ export function pageRoutes(options: PageOptions): Routes {
     let page: Response;
     if (user === undefined) {
       const notify = session.get("notify");
-      const alert = notify === undefined ? hintFor(request, basePath) : done(notify);
+      const alert = notify === undefined ? alertFor(request, basePath) : doneAlert(notify);
       page = answers.page(views.home({ alert, invitation }));
     } else {
       // A change extends the session even if SESSION_REFRESH_EACH_REQUEST is false.
-      if (url.endsWith(KEEP) && isAsked(request)) session.set("user", user);
+      if (url.endsWith(KEEP) && isWanted(request)) session.set("user", user);
       const now = sessions.now();
       const { storedExpires, expires, deadline } = sessions.ends(session);
       const idle = (isRenewal ? storedExpires ?? expires : expires) - now;
@@ -108,7 +109,7 @@ export function pageRoutes(options: PageOptions): Routes {
       const html = views.home({
         user,
         alert: greet === undefined ? undefined : { tone: "success", text: greet, name: user },
-        remembered: remembered(idle, atMost),
+        remembered: describeEnd(idle, atMost),
         isKeepable: idle < atMost,
       });
       const wait = Math.min(Math.max(0, Math.ceil(idle / 1000)) + 1, MAX_WAIT);
@@ -129,7 +130,7 @@ export function pageRoutes(options: PageOptions): Routes {
   const add: Handler = async (request) => {
     // The session is opened before the form has arrived, so that a log-out in between is noticed.
     const opening = sessions.open(request);
-    opening.catch(() => {}); // It is awaited below, where the form is at hand to be shown again.
+    opening.catch(() => {}); // A failure is handled below, where the form can be shown again.
     const typed = (await readForm(request)).get("username") ?? "";
     const username = typed.length > MAX_TYPED_LENGTH ? typed : typed.trim().normalize("NFC");
     const problem = problemWith(username);
@@ -143,7 +144,7 @@ export function pageRoutes(options: PageOptions): Routes {
       session.logIn(username);
       session.set("user", username);
       session.set("greet", `Successfully registered username - ${username}.`);
-      const answer = answers.withCookies(answers.home(), await sessions.save(session));
+      const answer = answers.withCookies(answers.toHome(), await sessions.save(session));
       const registration = sessions.registration(session);
       if (registration !== undefined) answer.headers.set("secure-session-registration", registration);
       return answer;
@@ -155,17 +156,17 @@ export function pageRoutes(options: PageOptions): Routes {
 
   /** Forgets the name. */
   const remove: Handler = async (request) => {
-    // A POST from another site was refused before it came here.
-    if (request.method !== "POST" && !isAsked(request)) return answers.home();
+    // The app has already refused a POST from another site.
+    if (request.method !== "POST" && !isWanted(request)) return answers.toHome();
     const session = await sessions.open(request);
     if (session.has("user")) {
       session.logOut();
       session.set("notify", "Username Removed from Session Storage.");
     }
-    return answers.withCookies(answers.home(), await sessions.save(session));
+    return answers.withCookies(answers.toHome(), await sessions.save(session));
   };
 
-  /** Binds a session to the visitor's device, or renews that. A proxy may have stripped the base path. */
+  /** Binds a session to the visitor's device, or renews the binding. A proxy may have removed the base path. */
   const bind = (address: "register" | "refresh"): Handler => async ({ method, headers }) => {
     const url = `https://localhost${basePath}${BOUND_PATH}/${address}`;
     return answers.secured((await sessions.answerBound({ method, headers, url }))!);
@@ -173,7 +174,7 @@ export function pageRoutes(options: PageOptions): Routes {
 
   /** A file whose address has a hash of its content, so that it can be cached forever. */
   const file = (type: string, text: string): Handler => () =>
-    answers.other(text, 200, { "content-type": type, "cache-control": "public, max-age=31536000, immutable" });
+    answers.response(text, 200, { "content-type": type, "cache-control": "public, max-age=31536000, immutable" });
 
   return {
     "/": { GET: home },
@@ -191,27 +192,27 @@ export function pageRoutes(options: PageOptions): Routes {
 function problemWith(username: string): string | undefined {
   if (username === "") return "Enter a username.";
   if ([...username].length > MAX_NAME_LENGTH) return `Use ${MAX_NAME_LENGTH} characters at most.`;
-  // Refuses control characters, line separators, and characters that turn the direction of the text after them.
+  // Refuses control characters, line separators, and characters that change the direction of the text after them.
   if (/[\p{Cc}\p{Cs}\p{Zl}\p{Zp}\u202A-\u202E\u2066-\u2069]/u.test(username)) {
     return "Use letters, digits and other visible characters only.";
   }
-  // Some letters and symbols are invisible, too, such as the fillers of Hangul and the blank of Braille.
+  // Some letters and symbols are invisible too, such as the fillers of Hangul and the blank of Braille.
   if (!/(?![\p{DI}\u2800])[\p{L}\p{N}\p{P}\p{S}]/u.test(username)) return "Use at least one visible character.";
   return undefined;
 }
 
-function done(text: string): Alert {
+function doneAlert(text: string): Alert {
   return { tone: "done", text };
 }
 
 /**
- * The message for a visitor without a name whose session has ended, or whose browser keeps no cookie. The address of
- * the request says so after a renewal and after "Keep my name"; the `Referer` says so after the forms to log out (`/`)
- * and to register (`/add`), because no link home sends one. A reload repeats both, so each sentence must
- * hold then, too.
+ * The message for a visitor without a name whose session has ended, or whose browser keeps no cookie. The address shows
+ * this after a renewal and after "Keep my name". The `Referer` shows it after the forms to log out (`/`) and to register
+ * (`/add`), because no link to the home page sends a `Referer`. A reload sends both again, so each message must be true
+ * then, too.
  */
-function hintFor({ url, headers }: Request, basePath: string): Alert | undefined {
-  const ended = done("Your session has ended, and your name was forgotten.");
+function alertFor({ url, headers }: Request, basePath: string): Alert | undefined {
+  const ended = doneAlert("Your session has ended, and your name was forgotten.");
   if (url.endsWith(ENDED) || url.endsWith(KEEP)) return ended;
   const referer = headers.get("referer");
   if (referer === null) return undefined;
@@ -224,8 +225,8 @@ function hintFor({ url, headers }: Request, basePath: string): Alert | undefined
   return { tone: "warning", text };
 }
 
-/** Tells the visitor how long the name is remembered, as HTML. Both times are milliseconds from now. */
-function remembered(idle: number, atMost: number): string {
+/** The sentences about how long the name is remembered, as HTML. Both times are milliseconds from now. */
+function describeEnd(idle: number, atMost: number): string {
   if (idle >= atMost) return `Your name is forgotten in ${inWords(atMost)}.`;
   const latest = `Otherwise, in ${inWords(atMost)} at the latest.`;
   return `If you do nothing, your name is forgotten in ${inWords(idle)}. ${latest}`;
@@ -243,8 +244,8 @@ function inWords(milliseconds: number): string {
 }
 
 /**
- * A number and its unit, which no line break parts. Without characters beyond ASCII V8 keeps a page as one byte per
- * character, which Deno sends several microseconds faster.
+ * A number and its unit, with no line break between them. The space is an entity, because V8 keeps a page that is only
+ * ASCII as one byte per character, which Deno sends several microseconds faster.
  */
 function count(number: number, unit: string): string {
   return `${number}&nbsp;${unit}${number === 1 ? "" : "s"}`;

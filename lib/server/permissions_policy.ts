@@ -1,7 +1,7 @@
-/** Permissions policy: switches off what a page could ask of a browser. */
+/** Permissions policy: switches off the features of browsers that the pages do not use. */
 
-// Markup alone can ask for four of these: the camera, the microphone, the place and payments. The others need scripts,
-// which the Content-Security-Policy refuses. All are named, because that makes the head of a page longer than 1,024
+// Markup alone can use four of these: the camera, the microphone, the location and payments. The others need scripts,
+// which the Content-Security-Policy refuses. All are listed, because that makes the head of a page longer than 1,024
 // bytes. Deno then sends the head and the page in one write instead of two, which saves a tenth of a page's time.
 const UNUSED_FEATURES = [
   "accelerometer",

@@ -1,15 +1,15 @@
-/** Protection: the host check, the check for a prefetch, and the headers that every answer carries. */
+/** Protection: the host check, the check for a prefetch, and the headers of every answer. */
 
 // A host name or address and an optional port (RFC 9110, section 7.2), as far as browsers send them: labels of letters,
-// digits, "-" and "_" with single dots between them, or an IPv6 address in brackets. Some of these are no hosts, such
-// as 999.999.999.999: the URL parser refuses those.
+// digits, "-" and "_" with single dots between them, or an IPv6 address in brackets. Some of these, such as
+// 999.999.999.999, are not hosts. The URL parser refuses those.
 const HOST = /^(?:(?!-)[\w-]{1,63}(?:\.(?!-)[\w-]{1,63})*\.?|\[[0-9a-f:.]{2,45}\])(?::\d{1,5})?$/i;
 
-/** The longest a host may be with its port: a name of 253 characters (RFC 1035, section 2.3.4) and its last dot. */
+/** The longest host and port: a name of 253 characters (RFC 1035, section 2.3.4), its final dot, and the port. */
 const MAX_HOST_LENGTH = 254 + ":65535".length;
 
 /**
- * The hosts under which requests for an origin come: its own, and the same with the default port spelled out.
+ * The hosts that a request for an origin may name: the origin's host, and the same host with the default port.
  *
  * @param origin The site's public address, such as `https://example.com`.
  */
@@ -19,7 +19,7 @@ export function hostsOf(origin: string): ReadonlySet<string> {
 }
 
 /**
- * Whether a string is a host that a browser could name in a request, with its port if it has one.
+ * Whether a string is a host that a browser could name in a request. It may have a port.
  *
  * @param host The host of a `Host` header or of an address.
  */
@@ -29,26 +29,26 @@ export function isHost(host: string): boolean {
 }
 
 /**
- * Whether a request names one valid host, and one that the site goes by.
+ * Whether a request names exactly one host, which is valid and is one of the site's hosts.
  *
  * @param request The request.
- * @param hosts The hosts it may name, or `undefined` if any valid one will do.
+ * @param hosts The site's hosts, or `undefined` if it may be any valid host.
  */
 export function isForHost(request: Request, hosts: ReadonlySet<string> | undefined): boolean {
   const host = hostOf(request.url);
-  // HTTP/2, and a request made in this process, have an authority and no Host header. An HTTP/1 request
-  // without one looks the same, because Deno puts "localhost" in its place. No browser sends such a request.
+  // An HTTP/2 request, and one made in this process, has an authority and no Host header. An HTTP/1 request without a
+  // Host header looks the same, because Deno uses "localhost" for it. No browser sends such a request.
   if (host === undefined || host.length > MAX_HOST_LENGTH) return false;
   if ((request.headers.get("host") ?? host) !== host) return false;
   return hosts === undefined ? isHost(host) : hosts.has(host.toLowerCase());
 }
 
 /**
- * The path that an address names, without its query. No URL is built for it: a `Host` like `evil.com/@x` would move the
- * path, and one like `a b` would throw. The path counts only if the host is valid.
+ * The path of an address, without the query. The function makes no `URL`: a `Host` such as `evil.com/@x` would change
+ * the path, and one such as `a b` would throw. A page uses the path only if the host is valid.
  *
  * @param url The address of a request.
- * @returns The path, or `undefined` if there is none.
+ * @returns The path, or `undefined` if the address has none.
  */
 export function pathOf(url: string): string | undefined {
   const slash = url.indexOf("/", url.indexOf("://") + 3);
@@ -58,7 +58,7 @@ export function pathOf(url: string): string | undefined {
 }
 
 /**
- * Whether a browser fetches the page before the visitor asks for it.
+ * Whether a browser fetches the page in advance, before the visitor asks for it.
  *
  * @param request The request.
  */
@@ -70,7 +70,7 @@ export function isPrefetch({ headers }: Request): boolean {
 /**
  * The headers of every answer (ASVS 5, 3.4).
  *
- * @param https Whether the site is served over https, so that browsers should never use anything else.
+ * @param https Whether the site is served over https. Browsers are then told to use nothing else.
  */
 export function securityHeaders(https: boolean): [name: string, value: string][] {
   return [
@@ -79,7 +79,7 @@ export function securityHeaders(https: boolean): [name: string, value: string][]
       "default-src 'none'; img-src 'self'; style-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
     ],
     ["x-content-type-options", "nosniff"],
-    // With "no-referrer" browsers would send "Origin: null" with our own forms.
+    // With "no-referrer", browsers would send "Origin: null" with the site's own forms.
     ["referrer-policy", "same-origin"],
     ["cross-origin-opener-policy", "same-origin"],
     ["cross-origin-resource-policy", "same-origin"],
@@ -88,9 +88,9 @@ export function securityHeaders(https: boolean): [name: string, value: string][]
 }
 
 /**
- * The host that an address names, with its port, unchanged. No URL is built for it.
+ * The host and port of an address, unchanged. The function makes no `URL`.
  *
- * @param url The address, which may hold anything.
+ * @param url The address, which may be any string.
  * @returns The host, or `undefined` if no path follows it.
  */
 export function hostOf(url: string): string | undefined {

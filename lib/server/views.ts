@@ -1,4 +1,4 @@
-/** Views: the Eta templates, embedded and compiled once, as functions from data to HTML; the only user of Eta. */
+/** Views: functions from data to HTML. They use the Eta templates, which are part of the program and compiled once. */
 import { createHash } from "node:crypto";
 import { Eta } from "eta";
 import addUsernameTemplate from "../../templates/add_username.eta" with { type: "text" };
@@ -10,10 +10,10 @@ import style from "../../templates/style.css" with { type: "text" };
 
 /** A message above a page. */
 export interface Alert {
-  /** Its look: success, a request to the visitor, a change that was made, or a problem. */
+  /** The look: for a success, a request to the visitor, a change that was made, or a problem. */
   readonly tone: "success" | "info" | "done" | "warning";
   readonly text: string;
-  /** A visitor's name that the text ends with: its writing direction must not reorder the rest. */
+  /** A visitor's name in the text. Its writing direction must not reorder the rest, so the page isolates the name. */
   readonly name?: string | undefined;
 }
 
@@ -23,23 +23,23 @@ export interface HomeView {
   readonly user?: string | undefined;
   /** The message above the page, if there is one. */
   readonly alert?: Alert | undefined;
-  /** How long the name of a registered visitor is remembered: HTML, with nothing in it that a visitor typed. */
+  /** How long the name of a registered visitor is remembered. This is HTML, and contains nothing that a visitor typed. */
   readonly remembered?: string | undefined;
   /** Whether a registered visitor can have the name remembered for longer. */
   readonly isKeepable?: boolean | undefined;
-  /** What a visitor without a name reads below the heading. */
+  /** The sentence below the heading for a visitor without a name. */
   readonly invitation?: string | undefined;
 }
 
 /** The content of the form. */
 export interface AddUsernameView {
-  /** The name that was typed before. */
+  /** The name in the field, as the visitor typed it before. */
   readonly username: string;
-  /** What a name must be. */
+  /** The hint below the field, which tells what a name must be. */
   readonly hint: string;
-  /** What is wrong with the name, if anything. */
+  /** The error message for the name, if it is invalid. */
   readonly problem?: string | undefined;
-  /** Why a good name was not registered, if it was not. */
+  /** The error message for a valid name that could not be registered. */
   readonly trouble?: string | undefined;
 }
 
@@ -52,10 +52,11 @@ export interface ErrorView {
 /** The icon, as SVG. */
 export const icon: string = favicon;
 
-// Pages link the files with a hash of their content: a new content has a new address, so each can be cached forever.
+// Pages link to the files with a hash of their content. New content has a new address, so browsers can cache each file
+// forever.
 const iconPath = `/favicon.svg?${digest(icon)}`;
 
-/** The style sheet. It names the icon by a path relative to its own. */
+/** The style sheet. It refers to the icon by a relative path. */
 export const styleSheet: string = style.replace("favicon.svg", iconPath.slice(1));
 
 const stylePath = `/style.css?${digest(styleSheet)}`;
@@ -70,7 +71,7 @@ eta.loadTemplate("@error", errorTemplate);
 export class Views {
   readonly #paths: Readonly<Record<string, string>>;
 
-  /** @param basePath What the site's paths begin with, such as `/app`; the empty string if it has a host of its own. */
+  /** @param basePath The path that the site is below, such as `/app`, or the empty string. */
   constructor(basePath: string) {
     this.#paths = {
       homePath: `${basePath}/`,

@@ -57,7 +57,7 @@ export const EQUIVALENT: readonly Equivalent[] = [
   },
   {
     file: "lib/server/app.ts",
-    before: 'return request.method === "HEAD" ? await withoutBody(response) : response;',
+    before: 'return request.method === "HEAD" ? await toHeadResponse(response) : response;',
     kind: "await dropped",
     why: "the caller waits for the answer as well",
   },

@@ -74,7 +74,7 @@ Deno.test("probes are answered whatever host is named, and pages are not", async
   }
   assertEquals(
     new Set(lines),
-    new Set(['warn A request was refused: it named another host than "ORIGIN" does: https://example.com']),
+    new Set(['warn A request was refused: it did not name the host of "ORIGIN": https://example.com']),
   );
 });
 

@@ -90,18 +90,21 @@ Deno.test("form: an error that no code expects keeps what was typed, and is logg
 Deno.test("the null store: the pages say that names are not kept, and not to try again", async () => {
   const { browser } = serve({ store: new NullStore() });
   const home = await browser.get("/");
-  assertMatch(home, /<h1>You Need to Register First!<\/h1>\n<p>[^<]*settings keep no names \(SESSION_TYPE is null\)/);
-  assertMatch(await browser.get("/add"), /id="username-hint">[^<]*settings keep no names \(SESSION_TYPE is null\)/);
+  assertMatch(
+    home,
+    /<h1>You Need to Register First!<\/h1>\n<p>[^<]*server keeps no names, because SESSION_TYPE is null/,
+  );
+  assertMatch(await browser.get("/add"), /id="username-hint">[^<]*server keeps no names, because SESSION_TYPE is null/);
   const page = await submit(browser, "Ada");
   assertEquals([page.status, page.headers.get("retry-after"), page.typed], [503, null, "Ada"]);
-  assertMatch(page.alerts[0]!, /settings keep no names \(SESSION_TYPE is null\)/);
+  assertMatch(page.alerts[0]!, /server keeps no names, because SESSION_TYPE is null/);
   assert(!page.html.includes("try again"));
 });
 
 Deno.test("a form that is too long is refused in plain words", async () => {
   const { status, html } = await submit(serve().browser, "x".repeat(20_000));
   assertEquals(status, 413);
-  assertMatch(html, /<p>You typed more than this form takes\./);
+  assertMatch(html, /<p>You typed more than this form accepts\./);
 });
 
 Deno.test("every link home, on error pages too, sends no Referer", async () => {

@@ -20,9 +20,9 @@ interface Access {
 }
 
 /** The longest wait for the commit by `wrap` or an adapter, in milliseconds. */
-const EXPECTED_DEADLINE = 60_000;
+const MAX_EXPECTED_WAIT = 60_000;
 /** The longest wait for a commit that may never come, in milliseconds. */
-const COMMIT_DEADLINE = 5000;
+const MAX_WAIT = 5000;
 
 const NOT_COMMITTED = "Cannot follow a session that no one commits: call sessions.save(session) first, as for a socket";
 
@@ -55,6 +55,7 @@ const NOT_COMMITTED = "Cannot follow a session that no one commits: call session
 export class FollowedSession<Data extends object = Record<string, Json>> {
   #state: SessionState;
   #access: Access;
+  // Settles with the commit. `undefined` if the session was committed before it was followed.
   #committed: Promise<void> | undefined;
   #controller: AbortController | undefined;
 
@@ -117,10 +118,7 @@ export class FollowedSession<Data extends object = Record<string, Json>> {
     const { id, now } = this.#state;
     const record = key === undefined ? undefined : await this.#access.read(key);
     if (key !== undefined && record === undefined) throw this.#access.reportGone(key);
-    const state = newState(
-      now,
-      id !== undefined && key !== undefined && record !== undefined ? { id, key, record } : {},
-    );
+    const state = newState(now, { id, key, record });
     state.isOpen = false;
     return new Session(state);
   }
@@ -156,7 +154,9 @@ export class FollowedSession<Data extends object = Record<string, Json>> {
         throw new TypeError("Cannot change a followed session: the function must not return a promise");
       }
       if (state.renews || state.endedBy !== undefined) {
-        throw new TypeError("Cannot give a followed session a new id or an end: no cookie can be sent any more");
+        throw new TypeError(
+          "Cannot end a followed session or give it a new id: no cookie can be sent after the answer",
+        );
       }
       return { ...record, ...applyChanges(state, record) };
     });
@@ -169,18 +169,18 @@ export class FollowedSession<Data extends object = Record<string, Json>> {
     const state = this.#state;
     if (!state.isOpen || this.#committed === undefined) await this.#committed;
     else if (state.willCommit === false) throw new TypeError(NOT_COMMITTED);
-    else await withDeadline(this.#committed, state.willCommit === true ? EXPECTED_DEADLINE : COMMIT_DEADLINE);
+    else await withTimeout(this.#committed, state.willCommit === true ? MAX_EXPECTED_WAIT : MAX_WAIT);
     // Its own request ended the session.
     if (state.key === undefined && state.endedBy !== undefined) throw this.#access.reportGone(undefined);
     return state.key;
   }
 }
 
-/** Waits for a commit until a deadline. */
-async function withDeadline(committed: Promise<void>, deadline: number): Promise<void> {
+/** Waits for a commit, but not longer than a time. */
+async function withTimeout(committed: Promise<void>, milliseconds: number): Promise<void> {
   let timer: ReturnType<typeof setTimeout> | undefined;
   const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new TypeError(NOT_COMMITTED)), deadline);
+    timer = setTimeout(() => reject(new TypeError(NOT_COMMITTED)), milliseconds);
   });
   try {
     await Promise.race([committed, late]);

@@ -82,10 +82,12 @@ export function giveUpCommit(session: object): void {
  */
 export class Session<Data extends object = Record<string, Json>> {
   #state: SessionState;
+  // Data and messages before the changes of this request.
   #data: SessionData;
   #flashes: readonly StoredFlash[];
   // A copy of the data, made at the first change. Later changes use the same copy: one copy per change would be slow.
   #draft: Draft | undefined;
+  // A frozen copy of the draft's data, for `data`.
   #snapshot: SessionData | undefined;
 
   /**
@@ -97,7 +99,7 @@ export class Session<Data extends object = Record<string, Json>> {
     this.#state = state;
     this.#data = state.record?.data ?? NO_DATA;
     this.#flashes = state.record?.flashes ?? NO_FLASHES;
-    // Otherwise `session.cart = []` would be accepted, and lost without an error.
+    // Without this, `session.cart = []` would be accepted, and lost without an error.
     Object.preventExtensions(this);
   }
 

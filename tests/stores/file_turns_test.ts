@@ -1,6 +1,7 @@
 /** The file store: whatever lies in a folder, other requests have their turn, and nothing waits that need not. */
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertRejects } from "@std/assert";
 import { newId } from "../../lib/id.ts";
+import { StoreFullError } from "../../lib/store.ts";
 import { turn } from "../../lib/stores/_pause.ts";
 import { replacing } from "../support/failing.ts";
 import { filesIn, MINUTE, pathOf, pause, type Place, record, set, test } from "./file_place.ts";
@@ -34,8 +35,11 @@ async function mostCallsInATurn(work: () => Promise<unknown>): Promise<number> {
     count(1 + names.length / 20);
     return names;
   };
-  await replacing(performance, "now", () => () => time, () => replacing(Deno, "readDirSync", listed, counted));
-  isOver = true;
+  try {
+    await replacing(performance, "now", () => () => time, () => replacing(Deno, "readDirSync", listed, counted));
+  } finally {
+    isOver = true;
+  }
   await ticking;
   return Math.max(most, calls);
 }
@@ -57,6 +61,10 @@ test("however many sessions a user has, others have their turn", async (place) =
   const keys = await crowd(place);
   const found: string[] = [];
   const store = open();
+  const full = open({ max: 100 });
+  await full.ready();
+  await pause(100); // until the sessions are counted
+  await full.close(); // so that the other store is alone in the folder, and need not wait before a change
   const work: Record<string, () => Promise<unknown>> = {
     "a start": async () => {
       await store.ready();
@@ -67,6 +75,7 @@ test("however many sessions a user has, others have their turn", async (place) =
       for await (const [key] of store.sessionsOf("Ada")) found.push(key);
     },
     list: () => Array.fromAsync(store.list()),
+    "a search for room": () => assertRejects(() => full.create(newId(), record(clock)), StoreFullError),
     deleteMany: async () => assertEquals(await store.deleteMany(keys.slice(0, 500)), keys.slice(0, 500)),
     sweepAll: async () => {
       clock.time += 2 * MINUTE;

@@ -1,8 +1,8 @@
-/** The program: serves the site, or does what its arguments say. */
+/** The program: serves the site, or runs the command that the arguments name. */
 import { type Command, HELP, parseArguments, USAGE, UsageError } from "./lib/commands/arguments.ts";
 import { createApp } from "./lib/server/app.ts";
 import { loadConfig } from "./lib/server/config.ts";
-import { placeFor } from "./lib/server/listen.ts";
+import { endpointOf } from "./lib/server/listen.ts";
 import { openStore } from "./lib/server/open_store.ts";
 import { BOUND_PATH, type Visitor } from "./lib/server/pages.ts";
 import { reasonOf } from "./lib/_reason.ts";
@@ -15,8 +15,8 @@ import meta from "./deno.json" with { type: "json" };
 async function serve(): Promise<void> {
   const { config, log } = loadConfig();
   const store = await openStore(config, log);
-  const server = new Server(await placeFor(config), log);
-  // The key is made last, so that a start that fails leaves none behind.
+  const server = new Server(await endpointOf(config), log);
+  // The key is made last, so that a start that fails leaves no key behind.
   const keys = keysOf(config, log);
   const { cookie, idle, absolute, refresh, permanent, origin, basePath, https } = config;
   const bound = config.bound ? { path: basePath + BOUND_PATH } : undefined;
@@ -38,7 +38,7 @@ async function run(command: Command): Promise<void> {
     else if (command.name === "health") await (await import("./lib/commands/health.ts")).checkHealth();
     else await (await import("./lib/commands/sessions.ts")).runSessions(command);
   } catch (error) {
-    console.error(`${FAILURES[command.name] ?? "Cannot do that"}: ${reasonOf(error)}`);
+    console.error(`${FAILURES[command.name] ?? "The command failed"}: ${reasonOf(error)}`);
     Deno.exit(1);
   }
 }

@@ -1,20 +1,20 @@
-/** Listens: opens the port or the socket that the settings name. Its errors say what is wrong. */
+/** Listening: opens the port or the socket that the settings name. Each error names the setting to change. */
 import { dirname } from "node:path";
 import type { Config } from "./config.ts";
 import { reasonOf } from "../_reason.ts";
 
-/** A port or a socket, with what belongs to it. */
-export type Place = (Deno.ServeTcpOptions & Partial<Deno.TlsCertifiedKeyPem>) | { readonly path: string };
+/** A port with its options, or the path of a Unix socket. */
+export type Endpoint = (Deno.ServeTcpOptions & Partial<Deno.TlsCertifiedKeyPem>) | { readonly path: string };
 
 /** A server that listens. */
 export interface Listener {
-  /** The place, with the port that was taken. */
-  readonly place: Place;
-  /** The address, as the operator knows it. */
+  /** The port or socket. If the port was 0, this is the port that the system chose. */
+  readonly endpoint: Endpoint;
+  /** The address that is printed for the operator. */
   readonly address: string;
-  /** Rejects when connections cannot be accepted; open ones stay open. */
+  /** Rejects when connections can no longer be accepted. Open connections stay open. */
   readonly finished: Promise<void>;
-  /** Answers the requests under way and closes every connection. */
+  /** Answers the requests under way, then closes every connection. */
   stop(): Promise<void>;
 }
 
@@ -22,12 +22,12 @@ export interface Listener {
 const SOCKET_MODE = 0o660;
 
 /**
- * The place that the settings name.
+ * The port or socket that the settings name.
  *
  * @param config The settings.
- * @throws {Error} naming the setting, if a file of TLS cannot be read, or another process listens on the socket.
+ * @throws {Error} if a TLS file cannot be read, or another process listens on the socket; the message names the setting.
  */
-export async function placeFor({ host, port, reusePort, tls }: Config): Promise<Place> {
+export async function endpointOf({ host, port, reusePort, tls }: Config): Promise<Endpoint> {
   if ("path" in host) {
     await checkSocket(host.path);
     return host;
@@ -40,14 +40,14 @@ export async function placeFor({ host, port, reusePort, tls }: Config): Promise<
 }
 
 /**
- * Listens.
+ * Listens on a port or a socket.
  *
- * @param place Where.
- * @param answer Answers a request; never throws.
- * @throws {Error} naming the setting, if the place cannot be taken.
+ * @param endpoint The port or the socket.
+ * @param answer The function that answers a request. It must not throw.
+ * @throws {Error} if the port or socket cannot be opened; the message names the setting.
  */
-export function listen(place: Place, answer: (request: Request) => Promise<Response>): Listener {
-  // Requests whose body may still be coming in. Deno 2.9 breaks those off as soon as the server shuts down
+export function listen(endpoint: Endpoint, answer: (request: Request) => Promise<Response>): Listener {
+  // Requests whose body may still be arriving. Deno 2.9 ends such requests as soon as the server shuts down
   // (denoland/deno#36809), so the shutdown waits for them.
   const arriving = new Set<Promise<Response>>();
   const handler = (request: Request) => {
@@ -58,84 +58,84 @@ export function listen(place: Place, answer: (request: Request) => Promise<Respo
     }
     return response;
   };
-  const { server, remove, ...found } = "path" in place
-    ? listenOnSocket(place.path, handler)
-    : listenOnPort(place, handler);
+  const { server, removeSocket, ...opened } = "path" in endpoint
+    ? listenOnSocket(endpoint.path, handler)
+    : listenOnPort(endpoint, handler);
   const stop = async () => {
-    remove();
+    removeSocket();
     while (arriving.size > 0) await Promise.allSettled(arriving);
     await server.shutdown().catch(() => {});
   };
-  return { ...found, finished: server.finished, stop };
+  return { ...opened, finished: server.finished, stop };
 }
 
 type Handler = (request: Request) => Promise<Response>;
 
-function listenOnPort(place: Exclude<Place, { path: string }>, handler: Handler) {
+function listenOnPort(endpoint: Exclude<Endpoint, { path: string }>, handler: Handler) {
   try {
-    const server = Deno.serve({ ...place, onListen: () => {} }, handler);
+    const server = Deno.serve({ ...endpoint, onListen: () => {} }, handler);
     const { hostname, port } = server.addr;
     const host = hostname.includes(":") ? `[${hostname}]` : hostname;
-    const address = `${place.cert === undefined ? "http" : "https"}://${host}:${port}/`;
-    return { server, place: { ...place, port }, address, remove: () => {} };
+    const address = `${endpoint.cert === undefined ? "http" : "https"}://${host}:${port}/`;
+    return { server, endpoint: { ...endpoint, port }, address, removeSocket: () => {} };
   } catch (error) {
-    throw new Error(problemWith(place, error));
+    throw new Error(problemWith(endpoint, error));
   }
 }
 
-/** Makes a socket beside the path and renames it, so that it replaces a stale one and has its mode from the start. */
+/** Makes a socket under another name and renames it. So it replaces a stale socket, and has its mode from the start. */
 function listenOnSocket(path: string, handler: Handler) {
-  const beside = `${dirname(path)}/.${Deno.pid}.tmp`;
+  const temporary = `${dirname(path)}/.${Deno.pid}.tmp`;
   try {
-    const server = Deno.serve({ path: beside, onListen: () => {} }, handler);
-    Deno.chmodSync(beside, SOCKET_MODE);
-    Deno.renameSync(beside, path);
-    return { server, place: { path }, address: `unix:${path}`, remove: remover(path) };
+    const server = Deno.serve({ path: temporary, onListen: () => {} }, handler);
+    Deno.chmodSync(temporary, SOCKET_MODE);
+    Deno.renameSync(temporary, path);
+    return { server, endpoint: { path }, address: `unix:${path}`, removeSocket: socketRemover(path) };
   } catch (error) {
     throw new Error(`"HOST" must be a socket that can be made: received "unix:${path}": ${reasonOf(error)}`);
   }
 }
 
-/** Removes a socket that was just made, unless it was replaced. */
-function remover(path: string): () => void {
+/** Makes the function that removes a new socket, unless another process has replaced the socket. */
+function socketRemover(path: string): () => void {
   const { ino } = Deno.lstatSync(path);
   return () => {
     try {
       if (Deno.lstatSync(path).ino === ino) Deno.removeSync(path);
     } catch {
-      // The socket is gone already, or it stays and is stale.
+      // The socket was already removed, or it cannot be removed. In that case the next start replaces it.
     }
   };
 }
 
-/** Refuses a path where another process listens, or where there is a file that is no socket. */
+/** Refuses the path of a socket on which another process listens, or of a file that is not a socket. */
 async function checkSocket(path: string): Promise<void> {
-  const must = '"HOST" must be a path that is free, or that of a socket on which no process listens';
+  const must = '"HOST" must be an unused path, or the path of a socket on which no process listens';
   const stat = await Deno.lstat(path).catch(() => undefined);
   if (stat === undefined) return;
-  if (!stat.isSocket) throw new Error(`${must}: "${path}" is no socket`);
+  if (!stat.isSocket) throw new Error(`${must}: "${path}" is not a socket`);
   try {
     (await Deno.connect({ transport: "unix", path })).close();
   } catch (error) {
     if (error instanceof Deno.errors.ConnectionRefused) return;
-    throw new Error(`${must}: "${path}" cannot be tried: ${reasonOf(error)}`);
+    throw new Error(`${must}: "${path}" cannot be checked: ${reasonOf(error)}`);
   }
   throw new Error(`${must}: a process listens on "${path}": stop it, or set "HOST" to another path`);
 }
 
-/** What to say when a port cannot be taken. */
-function problemWith({ hostname, port, cert, reusePort }: Exclude<Place, { path: string }>, error: unknown): string {
+/** The error message for a port that cannot be opened. */
+function problemWith({ hostname, port, cert, reusePort }: Exclude<Endpoint, { path: string }>, error: unknown): string {
   if (error instanceof Deno.errors.AddrInUse) {
-    const shared = reusePort ? ' (with "REUSE_PORT", all that share it must set that, as the same user)' : "";
-    return `"PORT" must be one that is free: port ${port} of ${hostname} is in use${shared}: ` +
-      'stop what uses it, or set "PORT" to another';
+    const shared = reusePort ? ' (all processes that share a port must set "REUSE_PORT" and have the same user)' : "";
+    return `"PORT" must be a free port: port ${port} of ${hostname} is in use${shared}: ` +
+      'stop the program that uses it, or set "PORT" to another port';
   }
   if (error instanceof Deno.errors.PermissionDenied) {
-    return `"PORT" must be one that this user may listen on: received "${port}": ports below 1024 need a right of ` +
-      "their own (CAP_NET_BIND_SERVICE), or a proxy in front";
+    return `"PORT" must be a port that this user may listen on: received "${port}": ports below 1024 need a special ` +
+      "right (CAP_NET_BIND_SERVICE): set a higher port, and put a proxy before it if necessary";
   }
   if (error instanceof Deno.errors.NotCapable) {
-    return `"HOST" and "PORT" must be what --allow-net allows: received "${hostname}" and "${port}": ${
+    return `"HOST" and "PORT" must be an address that --allow-net allows: received "${hostname}" and "${port}": ${
       reasonOf(error)
     }`;
   }
@@ -157,6 +157,8 @@ function readPem(name: string, path: string, label: string): string {
   } catch (error) {
     throw new Error(`${needed}: ${reasonOf(error)}`);
   }
-  if (!new RegExp(`^-----BEGIN [A-Z ]*${label}-----`, "im").test(text)) throw new Error(`${needed}: it has none`);
+  if (!new RegExp(`^-----BEGIN [A-Z ]*${label}-----`, "im").test(text)) {
+    throw new Error(`${needed}: it has no ${label}`);
+  }
   return text;
 }

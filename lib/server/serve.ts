@@ -1,24 +1,24 @@
-/** Serves: answers requests, listens again after a failure, and ends in good order on a signal. */
+/** Server: answers requests, and listens again after a failure. After a signal it finishes the requests under way. */
 import type { Log } from "../log.ts";
-import { listen, type Listener, type Place } from "./listen.ts";
+import { type Endpoint, listen, type Listener } from "./listen.ts";
 import { securityHeaders } from "./protection.ts";
 import { placeOf, reasonOf } from "../_reason.ts";
 
-/** How long requests under way may take when the server stops, in milliseconds; then it stops without them. */
+/** How long the server waits for the requests under way when it stops, in milliseconds. */
 const STOP_DEADLINE = 4000;
-/** A second signal this soon, in milliseconds, is the same Ctrl-C: terminals and task runners deliver it twice. */
+/** A second signal within this time, in milliseconds, is the same Ctrl-C. Terminals and task runners deliver it twice. */
 const SAME_SIGNAL = 1000;
 /** How long to wait before listening again after connections could not be accepted, in milliseconds. */
 const LISTEN_AGAIN = 100;
 
-/** The signals that end the server, and the exit code if a second one has to end it immediately. */
+/** The signals that end the server, and the exit code if a second signal ends it immediately. */
 const SIGNALS: readonly [Deno.Signal, number][] = Deno.build.os === "windows"
   ? [["SIGINT", 130]]
   : [["SIGINT", 130], ["SIGTERM", 143], ["SIGHUP", 129]];
 
 type Handler = (request: Request) => Promise<Response>;
 
-/** A place that is taken. Requests that come before it is served wait. */
+/** A server. It listens from the start, but requests wait until `serve` is called with their handler. */
 export class Server {
   readonly #log: Log;
   readonly #isTls: boolean;
@@ -29,28 +29,28 @@ export class Server {
   #isStopping = false;
 
   /**
-   * Takes a port or a socket.
+   * Listens on a port or a socket.
    *
-   * @param place Where.
-   * @param log Called when connections cannot be accepted.
-   * @throws {Error} naming the setting, if the place cannot be taken.
+   * @param endpoint The port or the socket.
+   * @param log Called with each failure.
+   * @throws {Error} if the port or socket cannot be opened; the message names the setting.
    */
-  constructor(place: Place, log: Log) {
+  constructor(endpoint: Endpoint, log: Log) {
     this.#log = log;
-    this.#isTls = "cert" in place;
-    this.#listener = this.#listen(place);
+    this.#isTls = "cert" in endpoint;
+    this.#listener = this.#listen(endpoint);
   }
 
   /**
    * Answers requests until a signal ends the process.
    *
-   * @param handler Answers a request; never throws.
+   * @param handler The function that answers a request. It must not throw.
    * @param close Called at the end, after the last answer.
    */
   serve(handler: Handler, close: () => Promise<void>): void {
     this.#handler.resolve(handler);
     this.#answer = handler;
-    this.#watch();
+    this.#listenAgainAfterFailure();
     // A failure in the background must not end the process.
     globalThis.addEventListener("unhandledrejection", (event) => {
       event.preventDefault();
@@ -65,7 +65,7 @@ export class Server {
         } else if (performance.now() - firstSignal >= SAME_SIGNAL) Deno.exit(code);
       });
     }
-    // This line comes last: from here on, a signal stops the server in good order.
+    // This line is printed last, because only now does a signal let the server finish its requests.
     console.log(`Listening on ${this.#listener.address}`);
   }
 
@@ -78,37 +78,37 @@ export class Server {
     Deno.exit(0);
   }
 
-  /** Listens again when connections could not be accepted for a while. */
-  #watch(): void {
+  /** Waits for a failure to accept connections, then listens again. */
+  #listenAgainAfterFailure(): void {
     const listener = this.#listener;
     void listener.finished.catch((error) => error).then((error) => {
       if (this.#isStopping) return;
       this.#log("error", "Connections cannot be accepted; trying again", reasonOf(error ?? "it ended"));
-      // Requests under way there are answered. Idle connections are closed, which frees their handles.
+      // The old listener answers its requests under way. It closes idle connections, which frees their file handles.
       const drained = listener.stop().finally(() => this.#draining.delete(drained));
       this.#draining.add(drained);
-      setTimeout(() => this.#again(), LISTEN_AGAIN);
+      setTimeout(() => this.#listenAgain(), LISTEN_AGAIN);
     });
   }
 
-  #again(): void {
+  #listenAgain(): void {
     if (this.#isStopping) return;
     try {
-      // The process takes the same port again, even if `PORT` is 0.
-      this.#listener = this.#listen(this.#listener.place);
+      // The port stays the same, even if `PORT` is 0.
+      this.#listener = this.#listen(this.#listener.endpoint);
     } catch {
-      setTimeout(() => this.#again(), LISTEN_AGAIN);
+      setTimeout(() => this.#listenAgain(), LISTEN_AGAIN);
       return;
     }
-    this.#watch();
+    this.#listenAgainAfterFailure();
   }
 
-  #listen(place: Place): Listener {
-    return listen(place, (request) => this.#answer(request));
+  #listen(endpoint: Endpoint): Listener {
+    return listen(endpoint, (request) => this.#answer(request));
   }
 }
 
-/** The response to requests that arrive while the server waits for the forms under way before it stops. */
+/** The response to requests that arrive while the server is stopping. */
 function refusal(https: boolean): Response {
   return new Response("The server is stopping. Please try again in a moment.\n", {
     status: 503,

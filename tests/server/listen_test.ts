@@ -76,7 +76,7 @@ Deno.test("listen: a stale socket is replaced, a live one and a file are not", {
     Deno.writeTextFileSync(path, "mine");
     const other = await Server.run({ ...ENV, HOST: `unix:${path}` });
     assertEquals(other.code, 1);
-    assertMatch(other.stderr, /^Cannot start: "HOST" must be .*is no socket\n$/);
+    assertMatch(other.stderr, /^Cannot start: "HOST" must be .*is not a socket\n$/);
     assertEquals(Deno.readTextFileSync(path), "mine");
     const nowhere = await Server.run({ ...ENV, HOST: `unix:${dir}/no/server.sock` });
     assertEquals(nowhere.code, 1);

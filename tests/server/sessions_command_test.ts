@@ -47,7 +47,7 @@ for (const type of ["filesystem", "sqlite"]) {
         for (const browser of [ada, ada2]) assertMatch(await browser.get("/"), /You Need to Register First!/);
 
         const again = await sessions(env, "revoke", name);
-        assertEquals([again.code, again.stderr], [1, "Cannot do that: there is no such session (any more)\n"]);
+        assertEquals([again.code, again.stderr], [1, "The command failed: there is no such session (any more)\n"]);
         assertEquals((await sessions(env, "list", "--json")).stdout, "[]\n");
       } finally {
         await server.stop();
@@ -79,7 +79,7 @@ Deno.test("sessions: digits that name several sessions end none of them", async 
     const shared = names.find((name, index) => names.indexOf(name) !== index)!;
     const { code, stderr } = await sessions({ SESSION_FILE_DIR: dir }, "revoke", shared);
     assertEquals(code, 1);
-    assertMatch(stderr, /^Cannot do that: \d+ sessions have a name that starts so: give more digits\n$/);
+    assertMatch(stderr, /^The command failed: \d+ sessions have a name that starts so: give more digits\n$/);
     assertEquals((await Array.fromAsync(store.list())).length, 400);
   });
 });
@@ -180,10 +180,10 @@ Deno.test("sessions: a user without sessions is an error that names other spelli
     assertEquals([code, stdout], [1, ""]);
     assertMatch(
       stderr,
-      /^Cannot do that: there is no session of "ada": there are sessions of "A(da|DA)", "A(da|DA)"\n$/,
+      /^The command failed: there is no session of "ada": there are sessions of "A(da|DA)", "A(da|DA)"\n$/,
     );
     const unknown = await sessions({ SESSION_FILE_DIR: dir }, "revoke", "--user", "Eve\u202E");
-    assertEquals(unknown.stderr, 'Cannot do that: there is no session of "Eve\\u202e"\n');
+    assertEquals(unknown.stderr, 'The command failed: there is no session of "Eve\\u202e"\n');
     assertEquals((await Array.fromAsync(store.list())).length, 3);
   });
 });
@@ -334,6 +334,6 @@ Deno.test("sessions: what cannot be done is said in one line, and exit code 1", 
 
 function assertRefused({ code, stdout, stderr }: Outcome, expected: number, message: RegExp): void {
   assertEquals([code, stdout], [expected, ""], stderr);
-  assertMatch(stderr, /^Cannot do that: [^\n]+\n$/);
+  assertMatch(stderr, /^The command failed: [^\n]+\n$/);
   assertMatch(stderr, message);
 }

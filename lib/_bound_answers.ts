@@ -54,16 +54,16 @@ async function register(
   found: Found | undefined,
 ): Promise<Response> {
   const { key, record } = found ?? {};
-  if (key === undefined || record?.user === undefined || record.binding !== undefined) return refused(commit, found);
+  if (key === undefined || record?.user === undefined || record.binding !== undefined) return refusal(commit, found);
   const binding = await verified(commit, found, () => bound.register(headers.get("secure-session-response"), record));
   const isStored = await commit.bind(
     key,
     binding,
     (stored) => stored.binding === undefined && stored.user === record.user,
   );
-  if (!isStored) return refused(commit, found);
+  if (!isStored) return refusal(commit, found);
   commit.emit("bound", key, record.user);
-  return renewalAnswer(bound, binding);
+  return secondCookieAnswer(bound, binding);
 }
 
 async function refresh(
@@ -74,7 +74,7 @@ async function refresh(
 ): Promise<Response> {
   // The header is a string as in RFC 9651.
   const [, id] = /^"?([0-9a-f]{40})"?(?:;|$)/.exec(headers.get("sec-secure-session-id") ?? "") ?? [];
-  if (id === undefined) return refused(commit, found);
+  if (id === undefined) return refusal(commit, found);
   const { key, record } = found ?? {};
   const binding = record?.binding;
   // The session has ended: this answer makes the browser delete its key (section 8.6 of the draft).
@@ -96,7 +96,7 @@ async function refresh(
     latest = binding;
     return binding.id === id && binding.used < renewed.used;
   });
-  return isStored ? renewalAnswer(bound, renewed) : newChallenge(latest);
+  return isStored ? secondCookieAnswer(bound, renewed) : newChallenge(latest);
 }
 
 /** The session of the request's cookie, bound or not; `undefined` if the request has no cookie or several. */
@@ -119,8 +119,8 @@ async function verified(commit: Commit, found: Found | undefined, work: () => Pr
   }
 }
 
-/** Reports a refusal, and returns its answer. */
-function refused(commit: Commit, found: Found | undefined): Response {
+/** Reports a refusal. Returns the answer to it. */
+function refusal(commit: Commit, found: Found | undefined): Response {
   reportRefusal(commit, found);
   return answer(null, { status: 400 });
 }
@@ -130,7 +130,7 @@ function reportRefusal(commit: Commit, found: Found | undefined): void {
 }
 
 /** The answer that gives the browser a second cookie, and a challenge for the next renewal. */
-function renewalAnswer(bound: DeviceBound, binding: Binding): Response {
+function secondCookieAnswer(bound: DeviceBound, binding: Binding): Response {
   const response = answer(bound.instructions(binding));
   response.headers.append("set-cookie", bound.issue(binding));
   response.headers.set("secure-session-challenge", bound.challenge(binding));

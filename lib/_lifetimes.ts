@@ -78,10 +78,12 @@ export class Lifetimes {
     return end - endOf(record) >= idle / 10;
   }
 
+  /** The idle lifetime of a session. */
   #idleOf({ overrides }: SessionRecord): number {
     return overrides?.idle ?? this.#idle;
   }
 
+  /** The deadline of a session. A log-in with its own absolute lifetime has fixed it in the record. */
   #deadlineOf({ overrides, created, deadline }: SessionRecord): number {
     return overrides?.absolute === undefined ? created + this.#absolute : deadline;
   }

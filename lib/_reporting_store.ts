@@ -67,7 +67,7 @@ export class ReportingStore {
   /** @throws {TypeError} immediately if the store cannot find the sessions of a user. */
   sessionsOf(user: string): AsyncIterable<StoredSession> {
     if (this.#store.sessionsOf === undefined) {
-      throw new TypeError("Cannot find the sessions of a user: this store has no index of users; use one that has");
+      throw new TypeError("Cannot find the sessions of a user: this store has no index of users; use a store with one");
     }
     return this.#list(this.#store.sessionsOf(user));
   }
@@ -116,6 +116,7 @@ export class ReportingStore {
     }
   }
 
+  /** Calls a verb, and reports its failure. */
   async #try<T>(verb: string, work: () => Promise<T>, key?: string, user?: string): Promise<T> {
     try {
       return await work();

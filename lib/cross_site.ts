@@ -31,7 +31,8 @@ import { headersOf, type RequestLike } from "./session_options.ts";
 export function isCrossSite(request: RequestLike, origin?: string): boolean {
   const headers = headersOf("Cannot check a request", request);
   const own = origin === undefined ? undefined : URL.parse(origin);
-  // Another scheme, as in "localhost:8000", has the origin "null". Browsers send that for pages without an origin.
+  // An address of another scheme, such as "localhost:8000", has the origin "null". Browsers send the same "null" for
+  // pages without an origin.
   if (origin !== undefined && !/^https?:$/.test(own?.protocol ?? "")) {
     throw new TypeError(
       `Cannot check a request: the origin must be an http: or https: address: received ${JSON.stringify(origin)}`,

@@ -1,10 +1,10 @@
 /**
- * The errors of sessions. Each makes the response that tells a visitor about it.
+ * The errors of the library. Each one makes a response for the visitor.
  *
  * @module
  */
 
-/** Seconds after which a visitor should try again. */
+/** Seconds after which the visitor should try again. */
 const RETRY_AFTER = "5";
 
 /**
@@ -39,7 +39,7 @@ export abstract class SessionError extends Error {
 
 /**
  * Thrown by `commit` if another request ended the session in between, or gave it a new id: nothing was stored. The
- * response is 409. By then the browser has the new id, or no cookie, so the visitor can try again.
+ * response is 409. The visitor can try again, because by then the browser has the new id or no cookie.
  *
  * @example
  * ```ts

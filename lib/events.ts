@@ -36,13 +36,13 @@ export type EventType =
 export interface SessionEvent {
   /** What happened. */
   readonly type: EventType;
-  /** The session's handle, as `sessions.of` returns it; `undefined` if no session is known. */
+  /** The session's handle, as `sessions.of` returns it; `undefined` if the session is unknown. */
   readonly handle: string | undefined;
   /** The user of the session, if there is one. A visitor may have chosen this name. */
   readonly user: string | undefined;
   /** Why something was refused, or why the store failed. */
   readonly reason: string | undefined;
-  /** What the store failed to do, such as `read`. */
+  /** The operation that the store failed to do, such as `read`. */
   readonly verb?: string;
 }
 

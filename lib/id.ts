@@ -21,7 +21,7 @@ const random = Buffer.alloc(20);
  * Makes a session id: 128 random bits (ASVS 5, 7.2.3) after the digits of a group.
  *
  * @param group The group that the store's `groupOf` returned: 8 lower-case hex digits. All sessions of a user have the
- * same group, so that the store can keep them together. Random unless given.
+ * same group, so that the store can keep them together. Unless given, the group is random.
  * @returns 40 lower-case hex digits.
  * @throws {TypeError} if the group is not 8 lower-case hex digits.
  *

@@ -1,6 +1,5 @@
 /**
- * A session's record: the data that a store keeps of a session, when the session ends, and the record as JSON. Every
- * store uses these functions.
+ * The record of a session: its type, when the session ends, and the record as JSON. Every store uses these functions.
  *
  * @module
  */
@@ -72,7 +71,7 @@ export interface SessionRecord {
   readonly expires: number;
   /** When it ends even if it is used, in milliseconds since 1970. */
   readonly deadline: number;
-  /** The user who logged in; `undefined` for a guest. It never changes, because a log-in gives the session a new id. */
+  /** The user who logged in; `undefined` for a guest. It never changes under the same key: a log-in makes a new one. */
   readonly user?: string | undefined;
   /** The lifetimes that the log-in asked for in place of the manager's; `undefined` if it asked for none. */
   readonly overrides?: LifetimeOverrides | undefined;
@@ -84,8 +83,8 @@ export interface SessionRecord {
 export const MAX_RECORD_BYTES: number = 1024 * 1024;
 
 /**
- * How much the clocks of servers may differ, in milliseconds. If a record was made or used later than this in the
- * future, a clock was set back after the write, and the age of the record is unknown.
+ * How much the clocks of servers may differ, in milliseconds. If a record's times are further in the future than this, a
+ * clock was set back after the write, and the record's age is unknown.
  */
 export const CLOCK_SKEW: number = 60_000;
 
@@ -131,11 +130,11 @@ export function isLive(record: Pick<SessionRecord, "created" | "idle" | "expires
 }
 
 /**
- * A record as JSON.
+ * Turns a record into JSON.
  *
  * @param record The record.
  * @param maxBytes The most bytes it may take in UTF-8.
- * @throws {RecordTooLargeError} if it takes more.
+ * @throws {RecordTooLargeError} if the JSON takes more.
  *
  * @example
  * ```ts

@@ -8,7 +8,7 @@ import type { SessionStore } from "./store.ts";
 
 /** The options of a {@linkcode SessionManager}. An option that is `undefined` counts as not given. */
 export interface SessionOptions {
-  /** Where sessions are kept. */
+  /** The store that keeps the sessions. */
   readonly store: SessionStore;
   /** The keys that sign the cookie, at least 32 bytes each. The first one signs; older ones are still accepted. */
   readonly keys: readonly string[];
@@ -76,7 +76,7 @@ const VERBS = ["create", "read", "update", "touch", "delete", "move"] as const;
 const BOUND_RULES: Readonly<Record<string, Rule>> = {
   path: {
     needed: 'a path of letters, digits and _ . / - that begins with "/", without the parts "." and ".."',
-    // No address has these parts: they are resolved before the path is compared.
+    // The URL parser removes these parts, so no address would match.
     accepts: (value) => typeof value === "string" && /^(?:\/(?!\.{1,2}(?:\/|$))[\w.-]+)+\/?$/.test(value),
     isRequired: true,
   },
@@ -106,7 +106,7 @@ export function checkSessionOptions(options: SessionOptions): void {
   }
 }
 
-/** The headers of a request. Refuses what has no `Headers`, such as a request of `node:http`. */
+/** Returns the headers of a request. Throws if it has no `Headers` object, as in a request of `node:http`. */
 export function headersOf(failure: string, request: RequestLike): Headers {
   const headers = request?.headers;
   if (typeof headers?.get === "function") return headers;

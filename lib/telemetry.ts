@@ -7,7 +7,7 @@ import type { SessionEvent } from "./events.ts";
 import { checkSessionOptions, type SessionOptions } from "./session_options.ts";
 import type { SessionStore } from "./store.ts";
 
-/** The part of a span that is used (OpenTelemetry API for JavaScript 1). */
+/** The methods of a span that are used (OpenTelemetry API for JavaScript 1). */
 interface Span {
   setStatus(status: { code: 2 }): void;
   end(): void;

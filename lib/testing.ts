@@ -39,7 +39,7 @@ export class Clock {
    * Makes a clock.
    *
    * @param time The time at the start, in milliseconds since 1970.
-   * @throws {TypeError} if it is no number.
+   * @throws {TypeError} if the time is not a finite number.
    */
   constructor(time: number = Date.UTC(2030, 0, 1)) {
     checkOptions("Cannot make a clock", { time }, { time: { needed: "a finite number", accepts: Number.isFinite } });
@@ -62,7 +62,7 @@ export class Clock {
  *
  * @param sessions The manager of the program under test.
  * @param data The session's data.
- * @param options The user who is logged in, if any.
+ * @param options `user`: the user who is logged in, if any.
  * @returns The value of a `Cookie` header.
  * @throws {TypeError} if the manager, the data or an option is invalid.
  * @throws The errors of `save`.

@@ -1,4 +1,4 @@
-/** Arguments: the commands of the program. A wrong word of a command line is named. */
+/** Arguments: turns a command line into a command. An error names the word that was not understood. */
 import { parseArgs } from "node:util";
 import { explainSettings } from "../server/settings.ts";
 
@@ -15,8 +15,8 @@ export const USAGE = `Usage: session-server                     serves
 /** The answer to `help`. */
 export const HELP = `${USAGE}
 
-"sessions copy" copies every live session of the store that the settings name into another one. Cookies stay
-good. Stop the servers first: changes made during the copy may be missing in it.
+"sessions copy" copies every live session of the store that the settings name into another store. Cookies stay
+valid. Stop the servers first: changes made during the copy may be missing in it.
 
 Settings, from the environment; an empty value counts as unset (defaults in brackets):
 ${explainSettings()}`;
@@ -37,7 +37,7 @@ export type SessionsCommand =
   | { readonly name: "revoke user"; readonly user: string }
   | { readonly name: "copy"; readonly type: string | undefined; readonly url: string | undefined };
 
-/** Thrown for arguments that are wrong; the message names the word. */
+/** Thrown if the arguments are invalid. The message names the word that was not understood, or what is missing. */
 export class UsageError extends Error {
   override name = "UsageError";
 }
@@ -65,18 +65,18 @@ const VERBS: Readonly<Record<string, readonly Option[]>> = {
  * Reads the arguments.
  *
  * @param args The arguments.
- * @throws {UsageError} naming the word that was not understood, or what is missing.
+ * @throws {UsageError} if the arguments are invalid.
  */
 export function parseArguments(args: readonly string[]): Command {
   const { words, options } = split(args);
-  const asked = [...words, ...options.keys()].filter((word) => word === "help" || word === "version");
+  const infoWords = [...words, ...options.keys()].filter((word) => word === "help" || word === "version");
   const [first, verb, ...more] = words.filter((word) => word !== "help");
   const allowed = allowedFor(first, verb);
-  // Only `revoke` can have a third word: the digits of a session.
-  const tooMuch = first === "sessions" ? more[verb === "revoke" && asked.length === 0 ? 1 : 0] : verb;
-  if (tooMuch !== undefined) throw misunderstood(tooMuch);
-  if (asked.includes("help") && !options.has("version")) return { name: "help" };
-  if (options.has("version") && asked.length === 1) return { name: "version" };
+  // Only `revoke` can have a third word, which names a session.
+  const extraWord = first === "sessions" ? more[verb === "revoke" && infoWords.length === 0 ? 1 : 0] : verb;
+  if (extraWord !== undefined) throw misunderstood(extraWord);
+  if (infoWords.includes("help") && !options.has("version")) return { name: "help" };
+  if (options.has("version") && infoWords.length === 1) return { name: "version" };
   for (const name of options.keys()) if (!allowed.includes(name)) throw misunderstood(`--${name}`);
   if (first !== "sessions") return { name: first === "health" ? "health" : "serve" };
   return sessionsCommand(verb, more[0], options);

@@ -1,4 +1,4 @@
-/** `deno task compile [--target …]`: makes the program one executable file, dist/session-server. */
+/** `deno task compile [--target …]`: makes one executable file of the program, dist/session-server. */
 import config from "../../deno.json" with { type: "json" };
 import { flagsOf } from "./permissions.ts";
 import { STORES } from "../stores/table.ts";
@@ -7,11 +7,11 @@ import launcher from "./launcher.sh" with { type: "text" };
 const root = new URL("../../", import.meta.url);
 const output = path(new URL("dist/session-server", root));
 
-/** The folders of the stores that the program loads by name, each with a lock of its own. */
+/** The folders of the stores that the program loads by name. */
 const SHARED = Object.values(STORES).filter(({ schemes }) => schemes.length > 0)
   .map(({ module }) => module.replace("/store.ts", ""));
 
-/** What the program may do, and the unstable parts of Deno that it uses: the same as under `deno task start`. */
+/** The program's permissions, and the unstable features of Deno that it uses. They are those of `deno task start`. */
 const flags = [
   "--no-prompt",
   ...flagsOf(config.permissions.default),
@@ -24,7 +24,7 @@ async function compile(args: string[]): Promise<void> {
     await bundle(folder);
     const modules = `${folder}/js`;
     const names = [...Deno.readDirSync(modules)].map(({ name }) => name).sort();
-    // `deno compile` overwrites only its own files. A running copy is not disturbed.
+    // `deno compile` overwrites only its own files, so another file is removed first. A running copy is not affected.
     Deno.mkdirSync(path(new URL("dist", root)), { recursive: true });
     await Deno.remove(output).catch(() => {});
 
@@ -36,11 +36,11 @@ async function compile(args: string[]): Promise<void> {
       console.log(`Compiled ${output}`);
       return;
     }
-    // By then, only the base runtime is missing.
+    // `deno compile` fails if its base runtime cannot be downloaded. Then this machine's Deno is packed instead.
     if (!compiled.stderr.includes("base binary")) throw new Error(compiled.stderr);
-    if (args.length > 0) throw new Error(`the base runtime of \`deno compile\` cannot be had:\n${compiled.stderr}`);
+    if (args.length > 0) throw new Error(`the base runtime of \`deno compile\` is not available:\n${compiled.stderr}`);
     console.log(
-      "The base runtime of `deno compile` cannot be had; this machine's Deno is packed with the program instead",
+      "The base runtime of `deno compile` is not available; this machine's Deno is packed with the program instead",
     );
     await pack(modules, names);
     console.log(`Packed ${output}`);
@@ -50,8 +50,8 @@ async function compile(args: string[]): Promise<void> {
 }
 
 /**
- * Bundles the program into `folder`/js/main.js, with the templates in it, and the stores that it loads by name beside
- * that. Only the parts of the packages that are used are in there.
+ * Bundles the program and the templates into `folder`/js/main.js, and each store that it loads by name into a file beside
+ * that. The bundles contain only the used parts of the packages.
  */
 async function bundle(folder: string): Promise<void> {
   const sources = ["main.ts", ...SHARED.map((name) => `lib/stores/${name}/store.ts`)];
@@ -62,7 +62,7 @@ async function bundle(folder: string): Promise<void> {
     `import { createRequire } from "node:module";\n` +
       `Object.assign(globalThis, { require: createRequire(import.meta.url) });\n`,
   );
-  // All are in one folder, because the names of the stores are relative to the program.
+  // All bundles are in one folder, because the program loads a store by a path relative to its own.
   const entries = sources.map((source) => {
     const name = source === "main.ts" ? "main" : source.split("/").at(-2);
     const entry = `${folder}/${name}.ts`;
@@ -77,7 +77,7 @@ async function bundle(folder: string): Promise<void> {
   if (!success) throw new Error(stderr);
 }
 
-/** Makes a shell script that carries Deno and the modules of `folder` with it. */
+/** Makes a shell script that contains Deno and the modules of `folder`. */
 async function pack(folder: string, modules: string[]): Promise<void> {
   Deno.copyFileSync(Deno.execPath(), `${folder}/deno`);
   Deno.chmodSync(`${folder}/deno`, 0o755);

@@ -1,4 +1,4 @@
-/** `sessions copy`: copies the live sessions of one store into another, so that every cookie stays good. */
+/** `sessions copy`: copies the live sessions of one store into another, so that every cookie stays valid. */
 import { reasonOf } from "../_reason.ts";
 import { storeAddress } from "../server/addresses.ts";
 import type { Config } from "../server/config.ts";
@@ -9,24 +9,24 @@ import type { SessionRecord } from "../record.ts";
 import { KeyTakenError, type SessionStore } from "../store.ts";
 import { print, Progress } from "./output.ts";
 
-/** How many sessions are written at the same time, because a distant server answers slowly. */
+/** How many sessions are copied at the same time. One after the other would take long if the store's server is far away. */
 const AT_ONCE = 16;
-/** After this many failures in a row the command gives up. */
+/** The command gives up after this many failures in a row. */
 const GIVE_UP = 50;
 
 /**
- * The settings of the store to copy into: those of the servers, with another type and address.
+ * The settings of the store to copy into. They are the servers' settings, with another type and address.
  *
  * @param config The settings.
- * @param type The store's type; by default what the address says.
+ * @param type The store's type. By default, the address determines it.
  * @param url The store's address.
- * @throws {Error} if nothing can be copied into such a store.
+ * @throws {Error} if sessions cannot be copied into such a store.
  */
 export function targetOf(config: Config, type: string | undefined, url: string | undefined): Config {
   const given = type === undefined ? undefined : withName("--to-type", () => SETTINGS.SESSION_TYPE.parse(type.trim()));
   if (given === "filesystem") {
     throw new Error(
-      "sessions cannot be copied into filesystem: the names of its files say whose they are, by a secret of the folder",
+      "sessions cannot be copied into filesystem: its file names depend on the user and on a secret of the folder",
     );
   }
   const target = withName("--to-url", () => storeAddress(given, url?.trim()));
@@ -37,11 +37,11 @@ export function targetOf(config: Config, type: string | undefined, url: string |
 }
 
 /**
- * Copies every live session, and prints how many there were.
+ * Copies every live session, and prints how many were copied.
  *
  * @param store The store to copy from.
  * @param target The settings of the store to copy into.
- * @param log Called with what goes wrong in the background.
+ * @param log Called with each failure in the background.
  * @throws {Error} if a session could not be copied.
  */
 export async function copy(store: SessionStore, target: Config, log: Log): Promise<void> {
@@ -59,16 +59,18 @@ export async function copy(store: SessionStore, target: Config, log: Log): Promi
   }
 }
 
-/** How many sessions were copied, were there already, and could not be copied; and why the last of these could not. */
+/** The result of a copy, as numbers of sessions. */
 export interface Outcome {
   readonly copied: number;
+  /** Sessions that the target already had. */
   readonly left: number;
   readonly failed: number;
+  /** The message of the last failure. */
   readonly reason: string;
 }
 
 /**
- * Copies every live session under its key. Sessions that the target has already stay as they are.
+ * Copies every live session under its key. Sessions that the target already has stay as they are.
  *
  * @param from The store to copy from.
  * @param to The store to copy into.
@@ -79,7 +81,7 @@ export async function copyAll(from: SessionStore, to: SessionStore, onDone: () =
   const outcome = { copied: 0, left: 0, failed: 0, reason: "" };
   let failedInARow = 0;
   const sessions = from.list();
-  const work = async () => {
+  const copyEach = async () => {
     for await (const [key, record] of sessions) {
       try {
         outcome[await copyOne(to, key, record)]++;
@@ -92,12 +94,12 @@ export async function copyAll(from: SessionStore, to: SessionStore, onDone: () =
       onDone();
     }
   };
-  await Promise.all(Array.from({ length: AT_ONCE }, work));
+  await Promise.all(Array.from({ length: AT_ONCE }, copyEach));
   return outcome;
 }
 
 async function copyOne(to: SessionStore, key: string, record: SessionRecord): Promise<"copied" | "left"> {
-  // The target is read first: some stores take a second `create` of a session for a repeated call.
+  // The target is read first, because some stores accept a second `create` of a session as a repeated call.
   if (await to.read(key) !== undefined) return "left";
   try {
     await to.create(key, record);

@@ -1,4 +1,4 @@
-/** `health`: asks the server that the settings describe whether it is ready. */
+/** `health`: queries the server that the settings describe, to find out whether it is ready. */
 import { get as getHttp, type IncomingMessage } from "node:http";
 import { get as getHttps } from "node:https";
 import { type Config, loadConfig } from "../server/config.ts";
@@ -7,7 +7,7 @@ import { type Config, loadConfig } from "../server/config.ts";
 const DEADLINE = 5000;
 
 /**
- * Asks `/readyz` of the server.
+ * Queries `/readyz` of the server.
  *
  * @throws {Error} if the server does not answer, or is not ready.
  */
@@ -26,17 +26,17 @@ function statusOf({ host, port, tls, basePath }: Config): Promise<number | undef
     resolve(response.statusCode);
   };
   const options = { ...place, path: `${basePath}/readyz`, agent: false, timeout: DEADLINE };
-  // The certificate is for the name that visitors use, and no secret is sent.
+  // The certificate is for the name that visitors use, so it is not verified. The request sends no secret.
   const request = tls === undefined
     ? getHttp(options, answered)
     : getHttps({ ...options, rejectUnauthorized: false }, answered);
   const where = "path" in host ? `unix:${host.path}` : `${reachable(host.hostname)}, port ${port}`;
   request.on("error", ({ message }) => reject(new Error(`no server answers on ${where}: ${message}`)));
-  request.on("timeout", () => request.destroy(new Error(`nothing came within ${DEADLINE / 1000} seconds`)));
+  request.on("timeout", () => request.destroy(new Error(`no answer came within ${DEADLINE / 1000} seconds`)));
   return promise.finally(() => request.destroy());
 }
 
-/** The address to connect to. */
+/** The address to connect to. For a server that listens on all addresses, it is the loopback address. */
 function reachable(hostname: string): string {
   if (hostname === "0.0.0.0") return "127.0.0.1";
   return hostname === "::" ? "::1" : hostname;

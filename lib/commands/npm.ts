@@ -6,7 +6,7 @@ const output = new URL("dist/npm/", root);
 
 /** The exports that need Deno. */
 const FOR_DENO = ["./deno-kv", "./oak"];
-/** The parts of `lib` that are not part of the library. */
+/** The folders of `lib` that are not part of the library. */
 const FOR_SERVER = ["server", "commands"];
 
 const NOTICE = "// Bundled from @std. Copyright 2018-2026 the Deno authors. MIT license.\n";
@@ -21,7 +21,7 @@ async function makePackage(): Promise<void> {
     await remove(output);
     Deno.mkdirSync(output, { recursive: true });
     await run("tar", ["-xzf", `${folder}/package.tgz`, "--strip-components=1"], { cwd: output });
-    // Files that no export imports are packed unchanged.
+    // `deno pack` also packs files that no export imports, as TypeScript. They are removed.
     for (const path of filesIn(output).filter((path) => /(?<!\.d)\.ts$/.test(path))) {
       Deno.removeSync(new URL(path, output));
     }
@@ -44,7 +44,7 @@ function copyLibrary(folder: string): void {
   };
   copy(new URL("lib/", root), `${folder}/lib`);
   for (const name of ["LICENSE", "CHANGELOG.md"]) Deno.copyFileSync(new URL(name, root), `${folder}/${name}`);
-  // The library's own README is the package's.
+  // The README of the library becomes the package's README.
   const readme = Deno.readTextFileSync(`${folder}/lib/README.md`);
   Deno.writeTextFileSync(`${folder}/README.md`, readme.replace(/\]\((?=stores\/|[A-Z]+\.md)/g, "](lib/"));
   Deno.removeSync(`${folder}/lib/README.md`);
@@ -58,7 +58,8 @@ function copyLibrary(folder: string): void {
 }
 
 /**
- * Puts the modules of `@std` that the library uses into the package: all of `@std` would be larger than the library.
+ * Bundles the modules of `@std` that the library uses, and puts them into the package. All of `@std` would be larger than
+ * the library.
  */
 async function bundleStd(folder: string): Promise<void> {
   const scripts = filesIn(output).filter((path) => path.endsWith(".js"));
@@ -70,7 +71,7 @@ async function bundleStd(folder: string): Promise<void> {
     const entry = `${folder}/${fileOf(name)}`;
     Deno.writeTextFileSync(entry, `export * from ${JSON.stringify(name)};\n`);
     const bundle = new URL(`lib/${fileOf(name)}`, output).pathname;
-    // Under the project's deno.json, which says where @std comes from.
+    // The project's deno.json says where @std comes from.
     const flags = ["--quiet", "--platform=deno", `--config=${new URL("deno.json", root).pathname}`];
     await run("deno", ["bundle", ...flags, `--output=${bundle}`, entry], { cwd: root });
     Deno.writeTextFileSync(bundle, NOTICE + Deno.readTextFileSync(bundle));
@@ -83,7 +84,7 @@ async function bundleStd(folder: string): Promise<void> {
   }
 }
 
-/** Completes package.json: the clients of the stores are optional peers. */
+/** Completes package.json. The clients of the stores become optional peer dependencies. */
 function writeManifest(): void {
   const path = new URL("package.json", output);
   const { dependencies, ...manifest } = JSON.parse(Deno.readTextFileSync(path));

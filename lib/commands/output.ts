@@ -2,7 +2,7 @@
 
 const encoder = new TextEncoder();
 
-/** Thrown when the reader of standard output has gone, as `head` does. */
+/** Thrown if the reader of standard output has closed it, as `head` does. */
 export class ReaderGone extends Error {
   override name = "ReaderGone";
 }
@@ -10,7 +10,7 @@ export class ReaderGone extends Error {
 /**
  * Writes a line to standard output.
  *
- * @throws {ReaderGone} if the reader has gone.
+ * @throws {ReaderGone} if the reader has closed standard output.
  */
 export function print(line: string): void {
   const bytes = encoder.encode(`${line}\n`);
@@ -21,7 +21,7 @@ export function print(line: string): void {
   }
 }
 
-/** A place to show progress. */
+/** The parts of a terminal that `Progress` needs. */
 export interface Terminal {
   isTerminal(): boolean;
   writeSync(bytes: Uint8Array): number;
@@ -40,7 +40,7 @@ export class Progress {
 
   /**
    * @param what The word before the count, as in `Copied`.
-   * @param terminal Where it is shown: standard error unless given.
+   * @param terminal The terminal that shows the progress. The default is standard error.
    */
   constructor(what: string, terminal: Terminal = Deno.stderr) {
     this.#what = what;
@@ -48,12 +48,12 @@ export class Progress {
     if (terminal.isTerminal()) this.#timer = setInterval(() => this.#show(), INTERVAL);
   }
 
-  /** Counts some more. */
+  /** Adds to the count. */
   add(count: number): void {
     this.#count += count;
   }
 
-  /** Ends it and clears its line. */
+  /** Stops showing the progress, and clears its line. */
   end(): void {
     if (this.#timer === undefined) return;
     clearInterval(this.#timer);
@@ -62,15 +62,15 @@ export class Progress {
 
   #show(): void {
     const seconds = Math.floor((performance.now() - this.#started) / 1000);
-    const done = this.#count === 0 ? "Working" : `${this.#what} ${this.#count}`;
-    this.#write(`\r${done}, ${seconds} s\x1b[K`);
+    const progress = this.#count === 0 ? "Working" : `${this.#what} ${this.#count}`;
+    this.#write(`\r${progress}, ${seconds} s\x1b[K`);
   }
 
   #write(text: string): void {
     try {
       this.#terminal.writeSync(encoder.encode(text));
     } catch {
-      // The terminal has gone. The work continues without it.
+      // The terminal was closed. The work continues without it.
     }
   }
 }

@@ -4,27 +4,27 @@ import { fit } from "./columns.ts";
 
 const WIDTHS = [12, 16, 5, 5, 5, 7, 5, 11];
 
-/** The first line: how long ago a session was made and used, how long it has left, whether it is bound to a device. */
+/** The first line. The columns of times are: since the session was made, since its last use, and until its end. */
 export function header(): string {
-  return line(["ID", "USER", "MADE", "USED", "LEFT", "SIZE", "BOUND", "DATA"]);
+  return line(["HANDLE", "USER", "MADE", "USED", "LEFT", "SIZE", "BOUND", "DATA"]);
 }
 
 /**
  * The line of a session.
  *
- * @param name The session's name.
- * @param record Its record.
+ * @param handle The session's handle, or its first digits.
+ * @param record The session's record.
  * @param now The time, in milliseconds since 1970.
  */
-export function row(name: string, record: SessionRecord, now: number): string {
+export function row(handle: string, record: SessionRecord, now: number): string {
   const { created, expires, idle, user = "-", binding, data } = record;
   const { length } = new TextEncoder().encode(JSON.stringify(data));
   const times = [now - created, now - (expires - idle), endOf(record) - now].map(short);
   const size = length < 10_000 ? `${length} B` : `${Math.round(length / 1024)} kB`;
-  return line([name, user, ...times, size, binding === undefined ? "-" : "yes", Object.keys(data).join(", ") || "-"]);
+  return line([handle, user, ...times, size, binding === undefined ? "-" : "yes", Object.keys(data).join(", ") || "-"]);
 }
 
-/** A duration in the largest unit of which it has at least two, such as `90s` or `12h`. */
+/** A duration in the largest unit that fits into it at least twice, such as `90s` or `12h`. */
 function short(milliseconds: number): string {
   const seconds = Math.max(0, Math.round(milliseconds / 1000));
   for (const [unit, length] of [["d", 86_400], ["h", 3600], ["m", 60]] as const) {

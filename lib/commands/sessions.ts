@@ -15,16 +15,16 @@ import { header, row } from "./session_table.ts";
 
 /** How many digits of a session's handle are shown. */
 const SHOWN = 12;
-/** The least digits that can name a session. */
+/** The fewest digits of a handle that can name a session. */
 const LEAST = 3;
-/** How long the command looks for other spellings of a name, in milliseconds. */
+/** How long the command searches for other spellings of a name, in milliseconds. */
 const SPELLING_DEADLINE = 2000;
 
 /**
  * Runs a command about sessions.
  *
- * @param command What to do.
- * @throws {Error} if it cannot be done, saying why.
+ * @param command The command.
+ * @throws {Error} if the command fails; the message gives the reason.
  */
 export async function runSessions(command: SessionsCommand): Promise<void> {
   const { config, log } = loadConfig();
@@ -44,27 +44,31 @@ export async function runSessions(command: SessionsCommand): Promise<void> {
   }
 }
 
-/** Checks that there is a store. To open a store creates it, which a command must not do at a wrong place. */
+/** Checks that the store exists. Opening a store creates it, and a command must not create one at a wrong address. */
 function checkThatStoreExists({ type, dir, url = "" }: Config): void {
   const isInMemory = type === "memory" || type === "null" || type === "denokv" && url === "denokv::memory:";
-  if (isInMemory) throw new Error(`with "SESSION_TYPE" ${type} there is nothing that this command could reach`);
-  if (type === "filesystem" && !isUsed(dir)) {
-    const problem = exists(dir) ? "which no server has used" : "which is not there";
+  if (isInMemory) {
+    throw new Error(
+      `a command cannot reach sessions that are only in a server's memory or nowhere: "SESSION_TYPE" is ${type}`,
+    );
+  }
+  if (type === "filesystem" && !hasStoreFiles(dir)) {
+    const problem = exists(dir) ? "which no server has used" : "which does not exist";
     throw new Error(`"SESSION_FILE_DIR" must be the folder of a server: received "${dir}", ${problem}`);
   }
   const [, path] = /^(?:sqlite|denokv):(.+)$/.exec(url) ?? [];
   if ((type === "sqlite" || type === "denokv") && path !== undefined && !isDatabase(path)) {
-    const problem = exists(path) ? "which is no database" : "which is not there";
+    const problem = exists(path) ? "which is not a database" : "which does not exist";
     throw new Error(`"SESSION_URL" must be the database of a server: received "${url}", ${problem}`);
   }
 }
 
 /** Whether a folder has the files of a store. */
-function isUsed(dir: string): boolean {
+function hasStoreFiles(dir: string): boolean {
   try {
     return Array.from(Deno.readDirSync(dir)).some(({ name }) => name === PROCESSES || isShard(name));
   } catch (error) {
-    // Any other fault is reported when the store is opened.
+    // Any other error is reported when the store is opened.
     return !(error instanceof Deno.errors.NotFound);
   }
 }
@@ -74,7 +78,7 @@ function exists(path: string): boolean {
     Deno.statSync(path);
     return true;
   } catch (error) {
-    // Any other fault is reported when the store is opened.
+    // Any other error is reported when the store is opened.
     return !(error instanceof Deno.errors.NotFound);
   }
 }
@@ -82,15 +86,15 @@ function exists(path: string): boolean {
 async function list(store: SessionStore, config: Config, user: string | undefined, asJson: boolean): Promise<void> {
   // If standard output is a terminal, the lines show the progress.
   const progress = Deno.stdout.isTerminal() ? undefined : new Progress("Listed");
-  const found = user === undefined ? listed(store, config) : sessionsOf(store, config, namesOf(user));
+  const found = user === undefined ? allSessions(store, config) : sessionsOf(store, config, namesOf(user));
   let count = 0;
   try {
     if (!asJson) print(header());
     for await (const [key, record] of found) {
-      // A record of a later version can be ended, but not read.
+      // The record of a newer version can be ended, but not read.
       if (record === undefined) continue;
       if (!asJson) print(row(handleOf(key).slice(0, SHOWN), record, Date.now()));
-      else print(`${count === 0 ? "[" : ","}${escaped(JSON.stringify(shown(key, record)))}`);
+      else print(`${count === 0 ? "[" : ","}${escaped(JSON.stringify(publicParts(key, record)))}`);
       count++;
       progress?.add(1);
     }
@@ -101,8 +105,8 @@ async function list(store: SessionStore, config: Config, user: string | undefine
   if (!asJson) console.error(plural(count, "live session"));
 }
 
-/** The shown parts of a session: the names of its data, but neither its key nor its data. */
-function shown(key: string, record: SessionRecord) {
+/** The parts of a session that may be shown. They include the names of its data, but neither its key nor its data. */
+function publicParts(key: string, record: SessionRecord) {
   const { created, expires, idle, deadline, user = null, binding, data } = record;
   const time = (milliseconds: number) => new Date(milliseconds).toISOString();
   return {
@@ -120,7 +124,7 @@ function shown(key: string, record: SessionRecord) {
 
 async function revoke(store: SessionStore, config: Config, given: string): Promise<void> {
   const key = await find(store, config, given.toLowerCase());
-  if (!await store.delete(key)) throw new Error("there is no such session (any more)");
+  if (!await store.delete(key)) throw new Error("there is no such session, or it has ended");
   print(`Ended session ${handleOf(key).slice(0, SHOWN)}`);
 }
 
@@ -130,49 +134,54 @@ async function find(store: SessionStore, config: Config, given: string): Promise
   if (id !== undefined) return keyOf(id);
   if (!/^[0-9a-f]{3,16}$/.test(given)) {
     throw new Error(
-      `a session is named by the digits that \`list\` shows, ${LEAST} of them or more, or by its cookie's value`,
+      `a session must be named by the digits that \`list\` shows, at least ${LEAST} of them, or by its cookie's value`,
     );
   }
   const found: string[] = [];
-  for await (const [key] of listed(store, config)) if (handleOf(key).startsWith(given)) found.push(key);
-  if (found.length > 1) throw new Error(`${found.length} sessions have a name that starts so: give more digits`);
-  if (found[0] === undefined) throw new Error("there is no such session (any more)");
+  for await (const [key] of allSessions(store, config)) if (handleOf(key).startsWith(given)) found.push(key);
+  if (found.length > 1) {
+    throw new Error(`${found.length} sessions have a handle that begins with these digits: give more digits`);
+  }
+  if (found[0] === undefined) throw new Error("there is no such session, or it has ended");
   return found[0];
 }
 
 async function revokeUser(store: SessionStore, config: Config, user: string): Promise<void> {
-  // Refuses a store that cannot find them.
+  // This call throws if the store cannot find a user's sessions.
   sessionsOf(store, config, []);
-  // The manager also finds sessions that get a new id in between. It signs nothing here, so any key will do.
+  // The manager also finds sessions that get a new id in between. It signs nothing here, so its key does not matter.
   const { idle, absolute } = config;
   const manager = new SessionManager({ store, keys: [crypto.randomUUID()], idle, absolute });
   let count = 0;
   for (const name of namesOf(user)) count += await manager.endAll(name);
-  if (count === 0) throw new Error(`there is no session of "${safe(user)}"${await otherSpellings(store, user)}`);
+  if (count === 0) throw new Error(`there is no session of "${printable(user)}"${await otherSpellings(store, user)}`);
   print(`Ended ${plural(count, "session")}`);
 }
 
-/** The spellings of a name that have sessions. The search stops after a short time. */
+/** The end of the error message: other spellings of the name that have sessions. The search stops after a short time. */
 async function otherSpellings(store: SessionStore, user: string): Promise<string> {
   const fold = (name: string) => name.trim().normalize("NFKC").toLowerCase();
   const wanted = fold(user);
   const found = new Set<string>();
   const start = performance.now();
   for await (const [, { user }] of store.list?.() ?? []) {
-    if (user !== undefined && fold(user) === wanted) found.add(`"${safe(user)}"`);
+    if (user !== undefined && fold(user) === wanted) found.add(`"${printable(user)}"`);
     if (performance.now() - start > SPELLING_DEADLINE) break;
   }
   return found.size === 0 ? "" : `: there are sessions of ${[...found].join(", ")}`;
 }
 
 async function sweep(store: SessionStore, { type }: Config): Promise<void> {
-  if (store.sweepAll === undefined) return print(`Nothing to do: ${type} removes expired sessions on its own`);
+  if (store.sweepAll === undefined) return print(`Nothing to do: ${type} removes expired sessions automatically`);
   const progress = new Progress("Removed");
   const count = await store.sweepAll((removed) => progress.add(removed)).finally(() => progress.end());
   print(`Removed ${plural(count, "expired session")}`);
 }
 
-function listed(store: SessionStore, { type }: Config): AsyncIterable<readonly [key: string, record: SessionRecord]> {
+function allSessions(
+  store: SessionStore,
+  { type }: Config,
+): AsyncIterable<readonly [key: string, record: SessionRecord]> {
   if (store.list !== undefined) return store.list();
   throw new Error(`${type} cannot list its sessions: only \`sessions revoke\` with the value of a cookie works there`);
 }
@@ -185,12 +194,12 @@ function sessionsOf(store: SessionStore, { type }: Config, names: readonly strin
   })();
 }
 
-/** The names that may be meant: the name as the site stores it, and exactly as it was typed. */
+/** The names to search for: the name in the form that the site stores, and exactly as the operator typed it. */
 function namesOf(user: string): string[] {
   return [...new Set([user.trim().normalize("NFC"), user])];
 }
 
-/** JSON in which characters that a terminal acts on, or that change the direction of a line, are escaped. */
+/** Escapes the characters of JSON that a terminal acts on, or that change the direction of a line. */
 function escaped(json: string): string {
   return json.replace(/[\p{C}\p{Zl}\p{Zp}]/gu, (characters) => {
     return Array.from({ length: characters.length }, (_, index) => {
@@ -199,8 +208,8 @@ function escaped(json: string): string {
   });
 }
 
-/** A name as it can be shown in a terminal. */
-function safe(name: string): string {
+/** A name in a form that is safe to show in a terminal. */
+function printable(name: string): string {
   return escaped(JSON.stringify(name)).slice(1, -1);
 }
 

@@ -177,7 +177,7 @@ export const EQUIVALENT: readonly Equivalent[] = [
   },
   {
     file: "lib/commands/arguments.ts",
-    before: 'if (asked.includes("help") && !options.has("version")) return { name: "help" };',
+    before: 'if (infoWords.includes("help") && !options.has("version")) return { name: "help" };',
     kind: "lines swapped",
     why: "no command line fits both",
   },

@@ -5,7 +5,7 @@ import { FileStore } from "../../lib/stores/file/store.ts";
 import { SqliteStore } from "../../lib/stores/sqlite/store.ts";
 import { Browser, type Outcome, Server, withFolder } from "../support/server.ts";
 
-const HEADER = "ID            USER              MADE   USED   LEFT   SIZE     BOUND  DATA\n";
+const HEADER = "HANDLE        USER              MADE   USED   LEFT   SIZE     BOUND  DATA\n";
 
 /** Runs `sessions …` with these settings. */
 const sessions = (env: Record<string, string>, ...args: string[]) => Server.run(env, "sessions", ...args);
@@ -47,7 +47,10 @@ for (const type of ["filesystem", "sqlite"]) {
         for (const browser of [ada, ada2]) assertMatch(await browser.get("/"), /You Need to Register First!/);
 
         const again = await sessions(env, "revoke", name);
-        assertEquals([again.code, again.stderr], [1, "The command failed: there is no such session (any more)\n"]);
+        assertEquals([again.code, again.stderr], [
+          1,
+          "The command failed: there is no such session, or it has ended\n",
+        ]);
         assertEquals((await sessions(env, "list", "--json")).stdout, "[]\n");
       } finally {
         await server.stop();
@@ -79,7 +82,10 @@ Deno.test("sessions: digits that name several sessions end none of them", async 
     const shared = names.find((name, index) => names.indexOf(name) !== index)!;
     const { code, stderr } = await sessions({ SESSION_FILE_DIR: dir }, "revoke", shared);
     assertEquals(code, 1);
-    assertMatch(stderr, /^The command failed: \d+ sessions have a name that starts so: give more digits\n$/);
+    assertMatch(
+      stderr,
+      /^The command failed: \d+ sessions have a handle that begins with these digits: give more digits\n$/,
+    );
     assertEquals((await Array.fromAsync(store.list())).length, 400);
   });
 });
@@ -163,8 +169,8 @@ Deno.test("sessions: what belongs to another program is left as it is", async ()
     const places: [Record<string, string>, RegExp][] = [
       [{ SESSION_FILE_DIR: dir }, /"SESSION_FILE_DIR" must be .* which no server has used/],
       [{ SESSION_FILE_DIR: file }, /"SESSION_FILE_DIR" must be .* is not a folder/],
-      [{ SESSION_TYPE: "sqlite", SESSION_URL: `sqlite:${file}` }, /"SESSION_URL" must be .* which is no database/],
-      [{ SESSION_TYPE: "denokv", SESSION_URL: `denokv:${file}` }, /"SESSION_URL" must be .* which is no database/],
+      [{ SESSION_TYPE: "sqlite", SESSION_URL: `sqlite:${file}` }, /"SESSION_URL" must be .* which is not a database/],
+      [{ SESSION_TYPE: "denokv", SESSION_URL: `denokv:${file}` }, /"SESSION_URL" must be .* which is not a database/],
     ];
     for (const [env, message] of places) assertRefused(await sessions(env, "list"), 1, message);
     assertEquals([...Deno.readDirSync(dir)].map(({ name }) => name), ["notes.txt"]);
@@ -254,7 +260,7 @@ Deno.test(
   },
 );
 
-Deno.test("sessions: copy takes every live session to another store, cookies stay good", async () => {
+Deno.test("sessions: copy takes every live session to another store, cookies stay valid", async () => {
   await withFolder(async (dir) => {
     const files = { SESSION_FILE_DIR: dir, PERMANENT_SESSION_LIFETIME: "600" };
     const url = `sqlite:${dir}/sessions.db`;
@@ -290,7 +296,7 @@ Deno.test("sessions: copy into a store that cannot keep them is refused with a r
     const store = new FileStore({ dir });
     await keep(store, "Ada");
     const cases: [args: string[], message: RegExp][] = [
-      [["--to-type", "filesystem"], /cannot be copied into filesystem: the names of its files say whose they are/],
+      [["--to-type", "filesystem"], /cannot be copied into filesystem: its file names depend on the user/],
       [["--to-type", "memory"], /cannot be copied into memory/],
       [["--to-type", "null"], /cannot be copied into null/],
       [["--to-url", "denokv::memory:"], /cannot be copied into denokv::memory:/],
@@ -318,11 +324,15 @@ Deno.test("sessions: what cannot be done is said in one line, and exit code 1", 
     await keep(new FileStore({ dir }), undefined);
     const memcached = { SESSION_TYPE: "memcached", SESSION_URL: "memcached://127.0.0.1:9" };
     const cases: [Record<string, string>, string[], RegExp][] = [
-      [{ SESSION_TYPE: "memory" }, ["list"], /nothing that this command could reach/],
-      [{ SESSION_TYPE: "denokv", SESSION_URL: "denokv::memory:" }, ["list"], /nothing that this command could reach/],
-      [{}, ["revoke", "../../etc"], /a session is named by the digits that `list` shows/],
-      [{}, ["revoke", "ab"], /3 of them or more/],
-      [{}, ["revoke", "abc"], /there is no such session \(any more\)/],
+      [{ SESSION_TYPE: "memory" }, ["list"], /a command cannot reach sessions that are only in a server's memory/],
+      [
+        { SESSION_TYPE: "denokv", SESSION_URL: "denokv::memory:" },
+        ["list"],
+        /a command cannot reach sessions that are only in a server's memory/,
+      ],
+      [{}, ["revoke", "../../etc"], /a session must be named by the digits that `list` shows/],
+      [{}, ["revoke", "ab"], /at least 3 of them/],
+      [{}, ["revoke", "abc"], /there is no such session, or it has ended/],
       [{ SESSION_TYPE: "nonsense" }, ["list"], /"SESSION_TYPE" must be one of /],
       [memcached, ["list"], /"SESSION_URL" must be/],
     ];

@@ -99,7 +99,7 @@ export async function copyAll(from: SessionStore, to: SessionStore, onDone: () =
 }
 
 async function copyOne(to: SessionStore, key: string, record: SessionRecord): Promise<"copied" | "left"> {
-  // The target is read first, because some stores accept a second `create` of a session as a repeated call.
+  // The target is read first, because a full store refuses a session that it already has.
   if (await to.read(key) !== undefined) return "left";
   try {
     await to.create(key, record);

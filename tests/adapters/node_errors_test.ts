@@ -1,6 +1,7 @@
-/** The node:http adapter: the errors that reach no caller, and so are logged. */
+/** The node:http adapter: errors that reach no caller. */
 import { assertEquals, assertMatch, assertRejects } from "@std/assert";
 import type { IncomingMessage, ServerResponse } from "node:http";
+import { MemoryStore } from "../../lib/stores/memory.ts";
 import { replacing } from "../support/failing.ts";
 import { serving, sessionsOf } from "./node_place.ts";
 
@@ -38,4 +39,31 @@ Deno.test("node: a session that is opened after the answer is an error in the lo
   });
   assertEquals(logged.length, 1);
   assertMatch(logged[0]!, /open it before answering$/);
+});
+
+Deno.test("node: a write after the end reaches an error listener, and needs none", async () => {
+  const pause = () => new Promise((resolve) => setTimeout(resolve, 50));
+  class SlowStore extends MemoryStore {
+    override create = (...args: Parameters<MemoryStore["create"]>) => pause().then(() => super.create(...args));
+    override move = (...args: Parameters<MemoryStore["move"]>) => pause().then(() => super.move(...args));
+  }
+  const { middleware, open } = sessionsOf(new SlowStore());
+  const errors: string[] = [];
+  const emitted: unknown[] = [];
+  const handler = (request: IncomingMessage, response: ServerResponse) =>
+    middleware(request, response, async () => {
+      (await open(request)).logIn("ada");
+      if (request.url === "/listens") response.on("error", ({ message }) => errors.push(message));
+      const emit = response.emit;
+      response.emit = (event: string, ...args: unknown[]) => {
+        if (event === "error") emitted.push(request.url);
+        return Reflect.apply(emit, response, [event, ...args]);
+      };
+      response.end("hello");
+      response.write("more");
+    });
+  await serving(handler, async (browser) => {
+    assertEquals([await browser.get("/"), await browser.get("/listens")], ["hello", "hello"]);
+  });
+  assertEquals([errors, emitted], [["write after end"], ["/listens"]]);
 });

@@ -187,4 +187,22 @@ export const EQUIVALENT: readonly Equivalent[] = [
     kind: "lines swapped",
     why: "what waits for the commit goes on after both lines",
   },
+  {
+    file: "lib/stores/sqlite/store.ts",
+    before: "removed += some;",
+    kind: "lines swapped",
+    why: "the progress and the sum get the same number",
+  },
+  {
+    file: "lib/adapters/_held_response.ts",
+    before: "hold(() => isFull = call(write, ...args) === false);",
+    kind: "lines swapped",
+    why: "the kept call does not read the number of held bytes",
+  },
+  {
+    file: "lib/stores/file/store.ts",
+    before: "await this.#files.make(to, moved);",
+    kind: "lines swapped",
+    why: "an end that is noted too early only makes the sweep look earlier",
+  },
 ];

@@ -37,6 +37,13 @@ Deno.test("copy: keys, lifetimes, users and data are the same afterwards", async
   assertEquals(await copyAll(from, to, noop), { copied: 0, left: 100, failed: 0, reason: "" });
 });
 
+Deno.test("copy: sessions that a full store already has are left", async () => {
+  const from = await filled(3);
+  const to = new MemoryStore({ max: 3 });
+  await copyAll(from, to, noop);
+  assertEquals(await copyAll(from, to, noop), { copied: 0, left: 3, failed: 0, reason: "" });
+});
+
 Deno.test("copy: what is there already is left, and what fails is counted", async () => {
   const from = await filled(30);
   let n = 0;

@@ -27,6 +27,8 @@ Deno.test("protection: a path is found without building a URL, its query left ou
 Deno.test("protection: names, addresses and ports that browsers ask for are valid hosts", () => {
   const hosts = ["localhost", "localhost:8000", "EXAMPLE.com", "a.b-c.example", "my_pi", "example.com.", "127.0.0.1"];
   hosts.push("[::1]", "[::ffff:127.0.0.1]:65535", "xn--bcher-kva.example", `${"a".repeat(63)}.example`);
+  // The longest: 253 characters, the last dot, and a port.
+  hosts.push(`${`${"a".repeat(62)}.`.repeat(4)}a.:65535`);
   for (const host of hosts) assert(isForHost(received(`http://${host}/add`, { host }), undefined), host);
 });
 

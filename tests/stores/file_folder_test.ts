@@ -244,6 +244,7 @@ test("a folder that goes away in the middle of a change ends no one", async ({ d
   const shard = `${dir}/${(await store.groupOf("Ada")).slice(0, 3)}`;
   await Deno.mkdir(shard, { recursive: true });
   await leaving("readDirSync", shard, () => Array.fromAsync(store.sessionsOf("Ada")));
+  await leaving("readDirSync", `${dir}/${key.slice(0, 3)}`, () => Array.fromAsync(store.list()));
   assertEquals(await store.delete(key), true);
 });
 

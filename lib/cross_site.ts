@@ -40,10 +40,10 @@ export function isCrossSite(request: RequestLike, origin?: string): boolean {
   }
   const site = headers.get("sec-fetch-site");
   if (site !== null) return site !== "same-origin" && site !== "none";
-  const from = headers.get("origin");
-  if (from === null) return false;
-  if (own) return from !== own.origin;
+  const sender = headers.get("origin");
+  if (sender === null) return false;
+  if (own) return sender !== own.origin;
   // The schemes are not compared, because a proxy may have ended TLS.
   const host = URL.parse(request.url ?? "")?.host;
-  return host === undefined || (from !== `http://${host}` && from !== `https://${host}`);
+  return host === undefined || (sender !== `http://${host}` && sender !== `https://${host}`);
 }

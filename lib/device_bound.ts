@@ -30,18 +30,18 @@ export class ProofError extends Error {
 const GRACE = 10_000;
 /** Milliseconds for which the challenge of a registration is valid. */
 const REGISTRATION_AGE = 60_000;
-/** The longest proof that is parsed, in characters. A key of RSA 4096 and its signature take 1,800. */
+/** The longest proof that is parsed, in characters. A proof with a key of RSA 4096 has about 1,800. */
 const MAX_PROOF = 4096;
-/** The most cookies of the name that are verified. */
+/** The most second cookies of one request that are verified. */
 const MAX_VERIFIED = 4;
 
 const BASE64URL = /^[A-Za-z0-9_-]+$/;
 
 /** The settings of a {@linkcode DeviceBound}. */
 export interface DeviceBoundOptions {
-  /** The path below which the two addresses lie. */
+  /** The path that the two addresses are below. */
   readonly path: string;
-  /** Seconds that the second cookie lives. */
+  /** How long the second cookie lives, in seconds. */
   readonly lifetime: number;
   /** The keys that sign challenges and the second cookie. */
   readonly keys: readonly string[];
@@ -76,7 +76,7 @@ export class DeviceBound {
 
   /** The `Secure-Session-Challenge` header for the next renewal (section 8.2). */
   challenge({ id, used }: Binding): string {
-    // Its time is later than that of the last challenge used, even if the clock was set back.
+    // The challenge's time is later than that of the last challenge used, even if the clock was set back.
     return `"${this.#challenge(id, Math.max(this.#now(), used + 1))}";id="${id}"`;
   }
 
@@ -143,7 +143,7 @@ export class DeviceBound {
     };
   }
 
-  /** A challenge for a subject. It is signed and has its time in it, so that no server needs to remember it. */
+  /** Makes a challenge for a subject. It is signed and contains its time, so that no server needs to remember it. */
   #challenge(subject: string, time: number): string {
     return this.#challenges.sign(`${subject}-${time}-${newId().slice(8, 24)}`);
   }
@@ -160,7 +160,7 @@ export class DeviceBound {
 
 const ATTRIBUTES = "Path=/; Secure; HttpOnly; SameSite=Lax";
 
-/** The subject of a registration's challenge: this log-in of this user. A new id of the session does not change it. */
+/** The subject of a registration's challenge, which is this log-in of this user. A new session id does not change it. */
 function subjectOf({ user = "", created }: SessionRecord): string {
   return hash("sha256", `${created}\0${user}`, "hex").slice(0, 32);
 }
@@ -203,11 +203,11 @@ function parsePart(part: string): Record<string, unknown> {
   throw new ProofError("form");
 }
 
-/** The key of a registration, with its public parts only. */
+/** The key of a registration, reduced to its public parts. */
 function keyOfProof(jwk: Record<string, unknown> | undefined): PublicKey {
   const { kty, crv, x, y, n, e } = jwk ?? {};
   if (kty === "EC" && crv === "P-256" && isPart(x, 43, 43) && isPart(y, 43, 43)) return { kty, crv, x, y };
-  // From 2,048 to 4,096 bits (RFC 7518, section 3.3), with the usual exponent 65,537.
+  // An RSA key has 2,048 to 4,096 bits (RFC 7518, section 3.3) and the usual exponent 65,537.
   if (kty === "RSA" && isPart(n, 342, 683) && e === "AQAB") return { kty, n, e };
   throw new ProofError("form");
 }
@@ -220,11 +220,11 @@ function isPart(value: unknown, least: number, most: number): value is string {
 async function verify({ alg, signed, signature }: Proof, key: PublicKey): Promise<void> {
   const isEc = key.kty === "EC";
   if (alg !== (isEc ? "ES256" : "RS256")) throw new ProofError("form");
-  const kind = isEc ? { name: "ECDSA", namedCurve: "P-256" } : { name: "RSASSA-PKCS1-v1_5", hash: "SHA-256" };
+  const keyAlgorithm = isEc ? { name: "ECDSA", namedCurve: "P-256" } : { name: "RSASSA-PKCS1-v1_5", hash: "SHA-256" };
   try {
-    const imported = await crypto.subtle.importKey("jwk", { ...key }, kind, false, ["verify"]);
-    const how = isEc ? { name: "ECDSA", hash: "SHA-256" } : kind.name;
-    if (await crypto.subtle.verify(how, imported, signature, signed)) return;
+    const imported = await crypto.subtle.importKey("jwk", { ...key }, keyAlgorithm, false, ["verify"]);
+    const algorithm = isEc ? { name: "ECDSA", hash: "SHA-256" } : keyAlgorithm.name;
+    if (await crypto.subtle.verify(algorithm, imported, signature, signed)) return;
   } catch {
     // The key is a point that is not on the curve, or the signature has a wrong length.
   }

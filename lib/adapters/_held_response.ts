@@ -1,4 +1,4 @@
-/** HeldResponse: holds the answer of a node:http server back until its session is stored. */
+/** Held response: holds the answer of a node:http server back until its session is stored. */
 import { Buffer } from "node:buffer";
 import { type IncomingMessage, type OutgoingHttpHeader, type OutgoingHttpHeaders, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
@@ -6,24 +6,24 @@ import { setImmediate } from "node:timers";
 import { type HeaderList, replaceHeaders } from "../_headers.ts";
 
 type GivenHeaders = OutgoingHttpHeaders | OutgoingHttpHeader[] | [string, OutgoingHttpHeader][];
-// deno-lint-ignore no-explicit-any -- any method at all
+// deno-lint-ignore no-explicit-any -- methods of any signature
 type Methods = Record<string, (...args: any[]) => any>;
 
-/** What happens to a held answer before it is sent: a function changes its headers, or another answer replaces it. */
+/** The change of a held answer before it is sent: a function that changes its headers, or an answer that replaces it. */
 export type Outcome = ((headers: HeaderList) => void) | Response;
 
 /** How many bytes are held back before `write` returns `false`, which tells the writer to wait. */
 const MAX_HELD_BYTES = 64 * 1024;
 
-/** The methods that change headers. Each has the verb of the error that it throws after the head was sent. */
+/** The methods that change headers, each with the verb in the error that it throws after the head was sent. */
 const HEADER_METHODS = { setHeader: "set", setHeaders: "set", appendHeader: "append", removeHeader: "remove" };
 
 /**
- * Holds an answer back until `finish` is done. The program's calls are kept from the first one that sends something,
- * and made afterwards in the same order. To the program the answer looks as if it were being sent: a change of its head
- * throws, and an argument that Node refuses throws at the call.
+ * Holds an answer back until `finish` has resolved. The first call that sends something is kept, and so are the calls
+ * after it. They are made afterwards in the same order. For the program, the answer looks as if it were being sent: a
+ * change of its head throws, and an argument that Node refuses throws at the call.
  *
- * The methods stay replaced afterwards, because a later middleware may have replaced them again, and calls these.
+ * The methods stay replaced afterwards, because a later middleware may have replaced them again and call these.
  *
  * @param response The answer.
  * @param finish Called with the status when the program begins to send the answer. It must not reject.
@@ -33,32 +33,32 @@ export function holdBack(response: ServerResponse, finish: (status: number) => P
   const prototype = Object.getPrototypeOf(response);
   const { writeHead, write, end, flushHeaders, destroy, on } = methods;
   let state: "open" | "held" | "released" | "replaced" = "open";
-  const calls: (() => void)[] = [];
+  const heldCalls: (() => void)[] = [];
   // Listeners for `drain`, until the answer is sent. A middleware in between, as for compression, has its own list.
-  const waiting: (() => void)[] = [];
+  const drainListeners: (() => void)[] = [];
   let heldBytes = 0;
   let isEnded = false;
   let isFull = false;
-  let destroyed: (() => void) | undefined;
+  let heldDestroy: (() => void) | undefined;
 
   // Whether one of the original methods is running. It may call `write` or `end`, and these calls are not held back.
-  let isInside = false;
+  let isOriginalRunning = false;
 
-  const call = (method: Methods[string] | undefined, ...args: unknown[]) => {
-    const wasInside = isInside;
-    isInside = true;
+  const callOriginal = (method: Methods[string] | undefined, ...args: unknown[]) => {
+    const wasRunning = isOriginalRunning;
+    isOriginalRunning = true;
     try {
       return Reflect.apply(method!, response, args);
     } finally {
-      isInside = wasInside;
+      isOriginalRunning = wasRunning;
     }
   };
 
   /** Makes a call now, or keeps it until the answer is sent. The first call that is kept starts `finish`. */
-  const hold = (made: () => void) => {
-    if (state === "released" || state === "replaced") return made();
+  const callOrHold = (call: () => void) => {
+    if (state === "released" || state === "replaced") return call();
     if (state === "open") begin();
-    calls.push(made);
+    heldCalls.push(call);
   };
 
   const begin = () => {
@@ -66,7 +66,7 @@ export function holdBack(response: ServerResponse, finish: (status: number) => P
     checkHead(statusCode, statusMessage);
     state = "held";
     // The connection is kept open, because a framework ends it if an error comes after the answer has begun.
-    const letGo = response instanceof ServerResponse && response.socket !== null
+    const allowToEnd = response instanceof ServerResponse && response.socket !== null
       ? keepOpen(response.socket)
       : undefined;
     void finish(statusCode).then(async (outcome) => {
@@ -78,78 +78,78 @@ export function holdBack(response: ServerResponse, finish: (status: number) => P
       } catch (error) {
         // The program's own call has already returned, so the error cannot be thrown there.
         console.error(error);
-        call(destroy);
+        callOriginal(destroy);
       }
-      letGo?.();
+      allowToEnd?.();
       // The answer is destroyed only after the written data have reached the socket.
-      if (destroyed !== undefined) setImmediate(destroyed);
+      if (heldDestroy !== undefined) setImmediate(heldDestroy);
     });
   };
 
   const release = (change: (headers: HeaderList) => void) => {
     state = "released";
     change(headersOf(response));
-    for (const made of calls) made();
-    if (!isEnded && !isFull) tellWriters();
-    for (const listener of waiting) call(on, "drain", listener);
+    for (const call of heldCalls) call();
+    if (!isEnded && !isFull) emitDrain();
+    for (const listener of drainListeners) callOriginal(on, "drain", listener);
   };
 
   const replace = (answer: Response, text: string) => {
     state = "replaced";
     setHead(response, answer);
-    call(end, text);
-    // Otherwise a stream that writes the withheld answer would wait for ever, and keep its file open.
-    tellWriters();
+    callOriginal(end, text);
+    // Otherwise a stream that writes the withheld answer would wait forever, and keep its file open.
+    emitDrain();
   };
 
-  const tellWriters = () => {
+  const emitDrain = () => {
     response.emit("drain");
-    for (const listener of waiting) listener.call(response);
+    for (const listener of drainListeners) listener.call(response);
   };
 
   const replacements: Methods = {
     writeHead(status: number, reason?: string | GivenHeaders, headers?: GivenHeaders) {
       if (state === "held") throw headersSent("write");
-      if (state !== "open") return call(writeHead, status, reason, headers);
+      if (state !== "open") return callOriginal(writeHead, status, reason, headers);
       const message = typeof reason === "string" ? reason : response.statusMessage;
       checkHead(status, message);
       Object.assign(response, { statusCode: status, statusMessage: message });
       setHeaders(response, typeof reason === "string" ? headers : headers ?? reason);
-      hold(() => call(writeHead, status));
+      callOrHold(() => callOriginal(writeHead, status));
       return response;
     },
     write(...args: unknown[]) {
-      if (isInside) return call(write, ...args);
+      if (isOriginalRunning) return callOriginal(write, ...args);
       checkChunk(args);
-      // After the release such a write is allowed until Node has ended the answer: it can come from the `end` of
+      // After the release, a write after `end` is allowed until Node has ended the answer. It can come from the `end` of
       // another manager, which holds the same answer longer.
       const isOver = isEnded && (state !== "released" || Reflect.get(prototype, "writableEnded", response));
-      if (isOver || state === "replaced") return skip(response, isEnded, args.find(isFunction));
-      if (state === "released") return call(write, ...args);
-      hold(() => isFull = call(write, ...args) === false);
+      if (isOver || state === "replaced") return skipWrite(response, isEnded, args.find(isFunction));
+      if (state === "released") return callOriginal(write, ...args);
+      callOrHold(() => isFull = callOriginal(write, ...args) === false);
       heldBytes += (args[0] as string | Uint8Array).length;
       return heldBytes < MAX_HELD_BYTES;
     },
     end(...args: unknown[]) {
-      if (isInside) return call(end, ...args);
+      if (isOriginalRunning) return callOriginal(end, ...args);
       if (args[0] && !isFunction(args[0])) checkChunk(args);
-      // A second `end` only calls its callback: the program has ended its answer already.
-      const left = isEnded || state === "replaced" ? args.filter(isFunction) : args;
-      hold(() => call(end, ...left));
+      // A second `end`, and the `end` of a replaced answer, sends nothing. It only calls its callback.
+      const usedArgs = isEnded || state === "replaced" ? args.filter(isFunction) : args;
+      callOrHold(() => callOriginal(end, ...usedArgs));
       isEnded = true;
       return response;
     },
     flushHeaders() {
-      hold(() => call(flushHeaders));
+      callOrHold(() => callOriginal(flushHeaders));
     },
     destroy(...args: unknown[]) {
-      if (state !== "held") return call(destroy, ...args);
-      destroyed ??= () => call(destroy, ...args);
+      if (state !== "held") return callOriginal(destroy, ...args);
+      heldDestroy ??= () => callOriginal(destroy, ...args);
       return response;
     },
     on(event: string, listener: () => void) {
-      if (event !== "drain" || state === "released" || state === "replaced") return call(on, event, listener);
-      waiting.push(listener);
+      if (event !== "drain" || state === "released" || state === "replaced") return callOriginal(on, event, listener);
+      drainListeners.push(listener);
       return response;
     },
   };
@@ -157,19 +157,19 @@ export function holdBack(response: ServerResponse, finish: (status: number) => P
     const original = methods[name];
     replacements[name] = (...args) => {
       if (state === "held") throw headersSent(verb);
-      return call(original, ...args);
+      return callOriginal(original, ...args);
     };
   }
   Object.assign(response, replacements);
-  hide(response, "headersSent", () => state === "held" ? true : undefined);
-  hide(response, "writableEnded", () => state === "held" ? isEnded : undefined);
+  overrideGetter(response, "headersSent", () => state === "held" ? true : undefined);
+  overrideGetter(response, "writableEnded", () => state === "held" ? isEnded : undefined);
 }
 
 /**
  * Sends a `Response`, and keeps some of the headers that were set before.
  *
  * @param response The answer; its head must not have been sent.
- * @param answer What to send.
+ * @param answer The `Response` to send.
  */
 export async function send(response: ServerResponse, answer: Response): Promise<void> {
   const text = await answer.text();
@@ -186,12 +186,16 @@ function setHead(response: ServerResponse, answer: Response): void {
 const isFunction = (value: unknown): value is () => void => typeof value === "function";
 
 /** Skips a write after the end, or a write of an answer that another one replaced. */
-function skip(response: ServerResponse, isEnded: boolean, callback: ((error?: Error) => void) | undefined): boolean {
+function skipWrite(
+  response: ServerResponse,
+  isEnded: boolean,
+  callback: ((error?: Error) => void) | undefined,
+): boolean {
   if (!isEnded) {
     if (callback !== undefined) queueMicrotask(callback);
     return true;
   }
-  const error = coded("write after end", "ERR_STREAM_WRITE_AFTER_END");
+  const error = nodeError("write after end", "ERR_STREAM_WRITE_AFTER_END");
   setImmediate(() => {
     callback?.(error);
     // Node would emit the error even if nothing listens, and that would end the process.
@@ -202,40 +206,40 @@ function skip(response: ServerResponse, isEnded: boolean, callback: ((error?: Er
 
 /** Throws what Node throws for a status or a message that cannot be sent. */
 function checkHead(status: number, message: string | undefined): void {
-  const isSent = Number.isInteger(status) && status >= 100 && status <= 999 &&
+  const isValid = Number.isInteger(status) && status >= 100 && status <= 999 &&
     !/[^\t\x20-\x7e\x80-\xff]/.test(message ?? "");
-  if (!isSent) scratch().writeHead(status, message);
+  if (!isValid) unsentResponse().writeHead(status, message);
 }
 
 /** Throws what Node throws for a chunk that cannot be written. */
 function checkChunk([chunk, encoding]: unknown[]): void {
-  if (typeof chunk !== "string" && !(chunk instanceof Uint8Array)) scratch().write(chunk);
+  if (typeof chunk !== "string" && !(chunk instanceof Uint8Array)) unsentResponse().write(chunk);
   if (typeof chunk === "string" && typeof encoding === "string") Buffer.from("", encoding as "utf8");
 }
 
-/** An answer that is never sent. Its methods throw Node's own errors. */
-function scratch(): ServerResponse {
+/** A new answer that is never sent. Its methods throw Node's own errors. */
+function unsentResponse(): ServerResponse {
   return new ServerResponse({ method: "GET", httpVersionMajor: 1, httpVersionMinor: 1 } as IncomingMessage);
 }
 
 function headersSent(verb: string): Error {
-  return coded(`Cannot ${verb} headers after they are sent to the client`, "ERR_HTTP_HEADERS_SENT");
+  return nodeError(`Cannot ${verb} headers after they are sent to the client`, "ERR_HTTP_HEADERS_SENT");
 }
 
 /** An error with a code, as Node makes it. */
-function coded(message: string, code: string): Error {
+function nodeError(message: string, code: string): Error {
   return Object.assign(new Error(message), { code });
 }
 
-/** Defines a property that hides the object's own property as long as `value` returns something. */
-function hide(target: object, name: string, value: () => unknown): void {
+/** Overrides a property of an object. If `value` returns `undefined`, the property has its original value. */
+function overrideGetter(target: object, name: string, value: () => unknown): void {
   // Another manager that holds the same answer may have defined the property before.
   const before = Object.getOwnPropertyDescriptor(target, name)?.get;
   const get = () => value() ?? (before ? before() : Reflect.get(Object.getPrototypeOf(target), name, target));
   Object.defineProperty(target, name, { get, configurable: true });
 }
 
-/** For each connection, how many held answers it has, and the calls to end it, which wait for these answers. */
+/** For each connection, the number of its held answers, and the calls to end it, which wait for these answers. */
 const connections = new WeakMap<Socket, { held: number; calls: (() => void)[] }>();
 
 /** Keeps a connection open for a held answer. Returns the function that allows it to end. */
@@ -252,29 +256,30 @@ function keepOpen(socket: Socket): () => void {
     kept.held--;
     if (kept.held > 0 || kept.calls.length === 0) return;
     // The connection ends only after the written data have reached the socket.
-    setImmediate(() => kept.calls.splice(0).forEach((made) => made()));
+    setImmediate(() => kept.calls.splice(0).forEach((call) => call()));
   };
 }
 
+/** Replaces a method of a connection, so that a call waits until the connection has no held answer. */
 function postpone(socket: Socket, name: string, connection: { held: number; calls: (() => void)[] }): void {
   const methods = socket as unknown as Methods;
   const original = methods[name]!;
   methods[name] = (...args) => {
-    const made = () => Reflect.apply(original, socket, args);
-    if (connection.held === 0) return made();
-    connection.calls.push(made);
+    const call = () => Reflect.apply(original, socket, args);
+    if (connection.held === 0) return call();
+    connection.calls.push(call);
     return socket;
   };
 }
 
-/** Sets the headers that were given to `writeHead`: an object, a list of pairs, or names and values in turn. */
+/** Sets the headers that `writeHead` was called with: an object, a list of pairs, or names and values in turn. */
 function setHeaders(response: ServerResponse, headers: GivenHeaders | undefined): void {
   if (!Array.isArray(headers)) {
     for (const [name, value] of Object.entries(headers ?? {})) response.setHeader(name, value!);
     return;
   }
   const flat = (Array.isArray(headers[0]) ? headers.flat() : headers) as (string | string[])[];
-  if (flat.length % 2 !== 0) scratch().writeHead(200, flat as string[]);
+  if (flat.length % 2 !== 0) unsentResponse().writeHead(200, flat as string[]);
   const names = new Set<string>();
   for (let i = 0; i < flat.length; i += 2) {
     const [name, value] = [String(flat[i]), flat[i + 1]!];

@@ -24,7 +24,7 @@ export interface HonoContext {
 
 /** Sessions in Hono. */
 export interface HonoSessions<Data extends object> {
-  /** Use it before the routes. If a request opened its session, it commits the session. */
+  /** The middleware. Use it before the routes. It commits each session that a request opened. */
   readonly middleware: (context: HonoContext, next: () => Promise<void>) => Promise<void>;
   /** Opens the session of a request. A second call returns the same session. */
   readonly open: (context: HonoContext) => Promise<Session<Data>>;
@@ -33,8 +33,8 @@ export interface HonoSessions<Data extends object> {
 /**
  * Makes a middleware for Hono. A request that opens no session, such as one for a static file, costs nothing, and its
  * answer stays cacheable. If a handler throws, nothing is stored and the error goes to `onError`. An `HTTPException` is
- * an answer, so the session is stored. An error of the library is answered by the middleware, with 409, 413 or 503,
- * even if there is an `onError`.
+ * an answer, so the session is stored. The middleware answers an error of the library with 409, 413 or 503, even if
+ * there is an `onError`.
  *
  * @param sessions The manager.
  * @throws {TypeError} if it is not a manager.
@@ -64,11 +64,11 @@ export interface HonoSessions<Data extends object> {
  */
 export function honoSessions<Data extends object>(sessions: SessionManager<Data>): HonoSessions<Data> {
   checkOptions("Cannot make a middleware", { sessions }, { sessions: MANAGER });
-  // The keys are the context, because a middleware may replace the request, and the request, because one program may
-  // pass it to another.
+  // Each opener has two keys. One is the context, because a middleware may replace the request. The other is the request,
+  // because one Hono app may pass it to another.
   const openers = new WeakMap<object, Opener<Data>>();
 
-  /** The answer to send in place of the handler's; `undefined` if that one is sent unchanged. */
+  /** Commits the session. Returns the answer to send, or `undefined` to send the handler's answer unchanged. */
   async function finish(context: HonoContext, opener: Opener<Data>): Promise<Response | undefined> {
     const { error, finalized } = context;
     if (error instanceof SessionError) throw error;

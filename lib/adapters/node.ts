@@ -15,7 +15,7 @@ import { LateOpenError, noMiddlewareError, Opener } from "../_opener.ts";
 
 /** Sessions over `node:http`. */
 export interface NodeSessions<Data extends object> {
-  /** Use it before the routes. If a request opened its session, it stores the session before the answer is sent. */
+  /** The middleware. Use it before the routes. It stores each session that a request opened before the answer is sent. */
   readonly middleware: (request: IncomingMessage, response: ServerResponse, next: () => void) => void;
   /** Opens the session of a request. A second call returns the same session. In Fastify give it `request.raw`. */
   readonly open: (request: IncomingMessage) => Promise<Session<Data>>;
@@ -24,8 +24,7 @@ export interface NodeSessions<Data extends object> {
 /**
  * Makes a middleware for Express 5, for Fastify with `@fastify/middie`, and for plain `node:http`. A request that opens
  * no session costs nothing, and its answer stays cacheable. If the answer has status 500 or more, as after a handler
- * that threw, nothing is stored. An error of the library replaces the handler's answer by one of status 409, 413 or
- * 503.
+ * that threw, nothing is stored. If the library fails, an answer with status 409, 413 or 503 replaces the handler's.
  *
  * @param sessions The manager.
  * @throws {TypeError} if it is not a manager.
@@ -119,7 +118,7 @@ function unexpected(error: unknown): Response {
   return new Response("Internal Server Error\n", { status: 500, headers: { "cache-control": "no-store" } });
 }
 
-/** The request in the form that the manager needs. Its headers are made when they are read: most are never read. */
+/** The request in the form that the manager needs. Its headers are made only when they are read, which is rare. */
 function requestOf({ headers, method = "GET", url = "/" }: IncomingMessage) {
   return {
     method,
@@ -143,7 +142,7 @@ function afterFailure(failure: unknown, status: number): Outcome {
   };
 }
 
-/** Answers if a handler did not catch an error of the library. Every other error is thrown on, to the program. */
+/** Answers a request whose handler did not catch an error of the library. Throws any other error again. */
 function answerError<Data extends object>(error: unknown, opener: Opener<Data>, response: ServerResponse): void {
   if (error instanceof SessionError && !response.headersSent) {
     opener.drop();

@@ -20,7 +20,7 @@ export interface OakContext {
 
 /** Sessions in Oak. */
 export interface OakSessions<Data extends object> {
-  /** Use it before the routes. If a request opened its session, it commits the session. */
+  /** The middleware. Use it before the routes. It commits each session that a request opened. */
   readonly middleware: (context: OakContext, next: () => Promise<unknown>) => Promise<void>;
   /** Opens the session of a request. A second call returns the same session. */
   readonly open: (context: OakContext) => Promise<Session<Data>>;
@@ -28,8 +28,8 @@ export interface OakSessions<Data extends object> {
 
 /**
  * Makes a middleware for Oak. A request that opens no session costs nothing, and its answer stays cacheable. If a
- * handler throws, nothing is stored and the error goes on to Oak. An error of the library is answered with 409, 413 or
- * 503.
+ * handler throws, nothing is stored and the error goes on to Oak. The middleware answers an error of the library with 409,
+ * 413 or 503.
  *
  * @param sessions The manager.
  * @throws {TypeError} if it is not a manager.

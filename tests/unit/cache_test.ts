@@ -7,7 +7,7 @@ function kept(cache: Cache<number>, keys: number): number {
   return Array.from({ length: keys }, (_, key) => cache.get(String(key))).filter((value) => value !== undefined).length;
 }
 
-Deno.test("cache: it gives back what was set, and nothing once that was deleted", () => {
+Deno.test("cache: it returns a value that was set, and nothing after its deletion", () => {
   const cache = new Cache<number>(100);
   cache.set("a", 1, 10);
   assertEquals(cache.get("a"), 1);
@@ -26,7 +26,7 @@ Deno.test("cache: it never holds more than its bytes, and at least half of them"
   }
 });
 
-Deno.test("cache: what is used stays, however much comes and goes", () => {
+Deno.test("cache: a value that is used stays, however many others are set", () => {
   const cache = new Cache<number>(100);
   cache.set("used", 1, 10);
   for (let key = 0; key < 1000; key++) {
@@ -35,7 +35,7 @@ Deno.test("cache: what is used stays, however much comes and goes", () => {
   }
 });
 
-Deno.test("cache: setting or deleting one key over and over pushes nothing out", () => {
+Deno.test("cache: setting or deleting one key repeatedly drops no other value", () => {
   const cache = new Cache<number>(100);
   cache.set("other", 1, 10);
   for (let round = 0; round < 1000; round++) cache.set("same", round, 10);

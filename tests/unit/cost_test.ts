@@ -29,7 +29,7 @@ async function isLinear(work: (n: number) => unknown) {
   assert(once > 0 && twice < 2.5 * once, `${once} steps, then ${twice}`);
 }
 
-Deno.test("cost: a request of n changes takes steps in proportion, the commit included", async () => {
+Deno.test("cost: the steps of a request and its commit are linear in its changes", async () => {
   await isLinear(async (n) => {
     const { sessions } = site();
     const session = await sessions.open(new Request("http://localhost/"));
@@ -40,7 +40,7 @@ Deno.test("cost: a request of n changes takes steps in proportion, the commit in
   });
 });
 
-Deno.test("cost: n messages left and taken take steps in proportion", async () => {
+Deno.test("cost: the steps of leaving and taking messages are linear in their number", async () => {
   let looks = 0;
   const { sessions, request, visit } = site();
   await isLinear(async (n) => {
@@ -54,7 +54,7 @@ Deno.test("cost: n messages left and taken take steps in proportion", async () =
   assertEquals(looks, 1500);
 });
 
-Deno.test("cost: taking n messages looks at each of them once", async () => {
+Deno.test("cost: taking messages reads each of them once", async () => {
   const { sessions, request, visit } = site();
   const compared = async (n: number) => {
     await visit((session) => {
@@ -82,7 +82,7 @@ Deno.test("cost: taking n messages looks at each of them once", async () => {
   assertEquals([await compared(100) < 500, await compared(1000) < 5000], [true, true]);
 });
 
-Deno.test("cost: a value nested deep is copied in steps in proportion", async () => {
+Deno.test("cost: the steps of copying a deeply nested value are linear in its depth", async () => {
   const nested = (n: number) => {
     let value: unknown = 1;
     for (let i = 0; i < 150; i++) value = [value, i];
@@ -95,7 +95,7 @@ Deno.test("cost: a value nested deep is copied in steps in proportion", async ()
   });
 });
 
-Deno.test("cost: a draft is a copy, so that what was read stays as it was", () => {
+Deno.test("cost: a draft is a copy, so that data read before stay unchanged", () => {
   const flashes = [{ id: "1", category: "message", message: "hello" }];
   const data = Object.freeze({ n: 1 });
   const draft = draftOf(data, flashes);

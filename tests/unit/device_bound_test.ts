@@ -3,7 +3,7 @@ import { assert, assertEquals, assertMatch, assertThrows } from "@std/assert";
 import type { SessionOptions } from "../../lib/session_options.ts";
 import { boundDevice, Device, makeProof, newKeys, part, place, type ProofOptions } from "./bound_place.ts";
 
-Deno.test("bound: a log-in asks the browser to register, in the words of the draft", async () => {
+Deno.test("bound: a log-in sends the registration header of the draft", async () => {
   const { device, sessions } = place();
   const response = await device.logIn();
   assertMatch(
@@ -28,21 +28,21 @@ Deno.test("bound: a log-in asks the browser to register, in the words of the dra
   assertEquals((await sessions.open(device.request("/"))).isBound, true);
 });
 
-Deno.test("bound: a browser that does not register is served as ever", async () => {
+Deno.test("bound: a browser that does not register is served as before", async () => {
   const { clock, device, sessions } = place();
   await device.logIn();
   clock.pass(600);
   assertEquals([await device.user(), (await sessions.open(device.request("/"))).isBound], ["ada", false]);
 });
 
-Deno.test("bound: without the option nothing is asked, and nothing answered", async () => {
+Deno.test("bound: without the option there is no header, and no address is answered", async () => {
   const { device, sessions } = place({ bound: undefined });
   const response = await device.logIn();
   assertEquals(response.headers.get("secure-session-registration"), null);
   assertEquals(sessions.answerBound(device.request("/bound/register", {}, "POST")), undefined);
 });
 
-Deno.test("bound: only the two addresses are answered, and by POST alone", async () => {
+Deno.test("bound: only the two addresses are answered, and only for POST", async () => {
   const { device, sessions } = place();
   for (const path of ["/", "/bound", "/bound/", "/bound/other", "/x/bound/register", "/?/bound/register"]) {
     assertEquals(sessions.answerBound(device.request(path, {}, "POST")), undefined, path);
@@ -61,7 +61,7 @@ Deno.test("bound: a copied cookie opens nothing, and changes nothing", async () 
   assertEquals([await device.user(), store.size], ["ada", 2]);
 });
 
-Deno.test("bound: both cookies copied are worth nothing after the second one's life", async () => {
+Deno.test("bound: copies of both cookies open nothing once the second one has expired", async () => {
   const { clock, device } = await boundDevice();
   const thief = device.copy();
   assertEquals(await thief.user(), "ada", "for some minutes");
@@ -75,7 +75,7 @@ Deno.test("bound: both cookies copied are worth nothing after the second one's l
   assertEquals([await thief.user(), await device.user()], [undefined, "ada"]);
 });
 
-Deno.test("bound: the second cookie of another session is worth nothing", async () => {
+Deno.test("bound: the second cookie of another session opens nothing", async () => {
   const { clock, device, make } = await boundDevice();
   const other = new Device(make());
   await other.logIn("bob");
@@ -103,7 +103,7 @@ Deno.test("bound: requests under way when the session is bound still find it", a
   assertEquals(await under.user(), undefined);
 });
 
-Deno.test("bound: every proof but the right one is refused, and nothing is stored", async () => {
+Deno.test("bound: an invalid proof is refused, and nothing is stored", async () => {
   const other = await newKeys();
   const cut = (index: number, by: (part: string) => string) => (proof: string) =>
     proof.split(".").map((part, at) => at === index ? by(part) : part).join(".");
@@ -157,7 +157,7 @@ Deno.test("bound: every proof but the right one is refused, and nothing is store
   }
 });
 
-Deno.test("bound: RSA keys of 2,048 bits are taken as well", async () => {
+Deno.test("bound: RSA keys of 2,048 bits are accepted, too", async () => {
   const { clock, device } = place();
   device.keys = await newKeys("RSA");
   await device.logIn();
@@ -166,7 +166,7 @@ Deno.test("bound: RSA keys of 2,048 bits are taken as well", async () => {
   assertEquals((await device.refresh()).status, 200);
 });
 
-Deno.test("bound: a challenge is good once, for its own session, for a while", async () => {
+Deno.test("bound: a challenge is valid once, for its own session, for a limited time", async () => {
   const { clock, device, make } = await boundDevice();
   const { challenge } = device;
   assertEquals((await device.refresh()).status, 200);
@@ -190,7 +190,7 @@ Deno.test("bound: a challenge is good once, for its own session, for a while", a
   assertEquals((await device.refresh()).status, 200, "with the challenge that came with the refusal");
 });
 
-Deno.test("bound: a registration is for its own log-in, once, within a minute", async () => {
+Deno.test("bound: a registration is valid once, for its own log-in, within a minute", async () => {
   const one = place();
   await one.device.logIn();
   const { challenge } = one.device;
@@ -210,7 +210,7 @@ Deno.test("bound: a registration is for its own log-in, once, within a minute", 
   assertEquals((await guest.register()).status, 400);
 });
 
-Deno.test("bound: of two registrations at once one is stored", async () => {
+Deno.test("bound: of two concurrent registrations one is stored", async () => {
   const { device, sessions } = place();
   await device.logIn();
   const requests = await Promise.all([1, 2].map(async () => {
@@ -221,7 +221,7 @@ Deno.test("bound: of two registrations at once one is stored", async () => {
   assertEquals(answers.map(({ status }) => status).sort(), [200, 400]);
 });
 
-Deno.test("bound: of two renewals with one challenge at once one is stored", async () => {
+Deno.test("bound: of two concurrent renewals with one challenge one is stored", async () => {
   const { clock, device } = await boundDevice();
   const tab = device.copy();
   tab.keys = device.keys;
@@ -245,7 +245,7 @@ Deno.test("bound: after a log-out the browser is told that the session is over",
   assertEquals([refreshed.status, await refreshed.json()], [200, { session_identifier: device.id, continue: false }]);
 });
 
-Deno.test("bound: a renewal that meets a log-out stores nothing", async () => {
+Deno.test("bound: a renewal after a concurrent log-out stores nothing", async () => {
   const { device, sessions, store } = await boundDevice();
   const refreshing = device.refresh();
   await sessions.endAll("ada");
@@ -260,7 +260,7 @@ Deno.test("bound: a new id keeps the binding, and the second cookie", async () =
   assertEquals([await device.user(), (await device.refresh()).status], ["ada", 200]);
 });
 
-Deno.test("bound: another log-in begins unbound, and asks again", async () => {
+Deno.test("bound: another log-in begins unbound, and sends the registration header again", async () => {
   const { device, sessions } = await boundDevice();
   const old = device.id;
   const response = await device.logIn("bob");
@@ -270,7 +270,7 @@ Deno.test("bound: another log-in begins unbound, and asks again", async () => {
   assertEquals((await (await device.refresh()).json()).continue, false, "the former session is over");
 });
 
-Deno.test("bound: it outlives a restart, and another server takes part", async () => {
+Deno.test("bound: a binding works after a restart, and at another server", async () => {
   const { clock, device, make } = await boundDevice();
   const there = device.copy(make());
   there.keys = device.keys;
@@ -290,7 +290,7 @@ Deno.test("bound: servers whose clocks differ by less than a minute agree", asyn
   }
 });
 
-Deno.test("bound: a server whose clock is behind gives a challenge that is good", async () => {
+Deno.test("bound: a server whose clock is behind gives a valid challenge", async () => {
   const { clock, device } = await boundDevice();
   const before = device.copy();
   for (let i = 0; i < 2; i++) {
@@ -303,7 +303,7 @@ Deno.test("bound: a server whose clock is behind gives a challenge that is good"
   assertEquals(statuses, [403, 200]);
 });
 
-Deno.test("bound: a renewal is no use of the session", async () => {
+Deno.test("bound: a renewal does not count as a use of the session", async () => {
   const { clock, device } = await boundDevice({ idle: 600 });
   for (let at = 0; at < 580; at += 145) {
     clock.pass(145);
@@ -313,7 +313,7 @@ Deno.test("bound: a renewal is no use of the session", async () => {
   assertEquals(await device.user(), undefined);
 });
 
-Deno.test("bound: without https, or with a domain, or a path that is none, it is refused", () => {
+Deno.test("bound: the option is refused without https, with a domain, or an invalid path", () => {
   const wrong: [Partial<SessionOptions>, string][] = [
     [{ cookie: {} }, '"secure"'],
     [{ cookie: { secure: true, domain: "example.com" } }, '"domain"'],

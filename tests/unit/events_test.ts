@@ -17,7 +17,7 @@ function told(options: Parameters<typeof site>[0] = {}) {
   return { ...one, events, lines, said };
 }
 
-Deno.test("events: each thing that happens to a session is told once, with its user", async () => {
+Deno.test("events: each change of a session makes one event, with its user", async () => {
   const { clock, newBrowser, said, sessions, visit } = told();
   await visit();
   assertEquals(said(), []);
@@ -43,7 +43,7 @@ Deno.test("events: each thing that happens to a session is told once, with its u
   assertEquals(said(), ["made", "ended"]);
 });
 
-Deno.test("events: what is refused or fails is told with its reason", async () => {
+Deno.test("events: a refusal or failure has its reason", async () => {
   const { browser, events, newBrowser, visit } = told({ store: new MemoryStore({ max: 1 }), now: Date.now });
   const last = () => events.at(-1)!;
   await visit(register);
@@ -62,7 +62,7 @@ Deno.test("events: what is refused or fails is told with its reason", async () =
   assertEquals([type, verb, reason], ["failed", "create", "the disk is on fire"]);
 });
 
-Deno.test("events: a value that another request took, and a session that it ended, differ", async () => {
+Deno.test("events: a taken value and an ended session have different reasons", async () => {
   const { events, request, sessions, visit } = told();
   for (const [does, reason] of [["take", "value taken"], ["end", "session gone"]] as const) {
     await visit((session) => session.set("n", 1));
@@ -74,7 +74,7 @@ Deno.test("events: a value that another request took, and a session that it ende
   }
 });
 
-Deno.test("events: none holds an id, and all of a session have its handle", async () => {
+Deno.test("events: none has an id, and all events of a session have its handle", async () => {
   const { browser, events, lines, request, sessions, visit } = told();
   const ids: string[] = [];
   const note = () => void ids.push(browser.cookie.split(/[=.]/)[1]!);
@@ -91,7 +91,7 @@ Deno.test("events: none holds an id, and all of a session have its handle", asyn
   for (const event of events) assert(Object.isFrozen(event));
 });
 
-Deno.test("events: the log has log-ins, log-outs and ends at info, without the user's name", async () => {
+Deno.test("events: the log has log-ins, log-outs and ends at info, without the user", async () => {
   const { events, lines, sessions, visit } = told();
   await visit((session) => session.logIn("ada"));
   await visit((session) => session.logOut());
@@ -122,7 +122,7 @@ Deno.test("events: without a log, failures reach standard error, and log-ins do 
   assertEquals(lines.map((line) => line.slice(25)), ["error The session store failed to update: the disk is on fire"]);
 });
 
-Deno.test("log: of very many different events it remembers a bounded number", () => {
+Deno.test("log: it remembers a bounded number of different events", () => {
   const lines: string[] = [];
   const log = createLog("info", (line) => lines.push(line), () => 0);
   for (let i = 0; i < 2500; i++) log("info", `A user logged in: session ${i}`);
@@ -131,7 +131,7 @@ Deno.test("log: of very many different events it remembers a bounded number", ()
   assertEquals(lines.length, 2500, "the last ones are held back");
 });
 
-Deno.test("events: a listener or a log that fails fails no request, and is reported", async () => {
+Deno.test("events: the failure of a listener or a log is reported, and fails no request", async () => {
   const { error } = console;
   const reported: unknown[] = [];
   console.error = (...words: unknown[]) => void reported.push(words.at(-1));

@@ -20,7 +20,7 @@ async function followed(options: Parameters<typeof site>[0] = {}) {
   return { ...one, follow };
 }
 
-Deno.test("follow: it reads what is stored now, and changes are kept", async () => {
+Deno.test("follow: it reads the data stored at that moment, and stores changes", async () => {
   const { follow, visit } = await followed();
   await visit((session) => session.set("n", 1));
   assertEquals((await follow.read()).data, { name: "Ada", n: 1 });
@@ -28,13 +28,13 @@ Deno.test("follow: it reads what is stored now, and changes are kept", async () 
   assertEquals(await visit(), { name: "Ada" });
 });
 
-Deno.test("follow: what is read is for reading only", async () => {
+Deno.test("follow: a session that was read cannot be changed", async () => {
   const { follow } = await followed();
   const session = await follow.read();
   assertEquals(await assertRejects(async () => session.set("n", await 1)) instanceof Error, true);
 });
 
-Deno.test("follow: a session of a new id is followed under that", async () => {
+Deno.test("follow: a session with a new id is followed under the new id", async () => {
   const { sessions, visit, request } = site();
   await visit(register);
   const session = await sessions.open(request());
@@ -46,7 +46,7 @@ Deno.test("follow: a session of a new id is followed under that", async () => {
   assertEquals((await follow.read()).data, { name: "Ada" });
 });
 
-Deno.test("follow: a session that its own request makes is followed", async () => {
+Deno.test("follow: a session that its own request created is followed", async () => {
   const { sessions, request } = site();
   const session = await sessions.open(request());
   register(session);
@@ -55,7 +55,7 @@ Deno.test("follow: a session that its own request makes is followed", async () =
   assertEquals((await follow.read()).data, { name: "Ada" });
 });
 
-Deno.test("follow: a log-out elsewhere ends it", async () => {
+Deno.test("follow: a log-out in another request ends the followed session", async () => {
   const { follow, sessions, visit } = await followed();
   await visit((session) => session.logOut());
   await assertRejects(() => follow.read(), SessionGoneError);
@@ -63,7 +63,7 @@ Deno.test("follow: a log-out elsewhere ends it", async () => {
   assertEquals(sessions.counters.refused, 2);
 });
 
-Deno.test("follow: a session that never was stored has no data, and takes no change", async () => {
+Deno.test("follow: a session that was never stored has no data, and refuses changes", async () => {
   const { sessions, request } = site();
   const empty = await sessions.open(request());
   await sessions.save(empty);
@@ -73,7 +73,7 @@ Deno.test("follow: a session that never was stored has no data, and takes no cha
   assertEquals(follow.signal.aborted, false);
 });
 
-Deno.test("follow: a session whose commit failed fails in the same way", async () => {
+Deno.test("follow: after a failed commit, a followed session throws the same error", async () => {
   const { request } = site();
   const bad = site({ store: failing(["create"], new MemoryStore()) });
   const session = await bad.sessions.open(request());
@@ -93,7 +93,7 @@ Deno.test("follow: a session that its own request ended is gone", async () => {
   await assertRejects(() => follow.read(), SessionGoneError);
 });
 
-Deno.test("follow: a change that wants a new id or a promise is refused, nothing stored", async () => {
+Deno.test("follow: a change that needs a new id or returns a promise stores nothing", async () => {
   const { follow } = await followed();
   await assertRejects(() => follow.change((session) => session.logOut()), TypeError, "no cookie");
   await assertRejects(() => follow.change((session) => session.renew()), TypeError, "no cookie");
@@ -101,7 +101,7 @@ Deno.test("follow: a change that wants a new id or a promise is refused, nothing
   assertEquals((await follow.read()).data, { name: "Ada" });
 });
 
-Deno.test("follow: an error of the change comes out as it is", async () => {
+Deno.test("follow: an error that a change throws reaches the caller unchanged", async () => {
   const { follow, sessions } = await followed();
   const own = new RangeError("no");
   const fail = () => {
@@ -123,7 +123,7 @@ Deno.test("follow: reading extends nothing, a change does", async () => {
   await assertRejects(() => follow.read(), SessionGoneError);
 });
 
-Deno.test("follow: of many changes at once none is lost", async () => {
+Deno.test("follow: no concurrent change is lost", async () => {
   const { follow } = await followed();
   await Promise.all(Array.from({ length: 50 }, () => follow.change((s) => s.update("n", (n = 0) => n + 1))));
   assertEquals((await follow.read()).get("n"), 50);
@@ -162,7 +162,7 @@ Deno.test("follow: its signal aborts when the session ends at another server", a
   });
 });
 
-Deno.test("follow: while the store fails its signal does not abort", async () => {
+Deno.test("follow: its signal does not abort while the store fails", async () => {
   const memory = new MemoryStore();
   let fails = false;
   const store = {
@@ -182,7 +182,7 @@ Deno.test("follow: while the store fails its signal does not abort", async () =>
   });
 });
 
-Deno.test("follow: a watched session is looked up each second until it is closed", async () => {
+Deno.test("follow: a watched session is read once per second until it is closed", async () => {
   const one = await followed();
   await inSimulatedTime(async () => {
     const others = Array.from({ length: 3 }, () => one.follow);
@@ -198,7 +198,7 @@ Deno.test("follow: a watched session is looked up each second until it is closed
   });
 });
 
-Deno.test("follow: of a session that no one commits it throws instead of waiting", async () => {
+Deno.test("follow: it throws instead of waiting if no one commits the session", async () => {
   const { sessions, visit, request } = site();
   await visit(register);
   const session = await sessions.open(request());
@@ -206,7 +206,7 @@ Deno.test("follow: of a session that no one commits it throws instead of waiting
   await inSimulatedTime(() => assertRejects(() => follow.read(), TypeError, "sessions.save(session)"));
 });
 
-Deno.test("follow: of a request whose handler failed it fails at once", async () => {
+Deno.test("follow: it fails immediately if the handler of the request failed", async () => {
   const { sessions, request, visit } = site();
   await visit(register);
   let session: Session<Data> | undefined;

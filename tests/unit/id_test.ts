@@ -9,7 +9,7 @@ Deno.test("id: it is 160 bits in lower-case hex, 128 of them random in a group",
   assertNotEquals(newId("00c0ffee").slice(8), newId("00c0ffee").slice(8));
 });
 
-Deno.test("id: it begins with the group it was made for, else at random", () => {
+Deno.test("id: it begins with the given group, or else with a random one", () => {
   for (let i = 0; i < 20; i++) assertEquals(newId("00c0ffee").slice(0, 8), "00c0ffee");
   assert(new Set(Array.from({ length: 100 }, () => newId().slice(0, 8))).size > 95);
 });
@@ -46,7 +46,7 @@ Deno.test("key: it is no id of its own session", () => {
   assertNotEquals(keyOf(keyOf(id)), keyOf(id));
 });
 
-Deno.test("handle: it is digits of the key's hash, and none of the group's", () => {
+Deno.test("handle: it has digits of the key's hash, and none of the group", () => {
   const key = keyOf(newId("00c0ffee"));
   assertMatch(handleOf(key), /^[0-9a-f]{16}$/);
   assertEquals(handleOf(key), key.slice(8, 24));

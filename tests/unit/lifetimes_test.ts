@@ -16,7 +16,7 @@ Deno.test("lifetimes: a session ends at its idle limit, and not before", async (
   assertEquals(await visit(), {});
 });
 
-Deno.test("lifetimes: no number of uses passes the absolute limit", async () => {
+Deno.test("lifetimes: no number of uses extends a session beyond the absolute limit", async () => {
   const { clock, visit } = site();
   await visit(register);
   for (let second = 1; second < 600; second++) {
@@ -28,7 +28,7 @@ Deno.test("lifetimes: no number of uses passes the absolute limit", async () => 
   assertEquals(await visit(), {});
 });
 
-Deno.test("lifetimes: use is stored once in a tenth of the lifetime, and sets no cookie", async () => {
+Deno.test("lifetimes: a use is stored once per tenth of the lifetime, without a cookie", async () => {
   const { browser, calls, clock, visit } = site();
   await visit(register);
   calls.length = 0;
@@ -62,7 +62,7 @@ Deno.test("lifetimes: a clock set back a day extends nothing", async () => {
   assertEquals(browser.setCookies, []);
 });
 
-Deno.test("lifetimes: a shorter one cuts lives short, and ends none within it", async () => {
+Deno.test("lifetimes: a shortened one ends sessions earlier, but none used within it", async () => {
   for (const shorter of [{ idle: 60 }, { absolute: 60 }]) {
     const before = site({ idle: 600, absolute: 6000 });
     await before.visit(register);
@@ -78,7 +78,7 @@ Deno.test("lifetimes: a shorter one cuts lives short, and ends none within it", 
   }
 });
 
-Deno.test("lifetimes: one unused for longer than a shortened limit is not let in", async () => {
+Deno.test("lifetimes: a session unused for longer than a shortened limit is refused", async () => {
   for (const shorter of [{ idle: 60 }, { absolute: 60 }]) {
     const before = site({ idle: 600, absolute: 6000 });
     await before.visit(register);
@@ -91,7 +91,7 @@ Deno.test("lifetimes: one unused for longer than a shortened limit is not let in
   }
 });
 
-Deno.test("lifetimes: a longer one counts from the next use on", async () => {
+Deno.test("lifetimes: a lengthened one applies from the next use on", async () => {
   const before = site({ idle: 60, absolute: 100 });
   await before.visit(register);
   const after = site({ idle: 600, absolute: 6000, store: before.memory, now: before.clock.now });
@@ -102,7 +102,7 @@ Deno.test("lifetimes: a longer one counts from the next use on", async () => {
   assertEquals(await after.visit(), { name: "Ada" });
 });
 
-Deno.test("lifetimes: servers of different ones take turns, and end no session", async () => {
+Deno.test("lifetimes: servers with different ones take turns, and end no session", async () => {
   const one = site({ idle: 60 });
   const two = site({ idle: 600, store: one.memory, now: one.clock.now });
   await one.visit(register);
@@ -125,7 +125,7 @@ Deno.test("lifetimes: a log-in starts the absolute lifetime again", async () => 
   assertEquals(await visit(), {});
 });
 
-Deno.test("lifetimes: a log-in can have lifetimes and a kind of cookie of its own", async () => {
+Deno.test("lifetimes: a log-in can have its own lifetimes and its own kind of cookie", async () => {
   const { browser, clock, visit } = site({ permanent: false });
   await visit((session) => {
     session.set("n", 1);
@@ -141,7 +141,7 @@ Deno.test("lifetimes: a log-in can have lifetimes and a kind of cookie of its ow
   assertEquals(await visit(), {});
 });
 
-Deno.test("lifetimes: a log-out brings back the manager's lifetimes", async () => {
+Deno.test("lifetimes: after a log-out the manager's lifetimes apply again", async () => {
   const { browser, clock, visit } = site();
   await visit((session) => session.logIn("ada", { idle: 3000 }));
   await visit((session) => {

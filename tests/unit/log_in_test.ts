@@ -8,7 +8,7 @@ import { MemoryStore } from "../../lib/stores/memory.ts";
 import { Clock } from "../../lib/testing.ts";
 import { type Data, register, site } from "../support/site.ts";
 
-Deno.test("log-in: a guest's data stay, and the same user's", async () => {
+Deno.test("log-in: the data of a guest and of the same user stay", async () => {
   const { visit } = site();
   await visit((session) => session.set("n", 1));
   assertEquals(await visit((session) => session.logIn("ada")), { n: 1 });
@@ -16,7 +16,7 @@ Deno.test("log-in: a guest's data stay, and the same user's", async () => {
   assertEquals(await visit(), { n: 1 });
 });
 
-Deno.test("log-in: another user starts with nothing, neither stored nor set before", async () => {
+Deno.test("log-in: another user starts empty, without stored data or earlier changes", async () => {
   const { visit } = site();
   await visit((session) => {
     session.set("n", 1);
@@ -35,7 +35,7 @@ Deno.test("log-in: another user starts with nothing, neither stored nor set befo
   assertEquals(flashes, []);
 });
 
-Deno.test("log-in: what another request stores of the former user in between is gone, too", async () => {
+Deno.test("log-in: data of the former user that are stored in between are gone, too", async () => {
   const { request, sessions, visit } = site();
   await visit((session) => session.logIn("ada"));
   const session = await sessions.open(request());
@@ -46,7 +46,7 @@ Deno.test("log-in: what another request stores of the former user in between is 
   assertEquals((await sessions.open(new Request("http://localhost/", { headers: { cookie } }))).data, {});
 });
 
-Deno.test("log-in: of two in one request the second user gets nothing of the first", async () => {
+Deno.test("log-in: after two in one request, the second user has no data of the first", async () => {
   const { visit } = site();
   const seen = await visit((session) => {
     session.logIn("ada");
@@ -70,7 +70,7 @@ Deno.test("log-in: after end() it throws, and after logOut() it does not", async
   assertEquals(session.user, "bob");
 });
 
-Deno.test("log-in: loggedInAt is its time, and undefined for a guest", async () => {
+Deno.test("log-in: loggedInAt is the time of the log-in, and undefined for a guest", async () => {
   const { clock, request, sessions, visit } = site();
   await visit(register);
   assertEquals((await sessions.open(request())).loggedInAt, undefined);
@@ -89,7 +89,7 @@ Deno.test("log-in: loggedInAt is its time, and undefined for a guest", async () 
   assertEquals((await sessions.open(request())).loggedInAt, undefined);
 });
 
-Deno.test("log-in: of a user's sessions the most that may live on do, the latest used", async () => {
+Deno.test("log-in: with a maximum, a user's most recently used sessions stay live", async () => {
   const { clock, newBrowser, sessions, visit } = site();
   const browsers = Array.from({ length: 4 }, newBrowser);
   for (const browser of browsers) {
@@ -112,7 +112,7 @@ Deno.test("log-in: of a user's sessions the most that may live on do, the latest
   assertEquals((await Array.fromAsync(sessions.of("bob"))).length, 1);
 });
 
-Deno.test("log-in: the same browser may log in again and again with one session at most", async () => {
+Deno.test("log-in: one browser can log in repeatedly with a maximum of one session", async () => {
   const { browser, sessions, visit } = site();
   for (let i = 0; i < 5; i++) {
     await visit((session) => session.logIn("ada", { most: 1 }));
@@ -121,7 +121,7 @@ Deno.test("log-in: the same browser may log in again and again with one session 
   assertEquals((await Array.fromAsync(sessions.of("ada"))).length, 1);
 });
 
-Deno.test("log-in: one on a server whose clock is behind still wins over those before it", async () => {
+Deno.test("log-in: one at a server whose clock is behind still ends earlier ones", async () => {
   const { clock, newBrowser, sessions, visit } = site();
   await visit((session) => session.logIn("ada", { most: 1 }), newBrowser());
   clock.pass(-30);
@@ -131,7 +131,7 @@ Deno.test("log-in: one on a server whose clock is behind still wins over those b
   assertEquals((await Array.fromAsync(sessions.of("ada"))).length, 1);
 });
 
-Deno.test("log-in: once it is stored its time is the stored one, though the clock is behind", async () => {
+Deno.test("log-in: loggedInAt is the stored time, even if the clock is behind", async () => {
   const { clock, memory, newBrowser, request, sessions, visit } = site();
   await visit((session) => session.logIn("ada"), newBrowser());
   const first = clock.time;
@@ -161,7 +161,7 @@ function turn(): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, Math.floor(Math.random() * 3)));
 }
 
-Deno.test("log-in: of several at once with one session at most, exactly one lives", async () => {
+Deno.test("log-in: of concurrent ones with a maximum of one session, exactly one lives", async () => {
   for (let round = 0; round < 100; round++) {
     const clock = new Clock();
     const store = new SlowStore({ now: clock.now });
@@ -179,7 +179,7 @@ Deno.test("log-in: of several at once with one session at most, exactly one live
   }
 });
 
-Deno.test("log-in: one that sees another's session wins, though its clock is behind", async () => {
+Deno.test("log-in: one that finds another's session ends it, even if its clock is behind", async () => {
   const clock = new Clock();
   const [secondStored, firstDone] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
   let second: Promise<void> | undefined;
@@ -209,7 +209,7 @@ Deno.test("log-in: one that sees another's session wins, though its clock is beh
   assertEquals((await Array.fromAsync(store.sessionsOf("ada"))).map(([, record]) => record?.data), [{ n: 2 }]);
 });
 
-Deno.test("log-out: everywhere, then here with a word of goodbye, is answered and kept", async () => {
+Deno.test("log-out: a message after endAll() and logOut() is stored for the next page", async () => {
   const { attempt, newBrowser, request, sessions, visit } = site();
   await visit((session) => session.logIn("ada"), newBrowser());
   await visit((session) => session.logIn("ada"));
@@ -224,7 +224,7 @@ Deno.test("log-out: everywhere, then here with a word of goodbye, is answered an
   assertEquals((await sessions.open(request())).user, undefined);
 });
 
-Deno.test("log-out: a message after endAll() alone is refused, with a way out", async () => {
+Deno.test("log-out: a message after endAll() alone is refused, and the error says why", async () => {
   const { request, sessions, visit } = site();
   await visit((session) => session.logIn("ada"));
   const session = await sessions.open(request());
@@ -233,7 +233,7 @@ Deno.test("log-out: a message after endAll() alone is refused, with a way out", 
   await assertRejects(() => sessions.save(session), SessionGoneError, "call session.logOut()");
 });
 
-Deno.test("log-out: of a session that another request moved is refused", async () => {
+Deno.test("log-out: it is refused if another request gave the session a new id", async () => {
   const { request, sessions, visit } = site();
   await visit((session) => session.logIn("ada"));
   const session = await sessions.open(request());

@@ -33,7 +33,7 @@ Deno.test("log: levels below the least one are left out", () => {
   }
 });
 
-Deno.test("log: an event is written once in ten seconds, then with how often it came", () => {
+Deno.test("log: a repeated event is written once in ten seconds, with its count", () => {
   const { lines, clock, log } = logging("info");
   for (let i = 0; i < 1000; i++) log("warn", "A flood", `wave ${i}`);
   log("warn", "Another event");
@@ -52,7 +52,7 @@ Deno.test("log: an event is written once in ten seconds, then with how often it 
   ]);
 });
 
-Deno.test("log: a clock that is set back silences nothing", () => {
+Deno.test("log: a clock that is set back holds no line back", () => {
   const { lines, clock, log } = logging("info");
   log("warn", "An event");
   clock.time -= 24 * 60 * 60 * 1000;
@@ -60,7 +60,7 @@ Deno.test("log: a clock that is set back silences nothing", () => {
   assertEquals(lines.length, 2);
 });
 
-Deno.test("log: whatever a detail holds, it is one line without control characters", () => {
+Deno.test("log: any detail is written in one line without control characters", () => {
   const { lines, log } = logging("info");
   log("error", "A failure", "first\r\n2030-01-01T00:00:00.000Z info forged\n\x1b[2Jtab\tend\u2028\u0085x");
   assertEquals(lines, [
@@ -68,7 +68,7 @@ Deno.test("log: whatever a detail holds, it is one line without control characte
   ]);
 });
 
-Deno.test("log: a line that cannot be written, as on a full disk, is no error", () => {
+Deno.test("log: a line that cannot be written throws no error", () => {
   const log = createLog("info", () => {
     throw new Error("No space left on device");
   });

@@ -2,7 +2,7 @@
 import { assertEquals, assertMatch } from "@std/assert";
 import { type Act, site } from "../support/site.ts";
 
-Deno.test("sessions: a request that keeps nothing in the end makes no session", async () => {
+Deno.test("sessions: a request whose session is empty in the end stores no session", async () => {
   const { memory, sessions } = site();
   const acts: Act[] = [
     (session) => session.delete("n"),
@@ -25,7 +25,7 @@ Deno.test("sessions: a request that keeps nothing in the end makes no session", 
   }
 });
 
-Deno.test("sessions: after a log-out that leaves no word there is no new session", async () => {
+Deno.test("sessions: a log-out that leaves no data stores no new session", async () => {
   const { attempt, memory, visit } = site();
   await visit((session) => session.logIn("ada"));
   const answer = await attempt((session) => {

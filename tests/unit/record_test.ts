@@ -12,18 +12,18 @@ const RECORD: SessionRecord = {
   flashes: [{ id: "1", category: "message", message: "hello" }],
 };
 
-Deno.test("record: its text gives it back, frozen", () => {
+Deno.test("record: its JSON is read as the same record, frozen", () => {
   const record = decode(encode(RECORD));
   assertEquals(record, RECORD);
   assertThrows(() => Object.assign((record as SessionRecord).data, { more: 1 }), TypeError);
   assertEquals(decode(encode({ data: {}, ...TIMES })), { data: {}, ...TIMES });
 });
 
-Deno.test("record: an idle limit kept beside the text counts", () => {
+Deno.test("record: an idle limit that is stored beside the JSON counts", () => {
   assertEquals(decode(encode(RECORD), 99_000), { ...RECORD, expires: 99_000 });
 });
 
-Deno.test("record: a string that is none is corrupt", () => {
+Deno.test("record: a string that is no record is corrupt", () => {
   const right = JSON.parse(encode(RECORD));
   const wrong = [{ data: [] }, { data: null }, { created: "1" }, { idle: null }, { expires: {} }, {
     deadline: undefined,
@@ -35,11 +35,11 @@ Deno.test("record: a string that is none is corrupt", () => {
   }
 });
 
-Deno.test("record: one of a later version is told apart from a corrupt one", () => {
+Deno.test("record: one of a later version is not corrupt", () => {
   assertEquals(decode('{"version":2,"anything":true}'), "newer");
 });
 
-Deno.test("record: a string longer than it may be is refused with both sizes", () => {
+Deno.test("record: JSON above the maximum is refused, and the error has both sizes", () => {
   const record = { ...RECORD, data: { text: "é".repeat(100) } };
   const { length } = new TextEncoder().encode(encode(record));
   assertEquals(encode(record, length), encode(record));

@@ -4,7 +4,7 @@ import { checkStoreOptions } from "../../lib/stores/_options.ts";
 import { cookieFor } from "../../lib/testing.ts";
 import { site } from "../support/site.ts";
 
-Deno.test("sessions: unknown options of its methods, and a user that is none, are refused", async () => {
+Deno.test("sessions: methods refuse unknown options, and a user who is no string", async () => {
   const { sessions, visit } = site();
   await visit((session) => session.logIn("ada"));
   await assertRejects(() => sessions.endAll("ada", { exept: undefined, only: {} } as object), TypeError, '"only"');

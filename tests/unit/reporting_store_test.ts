@@ -17,7 +17,7 @@ function storeWith(verbs: (inner: MemoryStore) => Partial<SessionStore>): Sessio
   });
 }
 
-Deno.test("counters: each of what is done counts once, where it belongs", async () => {
+Deno.test("counters: each event counts once, under its type", async () => {
   const { clock, sessions, visit, newBrowser } = site();
   const { counters } = sessions;
   const counted = async (act: () => Promise<unknown>) => {
@@ -43,7 +43,7 @@ Deno.test("counters: each of what is done counts once, where it belongs", async 
   assertEquals(await counted(() => visit((session) => session.end())), [["ended", 1]]);
 });
 
-Deno.test("counters: two cookies that both are live count as one that is refused", async () => {
+Deno.test("counters: two cookies of live sessions count as one refusal", async () => {
   const { sessions, visit, newBrowser } = site();
   const others = [newBrowser(), newBrowser()];
   for (const browser of others) await visit(register, browser);
@@ -52,7 +52,7 @@ Deno.test("counters: two cookies that both are live count as one that is refused
   assertEquals(sessions.counters.refused, 1);
 });
 
-Deno.test("counters: a request whose value another one took counts as refused", async () => {
+Deno.test("counters: a request counts as refused if another took its value", async () => {
   const { sessions, request, visit } = site();
   await visit((session) => session.set("n", 1));
   const both = await Promise.all([1, 2].map(() => sessions.open(request())));
@@ -62,7 +62,7 @@ Deno.test("counters: a request whose value another one took counts as refused", 
   assertEquals([sessions.counters.refused, sessions.counters.failed], [1, 0]);
 });
 
-Deno.test("store: it is asked to sweep after each commit, and to close with the manager", async () => {
+Deno.test("store: sweep is called after each commit, and close with the manager's", async () => {
   const asked: string[] = [];
   const store = storeWith(() => ({
     sweep: () => void asked.push("sweep"),
@@ -75,7 +75,7 @@ Deno.test("store: it is asked to sweep after each commit, and to close with the 
   assertEquals(asked, ["sweep", "sweep", "close"]);
 });
 
-Deno.test("store: its failure after a change that threw first and then did not is its own", async () => {
+Deno.test("store: its own failure is thrown if the last run of the change did not throw", async () => {
   const tryTwice = async (_inner: MemoryStore, id: string, change: Change) => {
     const record = (await _inner.read(id))!;
     try {
@@ -102,7 +102,7 @@ Deno.test("store: its failure after a change that threw first and then did not i
   assertEquals(sessions.counters.failed, 1);
 });
 
-Deno.test("store: a listing that is left early is told so", async () => {
+Deno.test("store: a listing that is left early is closed", async () => {
   let isLeft = false;
   const store = storeWith((inner) => ({
     async *sessionsOf(user) {

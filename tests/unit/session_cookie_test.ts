@@ -7,7 +7,7 @@ import { KEY, OLD_KEY, register, site } from "../support/site.ts";
 
 // The cookie as an attacker may change it.
 
-Deno.test("cookie: a forged one is the same as none, and the store is not asked", async () => {
+Deno.test("cookie: a forged one counts as none, and the store is not queried", async () => {
   const { calls, newBrowser, sessions, visit } = site();
   const id = newId();
   const right = new Signer([KEY], "session id\0session").sign(id);
@@ -53,7 +53,7 @@ Deno.test("cookie: it does not work under another name", async () => {
   assertEquals(await two.visit(), {});
 });
 
-Deno.test("cookie: one signed with an older key works, and is signed again when used", async () => {
+Deno.test("cookie: one signed by an older key works, and is signed again when used", async () => {
   const before = site({ keys: [OLD_KEY] });
   await before.visit(register);
   const after = site({ keys: [KEY, OLD_KEY], store: before.memory });
@@ -68,7 +68,7 @@ Deno.test("cookie: one signed with an older key works, and is signed again when 
   assertEquals(await later.visit(), { name: "Ada" });
 });
 
-Deno.test("cookie: of several of the name, the one we signed counts", async () => {
+Deno.test("cookie: of several cookies of the name, only one with a valid signature counts", async () => {
   const { browser, handler, visit } = site();
   await visit(register);
   await visit();
@@ -81,7 +81,7 @@ Deno.test("cookie: of several of the name, the one we signed counts", async () =
   }
 });
 
-Deno.test("cookie: of two live sessions at once neither counts, and both go", async () => {
+Deno.test("cookie: of two cookies of live sessions none counts, and both are deleted", async () => {
   const { browser, handler, newBrowser, visit } = site({ cookie: { name: "__Host-session", secure: true } });
   await visit(register);
   const other = newBrowser();
@@ -95,7 +95,7 @@ Deno.test("cookie: of two live sessions at once neither counts, and both go", as
   ]);
 });
 
-Deno.test("cookie: of several that we signed, the one whose session is live counts", async () => {
+Deno.test("cookie: of several with valid signatures, the one with a live session counts", async () => {
   const { browser, clock, handler, memory, visit } = site();
   await visit(register);
   const dead = browser.cookie;
@@ -110,7 +110,7 @@ Deno.test("cookie: of several that we signed, the one whose session is live coun
   assertEquals(memory.size, 1);
 });
 
-Deno.test("cookie: what does not count is deleted wherever it may have been set", async () => {
+Deno.test("cookie: several dead ones are deleted for each domain and path", async () => {
   const cookie = { domain: "example.com", path: "/app" };
   const { handler, browser, clock, visit } = site({ cookie });
   await visit(register);
@@ -130,7 +130,7 @@ Deno.test("cookie: what does not count is deleted wherever it may have been set"
   }
 });
 
-Deno.test("cookie: a session made while others are deleted gets its own, last", async () => {
+Deno.test("cookie: a new session's cookie comes after the deletions of others", async () => {
   const { browser, clock, newBrowser, sessions, visit } = site();
   await visit(register);
   const other = newBrowser();
@@ -144,7 +144,7 @@ Deno.test("cookie: a session made while others are deleted gets its own, last", 
   assert(cookies.slice(0, -1).every((line) => line.startsWith("session=;")));
 });
 
-Deno.test("cookie: of more than four none counts, none is verified, and all are deleted", async () => {
+Deno.test("cookie: if there are more than four, none is verified, and all are deleted", async () => {
   const { calls, newBrowser, sessions, visit } = site();
   const [victim, ...attackers] = Array.from({ length: 5 }, newBrowser);
   await visit(register, victim);
@@ -173,7 +173,7 @@ Deno.test("cookie: of more than four none counts, none is verified, and all are 
   assertEquals([calls, verified], [[], 0]);
 });
 
-Deno.test("cookie: of forms that are none of ours, no signature is made", async () => {
+Deno.test("cookie: values of another form are never verified", async () => {
   const { newBrowser, sessions, visit } = site();
   const browser = newBrowser();
   await visit(register, browser);

@@ -8,7 +8,7 @@ import { MemoryStore } from "../../lib/stores/memory.ts";
 import { Clock, cookieFor } from "../../lib/testing.ts";
 import { type Act, failing, KEY, register, site } from "../support/site.ts";
 
-Deno.test("sessions: who stores nothing gets no cookie and asks the store nothing", async () => {
+Deno.test("sessions: a visitor without data gets no cookie, and causes no query", async () => {
   const { browser, calls, visit } = site();
   await visit();
   assertEquals([browser.setCookies, calls], [[], []]);
@@ -23,7 +23,7 @@ Deno.test("sessions: a handler that does not open one causes no call and no head
   assertEquals([[...response.headers.keys()], calls], [["content-type"], []]);
 });
 
-Deno.test("sessions: what is stored in one request is there in the next", async () => {
+Deno.test("sessions: data stored in one request are there in the next", async () => {
   const { visit } = site();
   await visit(register);
   assertEquals(await visit(), { name: "Ada" });
@@ -68,7 +68,7 @@ Deno.test("sessions: Max-Age is rounded up, so that the cookie lives as long as 
   assertMatch(browser.setCookies.join(), /Max-Age=91(;|$)/);
 });
 
-Deno.test("sessions: a cookie of the browser's run has no Max-Age, and is sent once", async () => {
+Deno.test("sessions: a cookie that ends with the browser has no Max-Age, and is sent once", async () => {
   const { browser, clock, visit } = site({ permanent: false });
   await visit(register);
   assertMatch(browser.setCookies.join("\n"), /^session=\S+; HttpOnly; SameSite=Lax; Path=\/$/);
@@ -79,7 +79,7 @@ Deno.test("sessions: a cookie of the browser's run has no Max-Age, and is sent o
   assertEquals(await visit(), { name: "Ada" });
 });
 
-Deno.test("sessions: an answer that read a session is not for caches", async () => {
+Deno.test("sessions: an answer with a session gets Vary and Cache-Control headers", async () => {
   const { browser, sessions } = site();
   const headersOf = async (headers: HeadersInit) => {
     const handler = sessions.wrap(async (_request, open) => {
@@ -105,7 +105,7 @@ Deno.test("sessions: an answer with immutable headers gets its cookie too", asyn
   assertEquals(response.headers.getSetCookie().length, 1);
 });
 
-Deno.test("sessions: a wrapped handler is given what else the server passes", async () => {
+Deno.test("sessions: a wrapped handler gets the other arguments of the server", async () => {
   const { sessions } = site();
   const handler = sessions.wrap((_request, _open, info: { remote: string }) => new Response(info.remote));
   assertEquals(await (await handler(new Request("http://localhost/"), { remote: "127.0.0.1" })).text(), "127.0.0.1");
@@ -143,7 +143,7 @@ Deno.test("sessions: ending a session that was never stored does nothing", async
   assertEquals([browser.setCookies, calls], [[], []]);
 });
 
-Deno.test("sessions: renew() moves the data, and the old id is dead at the answer", async () => {
+Deno.test("sessions: renew() moves the data, and the old id is dead after the answer", async () => {
   const { browser, memory, newBrowser, visit } = site();
   await visit((session) => session.set("n", 1));
   const old = newBrowser();
@@ -158,7 +158,7 @@ Deno.test("sessions: renew() moves the data, and the old id is dead at the answe
   assertEquals(memory.size, 1);
 });
 
-Deno.test("sessions: a store that fails is told, and what was stored still stands", async () => {
+Deno.test("sessions: a failure of the store is thrown and logged, and stored data stay", async () => {
   const clock = new Clock();
   const cases: [verb: keyof SessionStore, act: Act][] = [
     ["read", () => {}],
@@ -181,7 +181,7 @@ Deno.test("sessions: a store that fails is told, and what was stored still stand
   }
 });
 
-Deno.test("sessions: a page that only reads is answered though it cannot be extended", async () => {
+Deno.test("sessions: a page that only reads is answered if its session cannot be extended", async () => {
   const clock = new Clock();
   const memory = new MemoryStore({ now: clock.now });
   const { browser, visit } = site({ store: failing(["touch"], memory), now: clock.now });
@@ -191,7 +191,7 @@ Deno.test("sessions: a page that only reads is answered though it cannot be exte
   assertEquals(browser.setCookies, []);
 });
 
-Deno.test("sessions: a full store refuses new ones, and the others go on", async () => {
+Deno.test("sessions: a full store refuses new ones, and the others stay usable", async () => {
   const { attempt, newBrowser, sessions, visit } = site({ store: new MemoryStore({ max: 1 }), now: Date.now });
   await visit(register);
   await assertRejects(() => attempt(register, newBrowser()), StoreFullError);
@@ -199,7 +199,7 @@ Deno.test("sessions: a full store refuses new ones, and the others go on", async
   assertEquals(sessions.counters.refused, 1);
 });
 
-Deno.test("sessions: a full or failing store keeps no one from logging out", async () => {
+Deno.test("sessions: a visitor can log out while the store is full or fails", async () => {
   for (const max of [1, 0]) {
     const clock = new Clock();
     const memory = new MemoryStore({ now: clock.now, max: 1 });
@@ -220,14 +220,14 @@ Deno.test("sessions: a full or failing store keeps no one from logging out", asy
 });
 // Misuse fails early.
 
-Deno.test("sessions: one is committed once", async () => {
+Deno.test("sessions: a session can be committed only once", async () => {
   const { sessions } = site();
   const session = await sessions.open(new Request("http://localhost/"));
   await sessions.commit(session, new Response());
   await assertRejects(() => sessions.commit(session, new Response()), TypeError, "committed before");
 });
 
-Deno.test("sessions: options that cannot work are refused at construction", () => {
+Deno.test("sessions: invalid options are refused at construction", () => {
   const store = new MemoryStore();
   const make = (options: Partial<SessionOptions>) => () => new SessionManager({ store, keys: [KEY], ...options });
   assertThrows(make({ keys: [] }), TypeError, "at least one key");
@@ -247,13 +247,13 @@ Deno.test("sessions: options that cannot work are refused at construction", () =
   assertThrows(make({ cookie: { domain: "example.com-" } }), TypeError, "domain");
 });
 
-Deno.test("sessions: no message of theirs shows a key", () => {
+Deno.test("sessions: no error message shows a key", () => {
   const keys = ["short secret"];
   const error = assertThrows(() => new SessionManager({ store: new MemoryStore(), keys }), RangeError);
   assert(!error.message.includes("secret"));
 });
 
-Deno.test("sessions: an option that is undefined is one not given", async () => {
+Deno.test("sessions: an option that is undefined counts as not given", async () => {
   const none = undefined;
   const cookie = {
     name: none,
@@ -313,7 +313,7 @@ Deno.test("sessions: without a type argument a manager takes any JSON", async ()
   assertEquals(session.get("cart"), [{ tea: 1 }, null]);
 });
 
-Deno.test("sessions: an option that is unknown or cannot work is refused by name", () => {
+Deno.test("sessions: an unknown or invalid option is refused by name", () => {
   const wrong: [object, string][] = [
     [{ maxAge: 5 }, '"maxAge"'],
     [{ cookie: { maxAge: 5 } }, '"maxAge"'],
@@ -349,7 +349,7 @@ Deno.test("sessions: a use within a tenth of the lifetime stores nothing", async
   assertEquals(calls, ["read"]);
 });
 
-Deno.test("sessions: a mere use sends no cookie that could come after a log-in's", async () => {
+Deno.test("sessions: a mere use sends no cookie, which could arrive after a log-in's", async () => {
   const { browser, clock, request, sessions, visit } = site();
   await visit(register);
   clock.pass(30);
@@ -362,7 +362,7 @@ Deno.test("sessions: a mere use sends no cookie that could come after a log-in's
   assertEquals([late, browser.cookies.size], [[[], []], 1]);
 });
 
-Deno.test("sessions: what cannot be sent is refused before anything is stored", async () => {
+Deno.test("sessions: an answer that cannot be sent is refused before anything is stored", async () => {
   const { memory, sessions } = site();
   for (const response of [undefined, null, "hello", {}, Response.error()]) {
     const session = await sessions.open(new Request("http://localhost/"));

@@ -59,13 +59,13 @@ Deno.test("session: a value set is copied", async () => {
   assertEquals(session.get("cart"), ["tea"]);
 });
 
-Deno.test("session: a value read is frozen, so a change in place fails loudly", async () => {
+Deno.test("session: a value that was read is frozen, so that changing it throws", async () => {
   const { session } = await stored({ old: { items: ["tea"] } });
   session.set("cart", { items: ["tea"] });
   for (const key of ["cart", "old"]) assertThrows(() => session.get(key)!.items.push("coffee"), TypeError);
 });
 
-Deno.test("session: what JSON would change is refused when it is set, by name", async () => {
+Deno.test("session: set refuses a value that JSON would change, and names its place", async () => {
   const { session } = await stored();
   const cycle: Anything = {};
   cycle["self"] = cycle;
@@ -89,7 +89,7 @@ function nested(depth: number): unknown {
   return value;
 }
 
-Deno.test("session: __proto__, constructor and toString are just keys", async () => {
+Deno.test("session: __proto__, constructor and toString are ordinary keys", async () => {
   const { session, sessions, request } = await stored();
   const keys = ["__proto__", "constructor", "toString", "hasOwnProperty"];
   for (const key of keys) {
@@ -103,7 +103,7 @@ Deno.test("session: __proto__, constructor and toString are just keys", async ()
   for (const key of keys) assertEquals(JSON.stringify(again.get(key)), '{"__proto__":{"admin":true}}');
 });
 
-Deno.test("session: one that was ended is empty and takes no more changes", async () => {
+Deno.test("session: one that was ended is empty, and later changes have no effect", async () => {
   const { session } = await stored({ name: "Ada" });
   session.end();
   session.set("name", "Bob");
@@ -122,7 +122,7 @@ Deno.test("session: a log-in makes it the user's under a new id, and keeps the d
   assertEquals([users, sessions.counters["new id"]], [["ada@example.com"], 1]);
 });
 
-Deno.test("session: after a log-out only what was kept since is left", async () => {
+Deno.test("session: after a log-out only later data and messages are left", async () => {
   const { browser, memory, visit, newBrowser } = site();
   await visit((session) => {
     session.set("n", 1);
@@ -165,7 +165,7 @@ Deno.test("session: another user can log in right after a log-out", async () => 
   assertEquals([await visit((session) => users.push(session.user)), users], [{}, ["bob"]]);
 });
 
-Deno.test("session: a log-in of no string, or with options that cannot work, is refused", async () => {
+Deno.test("session: a log-in with an invalid user or option is refused", async () => {
   const { session } = await stored();
   assertThrows(() => session.logIn(7 as unknown as string), TypeError, "must be a string");
   assertThrows(() => session.logIn("ada", { idle: 0 }), RangeError, '"idle"');
@@ -177,7 +177,7 @@ Deno.test("session: a log-in of no string, or with options that cannot work, is 
   assertEquals([session.user, session.changed], [undefined, false]);
 });
 
-Deno.test("session: whatever comes after the commit throws and names the way out", async () => {
+Deno.test("session: a change after the commit throws, and the error says what to do", async () => {
   const { session, sessions } = await stored({ n: 1 });
   session.flash("x");
   await sessions.save(session);
@@ -204,7 +204,7 @@ Deno.test("session: one of another library is refused by name", async () => {
   await assertRejects(() => sessions.save(other), TypeError, "open() of the same library");
 });
 
-Deno.test("session: its handle is that of sessions.of, and no part of its id", async () => {
+Deno.test("session: its handle is the one in sessions.of, and no part of its id", async () => {
   const { browser, sessions, visit } = site();
   await visit((session) => session.logIn("ada"));
   const handles: (string | undefined)[] = [];
@@ -215,7 +215,7 @@ Deno.test("session: its handle is that of sessions.of, and no part of its id", a
   assert(!browser.cookie.includes(handles[0]!));
 });
 
-Deno.test("session: one that was ended for good does not start again by a log-out", async () => {
+Deno.test("session: a log-out after end() does not start a new session", async () => {
   const { browser, memory, visit } = site();
   await visit((session) => session.set("n", 1));
   await visit((session) => {
@@ -226,7 +226,7 @@ Deno.test("session: one that was ended for good does not start again by a log-ou
   assertEquals([memory.size, browser.cookies.size], [0, 0]);
 });
 
-Deno.test("session: it takes no members of its own, and what it gave out stays as it was", async () => {
+Deno.test("session: it accepts no new members, and data that it returned never change", async () => {
   const { session } = await stored({ n: 1 });
   assertThrows(() => Object.assign(session, { views: 1 }), TypeError);
   const before = session.data;
@@ -239,7 +239,7 @@ Deno.test("session: it takes no members of its own, and what it gave out stays a
   }
 });
 
-Deno.test("session: minus zero is refused, since JSON makes zero of it", async () => {
+Deno.test("session: minus zero is refused, because JSON turns it into zero", async () => {
   const { session } = await stored();
   for (const value of [-0, [-0], { n: -0 }]) {
     assertThrows(() => session.set("n", value as number), TypeError, "received -0");

@@ -18,7 +18,7 @@ function managers(...idles: number[]) {
   return { made, pass, visit };
 }
 
-Deno.test("lifetimes: a session lives on by use under a lifetime that was shortened", async () => {
+Deno.test("lifetimes: uses keep a session alive under a lifetime that was shortened", async () => {
   const { made: [long, short], pass, visit } = managers(60, 30);
   const cookie = await cookieFor(long!, { name: "Ada" });
   for (let i = 0; i < 20; i++) {
@@ -29,7 +29,7 @@ Deno.test("lifetimes: a session lives on by use under a lifetime that was shorte
   assertEquals(await visit(short!, cookie), false);
 });
 
-Deno.test("lifetimes: a session used at servers of two lifetimes in turn is never ended", async () => {
+Deno.test("lifetimes: a session used at servers with two lifetimes in turn never ends", async () => {
   const { made, pass, visit } = managers(60, 30);
   const cookie = await cookieFor(made[0]!, { name: "Ada" });
   for (let i = 0; i < 40; i++) {
@@ -38,7 +38,7 @@ Deno.test("lifetimes: a session used at servers of two lifetimes in turn is neve
   }
 });
 
-Deno.test("lifetimes: a lifetime that is lengthened again counts from the next use", async () => {
+Deno.test("lifetimes: a lifetime that is lengthened again applies from the next use", async () => {
   const { made: [long, short], pass, visit } = managers(60, 30);
   const cookie = await cookieFor(long!, { name: "Ada" });
   for (const sessions of [short!, short!, long!]) {
@@ -49,7 +49,7 @@ Deno.test("lifetimes: a lifetime that is lengthened again counts from the next u
   assertEquals(await visit(long!, cookie), true);
 });
 
-Deno.test("lifetimes: after one was shortened, the next use counts at once", async () => {
+Deno.test("lifetimes: after one was shortened, the very next use is stored", async () => {
   const { made: [long, short], pass, visit } = managers(1800, 600);
   const cookie = await cookieFor(long!, { name: "Ada" });
   pass(5);

@@ -7,7 +7,7 @@ const KEY = "the first key, of 32 bytes or more";
 const OLD = "another key, of 32 bytes or more.";
 const ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
-Deno.test("signer: what it signed is its own, known or not", () => {
+Deno.test("signer: it accepts its own signatures, cached or not", () => {
   const signed = new Signer([KEY], "test").sign("value");
   assertEquals(signed, new Signer([KEY], "test").sign("value"));
   const signer = new Signer([KEY], "test");
@@ -24,7 +24,7 @@ Deno.test("signer: a signature is HMAC-SHA-256 over purpose and value", () => {
   assertEquals(new Signer([KEY], "test").sign("value"), `value.${expected}`);
 });
 
-Deno.test("signer: of all last characters of a signature, the right one alone is taken", () => {
+Deno.test("signer: only one last character of a signature is accepted", () => {
   const signer = new Signer([KEY], "test");
   const signed = signer.sign("value");
   for (const known of [false, true]) {
@@ -68,7 +68,7 @@ Deno.test("signer: a string that was never signed is refused and never throws", 
   assertEquals(signer.unsign("x".repeat(100_000)), undefined);
 });
 
-Deno.test("signer: a signature is good for its own value, key and purpose alone", () => {
+Deno.test("signer: a signature is valid for its own value, key and purpose only", () => {
   const signer = new Signer([KEY], "test");
   const signature = signer.sign("value").split(".")[1]!;
   assertEquals(signer.unsign(`other.${signature}`), undefined);
@@ -84,7 +84,7 @@ Deno.test("signer: no other split between purpose and value gives the same signa
   }
 });
 
-Deno.test("signer: the first key signs, the others are taken and said to be old", () => {
+Deno.test("signer: the first key signs, and signatures by older keys are accepted", () => {
   const signer = new Signer([KEY, OLD], "test");
   assertEquals(signer.sign("value"), new Signer([KEY], "test").sign("value"));
   const old = new Signer([OLD], "test").sign("value");
@@ -104,7 +104,7 @@ Deno.test("signer: a key under 32 bytes, or none, is refused without being shown
   new Signer(["é".repeat(16)], "test"); // 16 characters, 32 bytes
 });
 
-Deno.test("signer: what it gives back is what was signed, to the last bit", () => {
+Deno.test("signer: it returns the string that was signed, to the last bit", () => {
   const signer = new Signer([KEY], "test");
   for (const value of ["\uFEFFadmin", "admin\uFEFF", "\uFEFF", "\uFFFE", "\0\uFEFF", "a\u0301", "\u00e1", "👋\uFEFF"]) {
     const signed = signer.sign(value);

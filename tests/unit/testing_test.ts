@@ -12,7 +12,7 @@ testStore({
   counts: true,
 });
 
-Deno.test("testing: cookieFor stores a session, of a user or not, even an empty one", async () => {
+Deno.test("testing: cookieFor stores a session with or without a user, even an empty one", async () => {
   const { browser, sessions, request } = site();
   const open = async (cookie: string) => {
     browser.cookies.set("session", cookie.replace("session=", ""));
@@ -25,7 +25,7 @@ Deno.test("testing: cookieFor stores a session, of a user or not, even an empty 
   assertEquals((await open(await cookieFor(sessions, {}))).handle === undefined, false);
 });
 
-Deno.test("testing: a clock stands still until it is moved", () => {
+Deno.test("testing: a clock stands still until a test moves it", () => {
   const clock = new Clock(5000);
   assertEquals([clock.now(), clock.now()], [5000, 5000]);
   clock.pass(2);

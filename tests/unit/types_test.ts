@@ -27,7 +27,7 @@ interface CartItem {
   tags?: string[];
 }
 
-Deno.test("types: what JSON keeps can be set, and is read-only when read", () => {
+Deno.test("types: values that JSON keeps can be set, and are read-only when read", () => {
   const use = (session: Session<Shop>) => {
     session.set("user", "Ada");
     session.set("cart", [{ id: 1, tags: ["a"] }]);
@@ -54,7 +54,7 @@ Deno.test("types: what JSON keeps can be set, and is read-only when read", () =>
   void use;
 });
 
-Deno.test("types: what JSON would change is refused by the compiler", () => {
+Deno.test("types: the compiler refuses values that JSON would change", () => {
   const use = (session: Session<Wrong>) => {
     // @ts-expect-error -- JSON makes a string of it
     session.set("when", new Date());

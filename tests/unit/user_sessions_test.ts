@@ -20,7 +20,7 @@ async function devices(options: Parameters<typeof site>[0] = {}) {
   return { ...one, laptop, phone, bob, userOf };
 }
 
-Deno.test("users: their sessions are shown with their times and data", async () => {
+Deno.test("users: of() returns a user's sessions with their times and data", async () => {
   const { clock, sessions, visit, laptop } = await devices();
   clock.pass(30);
   await visit((session) => session.set("n", 1), laptop);
@@ -34,7 +34,7 @@ Deno.test("users: their sessions are shown with their times and data", async () 
   assertEquals(await Array.fromAsync(sessions.of("no one")), []);
 });
 
-Deno.test("users: one session ends by its handle, and no other", async () => {
+Deno.test("users: end() ends the session with the handle, and no other", async () => {
   const { sessions, laptop, phone, userOf, request } = await devices();
   const { handle } = await sessions.open(request(phone));
   assertEquals(await sessions.end("bob", handle!), false);
@@ -43,7 +43,7 @@ Deno.test("users: one session ends by its handle, and no other", async () => {
   assertEquals([await userOf(laptop), await userOf(phone)], ["ada", undefined]);
 });
 
-Deno.test("users: all sessions end, of this user and no one else", async () => {
+Deno.test("users: endAll() ends all sessions of the user, and no other user's", async () => {
   const { sessions, laptop, phone, bob, userOf } = await devices();
   assertEquals(await sessions.endAll("ada"), 2);
   assertEquals(await sessions.endAll("ada"), 0);
@@ -51,7 +51,7 @@ Deno.test("users: all sessions end, of this user and no one else", async () => {
   assertEquals(sessions.counters.ended, 2);
 });
 
-Deno.test("users: of more sessions than are ended at a time each is counted once", async () => {
+Deno.test("users: endAll() counts each session once, even if there are several batches", async () => {
   const clock = new Clock();
   const memory = new (class extends MemoryStore {
     override async delete(id: string) {
@@ -68,14 +68,14 @@ Deno.test("users: of more sessions than are ended at a time each is counted once
   assertEquals(sessions.counters.ended, 1201);
 });
 
-Deno.test("users: the session that asks can be left alone", async () => {
+Deno.test("users: endAll() can leave the session of the request alive", async () => {
   const { sessions, laptop, phone, userOf, request } = await devices();
   const except = await sessions.open(request(laptop));
   assertEquals(await sessions.endAll("ada", { except }), 1);
   assertEquals([await userOf(laptop), await userOf(phone)], ["ada", undefined]);
 });
 
-Deno.test("users: a session that gets a new id while all are ended is ended too", async () => {
+Deno.test("users: endAll() also ends a session that gets a new id in between", async () => {
   const clock = new Clock();
   let between: (() => Promise<unknown>) | undefined;
   const store = new (class extends MemoryStore {
@@ -93,7 +93,7 @@ Deno.test("users: a session that gets a new id while all are ended is ended too"
   assertEquals([await userOf(laptop), await userOf(phone), await userOf(bob)], [undefined, undefined, "bob"]);
 });
 
-Deno.test("users: a store without an index refuses at once, and the rest works", async () => {
+Deno.test("users: a store without an index refuses immediately, and the rest works", async () => {
   const memory = new MemoryStore();
   const store: SessionStore = {
     create: (id, record) => memory.create(id, record),
@@ -113,7 +113,7 @@ Deno.test("users: a store without an index refuses at once, and the rest works",
   assertEquals(users, ["ada"]);
 });
 
-Deno.test("users: a store that fails is told as such", async () => {
+Deno.test("users: a failure of the store throws a SessionStoreError", async () => {
   const { sessions } = site({ store: failing(["delete"], new MemoryStore()), now: Date.now });
   const session = await sessions.open(new Request("http://localhost/"));
   session.logIn("ada");
@@ -121,7 +121,7 @@ Deno.test("users: a store that fails is told as such", async () => {
   await assertRejects(() => sessions.endAll("ada"), SessionStoreError);
 });
 
-Deno.test("users: a session that moves while it is looked for is found by another look", async () => {
+Deno.test("users: endAll() finds a session that a first listing missed", async () => {
   const clock = new Clock();
   const inner = new MemoryStore({ now: clock.now });
   let looks = 0;
@@ -140,7 +140,7 @@ Deno.test("users: a session that moves while it is looked for is found by anothe
   assertEquals([await sessions.endAll("ada"), inner.size], [1, 0]);
 });
 
-Deno.test("users: one that is over under a shortened lifetime is not shown", async () => {
+Deno.test("users: of() returns no session that is over under a shortened lifetime", async () => {
   const clock = new Clock();
   const store = new MemoryStore({ now: clock.now });
   await site({ store, now: clock.now, idle: 60 }).visit(logIn("ada"));
@@ -151,7 +151,7 @@ Deno.test("users: one that is over under a shortened lifetime is not shown", asy
   assertEquals(await Array.fromAsync(sessions.of("ada")), []);
 });
 
-Deno.test("users: a longer lifetime is shown from the next use on", async () => {
+Deno.test("users: of() returns a lengthened lifetime from the next use on", async () => {
   const clock = new Clock();
   const store = new MemoryStore({ now: clock.now });
   await site({ store, now: clock.now, idle: 30 }).visit(logIn("ada"));
@@ -159,7 +159,7 @@ Deno.test("users: a longer lifetime is shown from the next use on", async () => 
   assertEquals([shown!.used, shown!.expires], [clock.time, clock.time + 30_000]);
 });
 
-Deno.test("users: an endless chase after sessions that move ends with an error", async () => {
+Deno.test("users: endAll() gives up with an error if sessions keep getting new ids", async () => {
   const clock = new Clock();
   const inner = new MemoryStore({ now: clock.now });
   let looks = 0;

@@ -22,7 +22,7 @@ Deno.test("commit: a Response shared between requests carries no one's cookie", 
   assertEquals([...(await other(new Request(URL))).headers], [["location", "/"]]);
 });
 
-Deno.test("commit: no answer that it is given is changed", async () => {
+Deno.test("commit: it changes no answer that it is given", async () => {
   const { sessions } = site();
   const answers = [
     new Response("text", { status: 201, statusText: "Made", headers: { "x-own": "1" } }),
@@ -136,7 +136,7 @@ Deno.test("wrap: an error's answer keeps what does not describe the one it repla
   assertEquals([own.headers.get("content-type"), own.headers.get("x-frame-options")], ["text/x", "DENY"]);
 });
 
-Deno.test("commit: beside the session's cookie no shared cache may keep the answer", async () => {
+Deno.test("commit: no shared cache may keep an answer with the session's cookie", async () => {
   const { sessions } = site();
   const sent = async (headers: HeadersInit, act: (session: Session<Data>) => void) => {
     const session = await sessions.open(new Request(URL));
@@ -171,7 +171,7 @@ Deno.test("commit: beside the session's cookie no shared cache may keep the answ
   assertEquals(nginx.get("x-accel-expires"), "0");
 });
 
-Deno.test("wrap: what is no answer that can be sent stores nothing, and is named", async () => {
+Deno.test("wrap: an invalid answer stores nothing, and the error names it", async () => {
   const read = new Response("read");
   await read.text();
   const locked = new Response("locked");
@@ -206,7 +206,7 @@ Deno.test("wrap: an error of the library that the handler throws stores nothing"
   assertEquals([response.status, response.headers.getSetCookie(), calls], [409, [], []]);
 });
 
-Deno.test("wrap: it can be told other answers", async () => {
+Deno.test("wrap: options replace the answers to errors", async () => {
   const sessions = down();
   const handler = sessions.wrap(async (_request, open) => {
     const session = await open();
@@ -222,7 +222,7 @@ Deno.test("wrap: it can be told other answers", async () => {
   assertEquals(await (await handler(new Request(URL))).text(), "SessionStoreError");
 });
 
-Deno.test("wrap: what a handler itself throws goes through", async () => {
+Deno.test("wrap: errors of the handler itself are thrown unchanged", async () => {
   const { sessions, calls } = site();
   const own = new Error("mine");
   const handler = sessions.wrap(async (_request, open) => {
@@ -233,7 +233,7 @@ Deno.test("wrap: what a handler itself throws goes through", async () => {
   assertEquals(calls, []);
 });
 
-Deno.test("wrap: a handler that caught the failure of open is not asked again", async () => {
+Deno.test("wrap: the answer of a handler that caught the failure of open is sent", async () => {
   const { browser } = await withCookie();
   const handler = down().wrap(async (_request, open) => {
     const session = await open().catch(() => undefined);
@@ -243,7 +243,7 @@ Deno.test("wrap: a handler that caught the failure of open is not asked again", 
   assertEquals([response.status, await response.text()], [200, "a page without a session"]);
 });
 
-Deno.test("wrap: a session opened first in a stream throws, naming the way out", async () => {
+Deno.test("wrap: a session first opened in a stream throws, and the error says what to do", async () => {
   const { sessions } = site();
   let open: (() => Promise<unknown>) | undefined;
   const handler = sessions.wrap((_request, given) => {
@@ -267,7 +267,7 @@ Deno.test("wrap: a log-in asks to bind the session, and the library answers belo
   assertEquals([refused.status, await refused.text()], [400, ""]);
 });
 
-Deno.test("wrap: after a handler has thrown, its session opens no more", async () => {
+Deno.test("wrap: after its handler has thrown, a session cannot be opened", async () => {
   const { sessions } = site();
   let open: (() => Promise<unknown>) | undefined;
   const handler = sessions.wrap((_request, given) => {

@@ -38,14 +38,14 @@ function withApi(work: () => void): void {
   }
 }
 
-Deno.test("telemetry: what a listener returns reaches the manager, which reports it", () => {
+Deno.test("telemetry: the manager reports the failure of an asynchronous listener", () => {
   withApi(() => {
     const { on } = withTelemetry({ store: new MemoryStore(), keys: [KEY], on: wrong(() => "returned") });
     assertEquals(wrong(on)({ type: "made" }), "returned");
   });
 });
 
-Deno.test("telemetry: options that cannot work are refused by name, as by the manager", () => {
+Deno.test("telemetry: invalid options are refused by name, as by the manager", () => {
   const valid = { store: new MemoryStore(), keys: [KEY] };
   withApi(() => {
     for (const [name, value] of [["on", 5], ["store", {}], ["store", undefined], ["idle", "60"]] as const) {
@@ -65,7 +65,7 @@ Deno.test("wrong use: a store without a verb of the contract is refused, naming 
   }
 });
 
-Deno.test("wrong use: a list, a Map or a promise is no object with options", () => {
+Deno.test("wrong use: a list, a Map or a promise is refused as an object with options", () => {
   const { sessions } = site();
   const valid = { store: new MemoryStore(), keys: [KEY] };
   for (const none of [[], new Map([["secure", true]]), new Set(), Promise.resolve({ secure: true }), new Date()]) {
@@ -94,7 +94,7 @@ Deno.test("wrong use: a log's level and functions are refused by name", () => {
   assertThrows(() => createLog("warn", undefined, wrong(5)), TypeError, '"now"');
 });
 
-Deno.test("wrong use: adapters refuse what is no manager, and no context of theirs", () => {
+Deno.test("wrong use: adapters refuse a manager or a context of another type", () => {
   const { sessions } = site();
   for (const make of [honoSessions, oakSessions, nodeSessions]) {
     for (const none of [undefined, null, {}]) assertThrows(() => make(wrong(none)), TypeError, '"sessions" must be');
@@ -131,7 +131,7 @@ Deno.test("wrong use: a key that is no string is refused by every method", async
   assertEquals(session.data, { n: 1 });
 });
 
-Deno.test("wrong use: the helpers for tests name what they were not given", async () => {
+Deno.test("wrong use: the helpers for tests name a missing or invalid argument", async () => {
   const { sessions } = site();
   await assertRejects(() => cookieFor(wrong(undefined), {}), TypeError, '"sessions"');
   for (const data of [undefined, null, "abc"]) {
@@ -148,7 +148,7 @@ Deno.test("headers: an error has no header that would send a file or another pag
   assertEquals(Object.keys(headers).map((name) => sent.get(name)), [null, null, null, "1"]);
 });
 
-Deno.test("cross-site: an origin that is no http: or https: address is refused", () => {
+Deno.test("cross-site: an origin that is not an http: or https: address is refused", () => {
   for (const headers of [{ origin: "null" }, { "sec-fetch-site": "same-origin" }] as Record<string, string>[]) {
     const request = new Request("http://localhost/", { headers });
     for (const origin of ["localhost:8000", "example.com", "mailto:x", ""]) {
@@ -157,7 +157,7 @@ Deno.test("cross-site: an origin that is no http: or https: address is refused",
   }
 });
 
-Deno.test("headers: an error has no caching that was meant for the withheld answer", () => {
+Deno.test("headers: an error has no cache headers that were meant for the withheld answer", () => {
   const headers = { "cdn-cache-control": "max-age=9", "surrogate-control": "max-age=9", "x-accel-expires": "9" };
   const error = new Response("", { status: 503, headers: { "cache-control": "no-store" } });
   const sent = replaceAnswer(new Response("", { headers }), error).headers;
@@ -178,7 +178,7 @@ Deno.test("wrong use: values of a wrong type are named in the error", async () =
   }
 });
 
-Deno.test("wrap: where `unavailable` resolves to nothing, the plain answer is sent", async () => {
+Deno.test("wrap: if `unavailable` resolves to nothing, the plain answer is sent", async () => {
   const { sessions } = site({ store: failing(["create"], new MemoryStore()) });
   const handler = sessions.wrap(async (_request, open) => {
     (await open()).set("n", 1);

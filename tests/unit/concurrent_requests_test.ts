@@ -1,16 +1,16 @@
-/** Requests of one session that meet: nothing is lost, no one revived, nothing taken twice. */
+/** Concurrent requests of one session: no change is lost, no ended session returns, no value is taken twice. */
 import { assertEquals, assertRejects } from "@std/assert";
 import { SessionTakenError } from "../../lib/errors.ts";
 import type { Flash, Session } from "../../lib/session.ts";
 import { type Act, type Data, meet, register, site } from "../support/site.ts";
 
-Deno.test("meeting: requests that change different keys both keep theirs", async () => {
+Deno.test("concurrent requests: changes of different keys are both kept", async () => {
   const { stored, visit } = await meet([(one) => one.set("name", "Ada"), (two) => two.set("other", 2)]);
   assertEquals(stored, [true, true]);
   assertEquals(await visit(), { n: 1, name: "Ada", other: 2 });
 });
 
-Deno.test("meeting: a new id takes along what another request stored in between", async () => {
+Deno.test("concurrent requests: a new id keeps data that another request stored in between", async () => {
   const { newBrowser, outcomes, stored, visit } = await meet([(one) => one.set("other", 2), (two) => {
     two.set("name", "Ada");
     two.renew();
@@ -21,7 +21,7 @@ Deno.test("meeting: a new id takes along what another request stored in between"
   assertEquals(await visit(undefined, browser), { n: 1, name: "Ada", other: 2 });
 });
 
-Deno.test("meeting: a request whose session was ended says so, and revives nothing", async () => {
+Deno.test("concurrent requests: a commit after the session's end throws and revives nothing", async () => {
   for (
     const late of [
       (session: Session<Data>) => session.set("name", "Ada"),
@@ -38,13 +38,13 @@ Deno.test("meeting: a request whose session was ended says so, and revives nothi
   }
 });
 
-Deno.test("meeting: of two requests that get a new id, one does, and one is left", async () => {
+Deno.test("concurrent requests: of two that renew the id, one succeeds", async () => {
   const renew: Act = (session) => session.renew();
   const { memory, stored } = await meet([renew, renew]);
   assertEquals([stored, memory.size], [[true, false], 1]);
 });
 
-Deno.test("meeting: a page that only read is answered, though the session ended", async () => {
+Deno.test("concurrent requests: a page that only reads is answered after the session's end", async () => {
   const { clock, sessions, visit, browser } = site();
   await visit(register);
   clock.pass(30);
@@ -55,26 +55,26 @@ Deno.test("meeting: a page that only read is answered, though the session ended"
   assertEquals([await response.text(), response.headers.has("set-cookie")], ["read", false]);
 });
 
-Deno.test("meeting: an end after a new id ends nothing, and says so", async () => {
+Deno.test("concurrent requests: an end after another's new id throws and ends nothing", async () => {
   for (const end of [(s: Session<Data>) => s.end(), (s: Session<Data>) => s.logOut()]) {
     const { memory, sessions, stored } = await meet([(session) => session.renew(), end]);
     assertEquals([stored, memory.size, sessions.counters.ended], [[true, false], 1, 0]);
   }
 });
 
-Deno.test("meeting: of two that take a value, one succeeds and the other's commit throws", async () => {
+Deno.test("concurrent requests: of two that take a value, one commit throws", async () => {
   const take: Act = (session) => session.take("n");
   const { outcomes, visit } = await meet([take, take]);
   assertEquals([outcomes[0] instanceof Error, outcomes[1] instanceof SessionTakenError], [false, true]);
   assertEquals(await visit(), {});
 });
 
-Deno.test("meeting: a value stored in between stays, whichever request takes the one before", async () => {
+Deno.test("concurrent requests: taking a value keeps a newer one stored in between", async () => {
   const { stored, visit } = await meet([(one) => one.set("n", 2), (two) => two.take("n")]);
   assertEquals([stored, await visit()], [[true, true], { n: 2 }]);
 });
 
-Deno.test("meeting: a message flashed in between is kept for the next page", async () => {
+Deno.test("concurrent requests: a message flashed in between is kept for the next page", async () => {
   const shown: Flash[][] = [];
   const { stored, visit } = await meet(
     [(one) => one.flash("second"), (two) => shown.push(two.takeFlashes())],
@@ -86,13 +86,13 @@ Deno.test("meeting: a message flashed in between is kept for the next page", asy
   assertEquals([stored, shown], [[true, true], [[flash("first")], [flash("second")]]]);
 });
 
-Deno.test("meeting: no message is shown by two pages that both succeed", async () => {
+Deno.test("concurrent requests: no message is shown by two pages that both succeed", async () => {
   const take: Act = (session) => session.takeFlashes();
   const { outcomes } = await meet([take, take], {}, (before) => before.flash("once"));
   assertEquals(outcomes.map((outcome) => outcome instanceof SessionTakenError), [false, true]);
 });
 
-Deno.test("meeting: messages of which another request took some are not taken", async () => {
+Deno.test("concurrent requests: no messages are taken if another request took some", async () => {
   const { attempt, request, sessions, visit } = site();
   await visit((session) => session.flash("first"));
   const early = await sessions.open(request());
@@ -108,7 +108,7 @@ Deno.test("meeting: messages of which another request took some are not taken", 
   );
 });
 
-Deno.test("meeting: an error of an update at its replay comes out, nothing stored", async () => {
+Deno.test("concurrent requests: an update that throws at its replay stores nothing", async () => {
   const { calls, sessions, visit, request } = site();
   await visit((session) => session.set("n", 1));
   const slow = await sessions.open(request());

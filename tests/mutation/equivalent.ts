@@ -165,7 +165,7 @@ export const EQUIVALENT: readonly Equivalent[] = [
   },
   {
     file: "lib/_commit.ts",
-    before: "let isTaken = false;",
+    before: "let isBound = false;",
     kind: "constant off",
     why: "it counts only after an update, which sets it",
   },
@@ -195,7 +195,7 @@ export const EQUIVALENT: readonly Equivalent[] = [
   },
   {
     file: "lib/adapters/_held_response.ts",
-    before: "hold(() => isFull = call(write, ...args) === false);",
+    before: "callOrHold(() => isFull = callOriginal(write, ...args) === false);",
     kind: "lines swapped",
     why: "the kept call does not read the number of held bytes",
   },

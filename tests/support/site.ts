@@ -1,4 +1,4 @@
-/** A site of one page that does to the session whatever a test says, with a clock and a count of the store's calls. */
+/** A site of one page whose handler a test provides, with a clock and a list of the store's calls. */
 import { SessionGoneError } from "../../lib/errors.ts";
 import type { Session } from "../../lib/session.ts";
 import { SessionManager } from "../../lib/session_manager.ts";
@@ -8,7 +8,7 @@ import { MemoryStore } from "../../lib/stores/memory.ts";
 import { Clock } from "../../lib/testing.ts";
 import { Browser } from "./server.ts";
 
-/** What the page keeps. */
+/** The data of a session of the site. */
 export interface Data {
   name: string;
   n: number;
@@ -16,7 +16,7 @@ export interface Data {
   list: string[];
 }
 
-/** What a request does to its session. */
+/** The work of a request on its session. */
 export type Act = (session: Session<Data>) => unknown;
 
 export const KEY = "the key that these tests sign with, 32 bytes or more";
@@ -28,7 +28,7 @@ export const BOUND = { store: new MemoryStore(), keys: [KEY], cookie: { secure: 
 /** Registers a visitor. */
 export const register: Act = (session) => session.set("name", "Ada");
 
-/** A site with sessions of 60 seconds, 600 at most. */
+/** A site whose sessions have an idle limit of 60 seconds, and an absolute limit of 600 seconds. */
 export function site(options: Partial<SessionOptions> = {}) {
   const clock = new Clock();
   const calls: string[] = [];
@@ -49,13 +49,13 @@ export function site(options: Partial<SessionOptions> = {}) {
   });
   const newBrowser = () => new Browser("http://localhost", handler);
   const browser = newBrowser();
-  /** Sends one request that does something, and returns what the session holds then. */
+  /** Sends one request that runs `does`, and returns the session's data after it. */
   const visit = async (does: Act = () => {}, by = browser): Promise<Partial<Data>> => {
     act = does;
     return JSON.parse(await by.get("/"));
   };
   const request = (by = browser) => new Request("http://localhost/", { headers: { cookie: by.cookie } });
-  /** Does something in a request whose commit may fail. */
+  /** Runs `does` in a request whose commit may fail. */
   const attempt = async (does: Act, by = browser): Promise<Response> => {
     const session = await sessions.open(request(by));
     await does(session);
@@ -67,7 +67,7 @@ export function site(options: Partial<SessionOptions> = {}) {
 /**
  * Opens the session for several requests, then commits them in order.
  *
- * @returns For each, its cookie if it was stored, else the error of its commit.
+ * @returns For each request, its cookie if it was stored, else the error of its commit.
  */
 export async function meet(acts: Act[], options: Partial<SessionOptions> = {}, before: Act = (s) => s.set("n", 1)) {
   const one = site(options);
@@ -86,7 +86,7 @@ export async function meet(acts: Act[], options: Partial<SessionOptions> = {}, b
   return { ...one, outcomes, stored: outcomes.map((outcome) => !(outcome instanceof Error)) };
 }
 
-/** A store some of whose verbs fail. */
+/** A store with some verbs that always fail. */
 export function failing(verbs: (keyof SessionStore)[], inner: SessionStore): SessionStore {
   const fail = () => Promise.reject(new Error("the disk is on fire"));
   return replacing(inner, (verb, original) => verbs.includes(verb) ? fail : original);

@@ -1,4 +1,4 @@
-/** A device that binds its session to a key, as a browser does, and the place of its tests. */
+/** A device that binds its session to a key, as a browser does, and a manager for it. */
 import { assertEquals } from "@std/assert";
 import type { SessionEvent } from "../../lib/events.ts";
 import { SessionManager } from "../../lib/session_manager.ts";
@@ -10,7 +10,7 @@ import { KEY } from "../support/site.ts";
 const HOME = "https://example.com";
 const SECURE = { secure: true, name: "__Host-session" };
 
-/** What a browser keeps: cookies, its key, and the challenge for the next time. */
+/** The state of a browser: its cookies, its key, and the challenge for the next proof. */
 export class Device {
   readonly cookies = new Map<string, string>();
   readonly #sessions: SessionManager<{ n: number }>;
@@ -47,7 +47,7 @@ export class Device {
     return response;
   }
 
-  /** Opens its session, and tells the user. */
+  /** Opens the device's session, and returns its user. */
   async user(): Promise<string | undefined> {
     return (await this.#sessions.open(this.request("/"))).user;
   }
@@ -81,7 +81,7 @@ export class Device {
   }
 }
 
-/** What is wrong with a proof. */
+/** The fault of a proof. */
 export interface ProofOptions {
   readonly withKey?: boolean;
   readonly head?: Record<string, unknown>;

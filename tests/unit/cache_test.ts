@@ -1,8 +1,8 @@
-/** The cache: what it keeps, what it forgets, and that it never outgrows its bytes. */
+/** Cache: which values it keeps and drops, and that it never exceeds its bytes. */
 import { assert, assertEquals } from "@std/assert";
 import { Cache } from "../../lib/_cache.ts";
 
-/** How many of the keys from 0 on it still has; looking is a use. */
+/** How many of the keys from 0 on are still cached. The reads count as uses. */
 function kept(cache: Cache<number>, keys: number): number {
   return Array.from({ length: keys }, (_, key) => cache.get(String(key))).filter((value) => value !== undefined).length;
 }

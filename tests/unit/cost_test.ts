@@ -1,9 +1,9 @@
-/** What a request costs grows with what it does, and no faster: steps are counted, not time. */
+/** The cost of a request grows linearly with its changes. The tests count steps, not time. */
 import { assert, assertEquals } from "@std/assert";
 import { draftOf } from "../../lib/_session_state.ts";
 import { site } from "../support/site.ts";
 
-/** How often properties of objects are defined, copied or compared in some work; a measure of its steps. */
+/** Counts how often some work defines, copies or looks up properties of objects, as a measure of its steps. */
 async function steps(work: () => unknown): Promise<number> {
   let count = 0;
   const { assign, freeze, hasOwn } = Object;
@@ -23,7 +23,7 @@ async function steps(work: () => unknown): Promise<number> {
   return count;
 }
 
-/** Checks that twice as much to do takes about twice as many steps. */
+/** Checks that twice as many changes take about twice as many steps. */
 async function isLinear(work: (n: number) => unknown) {
   const [once, twice] = [await steps(() => work(500)), await steps(() => work(1000))];
   assert(once > 0 && twice < 2.5 * once, `${once} steps, then ${twice}`);

@@ -1,4 +1,4 @@
-/** Device-bound sessions: the protocol, with a key of the test's own in the browser's place. */
+/** Device-bound sessions: the protocol, with a test in place of the browser. */
 import { assert, assertEquals, assertMatch, assertThrows } from "@std/assert";
 import type { SessionOptions } from "../../lib/session_options.ts";
 import { boundDevice, Device, makeProof, newKeys, part, place, type ProofOptions } from "./bound_place.ts";

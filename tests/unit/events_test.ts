@@ -1,4 +1,4 @@
-/** Events: what a manager tells of each thing that happens to a session, and what it keeps to itself. */
+/** Events: which one a manager emits for each change of a session, and which data no event has. */
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { SessionGoneError } from "../../lib/errors.ts";
 import type { SessionEvent } from "../../lib/events.ts";
@@ -6,45 +6,45 @@ import { createLog, type Level } from "../../lib/log.ts";
 import { MemoryStore } from "../../lib/stores/memory.ts";
 import { failing, register, site } from "../support/site.ts";
 
-/** A site whose events are written down. */
-function told(options: Parameters<typeof site>[0] = {}) {
+/** A site whose events are recorded. */
+function recorded(options: Parameters<typeof site>[0] = {}) {
   const events: SessionEvent[] = [];
   const lines: [Level, string, string | undefined][] = [];
   const log = (level: Level, event: string, detail?: string) => void lines.push([level, event, detail]);
   const one = site({ ...options, on: (event) => events.push(event), log });
-  /** What was told since this was asked last. */
-  const said = () => events.splice(0).map(({ type, user }) => user === undefined ? type : `${type} ${user}`);
-  return { ...one, events, lines, said };
+  /** The events since the last call. */
+  const newEvents = () => events.splice(0).map(({ type, user }) => user === undefined ? type : `${type} ${user}`);
+  return { ...one, events, lines, newEvents };
 }
 
 Deno.test("events: each change of a session makes one event, with its user", async () => {
-  const { clock, newBrowser, said, sessions, visit } = told();
+  const { clock, newBrowser, newEvents, sessions, visit } = recorded();
   await visit();
-  assertEquals(said(), []);
+  assertEquals(newEvents(), []);
   await visit(register);
-  assertEquals(said(), ["made"]);
+  assertEquals(newEvents(), ["made"]);
   await visit((session) => session.set("n", 1));
-  assertEquals(said(), ["changed"]);
+  assertEquals(newEvents(), ["changed"]);
   clock.pass(30);
   await visit();
-  assertEquals(said(), ["used"]);
+  assertEquals(newEvents(), ["used"]);
   await visit((session) => session.renew());
-  assertEquals(said(), ["new id"]);
+  assertEquals(newEvents(), ["new id"]);
   await visit((session) => session.logIn("ada"));
-  assertEquals(said(), ["new id ada", "logged in ada"]);
+  assertEquals(newEvents(), ["new id ada", "logged in ada"]);
   await visit((session) => session.logOut());
-  assertEquals(said(), ["logged out ada"]);
+  assertEquals(newEvents(), ["logged out ada"]);
   await visit((session) => session.logIn("bob"), newBrowser());
-  assertEquals(said(), ["made bob", "logged in bob"]);
+  assertEquals(newEvents(), ["made bob", "logged in bob"]);
   await sessions.endAll("bob");
-  assertEquals(said(), ["ended bob"]);
+  assertEquals(newEvents(), ["ended bob"]);
   await visit(register);
   await visit((session) => session.end());
-  assertEquals(said(), ["made", "ended"]);
+  assertEquals(newEvents(), ["made", "ended"]);
 });
 
 Deno.test("events: a refusal or failure has its reason", async () => {
-  const { browser, events, newBrowser, visit } = told({ store: new MemoryStore({ max: 1 }), now: Date.now });
+  const { browser, events, newBrowser, visit } = recorded({ store: new MemoryStore({ max: 1 }), now: Date.now });
   const last = () => events.at(-1)!;
   await visit(register);
   await assertRejects(() => visit(register, newBrowser()));
@@ -56,14 +56,14 @@ Deno.test("events: a refusal or failure has its reason", async () => {
   await visit((session) => session.end());
   forged.cookies.set("session", browser.cookies.get("session") ?? "");
 
-  const bad = told({ store: failing(["create"], new MemoryStore()) });
+  const bad = recorded({ store: failing(["create"], new MemoryStore()) });
   await assertRejects(() => bad.visit(register));
   const { type, verb, reason } = bad.events.at(-1)!;
   assertEquals([type, verb, reason], ["failed", "create", "the disk is on fire"]);
 });
 
 Deno.test("events: a taken value and an ended session have different reasons", async () => {
-  const { events, request, sessions, visit } = told();
+  const { events, request, sessions, visit } = recorded();
   for (const [does, reason] of [["take", "value taken"], ["end", "session gone"]] as const) {
     await visit((session) => session.set("n", 1));
     const session = await sessions.open(request());
@@ -75,7 +75,7 @@ Deno.test("events: a taken value and an ended session have different reasons", a
 });
 
 Deno.test("events: none has an id, and all events of a session have its handle", async () => {
-  const { browser, events, lines, request, sessions, visit } = told();
+  const { browser, events, lines, request, sessions, visit } = recorded();
   const ids: string[] = [];
   const note = () => void ids.push(browser.cookie.split(/[=.]/)[1]!);
   await visit(register);
@@ -92,7 +92,7 @@ Deno.test("events: none has an id, and all events of a session have its handle",
 });
 
 Deno.test("events: the log has log-ins, log-outs and ends at info, without the user", async () => {
-  const { events, lines, sessions, visit } = told();
+  const { events, lines, sessions, visit } = recorded();
   await visit((session) => session.logIn("ada"));
   await visit((session) => session.logOut());
   await visit((session) => session.logIn("ada"));

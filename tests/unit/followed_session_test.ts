@@ -219,7 +219,7 @@ Deno.test("follow: it fails immediately if the handler of the request failed", a
   });
   await assertRejects(() => handler(request()), Error, "own");
   await assertRejects(() => reading!, TypeError, "stored nothing");
-  // There is nothing to wait for.
+  // It must not wait, so no timer may start.
   const noTimer = () => () => assert(false);
   await replacing(globalThis, "setTimeout", noTimer, async () => {
     await assertRejects(() => sessions.follow(session!).read(), TypeError, "no one commits");

@@ -1,4 +1,4 @@
-/** Ids are random and safe as file names; keys and handles are made of them and open nothing. */
+/** Ids are random and safe as file names. Keys and handles are computed from ids, and open nothing. */
 import { assert, assertEquals, assertMatch, assertNotEquals, assertThrows } from "@std/assert";
 import { handleOf, isId, keyOf, newId } from "../../lib/id.ts";
 

@@ -4,8 +4,6 @@ import { type Act, register, site } from "../support/site.ts";
 
 const SECOND = 1000;
 
-// Lifetimes.
-
 Deno.test("lifetimes: a session ends at its idle limit, and not before", async () => {
   const { clock, visit } = site();
   await visit(register);

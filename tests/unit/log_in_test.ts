@@ -1,4 +1,4 @@
-/** Log-ins and log-outs: whose data a session has, and how many sessions of a user live on. */
+/** Log-ins and log-outs: which user's data a session has, and how many sessions of a user stay live. */
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { SessionGoneError } from "../../lib/errors.ts";
 import type { SessionRecord } from "../../lib/record.ts";
@@ -143,7 +143,7 @@ Deno.test("log-in: loggedInAt is the stored time, even if the clock is behind", 
   assertEquals([session.loggedInAt, stored?.created], [first + 1, first + 1]);
 });
 
-/** A memory store that gives others a turn at each step. */
+/** A memory store that lets other requests run at each step. */
 class SlowStore extends MemoryStore {
   override async create(key: string, record: SessionRecord): Promise<void> {
     await turn();
@@ -183,7 +183,7 @@ Deno.test("log-in: one that finds another's session ends it, even if its clock i
   const clock = new Clock();
   const [secondStored, firstDone] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
   let second: Promise<void> | undefined;
-  // The second log-in begins when the first one is stored, and looks again when the first one is done.
+  // The second log-in begins when the first one is stored. It lists the sessions again when the first one is done.
   const store = new class extends MemoryStore {
     override async create(key: string, record: SessionRecord): Promise<void> {
       await super.create(key, record);

@@ -1,4 +1,4 @@
-/** The log: what a line looks like, and how a flood of them is held back. */
+/** The log: the form of a line, and how repeated events are held back. */
 import { assertEquals } from "@std/assert";
 import { createLog, LEVELS } from "../../lib/log.ts";
 import { Clock } from "../../lib/testing.ts";

@@ -1,4 +1,4 @@
-/** SessionManager: a request that stores nothing in the end makes no session. */
+/** SessionManager: a request whose session is empty in the end stores no session. */
 import { assertEquals, assertMatch } from "@std/assert";
 import { type Act, site } from "../support/site.ts";
 

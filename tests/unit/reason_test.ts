@@ -1,4 +1,4 @@
-/** Reasons: what a log says of an error. */
+/** Reasons: the words of an error in the log. */
 import { assertEquals } from "@std/assert";
 import { reasonOf } from "../../lib/_reason.ts";
 

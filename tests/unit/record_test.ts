@@ -1,4 +1,4 @@
-/** Records: their text, their end, and what is no record. */
+/** Records: their JSON, their end, and strings that are no records. */
 import { assertEquals, assertThrows } from "@std/assert";
 import { RecordTooLargeError } from "../../lib/errors.ts";
 import { CLOCK_SKEW, decode, encode, endOf, isLive, type SessionRecord } from "../../lib/record.ts";

@@ -1,11 +1,11 @@
-/** Counters, and what becomes of a store's failures on the way to the program. */
+/** The counters, and how failures of a store reach the program. */
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { SessionStoreError, SessionTakenError } from "../../lib/errors.ts";
 import type { Change, SessionStore } from "../../lib/store.ts";
 import { MemoryStore } from "../../lib/stores/memory.ts";
 import { type Act, register, site } from "../support/site.ts";
 
-/** A memory store one of whose verbs is another. */
+/** A memory store with some verbs replaced. */
 function storeWith(verbs: (inner: MemoryStore) => Partial<SessionStore>): SessionStore {
   const inner = new MemoryStore();
   return new Proxy(inner, {

@@ -5,8 +5,6 @@ import { SessionCookie } from "../../lib/session_cookie.ts";
 import { Signer } from "../../lib/signer.ts";
 import { KEY, OLD_KEY, register, site } from "../support/site.ts";
 
-// The cookie as an attacker may change it.
-
 Deno.test("cookie: a forged one counts as none, and the store is not queried", async () => {
   const { calls, newBrowser, sessions, visit } = site();
   const id = newId();
@@ -148,7 +146,7 @@ Deno.test("cookie: if there are more than four, none is verified, and all are de
   const { calls, newBrowser, sessions, visit } = site();
   const [victim, ...attackers] = Array.from({ length: 5 }, newBrowser);
   await visit(register, victim);
-  // Live ones, dead ones, forged ones: what they are makes no difference.
+  // Cookies of live sessions, cookies of dead ones, and forged ones are treated alike.
   for (const browser of attackers) await visit(register, browser);
   const forged = Array.from({ length: 5 }, () => `session=${newId()}.${"A".repeat(43)}`);
   calls.length = 0;
@@ -210,7 +208,7 @@ Deno.test("cookie: only space and tab are white space, and names are equal byte 
   for (const space of ["", " ", "\t", " \t "]) {
     assertEquals(await open(`a=b;${space}${browser.cookie}${space};c=d`), "Ada");
   }
-  // What String.trim takes for white space, as far as a header can hold it, and what looks like the name.
+  // White space for String.trim that a header can hold, and characters that make another name.
   for (const before of ["\u00a0", "\v", "\f", "\x1c", "\x85", "\xad", "\u00a0 ", "__Host-", "x", "\xff"]) {
     assertEquals(await open(`${before}${browser.cookie}`), undefined, JSON.stringify(before));
     assertEquals(await open(`${browser.cookie}${before}`), undefined, JSON.stringify(before));

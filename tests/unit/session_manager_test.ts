@@ -1,4 +1,4 @@
-/** SessionManager: what a request stores, what the answer carries, and what is refused. */
+/** SessionManager: the data that a request stores, the headers of its answer, and the options that are refused. */
 import { assert, assertEquals, assertMatch, assertRejects, assertThrows } from "@std/assert";
 import { SessionStoreError } from "../../lib/errors.ts";
 import { SessionManager } from "../../lib/session_manager.ts";

@@ -1,4 +1,4 @@
-/** Session: what a request does to it, and what it refuses. */
+/** Session: the changes that a request can make, and those that are refused. */
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import type { SessionManager } from "../../lib/session_manager.ts";
 import { cookieFor } from "../../lib/testing.ts";

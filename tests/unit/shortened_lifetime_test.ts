@@ -9,7 +9,7 @@ function managers(...idles: number[]) {
   const store = new MemoryStore({ now });
   const keys = ["the key that these tests sign with, 32 bytes or more"];
   const made = idles.map((idle) => new SessionManager<{ name: string }>({ store, keys, idle, now }));
-  /** Whether the session is there; that counts as a use. */
+  /** Whether the session is live. The visit counts as a use. */
   const visit = async (sessions: SessionManager<{ name: string }>, cookie: string) => {
     const session = await sessions.open(new Request("http://localhost/", { headers: { cookie } }));
     await sessions.save(session);

@@ -1,4 +1,4 @@
-/** The signer: which signatures it takes, and that nothing makes it throw. */
+/** Signer: which signatures it accepts, and that it never throws. */
 import { assert, assertEquals, assertNotEquals, assertThrows } from "@std/assert";
 import { createHmac } from "node:crypto";
 import { MIN_KEY_BYTES, Signer } from "../../lib/signer.ts";

@@ -1,4 +1,4 @@
-/** The suite for stores, tried on stores that each have a fault: it finds every one. */
+/** The suite for stores, run on stores with one fault each: it finds every fault. */
 import { assert, assertEquals } from "@std/assert";
 import { storeTests } from "../../lib/store_suite.ts";
 import { silent } from "../../lib/log.ts";
@@ -11,7 +11,7 @@ import { inSimulatedTime } from "../support/simulated_time.ts";
 
 type Fault = (store: SessionStore, entries: Map<string, NewEntry>, engine: MapEntries) => Partial<SessionStore>;
 
-/** The names of the tests that fail for a store with a fault; of those only whose names have a word. */
+/** The names of the tests that fail for a store with a fault. Runs only tests whose names contain `word`. */
 async function failures(fault: Fault, word = ""): Promise<string[]> {
   let entries = new Map<string, NewEntry>();
   const make = (now: () => number, max = 100_000, engine = new MapEntries(entries)): SessionStore => {
@@ -47,7 +47,7 @@ async function failures(fault: Fault, word = ""): Promise<string[]> {
   return failed;
 }
 
-/** Declares a test that the suite finds a fault by a test of this name. */
+/** Declares a test: the suite's test of the name `by` finds a fault. */
 function finds(what: string, by: string, fault: Fault): void {
   Deno.test(`suite: it finds a store that ${what}`, async () => {
     assertEquals(await failures(() => ({}), by), []);
@@ -55,7 +55,7 @@ function finds(what: string, by: string, fault: Fault): void {
   });
 }
 
-/** Where a user's sessions are found, by something that is done to each. */
+/** Makes a faulty `sessionsOf`: `each` replaces every session in the list. */
 function sessionsOf(
   store: SessionStore,
   each: (session: StoredSession) => StoredSession[] | Promise<StoredSession[]>,

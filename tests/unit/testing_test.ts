@@ -1,4 +1,4 @@
-/** The tools for tests of other programs, and the suite over the memory store. */
+/** The helpers for tests of other programs, and the suite for the memory store. */
 import { assertEquals } from "@std/assert";
 import { MemoryStore } from "../../lib/stores/memory.ts";
 import { Clock, cookieFor, testStore } from "../../lib/testing.ts";

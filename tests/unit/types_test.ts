@@ -1,4 +1,4 @@
-/** What the compiler takes and refuses of a session's data: a wrong line here is an error of `deno check`. */
+/** Which data of a session the compiler accepts and refuses. A wrong line here is an error of `deno check`. */
 import { assertEquals, assertMatch } from "@std/assert";
 import type { Json } from "../../lib/record.ts";
 import type { Session } from "../../lib/session.ts";
@@ -104,7 +104,7 @@ Deno.test("types: a branded string stays branded, and a union a union beside unk
   void use;
 });
 
-// The compiler takes some seconds for it.
+// The compiler takes some seconds for this test.
 const ignore = !Deno.env.has("TEST_FULL");
 
 Deno.test("types: the error of a value that JSON changes is one sentence", { ignore }, async () => {

@@ -1,4 +1,4 @@
-/** The sessions of a user: found, shown and ended. */
+/** The sessions of a user: how they are listed and ended. */
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { SessionStoreError } from "../../lib/errors.ts";
 import { newId } from "../../lib/id.ts";
@@ -55,7 +55,7 @@ Deno.test("users: endAll() counts each session once, even if there are several b
   const clock = new Clock();
   const memory = new (class extends MemoryStore {
     override async delete(id: string) {
-      // As slow as others in memory.
+      // Other requests can run in between.
       for (let turns = 0; turns < 5; turns++) await undefined;
       return await super.delete(id);
     }
@@ -127,7 +127,7 @@ Deno.test("users: endAll() finds a session that a first listing missed", async (
   let looks = 0;
   const store: SessionStore = new Proxy(inner, {
     get(target, verb) {
-      // The first look sees it under neither id.
+      // The first listing misses the session under both ids.
       if (verb === "sessionsOf") {
         return (user: string) => looks++ === 0 ? (async function* () {})() : target.sessionsOf(user);
       }
@@ -166,7 +166,7 @@ Deno.test("users: endAll() gives up with an error if sessions keep getting new i
   const store: SessionStore = new Proxy(inner, {
     get(target, verb) {
       if (verb === "sessionsOf" && ++looks > 1000) throw new RangeError("it looks for ever");
-      // Each is gone under the id that was found, and there under another.
+      // Every session has a new id by the time of its deletion.
       if (verb === "delete") return () => Promise.resolve(false);
       const value = Reflect.get(target, verb);
       return typeof value === "function" ? value.bind(target) : value;

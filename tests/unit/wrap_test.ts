@@ -1,4 +1,4 @@
-/** wrap and commit: the answers that leave, and what they never carry. */
+/** wrap and commit: the answers that are sent, and the headers that they never have. */
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { SessionGoneError, SessionStoreError } from "../../lib/errors.ts";
 import type { Session } from "../../lib/session.ts";
@@ -159,10 +159,10 @@ Deno.test("commit: no shared cache may keep an answer with the session's cookie"
   for (const [given, needed] of Object.entries(cases)) {
     const headers = await sent({ "cache-control": given }, (session) => session.set("n", 1));
     assertEquals(headers.get("cache-control"), needed);
-    // Without the cookie it is the program's to say.
+    // Without a cookie, the program decides.
     assertEquals((await sent({ "cache-control": given }, () => {})).get("cache-control"), given);
   }
-  // RFC 9213, and what is older.
+  // RFC 9213, and older headers.
   const targeted = ["cdn-cache-control", "Vercel-CDN-Cache-Control", "surrogate-control", "edge-control"];
   for (const name of targeted) {
     assertEquals((await sent({ [name]: "max-age=60" }, (session) => session.set("n", 1))).get(name), "no-store");

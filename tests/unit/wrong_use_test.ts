@@ -1,4 +1,4 @@
-/** Wrong use: what a program gives that cannot work is refused by name, and its late failures end nothing. */
+/** Wrong use: invalid arguments are refused by name, and late failures of a program's functions end nothing. */
 import { assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { honoSessions } from "../../lib/adapters/hono.ts";
 import { nodeSessions } from "../../lib/adapters/node.ts";
@@ -25,7 +25,7 @@ Deno.test("wrong use: a function that rejects late ends no process", async () =>
   await new Promise((done) => setTimeout(done));
 });
 
-/** Does something while the API of OpenTelemetry is there. */
+/** Runs some work while the API of OpenTelemetry is registered. */
 function withApi(work: () => void): void {
   const name = Symbol.for("opentelemetry.js.api.1");
   const counter = { createCounter: () => ({ add() {} }) };

@@ -223,4 +223,10 @@ export const EQUIVALENT: readonly Equivalent[] = [
     kind: "comparison changed",
     why: "ending nothing only takes longer, and only where the roster cannot be joined",
   },
+  {
+    file: "lib/stores/_deadline.ts",
+    before: "if (error instanceof ChangeError) throw error.cause;",
+    kind: "lines swapped",
+    why: "no error is of both kinds",
+  },
 ];

@@ -305,10 +305,13 @@ export class SessionManager<Data extends object = Record<string, Json>> {
    *
    * @param request The request.
    * @returns The answer, or `undefined` if the request is not for one of the two addresses below the option's path.
+   * @throws {TypeError} if the request has no `Headers`.
    */
   answerBound(request: RequestLike & { readonly method: string }): Promise<Response> | undefined {
     const [bound, path] = [this.#bound, this.#boundPath];
-    if (bound === undefined || path === undefined || request.url?.includes(path) !== true) return undefined;
+    if (bound === undefined || path === undefined) return undefined;
+    headersOf("Cannot answer a request", request);
+    if (request.url?.includes(path) !== true) return undefined;
     const pathname = URL.parse(request.url)?.pathname;
     const address = (["register", "refresh"] as const).find((address) => pathname === path + address);
     if (address === undefined) return undefined;

@@ -48,6 +48,8 @@ Deno.test("bound: only the two addresses are answered, and only for POST", async
     assertEquals(sessions.answerBound(device.request(path, {}, "POST")), undefined, path);
   }
   assertEquals((await sessions.answerBound(device.request("/bound/refresh?x", {}, "GET")))?.status, 405);
+  // deno-lint-ignore no-explicit-any -- a value of a wrong type
+  assertThrows(() => sessions.answerBound(undefined as any), TypeError, "Cannot answer a request");
 });
 
 Deno.test("bound: a copied cookie opens nothing, and changes nothing", async () => {

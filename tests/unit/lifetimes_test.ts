@@ -161,6 +161,22 @@ Deno.test("lifetimes: ends() works for a session that is not stored yet", async 
   assertEquals(left(), [900, 900]);
 });
 
+Deno.test("lifetimes: ends() has the limits that a log-in or log-out in this request begins", async () => {
+  const { clock, sessions, request, visit } = site();
+  await visit(register);
+  clock.pass(30);
+  const session = await sessions.open(request());
+  const left = () => {
+    const { expires, deadline } = sessions.ends(session);
+    return [expires - clock.time, deadline - clock.time].map((milliseconds) => milliseconds / SECOND);
+  };
+  assertEquals(left(), [60, 570]);
+  session.logIn("ada", { idle: 100, absolute: 500 });
+  assertEquals(left(), [100, 500]);
+  session.logOut();
+  assertEquals(left(), [60, 600]);
+});
+
 Deno.test("lifetimes: clocks that differ by some seconds do no harm", async () => {
   const { clock, visit } = site();
   await visit(register);

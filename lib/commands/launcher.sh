@@ -2,38 +2,39 @@
 # A server in one file: this script, and below it a gzipped tar of the Deno runtime and the program. The first start
 # unpacks them into the user's cache folder; every start checks them there and runs them.
 files='@FILES@'
-sum='@SUM@' # of what cksum says of these files
+sum='@SUM@' # the checksum of what cksum prints for these files
 name='@NAME@'
 
-# Whether folder $1 is whole.
-whole() {
+# Whether folder $1 has all files, and none is damaged.
+complete() {
   [ -x "$1/deno" ] && [ "$({ cd "$1" && cksum $files | cksum; } 2>/dev/null)" = "$sum" ]
 }
 
-# Unpacks into folder $1: beside first, then file by file into place, so that a start at the same time never sees part
-# of a file, and a damaged one is replaced.
+# Unpacks into folder $1. The files are unpacked into a folder in it, then moved to their places one by one. So another
+# start at the same time never sees part of a file, and a damaged file is replaced.
 unpack() {
-  for old in "$1"/new.*; do # Left over if their process was killed.
+  for old in "$1"/new.*; do # The folder of a process that was killed stays.
     pid=${old##*/new.}
     kill -0 "${pid%.*}" 2>/dev/null || rm -rf "$old"
   done
-  # Set before there is anything to remove, and by pattern, as a signal may come before the variable has its value.
+  # The traps are set before the folder is made. They remove it by a pattern, because a signal may come before $new has a
+  # value.
   into=$1
   trap 'rm -rf "$into/new.$$".*; exit 143' TERM
   trap 'rm -rf "$into/new.$$".*; exit 130' INT HUP
   new=$(mktemp -d "$1/new.$$.XXXXXX" 2>/dev/null) || return 1
   tail -n +@LINES@ "$self" | gzip -dc 2>/dev/null | tar -xof - -C "$new" 2>/dev/null
-  # Some systems run nothing that lies in a temporary folder.
-  whole "$new" && "$new/deno" --version >/dev/null 2>&1 && mv -f "$new"/* "$1"
+  # Some systems run no program in a temporary folder.
+  complete "$new" && "$new/deno" --version >/dev/null 2>&1 && mv -f "$new"/* "$1"
   unpacked=$?
   rm -rf "$new"
   trap - TERM INT HUP
   return $unpacked
 }
 
-# Whether only this user and the system can change what lies in folder $1, a path without links: both it and every folder
-# above it belong to one of the two, and others may write to none. In a sticky folder such as /tmp they may, as they can
-# replace there only what is theirs.
+# Whether only this user and root can change the content of folder $1, a path without links. The folder and every folder
+# above it must belong to one of the two, and other users may not write to it. They may write to a sticky folder such as
+# /tmp, because they can replace only their own files there.
 safe() {
   at=$1
   while :; do
@@ -50,7 +51,7 @@ safe() {
   done
 }
 
-# Runs the program from a folder below folder $1, or returns if that cannot be or another user could change it there.
+# Runs the program from a folder below folder $1. Returns if it cannot run there, or another user could change it there.
 run() {
   case $1 in /*) ;; *) return ;; esac
   [ -d "$1" ] || { [ -O "${1%/*}" ] && mkdir -m 700 "$1"; } 2>/dev/null
@@ -59,7 +60,7 @@ run() {
   folder=$parent/$name
   [ -e "$folder" ] || mkdir -m 700 "$folder" 2>/dev/null
   [ ! -L "$folder" ] && [ -O "$folder" ] && safe "$folder" && chmod 700 "$folder" 2>/dev/null || return
-  whole "$folder" || unpack "$folder" || return
+  complete "$folder" || unpack "$folder" || return
   DENO_DIR=$folder/cache DENO_NO_UPDATE_CHECK=1 exec "$folder/deno" run --no-config --no-lock --no-remote --no-npm \
     @FLAGS@ "$folder/main.js" "$@"
 }

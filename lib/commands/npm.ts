@@ -106,7 +106,7 @@ function read(path: string): string {
   return Deno.readTextFileSync(new URL(path, output));
 }
 
-/** The files below a folder, by their paths in it. */
+/** The paths of all files below a folder, relative to the folder. */
 function filesIn(folder: URL, path = ""): string[] {
   return [...Deno.readDirSync(new URL(path, folder))].flatMap(({ name, isDirectory }) =>
     isDirectory ? filesIn(folder, `${path}${name}/`) : [path + name]

@@ -23,7 +23,7 @@ export class Answers {
 
   /**
    * @param https Whether the site is served over https. Browsers are then told to use nothing else.
-   * @param basePath The path that the site lies below, such as `/app`, or the empty string.
+   * @param basePath The path that the site is below, such as `/app`, or the empty string.
    */
   constructor(https: boolean, basePath: string) {
     this.#homePath = `${basePath}/`;
@@ -74,10 +74,11 @@ export class Answers {
   }
 
   /**
-   * A response with the cookies that its session needs.
+   * Adds the cookies of a session to a response.
    *
-   * @param answer A response that this object made.
+   * @param answer A response that this object made. It is changed.
    * @param cookies The `Set-Cookie` headers, usually none or one.
+   * @returns The same response.
    */
   withCookies(answer: Response, cookies: readonly string[]): Response {
     for (const cookie of cookies) answer.headers.append("set-cookie", cookie);
@@ -106,7 +107,8 @@ export class Answers {
   /**
    * Adds the headers of every response to a response that the library made.
    *
-   * @param response The response, which is changed.
+   * @param response The response. It is changed.
+   * @returns The same response.
    */
   secured(response: Response): Response {
     for (const [name, value] of this.#security) response.headers.set(name, value);

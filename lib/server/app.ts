@@ -32,7 +32,7 @@ export interface AppOptions {
   readonly logRequests?: boolean | undefined;
 }
 
-/** How long a client of `/readyz` should wait before it asks again, in seconds. */
+/** How long a client of `/readyz` should wait before the next query, in seconds. */
 const RETRY_AFTER = "5";
 /** How long the store may take to become ready, in milliseconds. */
 const READY_DEADLINE = 3000;
@@ -184,7 +184,10 @@ async function isReady(store: SessionStore): Promise<boolean> {
   }
 }
 
-/** Turns the response to GET into that to HEAD: the same length, but no body, with which Deno resets HTTP/2 streams. */
+/**
+ * Turns a response to GET into a response to HEAD. The length stays, and the body goes: if it stayed too, Deno would
+ * reset an HTTP/2 stream.
+ */
 async function toHeadResponse(response: Response): Promise<Response> {
   const { byteLength } = await response.arrayBuffer();
   const bare = new Response(null, response);

@@ -117,7 +117,7 @@ function checkPairs({ host, reusePort, tls, secretKey, secretKeyFile, type, url,
   const isSocket = "path" in host;
   if (isSocket && tls !== undefined) {
     throw new ConfigError(
-      '"TLS_CERT_FILE" must be unset when "HOST" is a Unix socket: the proxy before it serves https',
+      '"TLS_CERT_FILE" must be unset when "HOST" is a Unix socket: the proxy in front of it serves https',
     );
   }
   const isInMemory = type === "memory" || url === "denokv::memory:";

@@ -39,7 +39,7 @@ export function problemWithKey(key: string): string | undefined {
  * @param log Called with the warning.
  */
 export function warnIfOpen(path: string, log: Log): void {
-  // Windows has no modes.
+  // On Windows, `mode` is `null`.
   const { mode, isDirectory } = Deno.statSync(path);
   if (((mode ?? 0) & 0o077) === 0) return;
   const needed = isDirectory ? "mode 0700" : "mode 0600, and a new key in it";

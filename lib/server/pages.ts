@@ -43,7 +43,7 @@ export interface PageOptions {
   readonly explain: (error: unknown) => Promise<HttpError>;
 }
 
-/** The path below which browsers bind their sessions to their devices, after the base path. */
+/** The path of the two addresses that bind sessions to devices. It is below the base path. */
 export const BOUND_PATH = "/bound";
 
 /** The longest name that is accepted, in characters (code points). */
@@ -118,7 +118,7 @@ export function pageRoutes(options: PageOptions): Routes {
     return isRenewal ? page : answers.withCookies(page, await sessions.save(session));
   };
 
-  /** The form. */
+  /** Shows the form. */
   const addForm: Handler = async (request) => {
     const session = await sessions.open(request);
     const html = views.addUsername({ username: "", hint });
@@ -150,7 +150,7 @@ export function pageRoutes(options: PageOptions): Routes {
       return answer;
     } catch (error) {
       const { status, message, headers } = await explain(error);
-      return answers.keptPage(views.addUsername({ username, hint, trouble: message }), status, headers);
+      return answers.keptPage(views.addUsername({ username, hint, failure: message }), status, headers);
     }
   };
 
@@ -166,13 +166,14 @@ export function pageRoutes(options: PageOptions): Routes {
     return answers.withCookies(answers.toHome(), await sessions.save(session));
   };
 
-  /** Binds a session to the visitor's device, or renews the binding. A proxy may have removed the base path. */
+  /** Binds a session to the visitor's device, or renews the binding. */
   const bind = (address: "register" | "refresh"): Handler => async ({ method, headers }) => {
+    // The request's own address may lack the base path, because a proxy may have removed it.
     const url = `https://localhost${basePath}${BOUND_PATH}/${address}`;
     return answers.secured((await sessions.answerBound({ method, headers, url }))!);
   };
 
-  /** A file whose address has a hash of its content, so that it can be cached forever. */
+  /** Sends a file. Its address has a hash of its content, so that browsers can cache it forever. */
   const file = (type: string, text: string): Handler => () =>
     answers.response(text, 200, { "content-type": type, "cache-control": "public, max-age=31536000, immutable" });
 

@@ -65,7 +65,7 @@ export class Server {
         } else if (performance.now() - firstSignal >= SAME_SIGNAL) Deno.exit(code);
       });
     }
-    // This line is printed last, because only now does a signal let the server finish its requests.
+    // This line is printed last, because the server handles signals from here on.
     console.log(`Listening on ${this.#listener.address}`);
   }
 
@@ -83,7 +83,7 @@ export class Server {
     const listener = this.#listener;
     void listener.finished.catch((error) => error).then((error) => {
       if (this.#isStopping) return;
-      this.#log("error", "Connections cannot be accepted; trying again", reasonOf(error ?? "it ended"));
+      this.#log("error", "Connections cannot be accepted; trying again", reasonOf(error ?? "the listener ended"));
       // The old listener answers its requests under way. It closes idle connections, which frees their file handles.
       const drained = listener.stop().finally(() => this.#draining.delete(drained));
       this.#draining.add(drained);

@@ -40,7 +40,7 @@ export interface AddUsernameView {
   /** The error message for the name, if it is invalid. */
   readonly problem?: string | undefined;
   /** The error message for a valid name that could not be registered. */
-  readonly trouble?: string | undefined;
+  readonly failure?: string | undefined;
 }
 
 /** The content of an error page. */

@@ -37,6 +37,21 @@ export async function until(isSo: () => boolean, what: string, seconds = 20): Pr
   }
 }
 
+/**
+ * Repeats a request while it is answered 503, as a server under load answers: a refused request was not acknowledged,
+ * so nothing is expected of it. Returns the first other status.
+ *
+ * @param request Sends the request, and returns the status of its answer.
+ */
+export async function accepted(request: () => Promise<number>, seconds = 20): Promise<number> {
+  for (const end = Date.now() + seconds * 1000;;) {
+    const status = await request();
+    if (status !== 503) return status;
+    if (Date.now() > end) throw new Error(`refused for ${seconds} s`);
+    await wait(50);
+  }
+}
+
 /** Every file below a folder, as paths relative to it; not the secrets, nor those of the processes that have it open. */
 export function filesIn(dir: string, below = ""): string[] {
   const paths: string[] = [];

@@ -307,3 +307,26 @@ alone("a list, a sweep and a new session need no place in the roster", async ({ 
   await store.close();
   assertEquals([...Deno.readDirSync(`${dir}/.processes`)].length, 0);
 });
+
+alone("a change in which its process left and joined again waits like one of a newcomer", async (place) => {
+  const { store, key, open } = place;
+  const other = open({ sync: "full" });
+  await other.ready();
+  time += 500;
+  assertEquals(await read(store, key), 1);
+  const { promise: written, resolve: write } = Promise.withResolvers<void>();
+  let isDone = false;
+  let updated: Promise<unknown> | undefined;
+  await replacing(Deno.FsFile.prototype, "sync", () => () => written, async () => {
+    updated = other.update(key, set({ n: 2 })).finally(() => isDone = true);
+    await pause(10);
+    await other.close();
+    await other.ready();
+    write();
+    await pause(300);
+  });
+  assertEquals(isDone, false);
+  await updated;
+  time += 250;
+  assertEquals(await read(store, key), 2);
+});

@@ -12,18 +12,18 @@
  *    wait is counted from after the joining. Reading a session needs no wait. Making one needs none either, because no
  *    other process has cached it.
  * 3. If a process cannot join, for example on a full disk, it waits 500 ms after each change before it acknowledges the
- *    change. If a process's file is removed from the roster, the process finds that out at most 250 ms later, when it
- *    reads the roster again, and joins again.
+ *    change. It also waits if it left the roster, or joined again, during the change. If a process's file is removed
+ *    from the roster, the process finds that out at most 250 ms later, when it reads the roster again, and joins again.
  *
  * Why no answer is out of date: suppose that process A reads the roster at time p, checks the session's file at r, and
  * answers from its cache at t. By rule 1, p ≤ r ≤ t < p + 250. Suppose that process B changed the file at c, with
  * r < c ≤ t.
  *
- * - If B found A when it joined, at j, then j + 500 ≤ c by rule 2. So j < c − 250 ≤ t − 250 < p. B was in the roster
+ * - If B found A when it joined, at j, then j ≤ c − 500 by rule 2. So j < c − 250 ≤ t − 250 < p. B was in the roster
  *   before p and until c, so A would have found B at p.
  * - If B did not find A, then A joined after B read the roster. B was in the roster from then until c, so A would have
  *   found B at p.
- * - If B could not join, then by rule 3 it had not yet acknowledged the change at t, because c + 500 > t.
+ * - If B could not join, then by rule 3 it had not yet acknowledged the change at t, because t < p + 250 < c + 500.
  *
  * A process may be stopped at any point for any time, because both count time on the safe side: B from after the
  * joining, A from before the reading. When A continues, its clock shows that its period is over. If A was stopped after
@@ -86,8 +86,8 @@ export class Roster {
   }
 
   /**
-   * Joins if needed. Returns a promise if the process must wait before a change. If it returns `undefined`, the process
-   * must make the change before its next `await`.
+   * Joins if needed. Returns a promise if the process must wait before a change. Call this again after the wait. If it
+   * returns `undefined`, begin the change before the next `await`.
    */
   waitBeforeChange(): Promise<void> | undefined {
     this.period();
@@ -98,7 +98,7 @@ export class Roster {
 
   /** Returns a promise if the process must wait after a change, before it acknowledges the change. */
   waitAfterChange(): Promise<void> | undefined {
-    return this.#file === undefined ? pause(WAIT) : undefined;
+    return this.#file === undefined || performance.now() < this.#mayChangeAt ? pause(WAIT) : undefined;
   }
 
   /** Leaves the roster. `waitBeforeChange` joins it again. */

@@ -34,9 +34,9 @@ export interface ReadRecord {
   /** The record, limited to the manager's lifetimes. */
   readonly record: SessionRecord;
   /** Whether this record was shortened: the stored one has longer lifetimes than the manager. */
-  readonly isShortened: boolean;
+  readonly isLifeShortened: boolean;
   /** The deadline in the stored record. The browser keeps the cookie until then. */
-  readonly deadline: number;
+  readonly storedDeadline: number;
 }
 
 /** About how many bytes of memory the keys of ended sessions may take. */
@@ -69,9 +69,9 @@ export class Commit {
     const stored = await store.read(key);
     if (stored === undefined) return undefined;
     const record = lifetimes.clamp(stored);
-    const { deadline } = stored;
-    if (record === stored) return { record, isShortened: false, deadline };
-    return isLive(record, now()) ? { record, isShortened: true, deadline } : undefined;
+    const storedDeadline = stored.deadline;
+    if (record === stored) return { record, isLifeShortened: false, storedDeadline };
+    return isLive(record, now()) ? { record, isLifeShortened: true, storedDeadline } : undefined;
   }
 
   /** Changes a stored session. The change counts as a use. */
@@ -83,9 +83,9 @@ export class Commit {
   }
 
   /** Whether a use without a change must be stored. It always must if the stored record has longer lifetimes. */
-  isExtensionDue({ isShortened }: SessionState, record: SessionRecord): boolean {
+  isExtensionDue({ isLifeShortened }: SessionState, record: SessionRecord): boolean {
     const { refresh, lifetimes } = this.#options;
-    return refresh && (isShortened || lifetimes.isExtensionDue(record));
+    return refresh && (isLifeShortened || lifetimes.isExtensionDue(record));
   }
 
   /**
@@ -142,7 +142,7 @@ export class Commit {
     if (state.renews) return [await this.#move(state, key)];
     const stored = await this.#change(state, key, record);
     // A mere use sends no cookie: it could arrive after the cookie of a log-in, and restore the old id.
-    const hasNewDeadline = stored !== undefined && stored.deadline !== state.deadline;
+    const hasNewDeadline = stored !== undefined && stored.deadline !== state.storedDeadline;
     return state.signedByOlderKey || hasNewDeadline ? [this.#issue(id, stored ?? record)] : [];
   }
 
@@ -157,7 +157,7 @@ export class Commit {
     if (!this.isExtensionDue(state, record)) return undefined;
     const extended = lifetimes.extend(record);
     // `touch` changes only the idle limit.
-    const canTouch = record.idle === extended.idle && record.deadline === extended.deadline && !state.isShortened;
+    const canTouch = record.idle === extended.idle && record.deadline === extended.deadline && !state.isLifeShortened;
     // Failures are ignored: a page that only reads is correct even if its session could not be extended.
     const isExtended = canTouch
       ? await store.touch(key, extended.expires).catch(() => false)

@@ -38,9 +38,9 @@ export interface SessionState {
   /** The record that was read when the session was opened, limited to the manager's lifetimes. */
   readonly record: SessionRecord | undefined;
   /** Whether this record was shortened: the stored one has longer lifetimes than the manager. */
-  readonly isShortened: boolean;
+  readonly isLifeShortened: boolean;
   /** The stored deadline, in milliseconds since 1970. The browser keeps the cookie until then. */
-  readonly deadline: number | undefined;
+  readonly storedDeadline: number | undefined;
   /** Whether an older key signed the cookie, so that it is signed and sent again. */
   readonly signedByOlderKey: boolean;
   /** If the request had several session cookies, the `Set-Cookie` values that delete them. */
@@ -95,19 +95,22 @@ function checkKey(key: string, verb: string): void {
 
 /** The part of the state that comes from the request's cookies and the store. */
 type Origin = Partial<
-  Pick<SessionState, "id" | "key" | "record" | "isShortened" | "deadline" | "signedByOlderKey" | "cookieDeletions">
+  Pick<
+    SessionState,
+    "id" | "key" | "record" | "isLifeShortened" | "storedDeadline" | "signedByOlderKey" | "cookieDeletions"
+  >
 >;
 
 /** The state of a session that was just opened. */
 export function newState(now: () => number, origin: Origin = {}): SessionState {
-  const { id, key, record, isShortened = false, signedByOlderKey = false, cookieDeletions = NO_COOKIES } = origin;
+  const { id, key, record, isLifeShortened = false, signedByOlderKey = false, cookieDeletions = NO_COOKIES } = origin;
   return {
     now,
     id,
     key,
     record,
-    isShortened,
-    deadline: origin.deadline,
+    isLifeShortened,
+    storedDeadline: origin.storedDeadline,
     signedByOlderKey,
     cookieDeletions,
     isOpen: true,

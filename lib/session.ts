@@ -184,13 +184,13 @@ export class Session<Data extends object = Record<string, Json>> {
   }
 
   /**
-   * Computes a value from the stored one. Use it to count or to add to a list: changes that another request makes at
+   * Computes a value from the current one. Use it to count or to add to a list: changes that another request makes at
    * the same time are not lost.
    *
    * @param key Its name.
    * @param fn Called with the value, or `undefined` if there is none. It returns the new value; `undefined` removes it.
-   * It may run again, with a value that another request stored in between, so it should have no other effects. If it
-   * throws then, the commit rejects with the same error, and nothing is stored.
+   * It runs again at the commit, with the value that is stored then, so it should have no other effects. If it throws
+   * then, the commit rejects with the same error, and nothing is stored.
    * @throws {TypeError} if JSON cannot keep the new value unchanged.
    * @throws {Error} if the session was committed already.
    */

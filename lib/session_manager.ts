@@ -36,6 +36,9 @@ export interface SessionEnds {
  * Server-side sessions for any handler from `Request` to `Response`. The browser gets a signed random id; the data stay
  * in the store.
  *
+ * The store keeps a session under its key, which is a hash of its id (id.ts). The option `keys` has secret keys, which
+ * sign the ids.
+ *
  * A visitor for whom nothing is stored gets no cookie and takes no space. A cookie that is forged, expired or unknown
  * is treated as no cookie: its id is never given to a new session.
  *
@@ -132,7 +135,7 @@ export class SessionManager<Data extends object = Record<string, Json>> {
     if (ids.length > 1) return await this.#openOnlyLive(ids, request);
     const found = await this.#commit.read(id.key);
     if (found === undefined) {
-      // This id is never used again: if the new session is stored, it gets a new id (strict mode; CVE-2015-5143).
+      // The new session gets a new id if it is stored. So no session ever gets an id that an attacker has chosen.
       this.#commit.reportRefusal("unknown session", id.key);
       return new Session(newState(this.#now));
     }
@@ -248,8 +251,8 @@ export class SessionManager<Data extends object = Record<string, Json>> {
   /**
    * Ends all sessions of a user, as after a change of password (ASVS 5, 7.4.3). When it resolves, no server accepts a
    * session of the user whose log-in was answered before the call. If the request's own session is one of them, call
-   * `session.logOut()` afterwards, then set or flash a message. Without `logOut`, a change in this request is answered
-   * with 409.
+   * `session.logOut()` afterwards. After `logOut` the request can set values and flash messages for the next page.
+   * Without `logOut`, a change in this request is answered with 409.
    *
    * @param user The user, as given to `logIn`.
    * @param options `except`: a session that stays live, such as that of the request.
@@ -354,9 +357,9 @@ export class SessionManager<Data extends object = Record<string, Json>> {
 
   #sessionOf(
     { value: id, key, signedByOlderKey }: SignedId,
-    { record, isShortened, deadline }: ReadRecord,
+    { record, isLifeShortened, storedDeadline }: ReadRecord,
   ): Session<Data> {
-    return new Session(newState(this.#now, { id, key, record, isShortened, deadline, signedByOlderKey }));
+    return new Session(newState(this.#now, { id, key, record, isLifeShortened, storedDeadline, signedByOlderKey }));
   }
 
   /** Whether a request may use a session. With the option `bound`, a bound session needs its second cookie. */

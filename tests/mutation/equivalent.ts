@@ -21,7 +21,7 @@ export const EQUIVALENT: readonly Equivalent[] = [
   {
     file: "lib/_session_state.ts",
     before:
-      "const { id, key, record, isShortened = false, signedByOlderKey = false, cookieDeletions = NO_COOKIES } = origin;",
+      "const { id, key, record, isLifeShortened = false, signedByOlderKey = false, cookieDeletions = NO_COOKIES } = origin;",
     kind: "constant off",
     why: "it counts only for a record that was read, which comes with it",
   },

@@ -24,7 +24,7 @@ export class Folder {
   #secret: string | undefined;
   #stat: Stat | undefined;
   #wasThere = false;
-  #made: Promise<void> | undefined;
+  #secretMade: Promise<void> | undefined;
 
   /** @param dir The path of the folder. */
   constructor(dir: string) {
@@ -33,7 +33,7 @@ export class Folder {
   }
 
   /** Whether the store knows the secret. */
-  get isKnown(): boolean {
+  get knowsSecret(): boolean {
     return this.#secret !== undefined;
   }
 
@@ -62,7 +62,7 @@ export class Folder {
    *
    * @throws {Error} if the folder is not the store's own, as {@linkcode check} finds out.
    */
-  open(): void {
+  ensureFolder(): void {
     this.check();
     // A folder that was there is never made again. Its disk may be unmounted now. When the disk is mounted again, the
     // sessions of the new folder would be hidden.
@@ -82,10 +82,10 @@ export class Folder {
    *
    * @throws {Error} if the folder is not the store's own, as {@linkcode check} finds out.
    */
-  ready(): Promise<void> {
+  ensureSecret(): Promise<void> {
     this.check();
-    return this.#made ??= this.#make().catch((error) => {
-      this.#made = undefined;
+    return this.#secretMade ??= this.#makeSecret().catch((error) => {
+      this.#secretMade = undefined;
       throw error;
     });
   }
@@ -126,14 +126,14 @@ export class Folder {
     }
   }
 
-  async #make(): Promise<void> {
-    this.open();
+  async #makeSecret(): Promise<void> {
+    this.ensureFolder();
     // The process that made the secret may have died before the disk had it.
-    if (this.isKnown) await flushFolder(this.#dir);
+    if (this.knowsSecret) await flushFolder(this.#dir);
     else await makeOnce(this.#dir, SECRET, `${randomBytes(32).toString("hex")}\n`);
     // If several processes make a secret at the same time, all of them use the one that was made first.
     this.check();
-    if (!this.isKnown) throw new Error(`"${SECRET}" is missing although it was made`);
+    if (!this.knowsSecret) throw new Error(`"${SECRET}" is missing although it was made`);
   }
 }
 

@@ -1,22 +1,24 @@
 /**
  * FileStore: one JSON file per session, safe for several processes that share the folder.
  *
- * A session's file is `<dir>/<3 hex digits>/<the other 37>.json`. The keys of a user's sessions begin with the same
- * 8 digits, a hash of the user's name. So these sessions are in one folder and need no index. The protocol:
+ * A session's file is `<dir>/<3 hex digits>/<the other 37>.json`. A key begins with
+ * its group: 8 digits, which are a hash of the user's name. So the sessions of a user are in one subfolder, and need no
+ * index. The protocol:
  *
  * - A process replaces or removes a file only while it holds the file's exclusive lock. The operating system releases
  *   the lock when the process dies.
  * - A process writes new content to a second file beside the first, and renames the second over the first. A reader
- *   takes no lock. It sees the old content or the new.
+ *   sees the old content or the new. It takes no lock, except on Windows, where a locked file cannot be read.
  * - No other process knows the key of a new session. So its file is written directly, without a lock. If the process
  *   dies before the file is complete, the sweep removes the file a minute later.
  * - To move a session, a process locks the old file and writes a file under the new key, which no other process knows.
  *   Then it removes the old file. If it dies in between, the session is still there under its old key.
  * - File calls are synchronous, because asynchronous ones take three times as long. Only calls that wait for the disk
- *   are asynchronous. So no other request of this process runs between the check of a file and its rename.
+ *   are asynchronous: with `sync: "full"`, other requests run in that time. Other changes of the same session wait.
  *
- * The other files: record.ts says when a session ends, roster.ts which processes use the folder, queue.ts in which
- * order they change a session, and folder.ts how the store recognises its folder.
+ * The other files: record.ts says when a session ends. queue.ts gives the changes of a session their order. roster.ts
+ * knows which processes use the folder, so that a process that is alone may answer from its cache. folder.ts recognises
+ * the store's folder by a secret, a file in it (this is not the key that signs cookies).
  *
  * @module
  */
@@ -61,7 +63,7 @@ type WorkOn<Found, T> = (path: string, found: Found) => T | Promise<T>;
  * const dir = await Deno.makeTempDir();
  * const store = new FileStore({ dir });
  * const now = Date.now();
- * const key = newId(await store.groupOf("Ada"));
+ * const key = newId(await store.groupOf("Ada")); // a manager uses a hash of an id
  * const life = { created: now, idle: 60_000, expires: now + 60_000, deadline: now + 600_000 };
  * await store.create(key, { data: { cart: ["tea"] }, user: "Ada", ...life });
  *
@@ -109,11 +111,11 @@ export class FileStore implements SessionStore {
    * optional: the store also makes the folder when it stores the first session.
    *
    * @throws {Error} if files cannot be made or locked in the folder, or if other files are in it. It is also thrown if
-   * the folder has sessions but no secret (folder.ts): the secret was made with the first session.
+   * the folder has sessions but no secret: the secret was made with the first session.
    */
   async ready(): Promise<void> {
     await this.#try(async () => {
-      this.#folder.open();
+      this.#folder.ensureFolder();
       this.#roster.join();
       this.#queue.clear();
       if (!await probe(this.#settings)) this.#reader.stopCaching();
@@ -122,16 +124,16 @@ export class FileStore implements SessionStore {
   }
 
   groupOf(user: string): string | Promise<string> {
-    if (this.#folder.isKnown) return this.#folder.groupOf(user);
+    if (this.#folder.knowsSecret) return this.#folder.groupOf(user);
     return this.#try(async () => {
-      await this.#folder.ready();
+      await this.#folder.ensureSecret();
       return this.#folder.groupOf(user);
     });
   }
 
   async create(key: string, record: SessionRecord): Promise<void> {
     await this.#try(async () => {
-      await this.#folder.ready();
+      await this.#folder.ensureSecret();
       this.#folder.checkOwner(key, record.user);
       await this.#census.ready();
       while (this.#census.isFull) {
@@ -149,7 +151,7 @@ export class FileStore implements SessionStore {
     if (cached !== undefined) return this.#live(cached);
     return await this.#try(async () => {
       // The folder is checked before the first read, so that the cache gets no record of a wrong folder.
-      if (!this.#folder.isKnown) this.#folder.check();
+      if (!this.#folder.knowsSecret) this.#folder.check();
       let content = await this.#read(key);
       if (content === undefined) {
         this.#folder.check();
@@ -210,14 +212,14 @@ export class FileStore implements SessionStore {
   }
 
   /**
-   * Finds the live sessions of a user. This version cannot read the records of newer versions of the library. It takes
-   * such a session for the user's if its key has the user's first 8 digits. With a chance of one in four billion, the
-   * session is another user's, and a log-out everywhere ends it too. No session of the user is missed.
+   * Finds the live sessions of a user. This version cannot read the records of newer versions of the library. It counts
+   * such a session as one of this user if its key begins with the user's group. Another user has the same group with a
+   * chance of one in four billion. Then a log-out everywhere ends that session, too.
    */
   async *sessionsOf(user: string): AsyncGenerator<StoredSession> {
     try {
       this.#folder.check();
-      if (!this.#folder.isKnown) return;
+      if (!this.#folder.knowsSecret) return;
       const group = this.#folder.groupOf(user);
       const list = async () => {
         const names = await this.#census.list(shardOf(group));
@@ -278,6 +280,7 @@ export class FileStore implements SessionStore {
     try {
       return this.#reader.read(key);
     } catch (error) {
+      // On Windows, this waits until another process has unlocked the file.
       if (!isLocked(error)) throw error;
       return await this.#locked(key, (_, found) => found);
     }

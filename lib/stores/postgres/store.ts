@@ -48,11 +48,11 @@ const RULES = { url: ADDRESS, client: clientRule('a client of the package "postg
  * If the address names several hosts, the store uses the primary, which accepts writes. After a failover, it uses the
  * new primary.
  *
- * The store waits one second for the answer to a statement. After that second it gives up the statement and reads the
- * session again on another connection. So the store reports what the database really did. On a direct connection, the
- * server cancels the statement at that time too. Through a pooler, or with a client of your own, the server does not
- * cancel it: a statement that waits for a lock may still be executed when the lock is released.
- * Then a change that was reported as failed may be made later.
+ * The store waits one second for the answer to a statement. Then it gives up the statement, and reads the session again
+ * on another connection to find out what the database did. On a direct connection the store then reports exactly what
+ * was done, because the server cancels the statement after one second, too (`statement_timeout`). Through a pooler, or
+ * with a client of your own, the server does not cancel it: if the statement waits for a lock, the database may execute
+ * it after the store has reported a failure.
  *
  * With asynchronous replicas, a failover may undo changes that were acknowledged just before it. The server's settings
  * `synchronous_commit` and `synchronous_standby_names` decide whether this can happen.

@@ -97,14 +97,14 @@ export class Suite {
   };
 
   /** Asserts that a verb found a session that ends at `end`. If the time is past `end`, the test runs again. */
-  readonly live = <T>(found: T, end: number): NonNullable<T> => {
+  readonly assertLive = <T>(found: T, end: number): NonNullable<T> => {
     if (found) return found;
     assert(this.now() >= end, "the session ended before its time");
     throw new TooLate();
   };
 
   /** Asserts that two times are equal, or near each other if the engine has its own clock. */
-  readonly isNear = (a: number, b: number): void => {
+  readonly assertNear = (a: number, b: number): void => {
     assert(Math.abs(a - b) <= (this.subject.ownClock ? TOLERANCE : 0), `off by ${a - b} ms`);
   };
 

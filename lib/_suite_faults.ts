@@ -111,46 +111,46 @@ export function testFaults({ test, now, record, open, subject }: Suite): void {
 
   if (openHooked !== undefined) {
     test("a verb works once even if its answer is lost and others write next", async (_, other) => {
-      // The work of another process, after the next write and before its answer is lost.
-      let between: (() => Promise<unknown>) | undefined;
+      // The work of another process between the next write and the loss of its answer.
+      let inBetween: (() => Promise<unknown>) | undefined;
       const lossy = await openHooked({ now }, {
         before: () => Promise.resolve(),
         async after() {
-          if (between === undefined) return;
-          const work = between;
-          between = undefined;
+          if (inBetween === undefined) return;
+          const work = inBetween;
+          inBetween = undefined;
           await work();
           throw new Error("the connection was lost");
         },
       });
       /** Calls a verb and loses the answer of its first write. The verb may fail. A result, if any, must be correct. */
-      const lose = async <T>(work: () => Promise<T>, then: () => Promise<unknown>): Promise<[T] | []> => {
-        between = then;
-        const outcome = await work().then((value): [T] => [value], (): [] => []);
-        assertEquals(between, undefined, "an answer was lost");
+      const loseAnswer = async <T>(call: () => Promise<T>, work: () => Promise<unknown>): Promise<[T] | []> => {
+        inBetween = work;
+        const outcome = await call().then((value): [T] => [value], (): [] => []);
+        assertEquals(inBetween, undefined, "an answer was lost");
         return outcome;
       };
       const dataOf = async (key: string) => (await other.read(key))?.data["n"] as number;
       try {
-        for (const then of [increment, same]) {
+        for (const otherChange of [increment, same]) {
           const [key, to] = [newId(), newId()];
           let added = 0;
           /** The change that another process makes in between, if the session is there. */
-          const changeToo = (key: string) => async () => {
-            const made = await other.update(key, then);
-            if (made !== undefined && then === increment) added++;
+          const makeOtherChange = (key: string) => async () => {
+            const made = await other.update(key, otherChange);
+            if (made !== undefined && otherChange === increment) added++;
           };
-          await lose(() => lossy.create(key, record({ n: 0 })), changeToo(key));
+          await loseAnswer(() => lossy.create(key, record({ n: 0 })), makeOtherChange(key));
           assertEquals(await dataOf(key), added);
           const before = added;
-          const updated = await lose(() => lossy.update(key, increment), changeToo(key));
+          const updated = await loseAnswer(() => lossy.update(key, increment), makeOtherChange(key));
           assertEquals(await dataOf(key), added + 1);
           if (updated.length > 0) assertEquals(updated[0]?.data, { n: before + 1 });
-          await lose(() => lossy.touch(key, now() + 50 * SECOND), changeToo(key));
+          await loseAnswer(() => lossy.touch(key, now() + 50 * SECOND), makeOtherChange(key));
           assertEquals(await dataOf(key), added + 1);
-          await lose(() => lossy.move(key, to, increment), changeToo(key));
+          await loseAnswer(() => lossy.move(key, to, increment), makeOtherChange(key));
           assertEquals([await other.read(key), await dataOf(to)], [undefined, added + 2]);
-          const ended = await lose(() => lossy.delete(to), () => other.delete(to));
+          const ended = await loseAnswer(() => lossy.delete(to), () => other.delete(to));
           if (ended.length > 0) assertEquals(ended, [true]);
           assertEquals(await other.read(to), undefined);
         }
@@ -174,7 +174,7 @@ export function testFaults({ test, now, record, open, subject }: Suite): void {
       try {
         const change = (record: SessionRecord) => ({ ...record, data: { ...record.data, made: 1 } });
         verbs = [hooked.update(key, change), hooked.move(key, to, same)];
-        const outcomes = await inTime(Promise.allSettled(verbs), SOME_SECONDS);
+        const outcomes = await withTimeout(Promise.allSettled(verbs), SOME_SECONDS);
         isOver = true;
         const [updated, moved] = outcomes;
         const isMoved = moved?.status === "fulfilled" && moved.value !== undefined;
@@ -184,7 +184,7 @@ export function testFaults({ test, now, record, open, subject }: Suite): void {
         else assertEquals(made, 0);
       } finally {
         isOver = true;
-        await inTime(Promise.allSettled(verbs), SECOND).catch(() => {}); // The test has failed already.
+        await withTimeout(Promise.allSettled(verbs), SECOND).catch(() => {}); // The test has failed already.
         await hooked.close?.();
       }
     });
@@ -196,7 +196,7 @@ async function found(sessions: AsyncIterable<readonly [string, unknown]> | undef
   return sessions && (await Array.fromAsync(sessions)).map(([key]) => key).sort();
 }
 
-async function inTime<T>(work: Promise<T>, milliseconds: number): Promise<T> {
+async function withTimeout<T>(work: Promise<T>, milliseconds: number): Promise<T> {
   let timer: ReturnType<typeof setTimeout>;
   const late = new Promise<never>((_, reject) => {
     timer = setTimeout(() => reject(new Error("a verb took longer than some seconds")), milliseconds);

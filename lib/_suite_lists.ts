@@ -6,13 +6,13 @@ import { endOf, type SessionRecord } from "./record.ts";
 import { StoreFullError } from "./store.ts";
 
 /** Tests when sessions end. */
-export function testEnds({ test, now, pass, late, record, isNear, live }: Suite): void {
+export function testEnds({ test, now, pass, late, record, assertNear, assertLive }: Suite): void {
   test("a session ends at its idle limit, and not before", async (store) => {
     const key = newId();
     const made = record({}, SECOND);
     await store.create(key, made);
     await pass(made.expires - 1 - now() - late);
-    live(await store.read(key), made.expires);
+    assertLive(await store.read(key), made.expires);
     await pass(made.expires - now() + late);
     assertEquals(await store.read(key), undefined);
     assertEquals(await store.update(key, same), undefined);
@@ -27,11 +27,11 @@ export function testEnds({ test, now, pass, late, record, isNear, live }: Suite)
     await store.create(key, made);
     await pass(SECOND);
     const expires = now() + 2 * SECOND;
-    live(await store.touch(key, expires), made.expires);
+    assertLive(await store.touch(key, expires), made.expires);
     await pass(1.5 * SECOND);
-    const read = live(await other.read(key), expires);
+    const read = assertLive(await other.read(key), expires);
     assertEquals(read.data, { n: 1 });
-    isNear(read.expires, expires);
+    assertNear(read.expires, expires);
   });
 
   test("update can extend and shorten the life of a session", async (store) => {
@@ -39,10 +39,10 @@ export function testEnds({ test, now, pass, late, record, isNear, live }: Suite)
     const made = record({ n: 1 }, 2 * SECOND);
     await store.create(key, made);
     const idle = (idle: number) => (record: SessionRecord) => ({ ...record, idle, expires: now() + idle });
-    const { expires } = live(await store.update(key, idle(5 * SECOND)), made.expires);
+    const { expires } = assertLive(await store.update(key, idle(5 * SECOND)), made.expires);
     await pass(3 * SECOND);
-    live(await store.read(key), expires);
-    live(await store.update(key, idle(SECOND)), expires);
+    assertLive(await store.read(key), expires);
+    assertLive(await store.update(key, idle(SECOND)), expires);
     await pass(SECOND + late);
     assertEquals(await store.read(key), undefined);
   });
@@ -51,9 +51,9 @@ export function testEnds({ test, now, pass, late, record, isNear, live }: Suite)
     const [touched, updated] = [newId(), newId()];
     const made = record({}, 60 * SECOND, 2 * SECOND);
     for (const key of [touched, updated]) await store.create(key, made);
-    live(await store.touch(touched, now() + 60 * SECOND), endOf(made));
-    live(await store.update(updated, (record) => ({ ...record, expires: now() + 60 * SECOND })), endOf(made));
-    for (const key of [touched, updated]) live(await store.read(key), endOf(made));
+    assertLive(await store.touch(touched, now() + 60 * SECOND), endOf(made));
+    assertLive(await store.update(updated, (record) => ({ ...record, expires: now() + 60 * SECOND })), endOf(made));
+    for (const key of [touched, updated]) assertLive(await store.read(key), endOf(made));
     await pass(2 * SECOND + late);
     for (const key of [touched, updated]) {
       assertEquals(await store.touch(key, now() + 60 * SECOND), false);
@@ -64,7 +64,7 @@ export function testEnds({ test, now, pass, late, record, isNear, live }: Suite)
 }
 
 /** Tests the lists, the sweep and the maximum. */
-export function testLists({ test, now, pass, late, record, live, subject }: Suite): void {
+export function testLists({ test, now, pass, late, record, assertLive, subject }: Suite): void {
   const { ownClock = false, counts = false } = subject;
 
   test("sessionsOf finds every live session of a user, and no other user's", async (store, other) => {
@@ -145,10 +145,10 @@ export function testLists({ test, now, pass, late, record, live, subject }: Suit
     if (!ownClock) await store.create(future, { ...record({ n: 4 }), created: now() + 86_400 * SECOND });
     await pass(SECOND + late);
     const expires = now() + 2 * SECOND;
-    live(await other.touch(used, expires), made.expires);
+    assertLive(await other.touch(used, expires), made.expires);
     await pass(SECOND + late);
     const listed = new Map(await Array.fromAsync(other.list!()));
-    live(listed.get(used), expires);
+    assertLive(listed.get(used), expires);
     assertEquals([listed.size, listed.get(kept)?.data, listed.get(used)?.data], [2, { n: 2 }, { n: 3 }]);
     if (other.sweepAll !== undefined) {
       let reported = 0;
@@ -157,7 +157,7 @@ export function testLists({ test, now, pass, late, record, live, subject }: Suit
       assertEquals(removed, ownClock ? 1 : 2);
       assert(reported <= removed, "it reports no more than it removed");
     }
-    live((await Array.fromAsync(store.list!())).length === 2, expires);
+    assertLive((await Array.fromAsync(store.list!())).length === 2, expires);
   });
 
   test("deleteMany ends the sessions that are there, and returns their keys", async (store, other) => {

@@ -6,7 +6,7 @@ import type { Json, SessionData, SessionRecord } from "./record.ts";
 import { KeyTakenError } from "./store.ts";
 
 /** Tests the verbs. */
-export function testVerbs({ test, now, record, isNear }: Suite): void {
+export function testVerbs({ test, now, record, assertNear }: Suite): void {
   test("a new session is read as it was created, also by another process", async (store, other) => {
     const key = await keyIn(store, "Zoë 👋");
     const made: SessionRecord = {
@@ -20,7 +20,7 @@ export function testVerbs({ test, now, record, isNear }: Suite): void {
       const { expires, ...rest } = (await reader.read(key))!;
       const { expires: madeExpires, ...madeRest } = made;
       assertEquals(rest, madeRest);
-      isNear(expires, madeExpires);
+      assertNear(expires, madeExpires);
     }
   });
 

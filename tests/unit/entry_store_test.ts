@@ -218,7 +218,28 @@ Deno.test("entry store: a write without an answer is looked for every 50 millise
     return Promise.reject(new Error("connection reset"));
   };
   await inSimulatedTime(() => assertRejects(() => store.update(key, increment), Error, "connection reset"));
-  assert(looks > 20 && looks <= 31, `${looks} looks`);
+  assert(looks > 40 && looks <= 51, `${looks} looks`);
+});
+
+Deno.test("entry store: a write without an answer is looked for again after a silent look", async () => {
+  for (const isDone of [true, false]) {
+    const { engine, store } = place();
+    const key = newId();
+    await store.create(key, fresh({ n: 0 }));
+    const get = engine.get.bind(engine);
+    const never = new Promise<never>(() => {});
+    let looks = 0;
+    engine.around = (write) => {
+      if (isDone) write();
+      engine.get = (key) => looks++ === 0 ? never : get(key);
+      return never;
+    };
+    const ended = inSimulatedTime(() => store.delete(key));
+    // What was not done has no time left to be tried again.
+    if (isDone) assertEquals(await ended, true);
+    else await assertRejects(() => ended, Error, "a map: no answer in 1 seconds");
+    assertEquals(looks, 2);
+  }
 });
 
 Deno.test("entry store: what cannot be written fails with the reason, tried twice", async () => {

@@ -5,6 +5,16 @@ import { MemoryStore } from "../../lib/stores/memory.ts";
 import { replacing } from "../support/failing.ts";
 import { serving, sessionsOf } from "./node_place.ts";
 
+/** A store that takes a while to store a session. */
+class SlowStore extends MemoryStore {
+  override create = (...args: Parameters<MemoryStore["create"]>) => pause().then(() => super.create(...args));
+  override move = (...args: Parameters<MemoryStore["move"]>) => pause().then(() => super.move(...args));
+}
+
+function pause(): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, 50));
+}
+
 Deno.test("node: an answer that cannot leave is logged, and its connection ends", async () => {
   const { middleware, open } = sessionsOf();
   const failure = new Error("a middleware's own");
@@ -42,11 +52,6 @@ Deno.test("node: a session that is opened after the answer is an error in the lo
 });
 
 Deno.test("node: a write after the end reaches an error listener, and needs none", async () => {
-  const pause = () => new Promise((resolve) => setTimeout(resolve, 50));
-  class SlowStore extends MemoryStore {
-    override create = (...args: Parameters<MemoryStore["create"]>) => pause().then(() => super.create(...args));
-    override move = (...args: Parameters<MemoryStore["move"]>) => pause().then(() => super.move(...args));
-  }
   const { middleware, open } = sessionsOf(new SlowStore());
   const errors: string[] = [];
   const emitted: unknown[] = [];
@@ -66,4 +71,16 @@ Deno.test("node: a write after the end reaches an error listener, and needs none
     assertEquals([await browser.get("/"), await browser.get("/listens")], ["hello", "hello"]);
   });
   assertEquals([errors, emitted], [["write after end"], ["/listens"]]);
+});
+
+Deno.test("node: a connection that is to end waits for both managers of an answer", async () => {
+  const [slow, fast] = [sessionsOf(new SlowStore()), sessionsOf()];
+  const handler = (request: IncomingMessage, response: ServerResponse) =>
+    slow.middleware(request, response, () =>
+      fast.middleware(request, response, async () => {
+        for (const { open } of [slow, fast]) (await open(request)).logIn("ada");
+        response.end("hello");
+        request.socket.destroy();
+      }));
+  await serving(handler, async (browser) => assertEquals(await browser.get("/"), "hello"));
 });

@@ -214,6 +214,9 @@ Deno.test("another method is answered 405 with what is allowed, OPTIONS 204 with
     assertEquals([options.status, options.headers.get("allow"), await options.text()], [204, allow, ""]);
   }
   assertEquals(await browser.post("/"), 405);
+  // Deno gives "OPTIONS *", which asks about the server, this path.
+  const server = await browser.request("/*", { method: "OPTIONS" });
+  assertEquals([server.status, server.headers.get("allow")], [204, "GET, HEAD, POST, OPTIONS"]);
 });
 
 Deno.test("another path is answered 404, as a page", async () => {

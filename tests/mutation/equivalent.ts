@@ -253,4 +253,16 @@ export const EQUIVALENT: readonly Equivalent[] = [
     kind: "lines swapped",
     why: "a file that is unlocked for a moment may be removed by another process, and is removed here anyway",
   },
+  {
+    file: "lib/stores/file/calls.ts",
+    before: "mtime: mtime?.getTime() ?? 0,",
+    kind: "constant off",
+    why: "every file system has this time",
+  },
+  {
+    file: "lib/events.ts",
+    before: 'if (type === "failed") return log("error", `The session store failed to ${verb}`, reason);',
+    kind: "lines swapped",
+    why: "no event is of both types",
+  },
 ];

@@ -66,7 +66,7 @@ Deno.test("store: sweep is called after each commit, and close with the manager'
   const asked: string[] = [];
   const store = storeWith(() => ({
     sweep: () => void asked.push("sweep"),
-    close: () => Promise.resolve(void asked.push("close")),
+    close: () => new Promise<void>((resolve) => setTimeout(() => resolve(void asked.push("close")))),
   }));
   const { sessions, visit } = site({ store });
   await visit();

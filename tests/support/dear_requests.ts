@@ -1,23 +1,23 @@
-/** The requests of each kind that could cost the server most, as long as they may be. */
+/** The most expensive requests of each kind, at the greatest length that the server accepts. */
 import { newId } from "../../lib/id.ts";
 import type { RawRequest } from "./raw_http.ts";
 
 /** A request that is long in one part. */
 export interface DearRequest extends RawRequest {
-  /** The part. */
+  /** The name of the long part. */
   readonly kind: string;
   readonly name: string;
 }
 
 const FORM = "application/x-www-form-urlencoded";
-/** Beside what is long: the request line, the other fields, and the framing. */
+/** The bytes of the other parts: the request line, the other fields, and the framing. */
 const REST = 400;
 
 /**
- * The requests.
+ * Makes the requests.
  *
  * @param size The most bytes that a request may have.
- * @param cookie A right cookie, as `session=…`.
+ * @param cookie A valid cookie, as `session=…`.
  */
 export function dearRequests(size: number, cookie: string): DearRequest[] {
   const room = size - REST;

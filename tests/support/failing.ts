@@ -1,33 +1,33 @@
-/** Makes file calls fail on purpose, as a full or read-only disk would. */
+/** Makes file calls fail, as on a full or read-only disk. */
 
 /** A file call that can be made to fail. */
 export interface Call {
-  /** What it does, in words. */
+  /** What the call does, in words. */
   readonly name: string;
   readonly target: object;
   readonly method: string;
-  /** Whether this one of its uses fails; all of them unless given. */
+  /** Whether a call with these arguments fails. Unless given, every call fails. */
   readonly fails?: (args: unknown[]) => boolean;
 }
 
 const isBeside = ([path]: unknown[]): boolean => String(path).endsWith(".tmp");
 const isOwnName = (args: unknown[]): boolean => !isBeside(args);
 
-/** The calls that store a new session, in their order; the first is made only for the first session of a folder. */
+/** The calls that store a new session, in their order. The first one is made only for a folder's first session. */
 export const CREATE: readonly Call[] = [
   { name: "make the folder", target: Deno, method: "mkdirSync" },
   { name: "make the file", target: Deno, method: "writeTextFileSync", fails: isOwnName },
   { name: "set its time", target: Deno, method: "utimeSync", fails: isOwnName },
 ];
 
-/** The calls that store a session again, in their order. */
+/** The calls that store a changed session, in their order. */
 export const UPDATE: readonly Call[] = [
   { name: "make the file", target: Deno, method: "writeTextFileSync", fails: isBeside },
   { name: "set its time", target: Deno, method: "utimeSync", fails: isBeside },
   { name: "rename", target: Deno, method: "renameSync" },
 ];
 
-/** Runs `test` while a call fails with the message that a real failure would have, path and all. */
+/** Runs `test` while a call fails. The error has a path in its message, as a real one does. */
 export async function failing(call: Call, message: string, test: () => Promise<void>): Promise<void> {
   await replacing(call.target, call.method, (original) =>
     function (this: unknown, ...args: unknown[]) {
@@ -36,7 +36,7 @@ export async function failing(call: Call, message: string, test: () => Promise<v
     }, test);
 }
 
-/** Runs `test` while a method is replaced by another made from it. */
+/** Runs `test` while a method is replaced. `replace` gets the original, and returns the replacement. */
 export async function replacing(
   target: object,
   method: string,

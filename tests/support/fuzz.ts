@@ -1,4 +1,4 @@
-/** What the hostile tests send: seeded random choices, mutations of a cookie, and bytes over a raw socket. */
+/** Tools of the hostile tests: seeded random choices, mutations of a cookie, and bytes over a raw socket. */
 
 /** Random choices that are the same in every run (mulberry32). */
 export class Random {
@@ -29,12 +29,12 @@ export class Random {
 const HEX = "0123456789abcdef";
 const BASE64URL = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 const PRINTABLE = Array.from({ length: 95 }, (_, i) => String.fromCharCode(32 + i)).join("");
-/** What a header may carry: no NUL, CR or LF. */
+/** Characters that a header may have: the tab, printable ASCII, and the bytes from 128 on. */
 export const HEADER_CHARS = `\t${PRINTABLE}${
   Array.from({ length: 128 }, (_, i) => String.fromCharCode(128 + i)).join("")
 }`;
 
-/** Pieces of paths and the like, for those who would believe them. */
+/** Values that unsafe code would interpret: paths, markup, names of prototypes, numbers. */
 export const NASTY = [
   "../../../../etc/passwd",
   "..%2f..%2fetc%2fpasswd",
@@ -71,9 +71,9 @@ export const NASTY = [
 ];
 
 /**
- * A `Cookie` header made from a right one (`session=ID.SIGNATURE`), but never the right one itself.
+ * A `Cookie` header made from a valid one (`session=ID.SIGNATURE`), but never the valid one itself.
  *
- * @param other A right cookie of another session, to mix in parts of.
+ * @param other A valid cookie of another session. Parts of it are mixed in.
  */
 export function mutateCookie(random: Random, right: string, other: string): string {
   while (true) {
@@ -128,7 +128,7 @@ function mutate(random: Random, right: string, other: string): string {
   }
 }
 
-/** Text as bytes, a character a byte, as HTTP/1 sends it. */
+/** A string as bytes, one byte per character, as HTTP/1 sends it. */
 export function bytes(text: string): Uint8Array<ArrayBuffer> {
   const bytes = new Uint8Array(text.length);
   for (let i = 0; i < text.length; i++) bytes[i] = text.charCodeAt(i);
@@ -136,13 +136,13 @@ export function bytes(text: string): Uint8Array<ArrayBuffer> {
 }
 
 /**
- * Sends bytes to a server as they are.
+ * Sends bytes to a server.
  *
  * @param port The server's port on 127.0.0.1.
- * @param sent What to send, a character a byte.
- * @param wait How long to read, in milliseconds, if the server does not close the connection.
- * @param isAll Whether to tell the server that no more will come.
- * @returns What came back, a character a byte, and whether the server closed the connection.
+ * @param sent The bytes to send, one per character.
+ * @param wait The longest time to read, in milliseconds, if the server does not close the connection.
+ * @param isAll Whether to close the sending side, so that the server knows that no more bytes come.
+ * @returns The answer, one byte per character, and whether the server closed the connection.
  */
 export async function exchange(
   port: number,

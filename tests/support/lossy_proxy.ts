@@ -1,4 +1,4 @@
-/** LossyProxy: a network between a client and a server of this machine that loses what a test wants lost. */
+/** LossyProxy: passes bytes between a client and a server of this machine, and loses those that a test selects. */
 
 interface Connection {
   readonly near: Deno.TcpConn;
@@ -7,11 +7,11 @@ interface Connection {
   losesAnswer: boolean;
 }
 
-/** Passes everything on, on a port of its own, but for what it is told to lose. */
+/** A proxy on its own port. It passes everything on except the requests and answers that a test loses. */
 export class LossyProxy {
-  /** The port that new connections lead to. */
+  /** The server's port, for new connections. */
   target: number;
-  /** How often it lost something. */
+  /** How many requests and answers were lost. */
   lost = 0;
   #listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   #connections = new Set<Connection>();
@@ -30,14 +30,14 @@ export class LossyProxy {
   }
 
   /**
-   * Loses the next request that contains some text, or its answer, and breaks that connection. With its answer lost,
-   * the server has done what it was asked to.
+   * Loses the next request that contains a string, or its answer, and breaks that connection. If the answer is lost,
+   * the server has done the work.
    */
   loseNext(what: "request" | "answer", text: string): void {
     this.#wanted = { what, text };
   }
 
-  /** Lets nothing pass any more on the connections there are, and tells neither end; new ones work. */
+  /** Passes nothing on over the present connections, without closing them. New connections work. */
   silence(): void {
     for (const connection of this.#connections) connection.isSilent = true;
   }

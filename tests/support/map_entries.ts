@@ -1,7 +1,7 @@
-/** An engine in memory for stores on compare-and-set, whose answers can be lost. */
+/** An engine in memory for stores with compare-and-set. A test can lose its answers. */
 import type { Entries, Entry, EntryWrite, NewEntry } from "../../lib/stores/entries.ts";
 
-/** What happens around a write; returns what the engine says, or throws if its answer is lost. */
+/** Called in place of each write. Returns the engine's answer, or throws if the answer is lost. */
 export type Around = (write: () => boolean, writes: readonly EntryWrite[]) => Promise<boolean>;
 
 /** An engine in memory. Several stores can use one map. */
@@ -22,7 +22,7 @@ export class MapEntries implements Entries {
     yield* [...this.entries.values()];
   }
   async *ofUser(user: string): AsyncGenerator<Entry> {
-    // As engines do it: entries that come behind the walk are not seen, and those before it are seen as they are by then.
+    // Like real engines, it misses entries that are added during the iteration, and returns others as they are by then.
     for (const key of [...this.entries.keys()]) {
       const entry = this.entries.get(key);
       if (entry?.user === user) yield entry;
@@ -41,7 +41,7 @@ export class MapEntries implements Entries {
   }
 }
 
-/** Changes the text of a session's record, past the store. */
+/** Changes the stored string of a session's record, without the store. */
 export function rewriteText(entries: Map<string, NewEntry>, key: string, edit: (text: string) => string): void {
   const entry = entries.get(key)!;
   const [head = "", text = ""] = entry.content.split("\n");

@@ -1,6 +1,6 @@
-/** The processor time of a process, finer than the hundredths of a second that Linux counts in `/proc/PID/stat`. */
+/** The processor time of a process, more exact than `/proc/PID/stat` of Linux, which has hundredths of a second. */
 
-/** Reads the processor time of a process: of all its threads, those that have ended included. Linux only. */
+/** Reads the processor time of a process: the sum of all its threads, also of those that have ended. Linux only. */
 export class ProcessorClock {
   readonly #pid: number;
   /** Nanoseconds by thread. */

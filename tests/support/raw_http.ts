@@ -1,21 +1,21 @@
-/** Requests as bytes, over HTTP/1.1 and HTTP/2: whatever a client may send, which no library would. */
+/** Sends requests as bytes, over HTTP/1.1 and HTTP/2, also such as no library would send. */
 import { bytes } from "./fuzz.ts";
 
-/** What came back. */
+/** The answer to a request. */
 export interface RawAnswer {
-  /** The status, or 0 if there was none: the connection or the stream was closed, or the answer took too long. */
+  /** The status; 0 if the connection or the stream was closed without one, or the answer took too long. */
   readonly status: number;
-  /** Everything that came in HTTP/1.1, the body in HTTP/2, a character per byte. */
+  /** In HTTP/1.1 the whole answer, in HTTP/2 its body. Each character is a byte. */
   readonly text: string;
 }
 
-/** A header field, and how often it is sent. A character is a byte. */
+/** A header field, and how often it is sent. Each character is a byte. */
 export type Field = readonly [name: string, value: string, times?: number];
 
-/** The most bytes of a frame of HTTP/2. */
+/** The most bytes in a frame of HTTP/2. */
 const FRAME = 16_384;
 
-/** Milliseconds after which an answer is not waited for. */
+/** The longest wait for an answer, in milliseconds. */
 const PATIENCE = 12_000;
 
 /** A request in parts. */
@@ -25,11 +25,11 @@ export interface RawRequest {
   readonly host: string;
   readonly fields: readonly Field[];
   readonly body?: string | undefined;
-  /** The size of the pieces in which the body is sent, its length undeclared; declared and in one piece unless given. */
+  /** The size of the body's chunks. Unless given, the body is sent in one piece, with its length in the header. */
   readonly piece?: number | undefined;
 }
 
-/** A request in the bytes of HTTP/1.1. The connection is closed after its answer. */
+/** A request as the bytes of HTTP/1.1. The server closes the connection after its answer. */
 export function http1Request(request: RawRequest, version = "HTTP/1.1", end = "\r\n"): string {
   const { method, target, host, fields, body, piece } = request;
   const lines = [`${method} ${target} ${version}`, `Host: ${host}`];
@@ -43,21 +43,21 @@ export function http1Request(request: RawRequest, version = "HTTP/1.1", end = "\
   return lines.join(end) + end + end + sent;
 }
 
-/** Sends bytes on a connection of their own, and reads until the first answer is whole or the connection is closed. */
+/** Sends bytes on a new connection, and reads until the first answer is complete or the connection is closed. */
 export async function sendHttp1(port: number, sent: string, patience = PATIENCE): Promise<RawAnswer> {
   const connection = await Deno.connect({ hostname: "127.0.0.1", port });
   const timer = setTimeout(() => close(connection), patience);
   let text = "";
-  // The server may answer and close while the rest is still being sent.
+  // The server may answer and close the connection before it has read everything.
   const sending = write(connection, bytes(sent)).catch(() => {});
   try {
     const buffer = new Uint8Array(65_536);
     for (let count; !isWhole(text) && (count = await connection.read(buffer)) !== null;) {
-      // An answer of 100 comes before the real one.
+      // An answer such as 100 comes before the real one.
       text = (text + latin1(buffer.subarray(0, count))).replace(/^HTTP\/1\.1 1\d\d [^]*?\r\n\r\n/, "");
     }
   } catch {
-    // The server reset the connection, or the patience ended.
+    // The server reset the connection, or the wait was over.
   }
   clearTimeout(timer);
   close(connection);

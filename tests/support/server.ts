@@ -1,8 +1,8 @@
-/** What several tests use: a folder, a browser's cookie jar, and the program as a real process. */
+/** Tools of several tests: a temporary folder, a browser with cookies, and the program as a real process. */
 import config from "../../deno.json" with { type: "json" };
 import { flagsOf } from "../../lib/commands/permissions.ts";
 
-/** Runs a test with a folder of its own, which is removed afterwards. */
+/** Runs a test with its own folder, which is removed afterwards. */
 export async function withFolder(test: (dir: string) => Promise<void>): Promise<void> {
   const dir = await Deno.makeTempDir();
   try {
@@ -72,14 +72,14 @@ function commandOf(): string[] {
 
 const LISTENING = /^Listening on (\S+?)\/?$/m;
 
-/** What a run of the program came to. */
+/** The outcome of a run of the program. */
 export interface Outcome {
   readonly code: number;
   readonly stdout: string;
   readonly stderr: string;
 }
 
-/** The server as a process of its own. */
+/** The server as a separate process. */
 export class Server {
   stdout = "";
   stderr = "";
@@ -95,10 +95,10 @@ export class Server {
   }
 
   /**
-   * Starts a command, or the program, with nothing in its environment but `env`, on a free port of 127.0.0.1.
+   * Starts a command, or the program, with only `env` in its environment, on a free port of 127.0.0.1.
    *
-   * @param command The command; the program unless given.
-   * @param args What follows it.
+   * @param command The command. Unless given, it is the program.
+   * @param args The arguments of the command.
    */
   static spawn(env: Record<string, string>, command?: string[], args: string[] = []): Server {
     const [program, ...first] = command ?? commandOf();
@@ -132,40 +132,40 @@ export class Server {
     return server;
   }
 
-  // The server says so on standard output, Deno.serve alone on standard error.
+  // The server writes this line to standard output, and a program with only Deno.serve to standard error.
   get #listens(): boolean {
     return LISTENING.test(this.stdout) || LISTENING.test(this.stderr);
   }
 
-  /** Where it listens, without a slash at the end. */
+  /** The address at which it listens, without a slash at the end. */
   get origin(): string {
     return LISTENING.exec(this.stdout + this.stderr)![1]!;
   }
 
-  /** Waits until it ends; returns its exit code. */
+  /** Waits until the server ends, and returns its exit code. */
   async ended(): Promise<number> {
     const { code } = await this.process.status;
     await this.#reading;
     return code;
   }
 
-  /** Runs the program to its end with arguments; returns its exit code and what it said. */
+  /** Runs the program with arguments until it ends, and returns its exit code and its output. */
   static async run(env: Record<string, string>, ...args: string[]): Promise<Outcome> {
     const server = Server.spawn(env, undefined, args);
-    // A server that was not to start would run for ever.
+    // Otherwise a server that starts against expectation would run forever.
     const timer = setTimeout(() => server.kill(), 60_000);
     const code = await server.ended();
     clearTimeout(timer);
     return { code, stdout: server.stdout, stderr: server.stderr };
   }
 
-  /** Asks it to stop; returns its exit code. */
+  /** Sends a signal that stops the server, and returns its exit code. */
   async stop(signal: Deno.Signal = "SIGTERM"): Promise<number> {
     this.process.kill(signal);
     return await this.ended();
   }
 
-  /** Ends it at once. */
+  /** Ends the server immediately. */
   async kill(): Promise<void> {
     try {
       this.process.kill("SIGKILL");

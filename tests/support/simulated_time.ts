@@ -1,9 +1,9 @@
-/** Time in tests that is not the machine's, so that deadlines of seconds pass soon, and in the same order everywhere. */
+/** Simulated time for tests: deadlines of seconds pass quickly, and in the same order on every machine. */
 import { replacing } from "./failing.ts";
 
 /**
- * Runs work that needs nothing but memory, in simulated time: each look at `performance.now` takes a millisecond, and
- * when all that is left is to wait, the time jumps to the next timer.
+ * Runs work that uses only memory, in simulated time. Each call of `performance.now` takes a millisecond. When the work
+ * only waits, the time jumps to the next timer.
  */
 export async function inSimulatedTime<T>(work: () => Promise<T>): Promise<T> {
   const { setTimeout, clearTimeout } = globalThis;
@@ -37,11 +37,11 @@ export async function inSimulatedTime<T>(work: () => Promise<T>): Promise<T> {
     isOver = true;
     performance.now = now;
     Object.assign(globalThis, { setTimeout, clearTimeout });
-    await new Promise((resolve) => setTimeout(resolve, 0)); // The last turn is over, too.
+    await new Promise((resolve) => setTimeout(resolve, 0)); // Waits for the last turn.
   }
 }
 
-/** Runs work on an engine in time that is ten times as fast, but for timers: a call of the engine keeps its deadline. */
+/** Runs work on an engine while `performance.now` is ten times as fast. Timers keep the real time. */
 export async function impatiently(work: () => Promise<void>): Promise<void> {
   await replacing(performance, "now", (now) => () => 10 * now.call(performance), work);
 }

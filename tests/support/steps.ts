@@ -1,6 +1,6 @@
 /**
- * Steps: what the built-in functions go over while some work is done: the characters of strings, the elements of lists,
- * the bytes of buffers. They are counted, never timed, and so the same on every machine.
+ * Steps: counts the elements that built-in functions process during some work: characters of strings, elements of
+ * lists, bytes of buffers. Unlike times, the counts are the same on every machine.
  */
 import { assert } from "@std/assert";
 import { createHmac } from "node:crypto";
@@ -8,14 +8,14 @@ import { createHmac } from "node:crypto";
 // deno-lint-ignore no-explicit-any -- Any function with any arguments is replaced.
 type Any = any;
 
-/** What was counted. */
+/** The result of a count. */
 export interface Steps {
   readonly count: number;
   /** The regular expressions that were tried on a string of over 1,100 characters. */
   readonly longPatterns: ReadonlySet<string>;
 }
 
-/** Strings of which regular expressions may be of any kind. The server's bounds lie below. */
+/** Up to this length, a string may be matched with any regular expression. The server's limits are below it. */
 const SHORT = 1100;
 
 /** Counts the steps of some work. No other work may be done in between. */
@@ -24,7 +24,10 @@ export async function stepsOf(work: () => unknown): Promise<Steps> {
   let isCounting = false;
   const longPatterns = new Set<string>();
   const restore: (() => void)[] = [];
-  /** Makes a function count what `cost` says when it returns; `before` is called first, and `cost` gets what it returns. */
+  /**
+   * Makes a function add its `cost` to the count when it returns. `cost` gets the result of `before`, which is called
+   * first.
+   */
   const replace = (
     owner: Any,
     name: PropertyKey,
@@ -38,7 +41,7 @@ export async function stepsOf(work: () => unknown): Promise<Steps> {
       const start = before(this);
       const result = Reflect.apply(original, this, args);
       if (isCounting) return result;
-      // What the counting itself calls does not count.
+      // Calls by the counting itself do not count.
       isCounting = true;
       count += cost(this, args, result, start);
       isCounting = false;
@@ -47,13 +50,13 @@ export async function stepsOf(work: () => unknown): Promise<Steps> {
     Object.defineProperty(owner, name, { ...property, value: counting });
     restore.push(() => Object.defineProperty(owner, name, property));
   };
-  // A pass over the string itself, the strings given, and what is made of them.
+  // The cost of one pass over the object itself, the arguments and the result.
   const over = (self: Any, args: Any[], result: Any) =>
     1 + [self, ...args, result].reduce((sum, it) => sum + sizeOf(it), 0);
 
   for (const name of ownNames(String.prototype)) {
     if (name === "constructor") continue;
-    // No more than linear time is promised for putting marks in order.
+    // The time of `normalize` is quadratic if it has to sort many combining marks.
     if (name === "normalize") replace(String.prototype, name, (self) => sizeOf(self) ** 2);
     else if (/^(charCodeAt|codePointAt|charAt|at|toString|valueOf)$/.test(String(name))) {
       replace(String.prototype, name, () => 1);
@@ -66,7 +69,7 @@ export async function stepsOf(work: () => unknown): Promise<Steps> {
       return over("", args, result);
     });
   }
-  // From where the last match ended to the end of this one.
+  // The cost is the distance from the end of the last match to the end of this one.
   replace(RegExp.prototype, "exec", (_, [text], match, start) => {
     return 1 + Math.max(0, (match === null ? sizeOf(text) : match.index + match[0].length) - start);
   }, ({ lastIndex }) => lastIndex);
@@ -98,7 +101,7 @@ export async function stepsOf(work: () => unknown): Promise<Steps> {
   replaceClass("URL");
   replaceClass("URLSearchParams");
   const hmac = Object.getPrototypeOf(createHmac("sha256", ""));
-  // A signature takes as long as some hundreds of characters.
+  // A signature takes as long as a pass over some hundreds of characters.
   replace(hmac, "update", (_, args) => 200 + sizeOf(args[0]));
 
   function replaceClass(name: "URL" | "URLSearchParams"): void {
@@ -122,12 +125,12 @@ export async function stepsOf(work: () => unknown): Promise<Steps> {
 }
 
 /**
- * Fails unless the steps of some work grow with its input, and no faster.
+ * Fails unless the steps of some work are linear in the size of its input.
  *
- * @param name What is long.
- * @param make Makes the work for an input of a size, and whatever it needs beforehand.
- * @param most The longest input that there can be. Half and a quarter of it are tried as well.
- * @returns What was counted for the longest.
+ * @param name The name of the input, for the error.
+ * @param make Prepares the work for an input of a size, and returns it.
+ * @param most The size of the longest possible input. Half and a quarter of it are tried as well.
+ * @returns The count for the longest input.
  */
 export async function assertLinear(
   name: string,
@@ -140,9 +143,10 @@ export async function assertLinear(
   for (const size of [most / 4, most / 2, most]) steps.push(await stepsOf(await make(size)));
   const [quarter, half, whole] = steps.map(({ count }) => count) as [number, number, number];
   const counted = `${quarter}, ${half} and ${whole} steps for ${most / 4}, ${most / 2} and ${most}`;
-  // Twice as much again takes twice as many more. If their number went by the square, it would be four times.
+  // Each doubling of the input adds twice as many steps as the doubling before. If the number were quadratic, it would
+  // be four times as many.
   assert(whole - half <= 3 * Math.max(half - quarter, 0) + 1000, `${name}: ${counted}`);
-  // Some passes over the input, however many they are.
+  // The work may take some passes over the input.
   assert(whole <= 60 * most + 20_000, `${name}: ${counted}`);
   return steps[2]!;
 }

@@ -40,7 +40,7 @@ Deno.test("fastify: the session is kept, the cookie leaves, an error stores noth
   }
 });
 
-Deno.test("fastify: what inject sends is answered, and stored", async () => {
+Deno.test("fastify: a request by inject is answered, and stored", async () => {
   const { middleware, open } = sessionsOf();
   const app = fastify();
   app.addHook("onRequest", (request, reply, done) => middleware(request.raw, reply.raw, done));

@@ -1,4 +1,4 @@
-/** The Hono adapter, in the real Hono: whatever the answer, the cookie leaves and nothing of it is lost. */
+/** The Hono adapter, in the real Hono. Every kind of answer gets the cookie, and loses nothing. */
 // deno-lint-ignore-file no-import-prefix -- in deno.json, every program would download the frameworks
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { Hono } from "npm:hono@4.13.19";
@@ -19,7 +19,7 @@ import { Browser } from "../support/server.ts";
 const upstream = () => {
   const headers = new Headers({ vary: "Accept" });
   headers.append("set-cookie", "upstream=1");
-  // As fetch gives it: with headers that cannot be changed.
+  // A response of fetch, whose headers cannot be changed.
   return Object.defineProperty(new Response("from upstream", { headers }), "url", { value: "http://upstream/" });
 };
 
@@ -117,7 +117,7 @@ Deno.test("hono: an error reaches onError, and nothing is stored", async () => {
   assertEquals(await visitor.get("/who"), "no one");
 });
 
-Deno.test("hono: whatever onError, a failing store is answered 503, a gone session 409", async () => {
+Deno.test("hono: a failing store is answered 503 and a gone session 409, with any onError", async () => {
   const usual = (app: Hono) => app.onError((error, c) => c.text(error.message, 500));
   const down = program(failing(["create", "read"], new MemoryStore()) as MemoryStore);
   const up = program();
@@ -152,7 +152,7 @@ Deno.test("hono: an error of the library from a handler is answered, and stores 
   assertEquals(await visitor.get("/who"), "no one");
 });
 
-Deno.test("hono: an error's answer is plain, and keeps what does not describe the other", async () => {
+Deno.test("hono: an error's answer is plain, without headers about the replaced answer", async () => {
   const { middleware, open } = program(failing(["create"], new MemoryStore()) as MemoryStore);
   const app = new Hono();
   app.use(middleware);
@@ -191,7 +191,7 @@ Deno.test("hono: a handler that returns no answer that can be sent stores nothin
   assert(seen[1]!.includes("received one of status 0"), seen[1]);
 });
 
-Deno.test("hono: beside the session's cookie no shared cache may keep the answer", async () => {
+Deno.test("hono: no shared cache may keep an answer with the session's cookie", async () => {
   const { app, browser, open } = program();
   app.get("/cached", async (c) => {
     (await open(c)).logIn("ada");
@@ -231,7 +231,7 @@ Deno.test("hono: a stream follows its session, and ends with it", async () => {
   assert(text.endsWith("data: logged out\n\n"), text);
 });
 
-Deno.test("hono: a session asked for without the middleware names what to do", async () => {
+Deno.test("hono: the error of an open without the middleware says what to do", async () => {
   const { open } = program();
   const app = new Hono();
   let message = "";

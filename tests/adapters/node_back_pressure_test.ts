@@ -8,7 +8,7 @@ import { SessionManager } from "../../lib/session_manager.ts";
 import { MemoryStore } from "../../lib/stores/memory.ts";
 import { type Data, KEY } from "../support/site.ts";
 
-Deno.test("express: the writer of a long answer waits until what it wrote has left", async () => {
+Deno.test("express: the writer of a long answer waits until its data are sent", async () => {
   const { middleware, open } = nodeSessions(new SessionManager<Data>({ store: new MemoryStore(), keys: [KEY] }));
   const app = express();
   app.use(middleware);

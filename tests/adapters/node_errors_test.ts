@@ -15,12 +15,12 @@ function pause(): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, 50));
 }
 
-Deno.test("node: an answer that cannot leave is logged, and its connection ends", async () => {
+Deno.test("node: an answer that cannot be sent is logged, and its connection ends", async () => {
   const { middleware, open } = sessionsOf();
   const failure = new Error("a middleware's own");
   const logged: unknown[] = [];
   const handler = (request: IncomingMessage, response: ServerResponse) => {
-    // A middleware that comes before the sessions, and fails when the head leaves.
+    // A middleware that comes before the sessions, and fails when the head is sent.
     response.writeHead = () => {
       throw failure;
     };

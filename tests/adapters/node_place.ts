@@ -13,7 +13,7 @@ export function sessionsOf(store = new MemoryStore()) {
   return { manager, ...nodeSessions(manager) };
 }
 
-/** The manager and what its adapter gives. */
+/** The manager, and the functions of its adapter. */
 export type Sessions = NodeSessions<Data> & { manager: SessionManager<Data> };
 
 /** Serves with a handler of each framework, lets a test visit it, and stops. */

@@ -127,7 +127,7 @@ Deno.test("express: a session that is gone is answered 409, a failing store 503"
   });
 });
 
-Deno.test("express: whatever the error handler, a failing open is answered 503", async () => {
+Deno.test("express: a failing open is answered 503, with any error handler", async () => {
   const manager = new SessionManager<Data>({ store: failing(["read"], new MemoryStore()), keys: [KEY] });
   const { middleware, open } = nodeSessions(manager);
   const app = express();
@@ -149,13 +149,13 @@ Deno.test("express: whatever the error handler, a failing open is answered 503",
     const [status, text, retryAfter] = await ask("/?status=500");
     assertEquals([status, retryAfter], [503, "5"]);
     assert(String(text).includes("cannot be reached"));
-    // A page of the program's own stays.
+    // The program's own error page stays.
     assertEquals(await ask("/?status=503"), [503, "handled", "5"]);
     assertEquals(await ask("/caught"), [200, "a page without a session", null]);
   });
 });
 
-Deno.test("express: an error's answer keeps what does not describe the one it replaces", async () => {
+Deno.test("express: an error's answer drops the headers that describe the replaced answer", async () => {
   const { middleware, open } = sessionsOf(failing(["create"], new MemoryStore()) as MemoryStore);
   const app = express();
   app.use(middleware);
@@ -176,7 +176,7 @@ Deno.test("express: an error's answer keeps what does not describe the one it re
   });
 });
 
-Deno.test("node: beside the session's cookie no shared cache may keep the answer", async () => {
+Deno.test("node: no shared cache may keep an answer with the session's cookie", async () => {
   const { middleware, open } = sessionsOf();
   const handler = (request: IncomingMessage, response: ServerResponse) =>
     middleware(request, response, async () => {
@@ -212,7 +212,7 @@ Deno.test("node: a second end does nothing, before the answer leaves and after",
   await serving(handler, async (browser) => assertEquals(await browser.get("/"), "hello"));
 });
 
-Deno.test("node: what Node refuses is refused where it is called, and the answer goes on", async () => {
+Deno.test("node: an argument that Node refuses throws at the call, and the answer goes on", async () => {
   const { middleware, open } = sessionsOf();
   const refused: unknown[] = [];
   const handler = (request: IncomingMessage, response: ServerResponse) =>
@@ -248,7 +248,7 @@ Deno.test("node: what Node refuses is refused where it is called, and the answer
   });
 });
 
-Deno.test("node: an error of the library is answered where nothing else catches it", async () => {
+Deno.test("node: an error of the library is answered if nothing else catches it", async () => {
   const { manager, middleware, open } = sessionsOf(failing(["read"], new MemoryStore()) as MemoryStore);
   const handler = (request: IncomingMessage, response: ServerResponse) =>
     middleware(request, response, async () => {
@@ -285,10 +285,10 @@ Deno.test("node: a log-in asks to bind the session, and the library answers belo
   });
 });
 
-Deno.test("node: an open without an answer to hold back names what to do", async () => {
+Deno.test("node: the error of an open without an HTTP answer says what to do", async () => {
   const { middleware, open } = sessionsOf();
   const request = { headers: {} } as IncomingMessage;
-  // What Socket.IO gives a middleware for a WebSocket.
+  // The object with which Socket.IO calls a middleware for a WebSocket.
   middleware(request, { setHeader() {}, write() {}, end() {} } as unknown as ServerResponse, () => {});
   await assertRejects(() => open(request), Error, "sessions.open");
   assertThrows(() => open({} as IncomingMessage), Error, "request.raw");
@@ -311,7 +311,7 @@ Deno.test("express: compression that comes after the session was opened loses no
   });
 });
 
-Deno.test("express: a big file that is withheld is let go", async () => {
+Deno.test("express: a big file whose answer is replaced is closed", async () => {
   const { middleware, open } = sessionsOf(failing(["create"], new MemoryStore()) as MemoryStore);
   const big = await Deno.makeTempFile();
   await Deno.writeFile(big, new Uint8Array(3_000_000));

@@ -93,7 +93,7 @@ Deno.test("oak: a session that is gone is answered 409, a store that fails 503",
   await failed.body?.cancel();
 });
 
-Deno.test("oak: an error's answer is plain, and keeps what does not describe the other", async () => {
+Deno.test("oak: an error's answer is plain, without headers about the replaced answer", async () => {
   const { browser } = program(failing(["create"], new MemoryStore()) as MemoryStore);
   const response = await browser.request("/zipped");
   assertEquals(response.status, 503);
@@ -109,7 +109,7 @@ Deno.test("oak: an error's answer is plain, and keeps what does not describe the
   ]);
 });
 
-Deno.test("oak: beside the session's cookie no shared cache may keep the answer", async () => {
+Deno.test("oak: no shared cache may keep an answer with the session's cookie", async () => {
   const response = await program().browser.request("/zipped");
   await response.body?.cancel();
   assertEquals([response.status, response.headers.get("cache-control")], [302, "private"]);

@@ -1,4 +1,4 @@
-/** Wrong handlers: with the library the same becomes of them, and of the process, as without it. */
+/** Wrong handlers: with the library, their outcome and that of the process are the same as without it. */
 import { assert, assertEquals } from "@std/assert";
 import type { Run } from "./wrong/run.ts";
 
@@ -10,7 +10,7 @@ async function run(command: string, args: string[], cwd: string): Promise<string
   return new TextDecoder().decode(stdout);
 }
 
-/** Compares what became of the handlers without the library, with it, and with it while its store fails. */
+/** Compares the outcomes without the library, with it, and with it while its store fails. */
 function compare([bare, works, fails]: [Run, Run, Run]): void {
   const names = Object.keys(bare.outcomes);
   const isLate = (name: string) => name.startsWith("opens");
@@ -23,7 +23,7 @@ function compare([bare, works, fails]: [Run, Run, Run]): void {
       continue;
     }
     assertEquals(`${name}: ${works.outcomes[name]!.answer}`, `${name}: ${answer}`);
-    // Where a cookie left, the session was stored.
+    // If a cookie was sent, the session was stored.
     if (!works.outcomes[name]!.hasCookie) continue;
     assert(fails.outcomes[name]!.answer.startsWith("503"), `${name}: ${fails.outcomes[name]!.answer}`);
   }
@@ -39,7 +39,7 @@ const programs = { node: "run", express: "run", fastify: "run", wrap: "fetch", h
 
 Deno.test("adapters: no wrong handler ends the process that would not without the library", async (t) => {
   const flags = ["--allow-all", "--no-check", "--lock=tests/deno.lock", "--frozen"];
-  // Most of their time they wait for answers that never come.
+  // The runs mostly wait for answers that never come.
   const runs = Object.entries(programs).map(([framework, program]) => {
     return run(Deno.execPath(), ["run", ...flags, `tests/adapters/wrong/${program}.ts`, framework], root);
   });

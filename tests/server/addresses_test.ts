@@ -118,7 +118,7 @@ Deno.test("config: ORIGIN may have a path, which the cookie follows", () => {
   }
 });
 
-Deno.test("addresses: without a type, what follows sqlite: is the path", () => {
+Deno.test("addresses: without a type, the path follows sqlite:", () => {
   for (const url of ["sqlite:///srv/s.db", "sqlite:s.db"]) {
     assertEquals(storeAddress(undefined, url), { type: "sqlite", url });
   }

@@ -1,4 +1,4 @@
-/** The app in a test's own process: over a store in memory or another, with a clock, and a browser before it. */
+/** The app in a test's own process, with a store (in memory by default), a clock and a browser. */
 import { createApp } from "../../lib/server/app.ts";
 import type { Visitor } from "../../lib/server/pages.ts";
 import { SessionManager } from "../../lib/session_manager.ts";
@@ -11,18 +11,18 @@ const KEY = "the key that these tests sign with of 32 bytes or more";
 export const HOME = "http://localhost";
 export const NOTIFY = "Username Removed from Session Storage.";
 
-/** What differs from the usual. */
+/** The options that differ from their defaults. */
 export interface Site {
   origin?: string;
   store?: SessionStore;
   max?: number;
   logRequests?: boolean;
   basePath?: string;
-  /** Whether a mere use extends a session: `true` unless given. */
+  /** Whether use alone extends a session. The default is `true`. */
   refresh?: boolean;
 }
 
-/** Makes the app and what is around it. */
+/** Makes the app, its clock and its browser. */
 export function serve({ origin, store, max, logRequests, basePath, refresh = true }: Site = {}) {
   const clock = new Clock();
   const memory = new MemoryStore({ now: clock.now, max });

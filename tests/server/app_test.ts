@@ -1,4 +1,4 @@
-/** The app: each route of the three-page server, asked through its handler. */
+/** The app: each route of the three-page server, requested through the app's handler. */
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { alerts, NOTIFY, serve } from "./app_place.ts";
 
@@ -73,12 +73,12 @@ Deno.test("POST /add: a name is trimmed and composed", async () => {
   assert((await browser.get("/")).includes("Hi, <bdi>Zo\u00eb</bdi>!"));
 });
 
-Deno.test("POST /add: 64 characters are a name, whatever they take in bytes", async () => {
+Deno.test("POST /add: a name may have 64 characters, of any length in bytes", async () => {
   const { browser } = serve();
   assertEquals(await browser.post("/add", { username: "👋".repeat(64) }), 303);
 });
 
-Deno.test("POST /add: an unusable name gets the form again, the reason beside the field", async () => {
+Deno.test("POST /add: an invalid name gets the form again, with the reason at the field", async () => {
   const { browser, memory } = serve();
   const unusable = [
     "",
@@ -105,7 +105,7 @@ Deno.test("POST /add: an unusable name gets the form again, the reason beside th
   assertEquals([browser.setCookies, memory.size], [[], 0]);
 });
 
-Deno.test("POST /add: what was typed is still in the form", async () => {
+Deno.test("POST /add: the form still has the name that was typed", async () => {
   const { browser } = serve();
   const username = `"><script>${"x".repeat(64)}`;
   const html = await (await browser.request("/add", { method: "POST", body: new URLSearchParams({ username }) }))
@@ -113,12 +113,12 @@ Deno.test("POST /add: what was typed is still in the form", async () => {
   assert(html.includes(`value="&quot;&gt;&lt;script&gt;${"x".repeat(64)}"`), html);
 });
 
-Deno.test("POST /add: a missing name is an unusable one", async () => {
+Deno.test("POST /add: a missing name is invalid", async () => {
   const { browser } = serve();
   assertEquals(await browser.post("/add", { other: "x" }), 422);
 });
 
-Deno.test("POST /add: an unusable name leaves the registered one alone", async () => {
+Deno.test("POST /add: an invalid name does not change the registered name", async () => {
   const { browser } = serve();
   await browser.post("/add", { username: "Ada" });
   await browser.post("/add", { username: "" });
@@ -141,7 +141,7 @@ for (const method of ["POST", "GET"]) {
     assertEquals(memory.size, 1);
   });
 
-  Deno.test(`${method} /remove: with no one registered goes home without an error or a cookie`, async () => {
+  Deno.test(`${method} /remove: without a name leads home, without an error or a cookie`, async () => {
     const { browser, memory } = serve();
     const response = await browser.request("/remove", { method });
     assertEquals([response.status, response.headers.get("location")], [303, "/"]);
@@ -149,7 +149,7 @@ for (const method of ["POST", "GET"]) {
   });
 }
 
-Deno.test("GET /remove: does nothing for a prefetch, for another site, or for its head", async () => {
+Deno.test("GET /remove: does nothing for a prefetch, another site or a HEAD request", async () => {
   const { browser } = serve();
   await browser.post("/add", { username: "Ada" });
   for (
@@ -171,7 +171,7 @@ Deno.test("GET /remove: does nothing for a prefetch, for another site, or for it
   assert((await browser.get("/")).includes("Register First"));
 });
 
-Deno.test("a visitor is forgotten after a minute of silence, kept by use, of the form too", async () => {
+Deno.test("a visitor is forgotten a minute after the last use, which may be of the form", async () => {
   const { browser, clock } = serve();
   await browser.post("/add", { username: "Ada" });
   for (const path of ["/", "/add", "/", "/add"]) {
@@ -196,7 +196,7 @@ Deno.test("HEAD of a page is its GET without the body", async () => {
   }
 });
 
-Deno.test("another method is answered 405 with what is allowed, OPTIONS 204 with the same", async () => {
+Deno.test("another method is answered 405 and OPTIONS 204, both with the allowed methods", async () => {
   const { browser } = serve();
   const allowed = {
     "/": "GET, HEAD, OPTIONS",
@@ -239,7 +239,7 @@ Deno.test("the style sheet that pages link is cacheable and never touches a sess
   assert((await response.text()).includes("main {"));
 });
 
-Deno.test("every answer carries the security headers, and no page of a session is cached", async () => {
+Deno.test("every answer has the security headers, and no page of a session is cached", async () => {
   const { browser, app } = serve();
   const answers = [
     await browser.request("/"),
@@ -264,7 +264,7 @@ Deno.test("every answer carries the security headers, and no page of a session i
     assertEquals(headers.get("strict-transport-security"), null);
   }
   for (const { headers, status } of answers) {
-    // The form with a problem holds nothing of the session, and stays for the back button.
+    // The form with an error message shows nothing of the session, and browsers keep it for the back button.
     const caching = status === 422 ? [null, "private, no-cache"] : ["Cookie", "no-store"];
     assertEquals([headers.get("vary"), headers.get("cache-control")], caching, String(status));
     assertEquals(headers.has("permissions-policy"), status !== 303, String(status));

@@ -35,7 +35,7 @@ Deno.test("GET /readyz: ok if the store answers, else 503, without a session", a
   }
 });
 
-Deno.test("GET /readyz: the store is asked once a second, by however many probes", async () => {
+Deno.test("GET /readyz: the store is queried once a second, even if many probes come", async () => {
   let asked = 0;
   let answer = Promise.withResolvers<void>();
   const store = Object.assign(new MemoryStore(), { ready: () => (asked++, answer.promise) });
@@ -45,7 +45,7 @@ Deno.test("GET /readyz: the store is asked once a second, by however many probes
     return [...new Set(responses.map(({ status }) => status)), asked];
   };
   const first = probe(20);
-  // However long the answer takes, there is one query.
+  // Even if the answer takes long, there is only one query.
   clock.time += 5000;
   const more = probe(20);
   answer.resolve();
@@ -63,7 +63,7 @@ Deno.test("GET /readyz: the store is asked once a second, by however many probes
   assertEquals(await probe(20), [503, 3], "a clock that was set back keeps no answer for ever");
 });
 
-Deno.test("probes are answered whatever host is named, and pages are not", async () => {
+Deno.test("probes are answered for any host, pages only for a valid one", async () => {
   const { app, lines } = serve({ origin: "https://example.com" });
   for (const host of ["10.0.0.7:8000", "example.org", "a b"]) {
     for (const [path, status] of [["/healthz", 200], ["/readyz", 200], ["/", 400], ["/style.css", 400]] as const) {
@@ -78,7 +78,7 @@ Deno.test("probes are answered whatever host is named, and pages are not", async
   );
 });
 
-Deno.test("every request is a line in the log if asked for, without what a visitor sent", async () => {
+Deno.test("with logRequests the log has one line per request, without visitors' data", async () => {
   const { browser, lines } = serve({ logRequests: true });
   await browser.post("/add?secret=1", { username: "Ada" });
   await browser.request("/secret/Ada", { headers: { "user-agent": "secret" } });
@@ -93,7 +93,7 @@ Deno.test("every request is a line in the log if asked for, without what a visit
   ]);
 });
 
-Deno.test("a store that fails costs no one the pages that need none; others are 503", async () => {
+Deno.test("if the store fails, pages that need it are 503, and others are served", async () => {
   const refuse = () => Promise.reject(new Error("away"));
   const store = { create: refuse, read: refuse, update: refuse, touch: refuse, delete: refuse, move: refuse };
   const { browser } = serve();
@@ -117,13 +117,13 @@ Deno.test("a store that fails costs no one the pages that need none; others are 
   assertEquals(bad.lines, ["create", "read", "read"].map((verb) => `error The session store failed to ${verb}: away`));
 });
 
-Deno.test("the null store is refused by name in the log, and answered 503", async () => {
+Deno.test("with the null store a form is answered 503, and the log names the store", async () => {
   const { browser, lines } = serve({ store: new NullStore() });
   assertEquals(await browser.post("/add", { username: "Ada" }), 503);
   assert(lines.join().includes("the null store stores nothing"), lines.join());
 });
 
-Deno.test("past the most sessions, new visitors are told to come again, others go on", async () => {
+Deno.test("if the store is full, new visitors get 503, and registered visitors go on", async () => {
   const { browser, newBrowser } = serve({ max: 1 });
   await browser.post("/add", { username: "Ada" });
   const second = newBrowser();
@@ -135,7 +135,7 @@ Deno.test("past the most sessions, new visitors are told to come again, others g
   assertEquals(alerts(await browser.get("/")), [NOTIFY]);
 });
 
-Deno.test("a form under way when its session is ended is told so, and registers no one", async () => {
+Deno.test("a form that arrives while its session ends is refused, and registers no one", async () => {
   const { app, browser } = serve();
   await browser.post("/add", { username: "Ada" });
   const cookie = browser.cookie;

@@ -1,4 +1,4 @@
-/** Arguments: what each command line asks for, and which word of a wrong one is named. */
+/** Arguments: the command of each command line, and the word that the error names. */
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { type Command, HELP, parseArguments, UsageError } from "../../lib/commands/arguments.ts";
 import { SETTINGS } from "../../lib/server/settings.ts";
@@ -65,7 +65,7 @@ Deno.test("arguments: the word that is not understood is named", () => {
   assertThrows(() => parseArguments([""]), UsageError, '"" is not understood');
 });
 
-Deno.test("arguments: what is missing or doubled is named", () => {
+Deno.test("arguments: the error names a missing or repeated argument", () => {
   const wrong: [line: string, message: string][] = [
     ["sessions", '"sessions" needs one of list, revoke, sweep, copy'],
     ["sessions revoke", '"sessions revoke" needs a handle or --user NAME'],

@@ -1,4 +1,4 @@
-/** A site below a path of its host, such as `/app`: behind a proxy that removes the path, and behind one that does not. */
+/** A site below a path of its host, such as `/app`, behind a proxy that removes the path or one that keeps it. */
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { Browser } from "../support/server.ts";
 import { alerts, HOME, serve } from "./app_place.ts";
@@ -27,7 +27,7 @@ for (const [name, rewrite] of Object.entries(PROXIES)) {
     return { ...site, browser: new Browser(HOME, send) };
   };
 
-  Deno.test(`base path: ${name}: every link, form, redirect and file lies below it`, async () => {
+  Deno.test(`base path: ${name}: every link, form, redirect and file is below it`, async () => {
     const { browser } = behind();
     const pages = [await browser.get(`${BASE}/`), await browser.get(`${BASE}/add`), await browser.get(`${BASE}/none`)];
     const response = await browser.request(`${BASE}/add`, {
@@ -54,7 +54,7 @@ for (const [name, rewrite] of Object.entries(PROXIES)) {
     assertEquals(await browser.post(`${BASE}/remove`), 303);
   });
 
-  Deno.test(`base path: ${name}: what a page says of a session's end holds`, async () => {
+  Deno.test(`base path: ${name}: the messages about a session's end are right`, async () => {
     const { browser, clock } = behind();
     await browser.post(`${BASE}/add`, { username: "Ada" });
     clock.time += 61_000;

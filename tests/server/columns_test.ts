@@ -3,7 +3,7 @@ import { assert, assertEquals } from "@std/assert";
 import { row } from "../../lib/commands/session_table.ts";
 import { fit } from "../../lib/commands/columns.ts";
 
-Deno.test("columns: a string is filled by what a terminal shows of it", () => {
+Deno.test("columns: a string is filled to its width in a terminal", () => {
   const widths: [text: string, columns: number][] = [
     ["Ada", 3],
     ["Ame\u0301lie", 6],
@@ -39,7 +39,7 @@ Deno.test("columns: a string that is too long is cut between characters", () => 
   assertEquals(fit("👩\u200D👩\u200D👧👋", 3), "👩\u200D👩\u200D👧…");
 });
 
-Deno.test("columns: nothing is shown that a terminal acts on", () => {
+Deno.test("columns: characters that a terminal acts on are not shown", () => {
   assertEquals(fit("a\n\tb\x1b[2J\u202Ec\u2028\u200B\x9B", 20).trimEnd(), "a??b?[2J?c???");
   assert(fit("x" + "\u0301".repeat(500), 5).length < 20, "marks do not pile up");
 });

@@ -1,15 +1,15 @@
-/** What `deno task compile` makes, run as a user would: copied alone into an empty folder. */
+/** The executable that `deno task compile` makes. The tests copy it into an empty folder and run it there. */
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { Browser, Server } from "../support/server.ts";
 
-// The path of the executable; without it these tests are shown as ignored.
+// The path of the executable. If it is not set, these tests are reported as ignored.
 const binary = Deno.env.get("TEST_BINARY");
-// Packed with Deno behind a shell script, where the base runtime of `deno compile` could not be had.
+// Whether it is a shell script with Deno packed into it, because the base runtime of `deno compile` was not available.
 const isPacked = binary !== undefined && startsWithShebang(binary);
 const isRoot = Deno.build.os !== "windows" && Deno.uid() === 0;
 const OTHER_USER = 65534;
 
-/** An empty folder with the executable in it, and an empty home and temporary folder beside. */
+/** A folder that contains only the executable, with an empty home and an empty temporary folder beside it. */
 class Place {
   readonly folder = Deno.makeTempDirSync({ prefix: "session-server-" });
   readonly home = `${this.folder}/home`;
@@ -23,7 +23,7 @@ class Place {
     Deno.copyFileSync(binary!, `${this.work}/session-server`);
   }
 
-  /** The command that runs it with nothing in its environment but what is given and the folders. */
+  /** The command that runs the executable. Its environment has only the given variables and the folders. */
   command(env: Record<string, string> = {}, before: string[] = []): string[] {
     const all = Object.entries({ PORT: "0", HOME: this.home, TMPDIR: this.tmp, ...env });
     const set = all.map(([name, value]) => `${name}=${value}`);
@@ -42,7 +42,7 @@ class Place {
     return server;
   }
 
-  /** The folder it was unpacked into. */
+  /** The folder that the executable was unpacked into. */
   cache(below = `${this.home}/.cache`): string {
     const names = list(below).filter((name) => name.startsWith("session-server-"));
     assertEquals(names.length, 1, `needed one folder in ${below}, found ${names}`);
@@ -103,7 +103,7 @@ test("keeps its sessions over a restart, in files and in SQLite", async (place) 
   }
 });
 
-test("has the clients of the shared stores, and says what cannot be reached", async (place) => {
+test("has the clients of the shared stores, and names a server it cannot reach", async (place) => {
   const users: Record<string, string> = { redis: "", postgres: "user@", memcached: "", mongodb: "" };
   for (const [type, user] of Object.entries(users)) {
     const server = await place.spawn({ SESSION_TYPE: type, SESSION_URL: `${type}://${user}127.0.0.1:9/` });
@@ -136,14 +136,14 @@ test("serves from Deno KV, and lists and ends sessions by its arguments", async 
   assertEquals(await server.stop(), 0);
 });
 
-test("says of a wrong setting what it must be, and ends with code 1", async (place) => {
+test("ends with code 1 for a wrong setting, and says what the value must be", async (place) => {
   const server = await place.spawn({ PORT: "abc" });
   assertEquals(await server.ended(), 1);
   assertEquals(server.stdout, "");
   assertEquals(server.stderr, 'Cannot start: "PORT" must be an integer from 0 to 65535: received "abc"\n');
 });
 
-test("ends in good order on SIGTERM and on SIGINT", async (place) => {
+test("stops cleanly on SIGTERM and on SIGINT", async (place) => {
   for (const signal of ["SIGTERM", "SIGINT"] as const) {
     const server = await place.start();
     assertEquals(await server.stop(signal), 0);
@@ -189,7 +189,7 @@ testPacked("first starts at the same time do not disturb each other", async (pla
   assertEquals(list(place.cache()).filter((name) => name.startsWith("new.")), []);
 });
 
-testPacked("a damaged cache is mended", async (place) => {
+testPacked("replaces damaged files in its cache", async (place) => {
   assertEquals(await (await place.start()).stop(), 0);
   const cache = place.cache();
   const whole = Deno.readFileSync(`${cache}/deno`);
@@ -233,7 +233,7 @@ testPacked("a damaged cache is mended", async (place) => {
 testPacked("falls back to a temporary folder if the home cannot be written", async (place) => {
   Deno.chmodSync(place.home, 0o500);
   Deno.chmodSync(place.tmp, 0o1777);
-  // Nothing is read-only to root.
+  // Root can write to every folder.
   if (isRoot) { for (const folder of [place.home, place.work]) Deno.chownSync(folder, OTHER_USER, OTHER_USER); }
   const before = isRoot ? ["setpriv", `--reuid=${OTHER_USER}`, `--regid=${OTHER_USER}`, "--clear-groups"] : [];
   const server = await place.start({}, before);
@@ -252,7 +252,7 @@ testPacked("runs without a home", async (place) => {
   place.cache(place.tmp);
 });
 
-testPacked("never runs what lies behind a link, and leaves that alone", async (place) => {
+testPacked("never runs a program behind a link, and does not change it", async (place) => {
   assertEquals(await (await place.start()).stop(), 0);
   const cache = place.cache();
   Deno.renameSync(cache, `${place.folder}/elsewhere`);
@@ -263,10 +263,10 @@ testPacked("never runs what lies behind a link, and leaves that alone", async (p
   assertEquals(Deno.statSync(`${place.folder}/elsewhere`).mtime, before);
 });
 
-testPacked("never runs what another user could change", async (place) => {
+testPacked("never runs a program that another user could change", async (place) => {
   const chosen = `${place.folder}/chosen`;
   const cache = `${chosen}/cache`;
-  // What is done to the folders, and whether XDG_CACHE_HOME is used then.
+  // A change of the folders, and whether XDG_CACHE_HOME is still used after it.
   const cases: Record<string, [inflict: () => void, used: boolean]> = {
     "nothing": [() => {}, true],
     "others can write": [() => Deno.chmodSync(cache, 0o777), false],
@@ -303,7 +303,7 @@ testPacked("never runs what another user could change", async (place) => {
   }
 }, isRoot);
 
-testPacked("never runs what lay where another user could write", async (place) => {
+testPacked("never runs a program from a folder that another user could write to", async (place) => {
   const version = async () => {
     const run = await Server.spawn({}, place.command(), ["--version"]);
     assertEquals([await run.ended(), run.stderr], [0, ""]);
@@ -322,7 +322,7 @@ testPacked("never runs what lay where another user could write", async (place) =
   place.cache(place.tmp);
 }, isRoot);
 
-testPacked("says in one line that there is nowhere to unpack to", async (place) => {
+testPacked("prints one line if there is no folder to unpack into", async (place) => {
   const server = await place.spawn({ HOME: "/proc", TMPDIR: "/proc" });
   assertEquals(await server.ended(), 1);
   assertEquals(server.stdout, "");
@@ -332,7 +332,7 @@ testPacked("says in one line that there is nowhere to unpack to", async (place) 
   );
 });
 
-testPacked("ended while it unpacks, it leaves nothing half-done", async (place) => {
+testPacked("leaves nothing half-done if it is ended while it unpacks", async (place) => {
   const server = await place.spawn();
   const cache = `${place.home}/.cache`;
   // The folder in the cache is made a moment after the cache.

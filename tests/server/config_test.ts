@@ -1,4 +1,4 @@
-/** Config: what each setting means, and what is said of a value that cannot be used. */
+/** Config: the meaning of each setting, and the error for a value that cannot be used. */
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { readConfig } from "../../lib/server/config.ts";
 import { ConfigError } from "../../lib/server/setting_values.ts";
@@ -123,7 +123,7 @@ Deno.test("config: https makes the cookie Secure and its name __Host-", () => {
   assertEquals(cookieOf({ SESSION_COOKIE_SECURE: "true" }), ["session", true]);
 });
 
-Deno.test("config: an unusable value is refused: the name, what it must be, what it was", () => {
+Deno.test("config: an invalid value is refused with its name, and what it must be", () => {
   const unusable: [SettingName, string, Environment?][] = [
     ["HOST", "a b"],
     ["HOST", "[::1"],
@@ -192,7 +192,7 @@ Deno.test("config: an unusable value is refused: the name, what it must be, what
   }
 });
 
-Deno.test("config: SESSION_TYPE is understood in any case", () => {
+Deno.test("config: SESSION_TYPE may be in upper or lower case", () => {
   assertEquals(readConfig({ SESSION_TYPE: "Redis", SESSION_URL: "redis://host" }).type, "redis");
   assertEquals(readConfig({ SESSION_TYPE: "FILESYSTEM" }).type, "filesystem");
 });
@@ -236,7 +236,7 @@ Deno.test("config: a key that is too short, or has a comma, is refused without b
   readConfig({ SECRET_KEY: "éàèùâêîô".repeat(2) });
 });
 
-Deno.test("config: empty keys among the fallbacks are none", () => {
+Deno.test("config: empty keys among the fallbacks are ignored", () => {
   assertEquals(readConfig({ SECRET_KEY_FALLBACKS: `, ${KEY} ,,` }).fallbackKeys, [KEY]);
 });
 
@@ -253,7 +253,7 @@ Deno.test("config: SECRET_KEY and SECRET_KEY_FILE exclude each other", () => {
   assert(message.startsWith('"SECRET_KEY_FILE" must be unset') && !message.includes(KEY), message);
 });
 
-Deno.test("config: what the library says of the cookie has the settings' names in it", () => {
+Deno.test("config: the library's errors about the cookie name the settings", () => {
   const env = { SESSION_COOKIE_SAMESITE: "None" };
   const must =
     '"SESSION_COOKIE_SAMESITE" must be Strict or Lax unless "SESSION_COOKIE_SECURE" is true: received "None"';

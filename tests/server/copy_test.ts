@@ -15,7 +15,7 @@ function record(user?: string): SessionRecord {
   return { data: { cart: ["tea"] }, ...times, user };
 }
 
-/** A store with nothing in it, whose `create` does as it is told. */
+/** An empty store with the `create` that is given. */
 function target(create: () => Promise<void>): SessionStore {
   return { create, read: () => Promise.resolve(undefined) } as unknown as SessionStore;
 }
@@ -44,7 +44,7 @@ Deno.test("copy: sessions that a full store already has are left", async () => {
   assertEquals(await copyAll(from, to, noop), { copied: 0, left: 3, failed: 0, reason: "" });
 });
 
-Deno.test("copy: what is there already is left, and what fails is counted", async () => {
+Deno.test("copy: sessions that are there already are left, and failures are counted", async () => {
   const from = await filled(30);
   let n = 0;
   const create = () => {
@@ -56,7 +56,7 @@ Deno.test("copy: what is there already is left, and what fails is counted", asyn
   assertEquals(outcome, { copied: 10, left: 10, failed: 10, reason: "no space" });
 });
 
-Deno.test("copy: a store that takes nothing is given up", async () => {
+Deno.test("copy: it gives up if the store refuses every session", async () => {
   const from = await filled(1000);
   let calls = 0;
   const create = () => {

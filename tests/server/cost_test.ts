@@ -1,28 +1,28 @@
-/** What a visitor makes long costs in proportion to its length: counted in steps, never timed. */
+/** The cost of long input from a visitor is proportional to its length. The tests count steps, and measure no time. */
 import { assertEquals, assertRejects } from "@std/assert";
 import { type DearRequest, dearRequests } from "../support/dear_requests.ts";
 import { bytes } from "../support/fuzz.ts";
 import { assertLinear } from "../support/steps.ts";
 import { HOME, serve } from "./app_place.ts";
 
-/** The most bytes of a request that are looked at. */
+/** The most bytes of a request that are examined. */
 const MOST = 64_000;
 
-/** Regular expressions that repeat one class of characters, and so go over a string of any length once. */
+/** Regular expressions that repeat one class of characters, and so read a string of any length only once. */
 const ONCE = ["prefetch", "[\\s\\p{Cc}]+", "\\p{Cc}", "[&<>\"']"];
 
-/** Whether a regular expression takes linear time on a string of any length, as one does that begins and ends somewhere. */
+/** Whether a regular expression takes linear time on a string of any length: it is known to, or it repeats nothing. */
 function isLinear(pattern: string): boolean {
   return ONCE.includes(pattern) || (pattern.startsWith("^") && !/[*+]|,\}/.test(pattern));
 }
 
-/** A request as the app gets it. */
+/** A request in the form that the app gets. */
 function requestOf({ method, host, target, fields, body, piece }: DearRequest): Request {
   const headers = new Headers();
   for (const [name, value, times = 1] of fields) for (let time = 0; time < times; time++) headers.append(name, value);
   const sent = body === undefined ? null : piece === undefined ? bytes(body) : inPieces(body, piece);
   const request = new Request(HOME, { method, headers, body: sent });
-  // Not checked, as it comes off the wire.
+  // The address is not checked, as in a request from the network.
   return Object.defineProperty(request, "url", { value: `http://${host}${target}` });
 }
 
@@ -37,7 +37,7 @@ function inPieces(body: string, size: number): ReadableStream<Uint8Array> {
   }, { highWaterMark: 0 });
 }
 
-Deno.test("cost: a request costs in proportion to its length, whatever is long in it", async (test) => {
+Deno.test("cost: the cost of a request is proportional to its length, in each of its parts", async (test) => {
   const { app, browser } = serve();
   await browser.post("/add", { username: "Ada" });
   const names = dearRequests(MOST, browser.cookie).map(({ kind, name }) => `${kind}: ${name}`);
@@ -54,7 +54,7 @@ Deno.test("cost: a request costs in proportion to its length, whatever is long i
   }
 });
 
-Deno.test("cost: work that takes the square of its input is found out", async () => {
+Deno.test("cost: the test finds work that grows with the square of its input", async () => {
   const work: Record<string, (text: string) => unknown> = {
     "each character is looked for": (text) => [...text].map((char) => text.indexOf(char, text.length / 2)),
     "each copies all before it": (text) => [...text].reduce<string[]>((all, char) => [...all, char], []),

@@ -1,4 +1,4 @@
-/** The environment: which variables are settings, which look like one, and what the help says of them. */
+/** The environment: the variables that are settings, those that look like one, and their help. */
 import { assert, assertEquals } from "@std/assert";
 import { readConfig } from "../../lib/server/config.ts";
 import { settingsOf } from "../../lib/server/environment.ts";
@@ -7,7 +7,7 @@ import { startFlags } from "../support/server.ts";
 
 const KEY = "a key for tests of at least 32 bytes";
 
-Deno.test("config: a setting that is set to nothing is not set, and others are trimmed", () => {
+Deno.test("config: an empty value counts as unset, and other values are trimmed", () => {
   const empty = Object.fromEntries(Object.keys(SETTINGS).map((name, index) => [name, index % 2 === 0 ? "" : " \n"]));
   assertEquals(settingsOf(empty), { env: {}, unknown: [] });
   assertEquals(readConfig(settingsOf(empty).env), readConfig({}));
@@ -16,7 +16,7 @@ Deno.test("config: a setting that is set to nothing is not set, and others are t
   assertEquals([secretKey, fallbackKeys, port], [KEY, [`${KEY}1`], 80]);
 });
 
-Deno.test("config: a variable that looks like a setting is found, with the one meant", () => {
+Deno.test("config: a variable that looks like a setting is found, with the setting meant", () => {
   const near: [name: string, meant: string | undefined][] = [
     ["SESSION_COOKEI_NAME", "SESSION_COOKIE_NAME"],
     ["SECRET_KEY_FALLBACK", "SECRET_KEY_FALLBACKS"],
@@ -75,7 +75,7 @@ Deno.test("config: the start task may read every setting, and no other variable"
   const mayRead = (name: string) =>
     allowed.some((one) => one.endsWith("*") ? name.startsWith(one.slice(0, -1)) : name === one);
   for (const name of Object.keys(SETTINGS)) assert(mayRead(name), name);
-  // Deno reads that one itself when it opens a KV database elsewhere.
+  // Deno itself reads this variable when it opens a remote KV database.
   for (const one of allowed.filter((one) => one !== "DENO_KV_ACCESS_TOKEN")) {
     assert(
       Object.keys(SETTINGS).some((name) => one.endsWith("*") ? name.startsWith(one.slice(0, -1)) : name === one),

@@ -1,4 +1,4 @@
-/** The first start in a terminal, with nothing downloaded yet: what the server says stays on the screen. */
+/** The first start in a terminal, before anything is downloaded: the server's lines stay on the screen. */
 import { assert, assertMatch } from "@std/assert";
 import config from "../../deno.json" with { type: "json" };
 
@@ -6,7 +6,7 @@ const SCRIPT = "/usr/bin/script";
 const ROOT = new URL("../..", import.meta.url).pathname;
 const PACKAGES = ["deno-std", "eta"];
 
-/** What is on a terminal's screen after all of this was written to it, as far as Deno's progress bar makes use of it. */
+/** The lines on a terminal's screen after this output. Only the control characters of Deno's progress bar are known. */
 function screenAfter(output: string): string[] {
   const lines = [""];
   let [row, column] = [0, 0];
@@ -26,7 +26,7 @@ function screenAfter(output: string): string[] {
   return lines;
 }
 
-/** A registry that takes its time, from what this machine has downloaded. */
+/** A slow registry. Its packages are those that this machine has downloaded. */
 function slowRegistry(cache: string): Deno.HttpServer<Deno.NetAddr> {
   return Deno.serve({ hostname: "127.0.0.1", port: 0, onListen: () => {} }, async (request) => {
     const name = new URL(request.url).pathname.slice(1);

@@ -1,4 +1,4 @@
-/** The form and the home page as visitors meet them: hints, messages, names in any script, and a way to stay. */
+/** The form and the home page: hints, messages, names in any script, and the link that keeps a name. */
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import type { MemoryStore } from "../../lib/stores/memory.ts";
 import { NullStore } from "../../lib/stores/null.ts";
@@ -16,28 +16,28 @@ async function submit(browser: Browser, username: string) {
   return { status, headers, html, typed, alerts: alerts(html), title: /<title>(.*?) /.exec(html)?.[1] };
 }
 
-/** Has a store fail; returns what has it work again. */
+/** Makes a store fail. Returns a function that makes it work again. */
 function takeAway(store: MemoryStore): () => void {
   const fail = () => Promise.reject(new Error("away"));
   Object.assign(store, { create: fail, read: fail, move: fail });
   return () => ["create", "read", "move"].forEach((verb) => Reflect.deleteProperty(store, verb));
 }
 
-Deno.test("form: the limit of a name is told before, and tied to the field", async () => {
+Deno.test("form: the hint names the longest name, and belongs to the field", async () => {
   const html = await serve().browser.get("/add");
   assertMatch(html, /<input[^>]* aria-describedby="username-hint"/);
   assertMatch(html, /id="username-hint">Up to 64 characters\.</);
-  // A browser would cut off what is pasted, and counts UTF-16 units.
+  // With a maxlength, a browser would cut off pasted text, and count UTF-16 units.
   assert(!html.includes("maxlength"));
 });
 
-Deno.test("form: a store that is away or full keeps what was typed", async () => {
+Deno.test("form: it keeps the typed name if the store is away or full", async () => {
   const { browser, memory, newBrowser } = serve();
   await browser.post("/add", { username: "Ada" });
   const bringBack = takeAway(memory);
   const full = serve({ max: 1 });
   await full.newBrowser().post("/add", { username: "Ada" });
-  // A stranger's session cannot be made; that of a registered visitor cannot even be read.
+  // The session of a stranger cannot be created, and that of a registered visitor cannot even be read.
   for (const visitor of [newBrowser(), browser, full.browser]) {
     const page = await submit(visitor, ' "Zoë" <b>');
     assertEquals([page.status, page.headers.get("retry-after")], [503, "5"]);
@@ -45,7 +45,7 @@ Deno.test("form: a store that is away or full keeps what was typed", async () =>
     assertMatch(page.alerts[0]!, /Please try again in a moment\.$/);
     assertMatch(page.html, /<input[^>]* aria-describedby="message username-hint" autofocus/);
     assert(!page.html.includes("aria-invalid"));
-    // The page holds nothing of a session, so that the back button may show it.
+    // The page shows nothing of a session, so the back button may show it.
     assertEquals([page.headers.get("cache-control"), page.headers.get("vary")], ["private, no-cache", null]);
     assertEquals(visitor.setCookies, []);
   }
@@ -54,14 +54,14 @@ Deno.test("form: a store that is away or full keeps what was typed", async () =>
   assert((await browser.get("/")).includes("Hi, <bdi>Zoë</bdi>!"));
 });
 
-Deno.test("form: an unusable name is refused with its reason, whatever the store does", async () => {
+Deno.test("form: an invalid name is refused with the reason, even if the store fails", async () => {
   const { browser, memory } = serve();
   await browser.post("/add", { username: "Ada" });
   takeAway(memory);
   assertEquals((await submit(browser, "x".repeat(65))).status, 422);
 });
 
-Deno.test("form: a registration that meets a log-out keeps what was typed", async () => {
+Deno.test("form: it keeps the typed name if a log-out came in between", async () => {
   const { browser, memory } = serve();
   await browser.post("/add", { username: "Ada" });
   memory.move = () => Promise.resolve(undefined); // As if another request had logged out in between.
@@ -70,7 +70,7 @@ Deno.test("form: a registration that meets a log-out keeps what was typed", asyn
   assertMatch(page.alerts[0]!, /Nothing was stored\. Please try again\.$/);
 });
 
-Deno.test("form: an error that no code expects keeps what was typed, and is logged", async () => {
+Deno.test("form: it keeps the typed name after an unexpected error, which is logged", async () => {
   const { app, lines } = serve();
   const request = new Request("http://localhost/add", {
     method: "POST",
@@ -107,7 +107,7 @@ Deno.test("a form that is too long is refused in plain words", async () => {
   assertMatch(html, /<p>You typed more than this form accepts\./);
 });
 
-Deno.test("every link home, on error pages too, sends no Referer", async () => {
+Deno.test("no link to the home page sends a Referer, not even on error pages", async () => {
   const { browser } = serve();
   const pages = [await browser.get("/"), await browser.get("/add"), await browser.get("/nowhere")];
   pages.push((await submit(browser, "x".repeat(20_000))).html, (await submit(browser, "")).html);
@@ -120,7 +120,7 @@ Deno.test("every link home, on error pages too, sends no Referer", async () => {
   }
 });
 
-Deno.test("a name stands apart by its writing direction, wherever a page shows it", async () => {
+Deno.test("every page isolates the writing direction of a name", async () => {
   const { browser } = serve();
   for (const name of ["שלום (1)", "Ada", "a", "user", "<i>", "-."]) {
     await browser.post("/add", { username: name });
@@ -132,7 +132,7 @@ Deno.test("a name stands apart by its writing direction, wherever a page shows i
   }
 });
 
-Deno.test("pages are ASCII but for what visitors typed", async () => {
+Deno.test("pages are ASCII except for the names that visitors typed", async () => {
   const { browser } = serve();
   const pages = [await browser.get("/"), await browser.get("/?ended"), await browser.get("/add")];
   pages.push(await browser.get("/", { referer: "http://localhost/add" }), await browser.get("/nowhere"));
@@ -145,7 +145,7 @@ Deno.test("pages are ASCII but for what visitors typed", async () => {
   for (const html of pages) assertMatch(html, /^[\x00-\x7f]+$/);
 });
 
-Deno.test("a visitor can keep the name, even where a mere use does not extend the session", async () => {
+Deno.test("a visitor can keep the name, even if use alone does not extend the session", async () => {
   for (const refresh of [true, false]) {
     const { browser, clock } = serve({ refresh });
     await browser.post("/add", { username: "Ada" });
@@ -160,7 +160,7 @@ Deno.test("a visitor can keep the name, even where a mere use does not extend th
   }
 });
 
-Deno.test("a name is kept by its visitor alone: not by a prefetch, HEAD or another site", async () => {
+Deno.test("only the visitor keeps the name: not a prefetch, HEAD or another site", async () => {
   const { browser, clock } = serve({ refresh: false });
   await browser.post("/add", { username: "Ada" });
   clock.time += 30_000;

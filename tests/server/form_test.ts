@@ -1,4 +1,4 @@
-/** Reading a form: what is taken, what is refused with which status, and that no more is read than a form may take. */
+/** Reading a form: which forms are accepted, the status of each refusal, and that reading stops at the limit. */
 import { assertEquals, assertRejects } from "@std/assert";
 import { MAX_FORM_BYTES, readForm } from "../../lib/server/form.ts";
 import { HttpError } from "../../lib/server/http_error.ts";
@@ -12,7 +12,7 @@ function post(body: BodyInit | null, type: string | undefined = FORM, headers: R
   return request;
 }
 
-/** A body that arrives in chunks; tells how many were asked for, and whether the rest was called off. */
+/** A body that arrives in chunks. It tells how many were requested, and whether the rest was cancelled. */
 function stream(chunks: number, chunk: Uint8Array, pause = 0) {
   const seen = { pulled: 0, cancelled: false };
   const body = new ReadableStream({
@@ -35,7 +35,7 @@ async function status(request: Request, deadline?: number): Promise<number> {
   return (await assertRejects(() => readForm(request, deadline), HttpError) as HttpError).status;
 }
 
-Deno.test("form: a form is read, however its type is spelled", async () => {
+Deno.test("form: a form is read with every spelling of its type", async () => {
   const text = "username=Ada+Lovelace%2C%20Zo%C3%AB";
   const types = [
     FORM,
@@ -48,14 +48,14 @@ Deno.test("form: a form is read, however its type is spelled", async () => {
   for (const type of types) assertEquals(await field(post(text, type)), "Ada Lovelace, Zoë", type);
 });
 
-Deno.test("form: what is no urlencoded form is answered 415 before it is read", async () => {
+Deno.test("form: a body of another type is answered 415 before it is read", async () => {
   const types = ["", "text/plain", "application/json", "text/html", "form", "multipart/mixed; boundary=b", ";", ","];
   types.push(`x-${FORM}`, `${FORM}, text/plain`, `text/plain; ${FORM}`, `${FORM}x`, `${FORM} x`, `"${FORM}"`);
-  // No multipart form, whatever its parameters hold: Deno's parser takes more than linear time for some.
+  // Multipart forms are refused before they are parsed: Deno's parser takes more than linear time for some parameters.
   types.push("multipart/form-data; boundary=b", "multipart/form-data", `multipart/form-data;${" ".repeat(55_000)}b=b`);
   // White space in HTTP is the space and the tab alone.
   types.push(`\xa0${FORM}`, `${FORM}\xa0`, `${FORM}\x0b; charset=utf-8`, `${FORM}\x85;`, `\xef\xbb\xbf${FORM}`);
-  // Of two fields, neither counts.
+  // A request with two Content-Type headers is refused.
   types.push(`${FORM}; charset=utf-8, text/plain`, `${FORM}, ${FORM}`, `${FORM};,`);
   types.push(`${FORM};${" ".repeat(300)}x`, `${FORM.replaceAll("o", "\xba")}`, "application/ x-www-form-urlencoded");
   for (const type of types) {
@@ -70,7 +70,7 @@ Deno.test("form: an empty form is a form without fields", async () => {
   assertEquals([...await readForm(post(""))], []);
 });
 
-Deno.test("form: broken escapes and foreign charsets are taken for what they are", async () => {
+Deno.test("form: broken escapes and other charsets never fail, and are read as UTF-8", async () => {
   const values = { "%": "%", "%zz": "%zz", "%C3": "\ufffd", "%ff%fe": "\ufffd\ufffd", "a%00b": "a\0b", "%25zz": "%zz" };
   for (const [sent, value] of Object.entries(values)) assertEquals(await field(post(`username=${sent}`)), value);
   assertEquals(await field(post("username=Zo%EB", `${FORM}; charset=iso-8859-1`)), "Zo\ufffd");
@@ -80,11 +80,11 @@ Deno.test("form: broken escapes and foreign charsets are taken for what they are
   assertEquals((await readForm(post("__proto__=1&constructor=2"))).get("username"), null);
 });
 
-Deno.test("form: of two fields of a name the first one counts", async () => {
+Deno.test("form: the first of two fields with the same name counts", async () => {
   assertEquals(await field(post("username=first&username=second")), "first");
 });
 
-Deno.test("form: a form that fills its 16 KiB is taken, one byte more is answered 413", async () => {
+Deno.test("form: a form of 16 KiB is accepted, and one byte more is answered 413", async () => {
   assertEquals(MAX_FORM_BYTES, 16 * 1024);
   const name = "username=";
   const full = name + "x".repeat(MAX_FORM_BYTES - name.length);
@@ -94,7 +94,7 @@ Deno.test("form: a form that fills its 16 KiB is taken, one byte more is answere
   assertEquals([...(await readForm(post(body))).keys()].length, 1, "streamed");
 });
 
-Deno.test("form: of a form declared too long, nothing is read", async () => {
+Deno.test("form: nothing is read of a form that is declared too long", async () => {
   for (const declared of [MAX_FORM_BYTES + 1, 1e9, "9".repeat(300)]) {
     const { body, seen } = stream(1, new Uint8Array(1));
     assertEquals(await status(post(body, FORM, { "content-length": String(declared) })), 413);
@@ -102,7 +102,7 @@ Deno.test("form: of a form declared too long, nothing is read", async () => {
   }
 });
 
-Deno.test("form: of one that is too long and does not say so, no more is read than needed", async () => {
+Deno.test("form: a form that is too long and undeclared is read only to the limit", async () => {
   for (const headers of [{}, { "content-length": "-1" }, { "content-length": "x" }]) {
     const { body, seen } = stream(100_000, new Uint8Array(1024));
     assertEquals(await status(post(body, FORM, headers as Record<string, string>)), 413);
@@ -110,7 +110,7 @@ Deno.test("form: of one that is too long and does not say so, no more is read th
   }
 });
 
-Deno.test("form: of one in very many pieces, no more is read than needed", async () => {
+Deno.test("form: a form in very many pieces is read only to the limit", async () => {
   const few = stream(64, new Uint8Array(1).fill(97));
   assertEquals([...(await readForm(post(few.body))).keys()], ["a".repeat(64)]);
   const many = stream(10_000, new Uint8Array(1).fill(97));
@@ -125,19 +125,19 @@ Deno.test("form: a form that is longer than it declared is answered 413 if it is
   assertEquals(await status(post(body, FORM, { "content-length": "5" })), 413);
 });
 
-Deno.test("form: one chunk much longer than a form may be is answered 413", async () => {
+Deno.test("form: one chunk that is much too long is answered 413", async () => {
   const { body } = stream(1, new Uint8Array(10 * 1024 * 1024));
   assertEquals(await status(post(body)), 413);
 });
 
-Deno.test("form: one that arrives too slowly is answered 408, its rest not waited for", async () => {
+Deno.test("form: a form that arrives too slowly is answered 408 before its end", async () => {
   const { body, seen } = stream(40, new Uint8Array(1), 20);
   assertEquals(await status(post(body), 100), 408);
   assertEquals(seen.cancelled, true);
   await new Promise((resolve) => setTimeout(resolve, 30)); // The chunk under way.
 });
 
-Deno.test("form: one that never arrives is answered 408, its length declared or not", async () => {
+Deno.test("form: a form that never arrives is answered 408, with a declared length or not", async () => {
   for (const headers of [{}, { "content-length": "5" }]) {
     const body = new ReadableStream({ pull: () => new Promise(() => {}) });
     assertEquals(await status(post(body, FORM, headers as Record<string, string>), 50), 408);

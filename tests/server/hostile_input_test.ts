@@ -1,4 +1,4 @@
-/** What a visitor can put into a request line or a header: no answer of 500, and none of it in the log. */
+/** Hostile request lines and headers: no answer has status 500, and the log contains nothing of them. */
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { createApp } from "../../lib/server/app.ts";
 import type { Visitor } from "../../lib/server/pages.ts";
@@ -8,7 +8,7 @@ import { SessionManager } from "../../lib/session_manager.ts";
 import { MemoryStore } from "../../lib/stores/memory.ts";
 import { alerts, HOME, serve } from "./app_place.ts";
 
-/** Asks for the home page as a request comes off the wire: its address is made of the host that was sent. */
+/** Requests the home page as Deno does: the host that was sent becomes part of the address, without a check. */
 async function askAs(host: string, headers: Record<string, string> = {}) {
   const { app, lines } = serve();
   const request = new Request(`${HOME}/`, { headers });
@@ -16,7 +16,7 @@ async function askAs(host: string, headers: Record<string, string> = {}) {
   return { status: response.status, html: await response.text(), lines };
 }
 
-// Such as a label that is no Punycode, a number past an address's end, and an address that ends in a number and is none.
+// These include an invalid Punycode label, a number that is too large for an address, and a name that ends in a number.
 const NO_HOSTS = [
   "999.999.999.999",
   "256.1.1.1",
@@ -50,7 +50,7 @@ Deno.test("hostile input: a host that the URL parser refuses is answered 400", a
   }
 });
 
-Deno.test("hostile input: every host that is let through is one to the URL parser", () => {
+Deno.test("hostile input: the URL parser accepts every host that the check accepts", () => {
   const pieces = [
     "a",
     "1",
@@ -80,7 +80,7 @@ Deno.test("hostile input: every host that is let through is one to the URL parse
   }
 });
 
-Deno.test("hostile input: no Referer is an error, and only the own one gets a hint", async () => {
+Deno.test("hostile input: no Referer is an error, and only the site's own gets a hint", async () => {
   const others = [
     "",
     "/",
@@ -126,7 +126,7 @@ Deno.test("hostile input: a name of 16 kB of marks is refused before it is compo
   }
 });
 
-Deno.test("hostile input: an error that was not expected is logged without its message", async () => {
+Deno.test("hostile input: an unexpected error is logged without its message", async () => {
   const lines: string[] = [];
   const log = (level: string, event: string, detail = "") => void lines.push(`${level} ${event}: ${detail}`);
   const store = new MemoryStore();
@@ -138,7 +138,7 @@ Deno.test("hostile input: an error that was not expected is logged without its m
   assertMatch(lines.join("\n"), /^error A request failed: TypeError at .*hostile_input_test\.ts:\d+:\d+\)?$/);
 });
 
-Deno.test("hostile input: of an error, its name and its place are told, whatever it holds", () => {
+Deno.test("hostile input: the log has an error's name and place, and nothing else of it", () => {
   class OwnError extends Error {
     override name = "OwnError";
   }

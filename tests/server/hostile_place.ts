@@ -1,11 +1,11 @@
-/** A server of a test's own that hostile requests are sent to, and what it leaves in its folder. */
+/** A server for the hostile requests of one test, and the files that it leaves in its folder. */
 import { assert, assertEquals } from "@std/assert";
 import { exchange } from "../support/fuzz.ts";
 import { Server } from "../support/server.ts";
 
 export const KEY = "the key that these tests sign with of 32 bytes or more";
 
-/** Runs a test against a server of its own, which must be alive at the end; returns it, stopped. */
+/** Runs a test against its own server, which must still run at the end. Returns the server, stopped. */
 export async function withServer(
   env: Record<string, string>,
   fn: (

@@ -1,4 +1,4 @@
-/** What a process shows to a reader of its log, and what it can reach: no visitor's secrets, and nothing it need not. */
+/** The log and the permissions of a process: no secrets of visitors, and no access that it does not need. */
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { Browser, Server, startFlags } from "../support/server.ts";
 import { filesIn, KEY, withServer } from "./hostile_place.ts";
@@ -93,7 +93,7 @@ Deno.test("hostile server: deno task start asks for no more permissions than it 
   assert(flags.some((flag) => flag.startsWith("--allow-env=HOST,")));
 });
 
-Deno.test("hostile server: under the permissions of a production run it does its job", async () => {
+Deno.test("hostile server: it works with the permissions of a production run", async () => {
   const dir = await Deno.makeTempDir();
   const elsewhere = await Deno.makeTempFile();
   await Deno.writeTextFile(elsewhere, "what no one may read");
@@ -134,7 +134,7 @@ Deno.test("hostile server: under the permissions of a production run it does its
   }
 });
 
-Deno.test("hostile server: a file that is no certificate is refused, none of it shown", async () => {
+Deno.test("hostile server: a file that is not a certificate is refused, and not shown", async () => {
   const file = await Deno.makeTempFile();
   await Deno.writeTextFile(file, "root:x:0:0:root:/root:/bin/bash\n");
   const server = await Server.spawn({
@@ -149,7 +149,7 @@ Deno.test("hostile server: a file that is no certificate is refused, none of it 
   await Deno.remove(file);
 });
 
-Deno.test("hostile server: LOG_LEVEL=error leaves out what was only refused", async () => {
+Deno.test("hostile server: LOG_LEVEL=error logs no refused requests", async () => {
   const { stderr } = await withServer({ LOG_LEVEL: "error" }, async ({ server }) => {
     assertMatch(await new Browser(server.origin).get("/", { cookie: "session=forged" }), /Register First/);
     assertEquals(await new Browser(server.origin).post("/add", {}, { origin: "https://evil.example" }), 403);

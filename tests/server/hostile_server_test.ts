@@ -1,4 +1,4 @@
-/** Hostile requests against the server as a process, over raw sockets: what no handler sees, or only a process can show. */
+/** Hostile requests to the server as a process, over raw sockets: those that no handler sees, or need a process. */
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { connect } from "node:http2";
 import { bytes, exchange, HEADER_CHARS, mutateCookie, NASTY, Random } from "../support/fuzz.ts";
@@ -69,7 +69,7 @@ Deno.test("hostile server: with ORIGIN set, another host or none is answered 400
   });
 });
 
-Deno.test("hostile server: odd targets are no pages, and none of them moves a redirect", async () => {
+Deno.test("hostile server: odd targets are not pages, and none changes a redirect", async () => {
   await withServer({}, async ({ send }) => {
     const targets: Record<string, number> = {
       "//evil.com/x": 404,
@@ -107,7 +107,7 @@ Deno.test("hostile server: odd targets are no pages, and none of them moves a re
   });
 });
 
-Deno.test("hostile server: methods that no page takes are refused; TRACE shows nothing", async () => {
+Deno.test("hostile server: methods that no page accepts are refused; TRACE shows nothing", async () => {
   await withServer({}, async ({ send }) => {
     const host = "Host: localhost\r\nX-Secret: do-not-echo";
     for (const method of ["TRACE", "TRACK", "PUT", "DELETE", "PATCH", "PROPFIND", "get", "A".repeat(300)]) {
@@ -215,13 +215,13 @@ Deno.test("hostile server: a request whose end can be read in two ways is refuse
     const old = `POST /add HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n${inner}`;
     assertEquals((await exchange(port, old)).text.match(/HTTP\/1\.1 \d{3}/g), ["HTTP/1.1 400"]);
     assertEquals(filesIn(dir), [], "no one is registered");
-    // The same request alone is right.
+    // The same request alone is answered.
     assertEquals((await exchange(port, inner.replace("\r\n", "\r\nConnection: close\r\n"))).status, 303);
     assertEquals(filesIn(dir).length, 1);
   });
 });
 
-Deno.test("hostile server: cookies that only a raw socket can send are no session", async () => {
+Deno.test("hostile server: cookies that only a raw socket can send open no session", async () => {
   await withServer({}, async ({ port, dir, send }) => {
     const cookies: Record<string, number> = {
       [`session=${"x".repeat(300)}`]: 200,
@@ -253,13 +253,13 @@ Deno.test("hostile server: cookies that only a raw socket can send are no sessio
     const { text } = await exchange(port, requests, 20_000);
     assertEquals(text.match(/^HTTP\/1\.1 200 OK\r$/gm)?.length, count);
     assertEquals(text.match(/You Need to Register First!/g)?.length, count);
-    // Where there are too many of the name, all are deleted.
+    // If there are too many cookies of the name, all are deleted.
     assertEquals(/^set-cookie: (?!session=;)/im.test(text), false);
     assertEquals(filesIn(dir), []);
   });
 });
 
-Deno.test("hostile server: bytes that are no HTTP are refused, and the server lives on", async () => {
+Deno.test("hostile server: bytes that are not HTTP are refused, and the server goes on", async () => {
   await withServer({}, async ({ port }) => {
     const random = new Random(7);
     const starts = [
@@ -297,7 +297,7 @@ Deno.test("hostile server: a form in many chunks is answered 413, and its connec
 });
 
 Deno.test({
-  name: "hostile server: a body of 100 MB is answered 413, and grows it by under 20 MB",
+  name: "hostile server: a body of 100 MB is answered 413, and takes under 20 MB",
   ignore: Deno.build.os !== "linux",
   async fn() {
     await withServer({}, async ({ server, port, send }) => {
@@ -332,7 +332,7 @@ Deno.test({
   },
 });
 
-Deno.test("hostile server: a body at one byte a second is answered 408, others served", async () => {
+Deno.test("hostile server: a body of one byte a second is answered 408, others are served", async () => {
   await withServer({}, async ({ server, port, dir }) => {
     const slow = async (headers: string, next: string) => {
       const started = performance.now();

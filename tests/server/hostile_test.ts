@@ -1,4 +1,4 @@
-/** Hostile requests against the app: forged cookies, nonsense in every header, path and body, and pages that show it. */
+/** Hostile requests to the app: forged cookies, nonsense in every header, path and body, and pages that show it. */
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { createApp } from "../../lib/server/app.ts";
 import { newId } from "../../lib/id.ts";
@@ -33,7 +33,7 @@ function serve(inner: SessionStore = new MemoryStore()) {
   return { app: createApp({ sessions, store, log }), calls, lines, sessions };
 }
 
-/** A request as it comes off the wire: its address is what the client sent, without a check. */
+/** A request as Deno makes it: its address is what the client sent, without a check. */
 function received(url: string, init: RequestInit = {}): Request {
   return Object.defineProperty(new Request(HOME, init), "url", { value: url });
 }
@@ -44,7 +44,7 @@ async function register(app: (request: Request) => Promise<Response>, username: 
   return browser;
 }
 
-/** Does some work while every call of Deno's file functions is written down. */
+/** Does some work and records every call of Deno's file functions. */
 async function watchFiles(work: () => Promise<void>): Promise<string[]> {
   const functions = Deno as unknown as Record<string, (...args: unknown[]) => unknown>;
   const names = Object.keys(functions).filter((name) =>
@@ -68,7 +68,7 @@ async function watchFiles(work: () => Promise<void>): Promise<string[]> {
   return seen;
 }
 
-Deno.test(`hostile: of ${COOKIES} mutated cookies none is accepted or reaches the store`, async () => {
+Deno.test(`hostile: none of ${COOKIES} mutated cookies is accepted or reaches the store`, async () => {
   const dir = await Deno.makeTempDir();
   try {
     const { app, calls, lines, sessions } = serve(new FileStore({ dir, cacheBytes: 0 }));
@@ -97,7 +97,7 @@ Deno.test(`hostile: of ${COOKIES} mutated cookies none is accepted or reaches th
     assert(sessions.counters.refused > COOKIES / 2, `${sessions.counters.refused} were looked at`);
     assert(lines.includes("warn A session cookie was refused: its signature is not one of ours: "));
 
-    // And all of that is counted: the right cookie is accepted, by way of the store and a file.
+    // The counters work: the right cookie is accepted, after a call of the store and a read of a file.
     const touched = await watchFiles(async () =>
       assertMatch(await victim.get("/"), /Hi, <bdi>Victim-of-forgery<\/bdi>!/)
     );
@@ -109,7 +109,7 @@ Deno.test(`hostile: of ${COOKIES} mutated cookies none is accepted or reaches th
   }
 });
 
-Deno.test("hostile: what is signed with the right key but is no id never reaches the store", async () => {
+Deno.test("hostile: a signed value that is not an id never reaches the store", async () => {
   const { app, calls, sessions } = serve();
   const signer = new Signer([KEY], "session id\0session");
   const values = [...NASTY, newId().toUpperCase(), newId().slice(1), `${newId()}0`, `${newId()}.json`, `${newId()}\t`];
@@ -149,7 +149,7 @@ Deno.test(`hostile: ${OTHERS} requests with nonsense in every header change noth
   assertEquals(calls, []);
 });
 
-Deno.test(`hostile: ${OTHERS} nonsense paths are no errors, and redirect nowhere else`, async () => {
+Deno.test(`hostile: ${OTHERS} nonsense paths cause no error and no other redirect`, async () => {
   const { app, calls } = serve();
   const random = new Random(3);
   const pieces = [
@@ -191,7 +191,7 @@ Deno.test(`hostile: ${OTHERS} nonsense paths are no errors, and redirect nowhere
   assertEquals(calls, []);
 });
 
-Deno.test(`hostile: of ${OTHERS} nonsense bodies only right names are stored`, async () => {
+Deno.test(`hostile: only the valid names of ${OTHERS} nonsense bodies are stored`, async () => {
   const memory = new MemoryStore();
   const { app } = serve(memory);
   const random = new Random(4);
@@ -221,7 +221,7 @@ Deno.test(`hostile: of ${OTHERS} nonsense bodies only right names are stored`, a
   assertEquals([...statuses].sort(), [303, 413, 415, 422]);
 });
 
-Deno.test("hostile: 200 names made of markup are shown as text, wherever they stand", async () => {
+Deno.test("hostile: 200 names of markup are shown as text on every page", async () => {
   const { app } = serve();
   const random = new Random(5);
   const pieces = [
@@ -248,7 +248,7 @@ Deno.test("hostile: 200 names made of markup are shown as text, wherever they st
     "<svg/onload=a()>",
     "]]>",
   );
-  // What our own pages are made of, with every text in them left out.
+  // The tags of the site's own pages, without their texts.
   const shape = (html: string) => html.replace(/>[^<]*</g, "><").replace(/ value="[^"]*"/, "");
   const registered = shape(await (await register(app, "Ada")).get("/"));
   const refused = async (browser: Browser, username: string) => {
@@ -261,7 +261,7 @@ Deno.test("hostile: 200 names made of markup are shown as text, wherever they st
     while (username.length < 20) username += random.pick(pieces);
     const browser = await register(app, username.slice(0, 64));
     assertEquals(shape(await browser.get("/")), registered, username);
-    // Too long to register, so it comes back in the field.
+    // The name is too long to register, so it is in the field again.
     assertEquals(await refused(browser, `${username.padEnd(65, username)}x`), form, username);
   }
 });
@@ -292,7 +292,7 @@ Deno.test("hostile: another site can neither register nor remove a user", async 
   assert(lines.includes("warn A cross-site request was refused: "));
 });
 
-Deno.test("hostile: the own forms work from any browser, and so do programs", async () => {
+Deno.test("hostile: the site's own forms work in every browser, and programs work too", async () => {
   const own: Record<string, string>[] = [
     { "sec-fetch-site": "same-origin", origin: HOME },
     { "sec-fetch-site": "none" },
@@ -309,7 +309,7 @@ Deno.test("hostile: the own forms work from any browser, and so do programs", as
   }
 });
 
-Deno.test("hostile: headers that proxies add are not believed", async () => {
+Deno.test("hostile: headers that proxies add are ignored", async () => {
   const { app, calls } = serve();
   const headers = {
     "x-forwarded-host": "evil.example",

@@ -23,7 +23,7 @@ function* documents(folder: URL = ROOT): Generator<[path: string, text: string]>
   }
 }
 
-Deno.test("key check: no key that a document shows can be one of the server's", () => {
+Deno.test("key check: the server refuses every key that a document shows", () => {
   const shown = new Map<string, string>();
   for (const [path, text] of documents()) {
     // In lists of keys, in settings, and whatever speaks of its 32 bytes.
@@ -37,7 +37,7 @@ Deno.test("key check: no key that a document shows can be one of the server's", 
   for (const [key, path] of shown) assert(problemWithKey(key) !== undefined, `"${key}" of ${path} is taken`);
 });
 
-Deno.test("key check: of the samples, each is in a document still", () => {
+Deno.test("key check: each refused sample is still in a document", () => {
   const texts = [...documents()].map(([, text]) => text);
   const source = Deno.readTextFileSync(new URL("lib/server/key_check.ts", ROOT));
   const [, list = ""] = /SAMPLES[^[]*\[([^\]]*)\]/.exec(source)!;
@@ -63,7 +63,7 @@ Deno.test("key check: a key of under eight different bytes is refused, and never
       assert(message.startsWith(`"${Object.keys(env)[0]}" must be a key of 8`), message);
       assert(!message.includes(key.slice(0, 10)), message);
     }
-    // The library takes what is long enough.
+    // The library accepts every key that is long enough.
     new Signer([key], "test");
   }
   for (const key of [GOOD, "12345678".repeat(4), crypto.getRandomValues(new Uint8Array(32)).toBase64()]) {
@@ -95,7 +95,7 @@ Deno.test("key check: a sample stops the server's start, in a setting and in sec
 });
 
 Deno.test({
-  name: "key check: a key or a folder that others can read is named in the log",
+  name: "key check: the log names a key or a folder that others can read",
   ignore: Deno.build.os === "windows",
   async fn() {
     await withFolder(async (dir) => {
@@ -124,12 +124,12 @@ Deno.test({
   },
 });
 
-Deno.test("key check: of two first starts, both sign with the key that lies there", async () => {
+Deno.test("key check: two first starts at the same time sign with one key", async () => {
   await withFolder(async (dir) => {
     const config = readConfig({ SESSION_FILE_DIR: dir });
     let first: string[] | undefined;
     await replacing(Deno, "linkSync", (original) => (from, to) => {
-      // Just before the second one puts its key there, the first one does.
+      // The first start stores its key just before the second one would.
       first = first === undefined ? (first = []) && keysOf(config, silent) : first;
       return original(from, to);
     }, () => Promise.resolve(assertEquals(keysOf(config, silent), first)));

@@ -1,4 +1,4 @@
-/** Where the server listens: a Unix socket, and what `health` says of a server on a port, over https, on a socket. */
+/** Listening on a Unix socket, and the command `health` for a server on a port, over https, and on a socket. */
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { listen } from "../../lib/server/listen.ts";
 import { makeCertificate } from "../support/certificate.ts";
@@ -27,7 +27,7 @@ async function ask(path: string, request: string): Promise<string> {
 const get = (host: string) => `GET / HTTP/1.1\r\nHost: ${host}\r\nConnection: close\r\n\r\n`;
 const HOME = get("example.com");
 
-Deno.test("listen: a Unix socket serves its group, and goes when the server stops", { ignore }, async () => {
+Deno.test("listen: a Unix socket serves its group, and is removed when the server stops", { ignore }, async () => {
   await withFolder(async (dir) => {
     const path = `${dir}/server.sock`;
     await withSocket(path, async (server) => {
@@ -133,7 +133,7 @@ Deno.test("health: exit code 1 and one line when the store is away or settings a
   });
 });
 
-Deno.test("listen: a form whose body is under way at a stop is answered", { ignore }, async () => {
+Deno.test("listen: a form that is arriving when the server stops is answered", { ignore }, async () => {
   await withFolder(async (dir) => {
     const path = `${dir}/server`;
     const arrived = Promise.withResolvers<void>();

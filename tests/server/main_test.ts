@@ -1,4 +1,4 @@
-/** The server as a real process: start, the main job, restart, signals, and what it says when it cannot start. */
+/** The server as a real process: start, the main job, restart, signals, and the errors of a start that fails. */
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { SETTINGS } from "../../lib/server/settings.ts";
 import { Browser, Server, withFolder } from "../support/server.ts";
@@ -18,7 +18,7 @@ async function withServer(env: Record<string, string>, test: (server: Server) =>
 async function sessionFiles(dir: string): Promise<string[]> {
   const names: string[] = [];
   for await (const { name, isDirectory } of Deno.readDir(dir)) {
-    // What begins with a dot is not a session's.
+    // Files whose names begin with a dot are not sessions.
     if (!isDirectory || name.startsWith(".")) continue;
     for await (const file of Deno.readDir(`${dir}/${name}`)) names.push(`${name}/${file.name}`);
   }
@@ -56,7 +56,7 @@ Deno.test("server: does its whole job, keeps sessions over a restart, stops on S
   });
 });
 
-Deno.test("server: a visitor is forgotten after the lifetime, kept by use; the file goes", async () => {
+Deno.test("server: a visitor is forgotten after the lifetime, and the file is removed", async () => {
   await withFolder(async (dir) => {
     await withServer({ SESSION_FILE_DIR: dir, PERMANENT_SESSION_LIFETIME: "3" }, async (server) => {
       const browser = new Browser(server.origin);
@@ -115,7 +115,7 @@ Deno.test("server: a visitor who only reads gets no cookie and leaves no file", 
   });
 });
 
-Deno.test("server: two that start at once agree on the key they make", async () => {
+Deno.test("server: two servers that start at the same time use one key", async () => {
   await withFolder(async (dir) => {
     const servers = await Promise.all([1, 2, 3].map(() => Server.start({ SESSION_FILE_DIR: dir })));
     try {
@@ -135,7 +135,7 @@ Deno.test("server: two that start at once agree on the key they make", async () 
   });
 });
 
-Deno.test("server: memory and null stores serve, too", async () => {
+Deno.test("server: the memory store and the null store work", async () => {
   await withFolder(async (dir) => {
     const statuses: Record<string, number> = {};
     for (const type of ["memory", "null"]) {
@@ -148,7 +148,7 @@ Deno.test("server: memory and null stores serve, too", async () => {
   });
 });
 
-Deno.test("server: what keeps it from starting is one line, with the setting's name first", async () => {
+Deno.test("server: a start that fails prints one line, with the setting's name first", async () => {
   await withFolder(async (dir) => {
     await Deno.writeTextFile(`${dir}/file`, "x");
     const taken = Deno.listen({ hostname: "127.0.0.1", port: 0 });
@@ -187,7 +187,7 @@ Deno.test("server: what keeps it from starting is one line, with the setting's n
   });
 });
 
-Deno.test("server: a second signal within a second is the same one, a later one ends it", async () => {
+Deno.test("server: a second signal within a second is ignored, and a later one ends it", async () => {
   await withFolder(async (dir) => {
     const server = await Server.start({ SESSION_FILE_DIR: dir });
     // A request under way keeps it from stopping.
@@ -205,7 +205,7 @@ Deno.test("server: a second signal within a second is the same one, a later one 
 });
 
 Deno.test({
-  name: "server: a stop does not wait for ever for a form that never comes",
+  name: "server: a stop does not wait forever for a form that never arrives",
   ignore: !Deno.env.has("TEST_FULL"),
   fn: async () => {
     const server = await Server.start({ SESSION_TYPE: "memory", SECRET_KEY: KEY });
@@ -221,7 +221,7 @@ Deno.test({
   },
 });
 
-Deno.test("server: SIGHUP, as a terminal that closes sends it, ends it in good order", async () => {
+Deno.test("server: SIGHUP, which a closing terminal sends, stops it cleanly", async () => {
   await withFolder(async (dir) => {
     const server = await Server.start({ SESSION_FILE_DIR: dir });
     await new Browser(server.origin).post("/add", { username: "Ada" });
@@ -240,7 +240,7 @@ Deno.test("server: a start that fails leaves no key behind", async () => {
   });
 });
 
-Deno.test("server: empty settings and an unknown one do not keep it from starting", async () => {
+Deno.test("server: it starts with empty settings and an unknown one", async () => {
   await withFolder(async (dir) => {
     const empty = Object.fromEntries(Object.keys(SETTINGS).map((name) => [name, ""]));
     const env = { ...empty, PORT: "0", SECRET_KEY: `${KEY}\n`, SESSION_FILE_DIR: dir, SESSION_USE_SIGNER: "true" };
@@ -254,14 +254,14 @@ Deno.test("server: empty settings and an unknown one do not keep it from startin
   });
 });
 
-Deno.test("server: an IPv6 address in brackets is where it listens", async () => {
+Deno.test("server: it listens on an IPv6 address in brackets", async () => {
   await withServer({ HOST: "[::1]", SESSION_TYPE: "memory", SECRET_KEY: KEY }, async (server) => {
     assertMatch(server.origin, /^http:\/\/\[::1\]:\d+$/);
     assert((await new Browser(server.origin).get("/")).includes("Register First"));
   });
 });
 
-Deno.test("server: a wrong word is named with the usage, exit code 2, and no server starts", async () => {
+Deno.test("server: a wrong word is named with the usage and exit code 2; nothing starts", async () => {
   const env = { SESSION_TYPE: "memory", SECRET_KEY: KEY };
   for (const [args, word] of [[["--port=9"], "--port=9"], [["sessions", "show"], "show"]] as const) {
     const { code, stdout, stderr } = await Server.run(env, ...args);
@@ -308,7 +308,7 @@ Deno.test({
   },
 });
 
-Deno.test("server: /readyz is 503 while the folder is away, which it does not make again", async () => {
+Deno.test("server: /readyz is 503 while the folder is missing, which is not made again", async () => {
   await withFolder(async (dir) => {
     const data = `${dir}/data`;
     await withServer({ SESSION_FILE_DIR: data }, async (server) => {

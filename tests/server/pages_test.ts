@@ -1,4 +1,4 @@
-/** What the pages say and do around the end of a session, and how visitors come to hear of it. */
+/** The pages around the end of a session: the times they show, their renewal, and their messages. */
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { createApp } from "../../lib/server/app.ts";
 import type { Visitor } from "../../lib/server/pages.ts";
@@ -35,7 +35,7 @@ function alertOf(html: string): string | undefined {
   return alerts(html)[0];
 }
 
-/** What the home page says of the time that is left, some seconds after registering. */
+/** The home page's sentences about the remaining time, some seconds after registering. */
 async function sentence(limits: Limits, after = 0): Promise<string> {
   const { clock, browser } = site(limits);
   await browser.post("/add", { username: "Ada" });
@@ -43,7 +43,7 @@ async function sentence(limits: Limits, after = 0): Promise<string> {
   return />([^<>]*your name is forgotten[^<]*)</i.exec(await browser.get("/"))![1]!.replaceAll("&nbsp;", " ");
 }
 
-Deno.test("pages: the home page says when the name is forgotten, unused and in any case", async () => {
+Deno.test("pages: the home page says when the name is forgotten, unused and at the latest", async () => {
   assertEquals(
     await sentence({ idle: MINUTE, absolute: 12 * HOUR }),
     "If you do nothing, your name is forgotten in 1 minute. Otherwise, in 12 hours at the latest.",
@@ -62,13 +62,13 @@ Deno.test("pages: the home page says when the name is forgotten, unused and in a
   );
 });
 
-Deno.test("pages: the home page names one time only where use no longer extends the session", async () => {
+Deno.test("pages: the home page names one time only if use no longer extends the session", async () => {
   assertEquals(await sentence({ idle: HOUR, absolute: HOUR }), "Your name is forgotten in 1 hour.");
   assertEquals(await sentence({ idle: MINUTE, absolute: 90 }, 50), "Your name is forgotten in 40 seconds.");
   assertEquals(await sentence({ idle: 60, absolute: 60 }, 59.6), "Your name is forgotten in 0 seconds.");
 });
 
-Deno.test("pages: the home page counts down where only a change extends the session", async () => {
+Deno.test("pages: the home page counts down if only a change extends the session", async () => {
   assertEquals(
     await sentence({ idle: MINUTE, absolute: 12 * HOUR, refresh: false }, 45),
     "If you do nothing, your name is forgotten in 15 seconds. Otherwise, in 12 hours at the latest.",
@@ -99,7 +99,7 @@ Deno.test("pages: the home page renews itself after the session's end, and says 
   assertEquals([renewed.alert, renewed.renewal[1]], [ENDED, ""]);
 });
 
-Deno.test("pages: a page that renews itself is no use of the session", async () => {
+Deno.test("pages: a page that renews itself does not count as a use of the session", async () => {
   const { clock, browser } = site();
   await browser.post("/add", { username: "Ada" });
   await browser.get("/");
@@ -128,7 +128,7 @@ Deno.test("pages: only a page that shows a name renews itself", async () => {
   }
 });
 
-Deno.test("pages: a page renewed after a log-out in another tab says what was done there", async () => {
+Deno.test("pages: a page renewed after a log-out in another tab says that the name is gone", async () => {
   const { browser } = site();
   await browser.post("/add", { username: "Ada" });
   await browser.post("/remove");
@@ -144,7 +144,7 @@ Deno.test("pages: a log-out that comes after the session's end says that it ende
   assertEquals(alertOf(await browser.get("/", { referer: "http://localhost/?ended" })), ENDED);
 });
 
-Deno.test("pages: who comes from the form without a cookie hears that cookies are needed", async () => {
+Deno.test("pages: a visitor who comes from the form without a cookie reads about cookies", async () => {
   const { browser } = site();
   const referer = { referer: "http://localhost/add" };
   assertMatch(alertOf(await browser.get("/", referer))!, /^If you have just registered, your browser did not keep/);
@@ -155,7 +155,7 @@ Deno.test("pages: who comes from the form without a cookie hears that cookies ar
   assertEquals(alertOf(await browser.get("/", referer)), REMOVED);
 });
 
-Deno.test("pages: a visitor from elsewhere is told nothing, whatever the address there", async () => {
+Deno.test("pages: a visitor who comes from another site gets no such message", async () => {
   const { browser } = site();
   const elsewhere = [
     "http://example.com/add",
@@ -171,7 +171,7 @@ Deno.test("pages: a visitor from elsewhere is told nothing, whatever the address
   }
 });
 
-Deno.test("pages: a refused name gives a page that browsers keep, with nothing of a session", async () => {
+Deno.test("pages: browsers may keep the page of a refused name, which shows no session", async () => {
   const { clock, browser } = site();
   await browser.post("/add", { username: "Ada" });
   clock.time += 30_000; // A use would extend the session here, and set a cookie.
@@ -187,7 +187,7 @@ Deno.test("pages: a refused name gives a page that browsers keep, with nothing o
   assertEquals([html.includes("Ada"), alertOf(html)], [false, undefined]);
 });
 
-Deno.test("pages: the files that pages link are cached for good and know no session", async () => {
+Deno.test("pages: the files that pages link to are cached forever and open no session", async () => {
   const { browser } = site();
   const html = await browser.get("/");
   const links = [...html.matchAll(/<link rel="\w+" href="([^"]+)"/g)].map(([, path]) => path!);

@@ -3,13 +3,13 @@ import { assert, assertEquals } from "@std/assert";
 import { isCrossSite } from "../../lib/cross_site.ts";
 import { hostsOf, isForHost, isPrefetch, pathOf, securityHeaders } from "../../lib/server/protection.ts";
 
-/** A request as Deno hands it over: the address put together from what the client sent, without a check. */
+/** A request as Deno makes it: the address contains what the client sent, without a check. */
 function received(url: string, headers: Record<string, string> = {}, method = "POST"): Request {
   const request = new Request("http://localhost/", { method, headers });
   return Object.defineProperty(request, "url", { value: url });
 }
 
-Deno.test("protection: a path is found without building a URL, its query left out", () => {
+Deno.test("protection: a path is found without a URL object, and without its query", () => {
   const paths = {
     "http://example.com/": "/",
     "http://example.com/add?x=/remove": "/add",
@@ -32,7 +32,7 @@ Deno.test("protection: names, addresses and ports that browsers ask for are vali
   for (const host of hosts) assert(isForHost(received(`http://${host}/add`, { host }), undefined), host);
 });
 
-Deno.test("protection: what is no host is not the one of the site", () => {
+Deno.test("protection: a string that is not a host is not the site's host", () => {
   const hosts = ["a b", "a\tb", "a@b", "user:pw@a", "a:b", "a:99999", "a:123456", "a:", "a?x", "a#x", "a\\b", "[::1"];
   hosts.push("::1", "a,b", "%41", "..", ".", "a..b", ".a", "-a", "<x>", "a;b", "a'b", "{a}", "[]", "[x]", "a$b");
   hosts.push("a".repeat(64), "a.".repeat(150), `${"a".repeat(300)}`, "Ã©.com", "*", "~");
@@ -53,7 +53,7 @@ Deno.test("protection: a Host header that differs from the address is refused", 
   assertEquals(pathOf("http://example.com:80"), undefined);
 });
 
-Deno.test("protection: with an origin set, only its own host will do", () => {
+Deno.test("protection: if an origin is set, only its host is accepted", () => {
   const hosts = hostsOf("https://example.com");
   for (const host of ["example.com", "EXAMPLE.com", "example.com:443"]) {
     assert(isForHost(received(`http://${host}/`, { host }), hosts), host);
@@ -90,7 +90,7 @@ Deno.test("protection: without Sec-Fetch-Site, the Origin must be the request's 
   ) {
     assertEquals(crossSite("192.168.1.7:8000", origin), true, origin);
   }
-  // A host that is none has no origin, not even one that is called so.
+  // A string that is not a host has no origin, even if the Origin header is the same string.
   for (const origin of ["http://undefined", "https://null", "http://999.999.999.999"]) {
     assertEquals(crossSite("999.999.999.999", origin), true, origin);
   }
@@ -110,7 +110,7 @@ Deno.test("protection: a request with neither header comes from a program, not a
   assertEquals(isCrossSite(received("http://example.com/add"), "https://example.com"), false);
 });
 
-Deno.test("protection: a prefetch is known by each of the headers browsers send", () => {
+Deno.test("protection: a prefetch is recognised by each of the headers that browsers send", () => {
   const headers = [{ "sec-purpose": "prefetch" }, { "sec-purpose": "prefetch;prerender" }, { purpose: "prefetch" }];
   for (const header of [...headers, { "x-moz": "prefetch" }, { purpose: "Prefetch" }] as Record<string, string>[]) {
     assertEquals(isPrefetch(received("http://example.com/remove", header, "GET")), true, JSON.stringify(header));
@@ -118,7 +118,7 @@ Deno.test("protection: a prefetch is known by each of the headers browsers send"
   assertEquals(isPrefetch(received("http://example.com/remove", {}, "GET")), false);
 });
 
-Deno.test("protection: the content security policy allows the own style and forms alone", () => {
+Deno.test("protection: the content security policy allows only the own style and forms", () => {
   const { "content-security-policy": policy, ...others } = Object.fromEntries(securityHeaders(false));
   const directives = Object.fromEntries(
     policy!.split("; ").map((directive) => [directive.split(" ")[0], directive.split(" ").slice(1).join(" ")]),

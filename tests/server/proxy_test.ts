@@ -1,4 +1,4 @@
-/** The server behind nginx, with the configuration of tests/server/nginx.conf: the whole job, and the limits it adds. */
+/** The server behind nginx, with tests/server/nginx.conf: the whole job, and the limits that nginx adds. */
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { bytes, exchange } from "../support/fuzz.ts";
 import { Browser, Server } from "../support/server.ts";
@@ -14,7 +14,7 @@ const NGINX = ["/usr/sbin/nginx", "/usr/local/sbin/nginx", "/usr/local/bin/nginx
 const ORIGIN = "https://example.com";
 const HOST = "Host: example.com\r\n";
 
-/** Starts the server and nginx before it, with the configuration's time limits cut down to a second. */
+/** Starts the server behind nginx. The time limits of the configuration are shortened to a second. */
 async function behindNginx(
   fn: (context: { server: Server; port: number; browser: Browser }) => Promise<void>,
   originAt: (port: number) => string = () => ORIGIN,
@@ -87,7 +87,7 @@ async function send(port: number, request: Request): Promise<Response> {
   return new Response(rest.join("\r\n\r\n"), { status, headers });
 }
 
-/** Sends bytes, some at once and some at intervals, until the connection ends; returns what came, and after how long. */
+/** Sends bytes, some immediately and some at intervals, until the connection ends. Returns the answer and the time. */
 async function trickle(port: number, first: string, next: string): Promise<{ text: string; seconds: number }> {
   const connection = await Deno.connect({ hostname: "127.0.0.1", port });
   const started = performance.now();
@@ -146,7 +146,7 @@ test("other hosts, odd methods and forms too long are refused", async () => {
   });
 });
 
-test("headers that trickle, forms that stop, idle connections are cut", async () => {
+test("slow headers, slow forms and idle connections are closed", async () => {
   await behindNginx(async ({ port }) => {
     const [headers, form, idle] = await Promise.all([
       trickle(port, `GET / HTTP/1.1\r\n${HOST}`, "X: y\r\n"),
@@ -160,7 +160,7 @@ test("headers that trickle, forms that stop, idle connections are cut", async ()
   });
 });
 
-test("one client that posts too often is told so, and pages go on", async () => {
+test("a client that posts too often gets 429, and still gets pages", async () => {
   await behindNginx(async ({ browser }) => {
     const statuses = await Promise.all(Array.from({ length: 60 }, () => browser.post("/remove")));
     assert(statuses.filter((status) => status === 303).length >= 20);
@@ -186,7 +186,7 @@ test("an IPv6 network of 64 bits is one client, and an IPv4 address is one", asy
   });
 });
 
-test("readiness is told to the addresses that are named, and to no other", async () => {
+test("/readyz answers only the addresses that are listed", async () => {
   await behindNginx(async ({ browser }) => {
     const status = async (path: string, client: string) =>
       (await browser.request(path, { headers: { "x-test-client": client } })).status;
@@ -230,14 +230,14 @@ for (const [what, upstream] of [["keeps", "http://session_server"], ["removes", 
   });
 }
 
-test("on a port of its own the site works as well", async () => {
+test("the site also works on another port", async () => {
   await behindNginx(async ({ browser }) => {
     assertEquals(await browser.post("/add", { username: "Ada" }, { origin: browser.origin }), 303);
     assertMatch(await browser.get("/"), /Hi, <bdi>Ada<\/bdi>!/);
   }, (port) => `http://example.com:${port}`);
 });
 
-test("over a Unix socket the site works as well", async () => {
+test("the site also works over a Unix socket", async () => {
   await behindNginx(
     async ({ browser }) => {
       assertEquals(await browser.post("/add", { username: "Ada" }, { origin: ORIGIN }), 303);

@@ -15,7 +15,7 @@ async function keyIn(store: FileStore, user: string | undefined): Promise<string
   return newId(user === undefined ? undefined : await store.groupOf(user));
 }
 
-/** Keeps a session in a folder, of a user, with what it holds and how many seconds it has left. */
+/** Stores a session in a folder, with a user, data and a number of remaining seconds. */
 async function keep(store: FileStore, user: string | undefined, data = {}, left = 60, id?: string) {
   const now = Date.now();
   const times = { created: now - 9000, idle: 60_000, expires: now + left * 1000, deadline: now + 3_600_000 };
@@ -90,7 +90,7 @@ Deno.test("sessions: digits that name several sessions end none of them", async 
   });
 });
 
-Deno.test("sessions: rows fit 80 columns, whatever names and data are called", async () => {
+Deno.test("sessions: rows fit 80 columns, with any names of users and data", async () => {
   await withFolder(async (dir) => {
     const store = new FileStore({ dir });
     const names = ["x".repeat(300), "線上使用者".repeat(9), "👋".repeat(30), "a\n\tb\x1b[2J\u202Ec", "Ada"];
@@ -108,7 +108,7 @@ Deno.test("sessions: rows fit 80 columns, whatever names and data are called", a
   });
 });
 
-Deno.test("sessions: --json gives what is known of each session, but not its id or data", async () => {
+Deno.test("sessions: --json describes each session, without its id and data", async () => {
   await withFolder(async (dir) => {
     const store = new FileStore({ dir });
     await keep(store, "Ada", { secret: "what no one may see" });
@@ -125,7 +125,7 @@ Deno.test("sessions: --json gives what is known of each session, but not its id 
   });
 });
 
-Deno.test("sessions: sweep removes what has expired and nothing else", async () => {
+Deno.test("sessions: sweep removes only expired sessions", async () => {
   await withFolder(async (dir) => {
     const store = new FileStore({ dir });
     for (let n = 0; n < 10; n++) await keep(store, undefined, {}, n < 7 ? -5 : 60);
@@ -135,7 +135,7 @@ Deno.test("sessions: sweep removes what has expired and nothing else", async () 
   });
 });
 
-Deno.test("sessions: a sweep that removes many from a database is whole at its end", async () => {
+Deno.test("sessions: a sweep removes all of many expired sessions from a database", async () => {
   await withFolder(async (dir) => {
     const path = `${dir}/sessions.db`;
     const store = new SqliteStore({ path });
@@ -148,7 +148,7 @@ Deno.test("sessions: a sweep that removes many from a database is whole at its e
   });
 });
 
-Deno.test("sessions: a store that is not there is not made", async () => {
+Deno.test("sessions: a store that does not exist is not created", async () => {
   await withFolder(async (dir) => {
     for (const args of [["list"], ["sweep"], ["revoke", "abc"], ["revoke", "--user", "Ada"]]) {
       const places: [Record<string, string>, RegExp][] = [
@@ -162,7 +162,7 @@ Deno.test("sessions: a store that is not there is not made", async () => {
   });
 });
 
-Deno.test("sessions: what belongs to another program is left as it is", async () => {
+Deno.test("sessions: the files of another program are not changed", async () => {
   await withFolder(async (dir) => {
     const file = `${dir}/notes.txt`;
     Deno.writeTextFileSync(file, "x");
@@ -194,7 +194,7 @@ Deno.test("sessions: a user without sessions is an error that names other spelli
   });
 });
 
-Deno.test("sessions: a name is understood with outer spaces, decomposed, or exactly", async () => {
+Deno.test("sessions: a name may have spaces around it, or be decomposed", async () => {
   await withFolder(async (dir) => {
     const store = new FileStore({ dir });
     const env = { SESSION_FILE_DIR: dir };
@@ -221,7 +221,7 @@ Deno.test("sessions: the value of a cookie ends its session", async () => {
   });
 });
 
-Deno.test("sessions: --json escapes what a terminal would act on", async () => {
+Deno.test("sessions: --json escapes characters that a terminal would act on", async () => {
   await withFolder(async (dir) => {
     const name = "a\x1b[2J\x9b\u202Eb\u2066\u{E0041}";
     await keep(new FileStore({ dir }), name, { "\u200F": 1 });
@@ -311,7 +311,7 @@ Deno.test("sessions: copy into a store that cannot keep them is refused with a r
   });
 });
 
-Deno.test("sessions: a user that is named twice or by nothing ends no one's sessions", async () => {
+Deno.test("sessions: an empty or repeated --user ends no sessions", async () => {
   for (const names of [["--user", " "], ["--user=Ada", "--user=Bob"]]) {
     const { code, stdout, stderr } = await sessions({}, "revoke", ...names);
     assertEquals([code, stdout], [2, ""]);
@@ -319,7 +319,7 @@ Deno.test("sessions: a user that is named twice or by nothing ends no one's sess
   }
 });
 
-Deno.test("sessions: what cannot be done is said in one line, and exit code 1", async () => {
+Deno.test("sessions: a command that fails prints one line and has exit code 1", async () => {
   await withFolder(async (dir) => {
     await keep(new FileStore({ dir }), undefined);
     const memcached = { SESSION_TYPE: "memcached", SESSION_URL: "memcached://127.0.0.1:9" };

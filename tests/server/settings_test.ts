@@ -1,10 +1,10 @@
-/** Settings as a running server goes by them: names that look like one, keys in a file, foreign folders, a path. */
+/** Settings of a running server: misspelt names, keys in a file, folders of other programs, a path. */
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { Browser, Server, withFolder } from "../support/server.ts";
 
 const KEYS = ["first: 9f2c41d07be86a35 9f2c41d07be86a35", "second: 7be86a359f2c41d0 7be86a359f2c41d0"] as const;
 
-/** Starts a server, and stops it after the test; returns what was on its standard error by then. */
+/** Starts a server, and stops it after the test. Returns its standard error. */
 async function withServer(
   env: Record<string, string>,
   test: (server: Server) => Promise<void> = () => Promise.resolve(),
@@ -19,7 +19,7 @@ async function withServer(
   }
 }
 
-/** The one line in which a start is refused. */
+/** The line that a refused start prints. */
 async function refusal(env: Record<string, string>): Promise<string> {
   const { code, stdout, stderr } = await Server.run(env);
   assertEquals([code, stdout], [1, ""], stderr);
@@ -27,7 +27,7 @@ async function refusal(env: Record<string, string>): Promise<string> {
   return stderr;
 }
 
-Deno.test("settings: names that look like one are seen by deno task start, and named", async () => {
+Deno.test("settings: deno task start warns of names that look like a setting", async () => {
   await withFolder(async (dir) => {
     const near: Record<string, string> = {
       SESSION_COOKEI_NAME: "SESSION_COOKIE_NAME",
@@ -48,7 +48,7 @@ Deno.test("settings: names that look like one are seen by deno task start, and n
   });
 });
 
-Deno.test("settings: of the keys in SECRET_KEY_FILE the first signs, others are accepted", async () => {
+Deno.test("settings: the first key in SECRET_KEY_FILE signs, and the others are accepted", async () => {
   await withFolder(async (dir) => {
     const file = `${dir}/keys`;
     const env = { SESSION_FILE_DIR: `${dir}/data`, SECRET_KEY_FILE: file };
@@ -73,7 +73,7 @@ Deno.test("settings: of the keys in SECRET_KEY_FILE the first signs, others are 
   });
 });
 
-Deno.test("settings: a SECRET_KEY_FILE that cannot be used is named, and no key of it", async () => {
+Deno.test("settings: the error for a SECRET_KEY_FILE names the file, and none of its keys", async () => {
   await withFolder(async (dir) => {
     const file = `${dir}/keys`;
     const env = { SESSION_FILE_DIR: `${dir}/data`, SECRET_KEY_FILE: file };
@@ -87,7 +87,7 @@ Deno.test("settings: a SECRET_KEY_FILE that cannot be used is named, and no key 
   });
 });
 
-Deno.test("settings: no key is made in a folder with other things in it", async () => {
+Deno.test("settings: no key is made in a folder with other files in it", async () => {
   await withFolder(async (dir) => {
     Deno.writeTextFileSync(`${dir}/hosts`, "127.0.0.1 localhost");
     for (const SESSION_TYPE of ["filesystem", "memory", "sqlite"]) {
@@ -97,14 +97,14 @@ Deno.test("settings: no key is made in a folder with other things in it", async 
       for (const end of ["", "-reserve", "-wal", "-shm"]) await Deno.remove(path + end).catch(() => {});
     }
     assertEquals([...Deno.readDirSync(dir)].map(({ name }) => name), ["hosts"]);
-    // With a key of its own a server that keeps nothing there has no use for the folder.
+    // A server that has its own key and keeps nothing in the folder does not use it.
     await withServer({ SESSION_TYPE: "memory", SESSION_FILE_DIR: dir, SECRET_KEY: KEYS[0] }, async (server) => {
       assertMatch(await new Browser(server.origin).get("/"), /Register First/);
     });
   });
 });
 
-Deno.test("settings: a key is made beside a database, and beside what an earlier start left", async () => {
+Deno.test("settings: a key is made beside a database, and beside an earlier start's files", async () => {
   await withFolder(async (dir) => {
     const env = { SESSION_URL: `sqlite:${dir}/sessions.db`, SESSION_FILE_DIR: dir };
     Deno.mkdirSync(`${dir}/lost+found`);
@@ -116,7 +116,7 @@ Deno.test("settings: a key is made beside a database, and beside what an earlier
   });
 });
 
-Deno.test("settings: with a path in ORIGIN the pages and the cookie lie below it", async () => {
+Deno.test("settings: with a path in ORIGIN the pages and the cookie are below it", async () => {
   await withFolder(async (dir) => {
     const env = { SESSION_FILE_DIR: dir, ORIGIN: "https://example.com/app" };
     await withServer(env, async (server) => {

@@ -1,4 +1,4 @@
-/** Telemetry: what a collector on this machine is sent when `OTEL_DENO=true`. */
+/** Telemetry: the data that a collector on this machine gets if `OTEL_DENO=true`. */
 import { assert, assertEquals } from "@std/assert";
 import { Browser, Server, withFolder } from "../support/server.ts";
 
@@ -20,10 +20,10 @@ interface Metric {
   };
 }
 
-/** A collector: takes OTLP as JSON over HTTP, and keeps what it was sent. */
+/** A collector. It accepts OTLP as JSON over HTTP, and keeps the data. */
 class Collector {
   readonly spans: Span[] = [];
-  /** The session counters, as sent last. */
+  /** The session counters that were sent last. */
   readonly sessions = new Map<string, number>();
   text = "";
   readonly #server = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen: () => {} }, async (request) => {
@@ -99,7 +99,7 @@ Deno.test("telemetry: a collector gets spans of the store, and events as a metri
   });
 });
 
-Deno.test("telemetry: a span of a failed call says so", async () => {
+Deno.test("telemetry: the span of a failed call is marked as failed", async () => {
   await using collector = new Collector();
   const env = { SESSION_TYPE: "null", SECRET_KEY: "a key for tests of at least 32 bytes", ...collector.env };
   const server = await Server.start(env);

@@ -64,7 +64,7 @@ Deno.test("https: a Cookie header that comes in pieces, as HTTP/2 allows, is rea
   });
 });
 
-Deno.test("https: a file that cannot be used is refused by its setting's name", () =>
+Deno.test("https: the error for a file that cannot be used names its setting", () =>
   withFolder(async (dir) => {
     const [one, other] = [makeCertificate(), makeCertificate()];
     const files: Record<string, string> = { cert: one.cert, key: one.key, other: other.key, none: "" };

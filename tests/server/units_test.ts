@@ -1,4 +1,4 @@
-/** The files to copy for systemd and containers: that systemd takes them, and that they name settings there are. */
+/** The files to copy for systemd and containers: systemd accepts them, and every setting in them exists. */
 import { assert, assertEquals } from "@std/assert";
 import { parseArguments } from "../../lib/commands/arguments.ts";
 import { SETTINGS } from "../../lib/server/settings.ts";
@@ -15,7 +15,7 @@ async function isThere(path: string): Promise<boolean> {
 }
 
 Deno.test({
-  name: "units: systemd has nothing to say about them",
+  name: "units: systemd-analyze finds no fault in them",
   ignore: !await isThere(ANALYZE),
   fn: () =>
     withFolder(async (dir) => {
@@ -29,7 +29,7 @@ Deno.test({
     }),
 });
 
-Deno.test("units: the one for several processes differs in no more than it must", async () => {
+Deno.test("units: the unit for several processes differs only where it must", async () => {
   const [one, many] = (await Promise.all(UNITS.map(read))).map((text) =>
     text.split("\n").filter((line) => !line.startsWith("#"))
   );
@@ -40,14 +40,14 @@ Deno.test("units: the one for several processes differs in no more than it must"
   assertEquals(one!.filter((line) => !many!.includes(line)), ["Description=Session server"]);
 });
 
-Deno.test("units: what they set are settings", async () => {
+Deno.test("units: every variable that they set is a setting", async () => {
   const files = [...await Promise.all(UNITS.map(read)), await read("Containerfile")].join("\n");
   const names = [...files.matchAll(/(?:Environment=|ENV |(?<=^ENV .*) )([A-Z_]+)=/gm)].map((match) => match[1]!);
   assert(names.includes("HOST") && names.includes("SESSION_FILE_DIR") && names.includes("REUSE_PORT"), `${names}`);
   for (const name of names) assert(name === "XDG_CACHE_HOME" || name in SETTINGS, name);
 });
 
-Deno.test("units: a container is asked for its health by its own program", async () => {
+Deno.test("units: the health check of a container runs its own program", async () => {
   const text = await read("Containerfile");
   const [, words] = /^HEALTHCHECK .*CMD (\[.*\])$/m.exec(text)!;
   const [program, ...args] = JSON.parse(words!);

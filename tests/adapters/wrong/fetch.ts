@@ -1,4 +1,4 @@
-/** Runs wrong handlers from Request to Response, with the library and without; prints what became of each as JSON. */
+/** Runs wrong handlers from Request to Response, with the library and without. Prints each outcome as JSON. */
 // deno-lint-ignore-file no-import-prefix no-explicit-any -- in deno.json, every program would download the frameworks
 import { Hono } from "npm:hono@4.13.19";
 import { HTTPException } from "npm:hono@4.13.19/http-exception";
@@ -132,7 +132,7 @@ const PROGRAMS: Record<string, Program> = {
       } else context.response.body = answer;
     });
     return async (request) => {
-      // Oak from npm brings a Response of its own.
+      // Oak from npm has its own Response.
       const { body, status, headers } = await app.handle(request as any) as any;
       return new Response(body, { status, headers: [...headers] });
     };

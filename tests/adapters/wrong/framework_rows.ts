@@ -1,4 +1,4 @@
-/** Handlers that do something wrong by the words of Express and Fastify. */
+/** Handlers that use Express and Fastify wrongly. */
 // deno-lint-ignore-file no-explicit-any -- Express's types need @types/express
 import type { Touch } from "./node_rows.ts";
 

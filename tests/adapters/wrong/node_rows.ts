@@ -4,7 +4,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 
-/** Opens the session and changes it; in the program without the library it does nothing. */
+/** Opens the session and changes it. In the program without the library, it does nothing. */
 export type Touch = () => Promise<void>;
 export type Row = (response: ServerResponse, request: IncomingMessage, touch: Touch) => unknown;
 

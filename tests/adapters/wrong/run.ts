@@ -1,4 +1,4 @@
-/** Runs every wrong handler of one framework, with the library and without; prints what became of each as JSON. */
+/** Runs every wrong handler of one framework, with the library and without. Prints each outcome as JSON. */
 // deno-lint-ignore-file no-import-prefix no-explicit-any -- in deno.json, every program would download the frameworks
 import { type ClientRequest, createServer, get, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
@@ -11,15 +11,15 @@ import { MemoryStore } from "../../../lib/stores/memory.ts";
 import { EXPRESS_ROWS, FASTIFY_ROWS } from "./framework_rows.ts";
 import { LATE_ROWS, ROWS, type Touch } from "./node_rows.ts";
 
-/** What became of one request. */
+/** The outcome of one request. */
 export interface Outcome {
-  /** What the client received. */
+  /** The answer that the client received. */
   readonly answer: string;
-  /** Whether the session's cookie was with it. */
+  /** Whether the answer had the session's cookie. */
   readonly hasCookie: boolean;
 }
 
-/** What became of all requests, and of the process. */
+/** The outcome of all requests and of the process. */
 export interface Run {
   readonly outcomes: Record<string, Outcome>;
   /** The errors that would have ended the process. */
@@ -37,7 +37,7 @@ let late: Record<string, string> = {};
 const died = (error: any) => void deaths.push(error?.code ?? error?.message ?? String(error));
 process.on("uncaughtException", died);
 process.on("unhandledRejection", died);
-// What frameworks and servers log is no part of the outcome.
+// The logs of frameworks and servers are not part of the outcome.
 console.error = () => {};
 
 /** A store that needs some turns of the event loop for what it stores. */
@@ -121,11 +121,11 @@ const PROGRAMS: Record<string, (kind: Library) => Promise<Server> | Server> = {
 };
 const OWN_ROWS: Record<string, Record<string, unknown>> = { node: {}, express: EXPRESS_ROWS, fastify: FASTIFY_ROWS };
 
-/** How many requests have got on since the start. */
+/** How many requests have made progress since the start. */
 let progress = 0;
 const waiting = new Set<ClientRequest>();
 
-/** Sends a request; says what came back. */
+/** Sends a request. Returns its outcome. */
 function ask(port: number, path: string): Promise<Outcome> {
   return new Promise((resolve) => {
     const request = get({ port, host: "127.0.0.1", path, agent: false }, (response) => {
@@ -157,7 +157,7 @@ function ask(port: number, path: string): Promise<Outcome> {
   });
 }
 
-/** Gives up the requests that are not answered: those left when none gets on for many turns of the event loop. */
+/** Gives up the unanswered requests when none has made progress for many turns of the event loop. */
 async function giveUpTheRest(): Promise<void> {
   let before = -1;
   for (let turns = 0; turns < 40 && waiting.size > 0; turns = progress === before ? turns + 1 : 0) {
@@ -167,7 +167,7 @@ async function giveUpTheRest(): Promise<void> {
   for (const request of waiting) request.destroy();
 }
 
-/** Sends all requests at once: many of the handlers never answer. */
+/** Sends all requests at the same time, because many of the handlers never answer. */
 async function run(framework: string, kind: Library): Promise<Run> {
   const server = await PROGRAMS[framework]!(kind);
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));

@@ -82,7 +82,7 @@ export class Commit {
     return updated;
   }
 
-  /** Whether a use without a change must be stored. It always must if the stored record has longer lifetimes. */
+  /** Whether a use without a change must be stored: always if the record was shortened, never without `refresh`. */
   isExtensionDue({ isLifeShortened }: SessionState, record: SessionRecord): boolean {
     const { refresh, lifetimes } = this.#options;
     return refresh && (isLifeShortened || lifetimes.isExtensionDue(record));

@@ -70,7 +70,7 @@ function withoutSharing(control: string): string {
  */
 export function replaceHeaders(headers: HeaderList, answer: Headers): void {
   for (const name of [...headers.keys()]) if (DESCRIBES.test(name.toLowerCase())) headers.delete(name);
-  // These headers were for the withheld answer. A cache could keep the error by them and send it to every visitor.
+  // These headers were for the withheld answer. Because of them, a cache could send the error to every visitor.
   forbidTargeted(headers);
   for (const [name, value] of answer) {
     if (name === "set-cookie") headers.append(name, value);

@@ -83,8 +83,8 @@ export interface SessionRecord {
 export const MAX_RECORD_BYTES: number = 1024 * 1024;
 
 /**
- * How much the clocks of servers may differ, in milliseconds. If a record's times are further in the future than this,
- * a clock was set back after the write, and the record's age is unknown.
+ * How much the clocks of servers may differ, in milliseconds. If a record was made or last used further in the future
+ * than this, a clock was set back after the write, and the record's age is unknown.
  */
 export const CLOCK_SKEW: number = 60_000;
 

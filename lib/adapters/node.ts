@@ -24,7 +24,8 @@ export interface NodeSessions<Data extends object> {
 /**
  * Makes a middleware for Express 5, for Fastify with `@fastify/middie`, and for plain `node:http`. A request that opens
  * no session costs nothing, and its answer stays cacheable. If the answer has status 500 or more, as after a handler
- * that threw, nothing is stored. If the library fails, an answer with status 409, 413 or 503 replaces the handler's.
+ * that threw, nothing is stored. If the session cannot be opened or stored, an answer with status 409, 413 or 503
+ * replaces the handler's.
  *
  * @param sessions The manager.
  * @throws {TypeError} if it is not a manager.

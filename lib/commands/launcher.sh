@@ -13,7 +13,7 @@ complete() {
 # Unpacks into folder $1. The files are unpacked into a folder in it, then moved to their places one by one. So another
 # start at the same time never sees part of a file, and a damaged file is replaced.
 unpack() {
-  for old in "$1"/new.*; do # The folder of a process that was killed stays.
+  for old in "$1"/new.*; do # Removes the folders of processes that were killed.
     pid=${old##*/new.}
     kill -0 "${pid%.*}" 2>/dev/null || rm -rf "$old"
   done

@@ -59,7 +59,7 @@ export function exists(path: string): boolean {
   return existsSync(path);
 }
 
-/** Whether two states are of the same file with the same content. */
+/** Whether two states are of the same file, and neither its content nor its mtime changed in between. */
 export function isSame(a: Stat, b: Stat): boolean {
   return a.ino === b.ino && a.birth === b.birth && a.mtime === b.mtime && a.size === b.size;
 }
@@ -142,8 +142,8 @@ async function makeFlushed(path: string, text: string): Promise<void> {
 }
 
 /**
- * Makes a file and locks it, to show that this process is running. Returns `undefined` if another process removed the
- * file before it was locked, as one of a dead process.
+ * Makes a file and locks it, to show that this process is running. Returns `undefined` if another process took the file
+ * for one of a dead process, and removed it before it was locked.
  */
 export function makeHeld(path: string): Deno.FsFile | undefined {
   Deno.openSync(path, { write: true, createNew: true, mode: 0o600 }).close();

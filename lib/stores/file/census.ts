@@ -8,7 +8,7 @@ import type { Settings } from "./options.ts";
 const SAMPLE = 2000;
 /** If the estimate is below this share of the maximum, it is enough. Otherwise the rest is counted. */
 const FEW = 0.5;
-/** How far the estimate may be off, as a share of the maximum. If it may be full, new sessions wait for the count. */
+/** How far the estimate may be off, as a share of the maximum. If the folder may be full, new sessions wait for the count. */
 const MARGIN = 0.1;
 
 /** Counts the sessions in each subfolder. Other processes change their number, so each listing counts again. */
@@ -78,7 +78,7 @@ export class Census {
   }
 
   /**
-   * The names in every subfolder. If a subfolder cannot be read, that is logged.
+   * The names in every subfolder. A subfolder that cannot be read is logged and left out.
    *
    * @param first The subfolder to begin with. Each process begins with another, so that they do not do the same work.
    */

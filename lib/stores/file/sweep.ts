@@ -187,7 +187,8 @@ export class Sweep {
       );
       return false;
     }
-    // This process knew of no session that was over, so another process made it. There may be more.
+    // Another process may have made this session, and more that are over. So new sessions cause steps, until a pass of
+    // the steps ends.
     this.#earliest = -Infinity;
     return true;
   }

@@ -1,6 +1,6 @@
 /*
- * The file store's protocol: what happens to one session's file when everybody works on it at once and one of them dies
- * at any step. A step is one call of the file system, or several that nobody else can come between because of a lock.
+ * The file store's protocol: several processes work on one session's file at the same time, and one of them dies at any
+ * step. A step is one call of the file system, or several if a lock keeps all other processes from acting in between.
  * Checked by run.ts; with -DNO_... one line of the protocol is left out, and a fault must be found.
  */
 
@@ -14,9 +14,9 @@
 #define LATER 9
 #define LEFTOVER 1
 
-/* The file system: files by number (0: none), what a name stands for, and who has the lock of a file (0: nobody). */
+/* The file system: files by number (0: none), what a name stands for, and which process has the lock of a file (0: none). */
 typedef File {
-  bool whole;     /* nobody is half through writing it */
+  bool whole;     /* no process is half through writing it */
   byte changes;   /* made to the session, as bits */
   byte expires;
   byte mtime;
@@ -30,9 +30,9 @@ byte now;
 /* What was answered, to be compared with what is there. */
 byte acknowledged;       /* changes */
 byte promised = SOON;    /* how long it lives at least */
-bool gone;               /* somebody was told that it is */
-bool ended;              /* somebody was told that they ended it */
-bool moved;              /* somebody was told its new id */
+bool gone;               /* a caller was told that the session is */
+bool ended;              /* a caller was told that it ended the session */
+bool moved;              /* a caller was told the session's new id */
 bool removed;            /* OLD's name is, by a log-out, or a sweep that was right */
 bool taken;              /* OLD's name is, by a renewal */
 
@@ -53,7 +53,7 @@ inline finish(number, content) {
 
 /*
  * tryLocked: opens the file, locks it, and looks whether the name still stands for it; begins again if not. f is 0 if
- * there is none. A request that comes after somebody was told that the session is gone is a late one.
+ * there is none. A request is late if it comes after a caller was told that the session is gone.
  */
 #ifndef NO_RECHECK
 #define isSame(n) (name[n] == f)
@@ -91,7 +91,7 @@ inline tryLocked(n, locks) {
 #endif
 
 inline unlock(number) { if :: file[number].holder == me -> file[number].holder = 0 :: else fi }
-/* It counts as told only if nobody has the lock who looked before the end came. */
+/* The end counts as told only if no other process has the lock: it may have looked before the end came. */
 inline tellOver() { gone = gone || file[f].holder == 0 || file[f].holder == me }
 inline leave() { unlock(f); working = working & ~bit(me); f = 0; late = false }
 
@@ -265,7 +265,7 @@ init {
     run Clock(); run Killer()
   };
   timeout;
-  /* All is quiet. Nobody waits for a lock, and what is there is what was answered. */
+  /* All processes are done. None waits for a lock, and the files are as the answers said. */
   assert(working == 0);
   assert(!(ended && (name[OLD] != 0 || moved)));
   assert(!(moved && name[OLD] != 0));

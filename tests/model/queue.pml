@@ -113,6 +113,6 @@ init {
   atomic { run Process(0); run Process(1); run Process(2) };
   if :: killed = 0 :: killed = 1 :: skip fi;
   timeout;
-  /* Nobody waits for one who died. A process may also have been done before it was to die. */
+  /* No process waits for a dead one. The one to die may also have been done before. */
   assert(left == 0)
 }

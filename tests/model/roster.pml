@@ -1,6 +1,6 @@
 /*
- * The roster: a process that is alone in the folder answers from memory, and nobody else changes anything meanwhile.
- * Time passes between any two steps, as much as it likes: so every process is stopped for as long as that at any moment.
+ * The roster: a process that is alone in the folder answers from its cache, and no other process changes the session in
+ * between. Any time may pass between two steps, so every process may be stopped at any moment, for any time.
  * Checked by run.ts; with -DNO_... one line is left out, and a stale answer must be found.
  */
 
@@ -19,7 +19,7 @@ byte entry[2];
 byte version;         /* how often the session's file was changed */
 byte acknowledged;    /* the last change that was answered */
 
-/* Roster.#look: who else is there? A file that nobody holds is a dead one's, and removed. */
+/* Roster.#look: is there another process? A file that no process has locked is one of a dead process, and is removed. */
 inline look() {
 #ifndef NO_STAMP
   lookedAt = now;
@@ -44,7 +44,7 @@ inline look() {
   other = 0
 }
 
-/* Roster.join: makes a file of its own, and locks it; again if somebody has removed it before that. */
+/* Roster.join: makes a file of its own, and locks it; again if another process has removed it before that. */
 inline enter() {
   do
   :: entry[me] = MADE;
@@ -59,12 +59,12 @@ inline enter() {
   od
 }
 
-/* Roster.leave; a process that dies does the same, or leaves a file that nobody holds. */
+/* Roster.leave; a process that dies does the same, or leaves a file that no process has locked. */
 inline leave() {
   if :: entry[me] = NOTHING :: entry[me] == HELD -> entry[me] = MADE fi
 }
 
-/* Answers requests. What it read stays in memory for the period. */
+/* Answers requests. A record that it read stays in its cache for the period. */
 proctype Reading(byte me) {
   byte lookedAt, other, kept, known;
   bool isAlone, isKept;

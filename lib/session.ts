@@ -265,6 +265,7 @@ export class Session<Data extends object = Record<string, Json>> {
    * Returns the messages that `flash` left, the oldest first, and removes exactly these. If another request took one of
    * them first, the commit throws a {@linkcode SessionTakenError}, so that no message is shown twice.
    *
+   * @returns The messages with their categories; an empty list if there are none.
    * @throws {Error} if the session was committed already.
    */
   takeFlashes(): Flash[] {

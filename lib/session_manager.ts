@@ -283,9 +283,10 @@ export class SessionManager<Data extends object = Record<string, Json>> {
   }
 
   /**
-   * The times at which a session ends.
+   * The times at which a session ends, with the changes of this request so far.
    *
    * @param session A session that `open` returned.
+   * @returns The times, in milliseconds since 1970.
    */
   ends(session: Session<Data>): SessionEnds {
     const state = stateOf(session);

@@ -9,7 +9,9 @@ type GivenHeaders = OutgoingHttpHeaders | OutgoingHttpHeader[] | [string, Outgoi
 // deno-lint-ignore no-explicit-any -- methods of any signature
 type Methods = Record<string, (...args: any[]) => any>;
 
-/** The change of a held answer before it is sent: a function that changes its headers, or an answer that replaces it. */
+/**
+ * The change of a held answer before it is sent: a function that changes its headers, or an answer that replaces it.
+ */
 export type Outcome = ((headers: HeaderList) => void) | Response;
 
 /** How many bytes are held back before `write` returns `false`, which tells the writer to wait. */
@@ -121,8 +123,8 @@ export function holdBack(response: ServerResponse, finish: (status: number) => P
     write(...args: unknown[]) {
       if (isOriginalRunning) return callOriginal(write, ...args);
       checkChunk(args);
-      // After the release, a write after `end` is allowed until Node has ended the answer. It can come from the `end` of
-      // another manager, which holds the same answer longer.
+      // After the release, a write after `end` is allowed until Node has ended the answer. It can come from the `end`
+      // of another manager, which holds the same answer longer.
       const isOver = isEnded && (state !== "released" || Reflect.get(prototype, "writableEnded", response));
       if (isOver || state === "replaced") return skipWrite(response, isEnded, args.find(isFunction));
       if (state === "released") return callOriginal(write, ...args);

@@ -64,8 +64,8 @@ export interface HonoSessions<Data extends object> {
  */
 export function honoSessions<Data extends object>(sessions: SessionManager<Data>): HonoSessions<Data> {
   checkOptions("Cannot make a middleware", { sessions }, { sessions: MANAGER });
-  // Each opener has two keys. One is the context, because a middleware may replace the request. The other is the request,
-  // because one Hono app may pass it to another.
+  // Each opener has two keys. One is the context, because a middleware may replace the request. The other is the
+  // request, because one Hono app may pass it to another.
   const openers = new WeakMap<object, Opener<Data>>();
 
   /** Commits the session. Returns the answer to send, or `undefined` to send the handler's answer unchanged. */

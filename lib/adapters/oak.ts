@@ -28,8 +28,8 @@ export interface OakSessions<Data extends object> {
 
 /**
  * Makes a middleware for Oak. A request that opens no session costs nothing, and its answer stays cacheable. If a
- * handler throws, nothing is stored and the error goes on to Oak. The middleware answers an error of the library with 409,
- * 413 or 503.
+ * handler throws, nothing is stored and the error goes on to Oak. The middleware answers an error of the library with
+ * 409, 413 or 503.
  *
  * @param sessions The manager.
  * @throws {TypeError} if it is not a manager.

@@ -50,8 +50,8 @@ async function compile(args: string[]): Promise<void> {
 }
 
 /**
- * Bundles the program and the templates into `folder`/js/main.js, and each store that it loads by name into a file beside
- * that. The bundles contain only the used parts of the packages.
+ * Bundles the program and the templates into `folder`/js/main.js, and each store that it loads by name into a file
+ * beside that. The bundles contain only the used parts of the packages.
  */
 async function bundle(folder: string): Promise<void> {
   const sources = ["main.ts", ...SHARED.map((name) => `lib/stores/${name}/store.ts`)];

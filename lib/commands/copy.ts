@@ -9,7 +9,9 @@ import type { SessionRecord } from "../record.ts";
 import { KeyTakenError, type SessionStore } from "../store.ts";
 import { print, Progress } from "./output.ts";
 
-/** How many sessions are copied at the same time. One after the other would take long if the store's server is far away. */
+/**
+ * How many sessions are copied at the same time. One after the other would take long if the store's server is far away.
+ */
 const AT_ONCE = 16;
 /** The command gives up after this many failures in a row. */
 const GIVE_UP = 50;

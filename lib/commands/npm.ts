@@ -58,8 +58,8 @@ function copyLibrary(folder: string): void {
 }
 
 /**
- * Bundles the modules of `@std` that the library uses, and puts them into the package. All of `@std` would be larger than
- * the library.
+ * Bundles the modules of `@std` that the library uses, and puts them into the package. All of `@std` would be larger
+ * than the library.
  */
 async function bundleStd(folder: string): Promise<void> {
   const scripts = filesIn(output).filter((path) => path.endsWith(".js"));

@@ -158,7 +158,9 @@ async function revokeUser(store: SessionStore, config: Config, user: string): Pr
   print(`Ended ${plural(count, "session")}`);
 }
 
-/** The end of the error message: other spellings of the name that have sessions. The search stops after a short time. */
+/**
+ * The end of the error message: other spellings of the name that have sessions. The search stops after a short time.
+ */
 async function otherSpellings(store: SessionStore, user: string): Promise<string> {
   const fold = (name: string) => name.trim().normalize("NFKC").toLowerCase();
   const wanted = fold(user);

@@ -62,8 +62,8 @@ export class Answers {
   }
 
   /**
-   * A page that answers a form and shows nothing of the session. Browsers keep it for the back button. With `no-store` or
-   * `Vary: Cookie`, the back button would show the browser's own error page, which offers to send the form again.
+   * A page that answers a form and shows nothing of the session. Browsers keep it for the back button. With `no-store`
+   * or `Vary: Cookie`, the back button would show the browser's own error page, which offers to send the form again.
    *
    * @param html The page.
    * @param status The HTTP status.

@@ -36,7 +36,9 @@ export interface AppOptions {
 const RETRY_AFTER = "5";
 /** How long the store may take to become ready, in milliseconds. */
 const READY_DEADLINE = 3000;
-/** How long the store's answer is reused, in milliseconds. Every visitor can request `/readyz`, so it must cost little. */
+/**
+ * How long the store's answer is reused, in milliseconds. Every visitor can request `/readyz`, so it must cost little.
+ */
 const READY_KEPT = 1000;
 /** Every method that at least one page accepts. */
 const ALL_METHODS = "GET, HEAD, POST, OPTIONS";

@@ -5,14 +5,16 @@ import { HttpError } from "./http_error.ts";
 /** The longest form that is accepted, in bytes. */
 export const MAX_FORM_BYTES = 16 * 1024;
 
-// Upper and lower case mean the same (RFC 9110, section 8.3.1). The type has no parameters, so parameters are ignored. A
-// comma is refused, because it means that the request had two such headers.
+// Upper and lower case mean the same (RFC 9110, section 8.3.1). The type has no parameters, so parameters are ignored.
+// A comma is refused, because it means that the request had two such headers.
 const URLENCODED = /^application\/x-www-form-urlencoded[ \t]*(?:;[^,]*)?$/i;
 
 /** The longest `Content-Type` that is accepted, in characters. */
 const MAX_TYPE_LENGTH = 256;
 
-/** The most pieces in which a form of undeclared length may arrive. Each takes about 20 µs to read, even a short one. */
+/**
+ * The most pieces in which a form of undeclared length may arrive. Each takes about 20 µs to read, even a short one.
+ */
 const MAX_PIECES = 64;
 
 const decoder = new TextDecoder();

@@ -208,9 +208,9 @@ function doneAlert(text: string): Alert {
 
 /**
  * The message for a visitor without a name whose session has ended, or whose browser keeps no cookie. The address shows
- * this after a renewal and after "Keep my name". The `Referer` shows it after the forms to log out (`/`) and to register
- * (`/add`), because no link to the home page sends a `Referer`. A reload sends both again, so each message must be true
- * then, too.
+ * this after a renewal and after "Keep my name". The `Referer` shows it after the forms to log out (`/`) and to
+ * register (`/add`), because no link to the home page sends a `Referer`. A reload sends both again, so each message
+ * must be true then, too.
  */
 function alertFor({ url, headers }: Request, basePath: string): Alert | undefined {
   const ended = doneAlert("Your session has ended, and your name was forgotten.");

@@ -33,7 +33,9 @@ export function keysOf({ secretKey, secretKeyFile, fallbackKeys, dir, type }: Co
   }
 }
 
-/** The keys of a file with one key per line. Container secrets are readable by all, so only write access is warned of. */
+/**
+ * The keys of a file with one key per line. Container secrets are readable by all, so only write access is warned of.
+ */
 function readKeyFile(path: string, log: Log): string[] {
   const must = `"SECRET_KEY_FILE" must be a file with keys, one per line: received "${path}"`;
   let text: string;

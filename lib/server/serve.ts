@@ -6,7 +6,9 @@ import { placeOf, reasonOf } from "../_reason.ts";
 
 /** How long the server waits for the requests under way when it stops, in milliseconds. */
 const STOP_DEADLINE = 4000;
-/** A second signal within this time, in milliseconds, is the same Ctrl-C. Terminals and task runners deliver it twice. */
+/**
+ * A second signal within this time, in milliseconds, is the same Ctrl-C. Terminals and task runners deliver it twice.
+ */
 const SAME_SIGNAL = 1000;
 /** How long to wait before listening again after connections could not be accepted, in milliseconds. */
 const LISTEN_AGAIN = 100;

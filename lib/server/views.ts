@@ -23,7 +23,9 @@ export interface HomeView {
   readonly user?: string | undefined;
   /** The message above the page, if there is one. */
   readonly alert?: Alert | undefined;
-  /** How long the name of a registered visitor is remembered. This is HTML, and contains nothing that a visitor typed. */
+  /**
+   * How long the name of a registered visitor is remembered. This is HTML, and contains nothing that a visitor typed.
+   */
   readonly remembered?: string | undefined;
   /** Whether a registered visitor can have the name remembered for longer. */
   readonly isKeepable?: boolean | undefined;

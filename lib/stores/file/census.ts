@@ -8,7 +8,10 @@ import type { Settings } from "./options.ts";
 const SAMPLE = 2000;
 /** If the estimate is below this share of the maximum, it is enough. Otherwise the rest is counted. */
 const FEW = 0.5;
-/** How far the estimate may be off, as a share of the maximum. If the folder may be full, new sessions wait for the count. */
+/**
+ * How far the estimate may be off, as a share of the maximum. If the folder may be full, new sessions wait for the
+ * count.
+ */
 const MARGIN = 0.1;
 
 /** Counts the sessions in each subfolder. Other processes change their number, so each listing counts again. */

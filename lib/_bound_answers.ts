@@ -1,5 +1,5 @@
 /** The answers to a browser that binds a session to its device, or renews the second cookie of a bound session. */
-import type { Commit } from "./_commit.ts";
+import type { StoredSessions } from "./_stored_sessions.ts";
 import { type DeviceBound, ProofError } from "./device_bound.ts";
 import { SessionError } from "./errors.ts";
 import type { Binding, SessionRecord } from "./record.ts";
@@ -9,7 +9,7 @@ import type { RequestLike } from "./session_options.ts";
 /** The parts of the manager that the answers need. */
 interface Access {
   readonly bound: () => Promise<DeviceBound>;
-  readonly commit: Commit;
+  readonly stored: StoredSessions;
   readonly cookie: SessionCookie;
 }
 
@@ -48,33 +48,33 @@ export async function answerBoundRequest(
 }
 
 async function register(
-  { commit }: Access,
+  { stored }: Access,
   bound: DeviceBound,
   { headers }: RequestLike,
   found: Found | undefined,
 ): Promise<Response> {
   const { key, record } = found ?? {};
-  if (key === undefined || record?.user === undefined || record.binding !== undefined) return refusal(commit, found);
-  const binding = await verified(commit, found, () => bound.register(headers.get("secure-session-response"), record));
-  const isStored = await commit.bind(
+  if (key === undefined || record?.user === undefined || record.binding !== undefined) return refusal(stored, found);
+  const binding = await verified(stored, found, () => bound.register(headers.get("secure-session-response"), record));
+  const isStored = await stored.bind(
     key,
     binding,
     (stored) => stored.binding === undefined && stored.user === record.user,
   );
-  if (!isStored) return refusal(commit, found);
-  commit.emit("bound", key, record.user);
+  if (!isStored) return refusal(stored, found);
+  stored.emit("bound", key, record.user);
   return secondCookieAnswer(bound, binding);
 }
 
 async function refresh(
-  { commit }: Access,
+  { stored }: Access,
   bound: DeviceBound,
   { headers }: RequestLike,
   found: Found | undefined,
 ): Promise<Response> {
   // The header is a string as in RFC 9651.
   const [, id] = /^"?([0-9a-f]{40})"?(?:;|$)/.exec(headers.get("sec-secure-session-id") ?? "") ?? [];
-  if (id === undefined) return refusal(commit, found);
+  if (id === undefined) return refusal(stored, found);
   const { key, record } = found ?? {};
   const binding = record?.binding;
   // The session has ended: this answer makes the browser delete its key (section 8.6 of the draft).
@@ -85,14 +85,14 @@ async function refresh(
   if (proof === null) return newChallenge(binding);
   let renewed: Binding;
   try {
-    renewed = await verified(commit, found, () => bound.renew(proof, binding));
+    renewed = await verified(stored, found, () => bound.renew(proof, binding));
   } catch (error) {
     if (error instanceof ProofError && error.fault === "challenge") return newChallenge(binding);
     throw error;
   }
   // A new challenge must be later than the last used one, even if a server with a faster clock made that one.
   let latest = renewed;
-  const isStored = await commit.bind(key, renewed, ({ binding = renewed }) => {
+  const isStored = await stored.bind(key, renewed, ({ binding = renewed }) => {
     latest = binding;
     return binding.id === id && binding.used < renewed.used;
   });
@@ -100,33 +100,37 @@ async function refresh(
 }
 
 /** The session of the request's cookie, bound or not; `undefined` if the request has no cookie or several. */
-async function find({ commit, cookie }: Access, { headers }: RequestLike): Promise<Found | undefined> {
+async function find({ stored, cookie }: Access, { headers }: RequestLike): Promise<Found | undefined> {
   const { ids } = cookie.read(headers.get("cookie"));
   const [id] = ids;
   if (id === undefined || ids.length > 1) return undefined;
-  const read = await commit.read(id.key);
+  const read = await stored.read(id.key);
   return read && { key: id.key, record: read.record };
 }
 
 /** Verifies a proof and returns the binding. If the proof is invalid, it reports a refusal and throws. */
-async function verified(commit: Commit, found: Found | undefined, work: () => Promise<Binding>): Promise<Binding> {
+async function verified(
+  stored: StoredSessions,
+  found: Found | undefined,
+  work: () => Promise<Binding>,
+): Promise<Binding> {
   try {
     return await work();
   } catch (error) {
     // An old challenge is not reported: it often expires between two uses of a session.
-    if (error instanceof ProofError && error.fault !== "challenge") reportRefusal(commit, found);
+    if (error instanceof ProofError && error.fault !== "challenge") reportRefusal(stored, found);
     throw error;
   }
 }
 
 /** Reports a refusal. Returns the answer to it. */
-function refusal(commit: Commit, found: Found | undefined): Response {
-  reportRefusal(commit, found);
+function refusal(stored: StoredSessions, found: Found | undefined): Response {
+  reportRefusal(stored, found);
   return answer(null, { status: 400 });
 }
 
-function reportRefusal(commit: Commit, found: Found | undefined): void {
-  commit.reportRefusal("bad proof", found?.key, found?.record.user);
+function reportRefusal(stored: StoredSessions, found: Found | undefined): void {
+  stored.reportRefusal("bad proof", found?.key, found?.record.user);
 }
 
 /** The answer that gives the browser a second cookie, and a challenge for the next renewal. */

@@ -160,9 +160,7 @@ export class DeviceBound {
 
 const ATTRIBUTES = "Path=/; Secure; HttpOnly; SameSite=Lax";
 
-/**
- * The subject of a registration's challenge, which is this log-in of this user. A new session id does not change it.
- */
+/** The subject of a registration challenge: this log-in of this user. It does not change with the id of the session. */
 function subjectOf({ user = "", created }: SessionRecord): string {
   return hash("sha256", `${created}\0${user}`, "hex").slice(0, 32);
 }

@@ -4,7 +4,7 @@
  * @module
  */
 import { answerBoundRequest } from "./_bound_answers.ts";
-import { Commit, type ReadRecord } from "./_commit.ts";
+import { type ReadRecord, StoredSessions } from "./_stored_sessions.ts";
 import type { DeviceBound } from "./device_bound.ts";
 import { type Listener, logEvents, newCounters, type SessionCounters, type SessionEvent } from "./events.ts";
 import { FollowedSession } from "./followed_session.ts";
@@ -36,8 +36,8 @@ export interface SessionEnds {
  * Server-side sessions for any handler from `Request` to `Response`. The browser gets a signed random id; the data stay
  * in the store.
  *
- * The store keeps a session under its key, which is a hash of its id (id.ts). The option `keys` has secret keys, which
- * sign the ids.
+ * The store keeps a session under its key, which is made from the id by a one-way hash (id.ts). The option `keys` has
+ * secret keys, which sign the ids.
  *
  * A visitor for whom nothing is stored gets no cookie and takes no space. A cookie that is forged, expired or unknown
  * is treated as no cookie: its id is never given to a new session.
@@ -73,7 +73,7 @@ export class SessionManager<Data extends object = Record<string, Json>> {
   #store: ReportingStore;
   #cookie: SessionCookie;
   #lifetimes: Lifetimes;
-  #commit: Commit;
+  #stored: StoredSessions;
   #now: () => number;
   #bound: (() => Promise<DeviceBound>) | undefined;
   #boundPath: string | undefined;
@@ -110,7 +110,7 @@ export class SessionManager<Data extends object = Record<string, Json>> {
         );
       this.#boundPath = `${path.replace(/\/$/, "")}/`;
     }
-    this.#commit = new Commit({ ...parts, refresh, permanent, now, emit, bound: this.#bound });
+    this.#stored = new StoredSessions({ ...parts, refresh, permanent, now, emit, bound: this.#bound });
   }
 
   /**
@@ -129,14 +129,14 @@ export class SessionManager<Data extends object = Record<string, Json>> {
     if (hasTooMany) return this.#refuseCookies(request.url);
     const [id] = ids;
     if (id === undefined) {
-      if (hasInvalid) this.#commit.reportRefusal("bad signature");
+      if (hasInvalid) this.#stored.reportRefusal("bad signature");
       return new Session(newState(this.#now));
     }
     if (ids.length > 1) return await this.#openOnlyLive(ids, request);
-    const found = await this.#commit.read(id.key);
+    const found = await this.#stored.read(id.key);
     if (found === undefined) {
       // The new session gets a new id if it is stored. So no session ever gets an id that an attacker has chosen.
-      this.#commit.reportRefusal("unknown session", id.key);
+      this.#stored.reportRefusal("unknown session", id.key);
       return new Session(newState(this.#now));
     }
     // Most sessions have no binding. Their requests need not wait for `#mayUse`.
@@ -147,9 +147,11 @@ export class SessionManager<Data extends object = Record<string, Json>> {
   }
 
   /**
-   * Stores the changes of the request, and adds headers to the answer: `Set-Cookie` if the session is new, has ended,
-   * or got a new id or deadline; `Vary: Cookie`; and `Cache-Control: no-store` unless the answer has a `Cache-Control`.
-   * Later changes of the session throw an error.
+   * Stores the changes of the request, and adds headers to the answer. `Set-Cookie` is added if the session is new, has
+   * ended, got a new id or deadline, or had a cookie that an older key signed, and to delete several cookies. `Vary:
+   * Cookie` is added, and `Cache-Control: no-store` unless the answer has a `Cache-Control`; in that one, `public` and
+   * `s-maxage` become `private` if a cookie is set. After a log-in that binds the session to its device, there is a
+   * `Secure-Session-Registration`, too. Later changes of the session throw an error.
    *
    * @param session The session that `open` returned. It can be committed once.
    * @param response The answer. It is not changed, but its body is cancelled if the commit fails.
@@ -157,7 +159,9 @@ export class SessionManager<Data extends object = Record<string, Json>> {
    * the headers to it and returns it.
    * @throws {SessionGoneError} if another request ended the session in between; nothing was stored.
    * @throws {StoreFullError} if the session is new and the store is full.
-   * @throws {SessionStoreError} if the store fails; the operation was done completely or not at all.
+   * @throws {SessionStoreError} if the store fails. Each operation of the store was done completely or not at all.
+   * After `logIn` with `most`, the log-in may be stored, without a cookie, although surplus sessions could not be
+   * ended.
    * @throws {RecordTooLargeError} if the session is larger than the store can keep; nothing was stored.
    * @throws {TypeError} if the session did not come from `open` or was committed before, or if the answer is no
    * `Response` that can be sent. Nothing is stored then.
@@ -191,7 +195,7 @@ export class SessionManager<Data extends object = Record<string, Json>> {
     if (!state.isOpen) throw new TypeError("Cannot commit a session: it was committed before");
     state.isOpen = false;
     try {
-      const cookies = this.#commit.isNeeded(state) ? await this.#commit.save(state) : NO_COOKIES;
+      const cookies = this.#stored.isNeeded(state) ? await this.#stored.save(state) : NO_COOKIES;
       state.onCommit?.();
       return state.cookieDeletions.length === 0 ? cookies : [...state.cookieDeletions, ...cookies];
     } catch (failure) {
@@ -226,12 +230,12 @@ export class SessionManager<Data extends object = Record<string, Json>> {
    * @returns An object that reads and changes the session as it is stored at the time of each call.
    */
   follow(session: Session<Data>): FollowedSession<Data> {
-    const commit = this.#commit;
+    const stored = this.#stored;
     return new FollowedSession(stateOf(session), {
-      watch: commit.watch,
-      read: async (key) => (await commit.read(key))?.record,
-      update: (key, change) => commit.update(key, change),
-      reportGone: (key) => commit.reportGone(key),
+      watch: stored.watch,
+      read: async (key) => (await stored.read(key))?.record,
+      update: (key, change) => stored.update(key, change),
+      reportGone: (key) => stored.reportGone(key),
     });
   }
 
@@ -245,7 +249,7 @@ export class SessionManager<Data extends object = Record<string, Json>> {
    */
   of(user: string): AsyncIterable<UserSession<Data>> {
     checkString("find the sessions of a user", user);
-    return showSessions(this.#commit.users, user);
+    return showSessions(this.#stored.users, user);
   }
 
   /**
@@ -264,7 +268,7 @@ export class SessionManager<Data extends object = Record<string, Json>> {
     checkString("end the sessions of a user", user);
     checkOptions("Cannot end the sessions of a user", options, { except: OBJECT });
     const { except } = options;
-    return await endSessions(this.#commit.users, user, except && stateOf(except).key);
+    return await endSessions(this.#stored.users, user, except && stateOf(except).key);
   }
 
   /**
@@ -279,7 +283,7 @@ export class SessionManager<Data extends object = Record<string, Json>> {
   async end(user: string, handle: string): Promise<boolean> {
     checkString("end a session of a user", user);
     checkString("end a session of a user", handle, "handle");
-    return await endSession(this.#commit.users, user, handle);
+    return await endSession(this.#stored.users, user, handle);
   }
 
   /**
@@ -290,20 +294,22 @@ export class SessionManager<Data extends object = Record<string, Json>> {
    */
   ends(session: Session<Data>): SessionEnds {
     const state = stateOf(session);
-    const stored = continuedRecord(state);
-    const next = stored === undefined
+    // After a log-in, a log-out or an end in this request, a new lifetime begins.
+    const continued = continuedRecord(state);
+    const next = continued === undefined
       ? this.#lifetimes.begin(this.#now(), state.logIn?.overrides)
-      : this.#lifetimes.extend(stored);
-    const isExtended = stored === undefined || session.changed || this.#commit.isExtensionDue(state, stored);
+      : this.#lifetimes.extend(continued);
+    const isExtended = continued === undefined || session.changed || this.#stored.isExtensionDue(state, continued);
     return Object.freeze({
       storedExpires: state.record && endOf(state.record),
-      expires: endOf(isExtended ? next : stored),
+      expires: endOf(isExtended ? next : continued),
       deadline: next.deadline,
     });
   }
 
   /**
-   * Answers a browser that binds a session to its device, or renews the second cookie of a bound session. `wrap` and
+   * Answers a browser that binds a session to its device, or renews the second, short-lived cookie of a bound session
+   * (Device Bound Session Credentials, device_bound.ts). `wrap` and
    * the adapters call this method. If your program has the option `bound` and calls `open` and `commit` itself, call
    * this method first.
    *
@@ -319,7 +325,7 @@ export class SessionManager<Data extends object = Record<string, Json>> {
     const pathname = URL.parse(request.url)?.pathname;
     const address = (["register", "refresh"] as const).find((address) => pathname === path + address);
     if (address === undefined) return undefined;
-    return answerBoundRequest({ bound, commit: this.#commit, cookie: this.#cookie }, request, address);
+    return answerBoundRequest({ bound, stored: this.#stored, cookie: this.#cookie }, request, address);
   }
 
   /**
@@ -340,7 +346,7 @@ export class SessionManager<Data extends object = Record<string, Json>> {
 
   /** Finishes background work of the store and closes its connections. */
   async close(): Promise<void> {
-    this.#commit.watch.close();
+    this.#stored.watch.close();
     await this.#store.close();
   }
 
@@ -348,7 +354,7 @@ export class SessionManager<Data extends object = Record<string, Json>> {
   async #openOnlyLive(ids: readonly SignedId[], request: RequestLike): Promise<Session<Data>> {
     const live: { readonly id: SignedId; readonly found: ReadRecord }[] = [];
     for (const id of ids) {
-      const found = await this.#commit.read(id.key);
+      const found = await this.#stored.read(id.key);
       if (found !== undefined && await this.#mayUse(found.record, id.key, request)) live.push({ id, found });
     }
     const [only] = live;
@@ -367,7 +373,7 @@ export class SessionManager<Data extends object = Record<string, Json>> {
   async #mayUse({ binding, user }: SessionRecord, key: string, { headers }: RequestLike): Promise<boolean> {
     if (binding === undefined || this.#bound === undefined) return true;
     if ((await this.#bound()).allows(headers.get("cookie"), binding)) return true;
-    this.#commit.reportRefusal("another device", key, user);
+    this.#stored.reportRefusal("another device", key, user);
     return false;
   }
 
@@ -376,7 +382,7 @@ export class SessionManager<Data extends object = Record<string, Json>> {
    * The answer deletes them all, because the browser would send them again.
    */
   #refuseCookies(url: string | undefined): Session<Data> {
-    this.#commit.reportRefusal("several cookies");
+    this.#stored.reportRefusal("several cookies");
     return new Session(newState(this.#now, { cookieDeletions: this.#cookie.clearAll(url) }));
   }
 }

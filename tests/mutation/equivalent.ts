@@ -164,7 +164,7 @@ export const EQUIVALENT: readonly Equivalent[] = [
     why: "an answer that is returned is withheld by nothing that fails later",
   },
   {
-    file: "lib/_commit.ts",
+    file: "lib/_stored_sessions.ts",
     before: "let isBound = false;",
     kind: "constant off",
     why: "it counts only after an update, which sets it",

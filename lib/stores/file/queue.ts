@@ -68,7 +68,7 @@ export class Queue {
   }
 
   /** Removes the tickets of processes that died. */
-  clear(): void {
+  removeDeadTickets(): void {
     const waiting = `${this.#dir}/.waiting`;
     for (const key of namesIn(waiting)) {
       firstIn(`${waiting}/${key}`);

@@ -1,9 +1,9 @@
 /**
  * FileStore: one JSON file per session, safe for several processes that share the folder.
  *
- * A session's file is `<dir>/<3 hex digits>/<the other 37>.json`. A key begins with
- * its group: 8 digits, which are a hash of the user's name. So the sessions of a user are in one subfolder, and need no
- * index. The protocol:
+ * A session's file is `<dir>/<3 hex digits>/<the other 37>.json`. A key has the
+ * 8 digits of its group and 32 of the id's hash (id.ts). All sessions of a user have the same group, so they are in one
+ * subfolder, and need no index. The protocol:
  *
  * - A process replaces or removes a file only while it holds the file's exclusive lock. The operating system releases
  *   the lock when the process dies.
@@ -13,12 +13,13 @@
  *   dies before the file is complete, the sweep removes the file a minute later.
  * - To move a session, a process locks the old file and writes a file under the new key, which no other process knows.
  *   Then it removes the old file. If it dies in between, the session is still there under its old key.
- * - File calls are synchronous, because asynchronous ones take three times as long. Only calls that wait for the disk
- *   are asynchronous: with `sync: "full"`, other requests run in that time. Other changes of the same session wait.
+ * - File calls are synchronous, because asynchronous ones take longer. Only two are asynchronous: waiting for the disk
+ *   (`sync: "full"`), and listing a long folder. Other requests run in that time, but no other change of the same
+ *   session.
  *
- * The other files: record.ts says when a session ends. queue.ts gives the changes of a session their order. roster.ts
- * knows which processes use the folder, so that a process that is alone may answer from its cache. folder.ts recognises
- * the store's folder by a secret, a file in it (this is not the key that signs cookies).
+ * The other files: ./record.ts tells when a session ends, from its file. queue.ts gives the changes of a session their
+ * order. roster.ts knows which processes use the folder, so that a process that is alone may answer from its cache.
+ * folder.ts recognises the store's folder by a secret, a file in it (this is not the key that signs cookies).
  *
  * @module
  */
@@ -111,14 +112,15 @@ export class FileStore implements SessionStore {
    * optional: the store also makes the folder when it stores the first session.
    *
    * @throws {Error} if files cannot be made or locked in the folder, or if other files are in it. It is also thrown if
-   * the folder has sessions but no secret: the secret was made with the first session.
+   * the folder has sessions but its secret is lost. (The secret is made before the first session.)
    */
   async ready(): Promise<void> {
     await this.#try(async () => {
       this.#folder.ensureFolder();
       this.#roster.join();
-      this.#queue.clear();
-      if (!await probe(this.#settings)) this.#reader.stopCaching();
+      this.#queue.removeDeadTickets();
+      const mayCache = await probe(this.#settings);
+      if (!mayCache) this.#reader.stopCaching();
       this.#census.begin();
     });
   }
@@ -158,7 +160,7 @@ export class FileStore implements SessionStore {
         // The folder may have been missing at the read, and be back at the check.
         if (exists(pathOf(this.#settings.dir, key))) content = await this.#read(key);
       }
-      // A corrupt record is moved out of the way while its file is locked.
+      // `#locked` moves a corrupt record out of the way. There is no other work to do.
       if (content === "corrupt") await this.#locked(key, () => undefined);
       return this.#live(content);
     });
@@ -190,6 +192,7 @@ export class FileStore implements SessionStore {
       await slice.yieldIfOver();
     }
     await this.#try(() => this.#files.flushFolders(ended));
+    // Usually this does not wait (roster.ts, rule 3).
     if (ended.length > 0) await this.#roster.waitAfterChange();
     return ended;
   }
@@ -212,9 +215,9 @@ export class FileStore implements SessionStore {
   }
 
   /**
-   * Finds the live sessions of a user. This version cannot read the records of newer versions of the library. It counts
-   * such a session as one of this user if its key begins with the user's group. Another user has the same group with a
-   * chance of one in four billion. Then a log-out everywhere ends that session, too.
+   * Finds the live sessions of a user. If a newer version of the library wrote a record, this version cannot read it.
+   * It yields that session, without a record, if the key begins with the user's group. Another user has the same group
+   * with a chance of one in four billion. Then a log-out everywhere ends that user's session, too.
    */
   async *sessionsOf(user: string): AsyncGenerator<StoredSession> {
     try {

@@ -29,8 +29,8 @@ export interface PostgresStoreOptions extends StoreOptions {
   readonly table?: string | undefined;
 }
 
-/** How many rows the sweep looks at for each new session. */
-const LOOKS_PER_CREATE = 8;
+/** How many expired rows the sweep may remove for each new session. A step is due when these add up to its size. */
+const REMOVALS_PER_CREATE = 8;
 const RULES = { url: ADDRESS, client: clientRule('a client of the package "postgres"', "unsafe", "end"), table: NAME };
 
 /**
@@ -49,10 +49,10 @@ const RULES = { url: ADDRESS, client: clientRule('a client of the package "postg
  * new primary.
  *
  * The store waits one second for the answer to a statement. Then it gives up the statement, and reads the session again
- * on another connection to find out what the database did. On a direct connection the store then reports exactly what
- * was done, because the server cancels the statement after one second, too (`statement_timeout`). Through a pooler, or
- * with a client of your own, the server does not cancel it: if the statement waits for a lock, the database may execute
- * it after the store has reported a failure.
+ * to find out what the database did. It does this on a new connection, unless the program gave the client. On a direct
+ * connection the store then reports exactly what was done, because the server cancels the statement after one second,
+ * too (`statement_timeout`). Through a pooler, or with a client of your own, the server does not cancel it: if the
+ * statement waits for a lock, the database may execute it after the store has reported a failure.
  *
  * With asynchronous replicas, a failover may undo changes that were acknowledged just before it. The server's settings
  * `synchronous_commit` and `synchronous_standby_names` decide whether this can happen.
@@ -83,7 +83,7 @@ export class PostgresStore extends EntryStore {
     const entries = new PostgresEntries(connection, quoted(table, connection.address?.schema), common.now);
     super(entries, { name: connection.server, ...common });
     const step = () => entries.sweepSome();
-    this.#pacer = new Pacer({ step, size: SWEEP_SIZE, perCreate: LOOKS_PER_CREATE, log: common.log });
+    this.#pacer = new Pacer({ step, size: SWEEP_SIZE, perCreate: REMOVALS_PER_CREATE, log: common.log });
   }
 
   override async create(key: string, record: SessionRecord): Promise<void> {

@@ -1,4 +1,4 @@
-/** Commit: reads stored sessions, stores the changes of a request, and returns the cookies that the answer needs. */
+/** StoredSessions: reads sessions, stores the changes of a request, and returns the cookies that its answer needs. */
 import { Cache } from "./_cache.ts";
 import type { DeviceBound } from "./device_bound.ts";
 import { SessionGoneError, SessionStoreError, StoreFullError } from "./errors.ts";
@@ -14,7 +14,7 @@ import { endOldest, listTimes, timeAfter, type TimesByKey, type UserAccess } fro
 import { Watch } from "./_watch.ts";
 
 /** The parts and settings of the manager that a commit needs. */
-export interface CommitOptions {
+export interface StoredSessionsOptions {
   readonly store: ReportingStore;
   readonly cookie: SessionCookie;
   readonly lifetimes: Lifetimes;
@@ -45,19 +45,19 @@ const ENDED_BYTES = 8 * 1024 * 1024;
 const KEY_BYTES = 150;
 
 /** Reads, stores and ends sessions for the manager. */
-export class Commit {
+export class StoredSessions {
   /** Aborts the signals of followed sessions. */
   readonly watch: Watch = new Watch(async (key) => await this.read(key) !== undefined);
   /** The parts of the manager that find and end the sessions of a user. */
   readonly users: UserAccess;
 
-  #options: CommitOptions;
+  #options: StoredSessionsOptions;
   // The keys of sessions that `end`, `endAll` or the maximum of a log-in ended in this process. If such a session then
   // logs out in the same request, the log-out succeeds.
   #endedKeys = new Cache<true>(ENDED_BYTES);
 
   /** @param options The parts and settings of the manager. */
-  constructor(options: CommitOptions) {
+  constructor(options: StoredSessionsOptions) {
     this.#options = options;
     const { store, lifetimes, now } = options;
     this.users = { store, lifetimes, now, onEnded: (keys, user) => this.#noteEnded(keys, user) };

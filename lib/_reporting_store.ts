@@ -80,7 +80,7 @@ export class ReportingStore {
     await this.#store.close?.();
   }
 
-  /** Repeats what the store lists. Reports a failure at any step. */
+  /** Passes on the sessions that the store lists, and reports its failure at any step. */
   async *#list<T>(listed: AsyncIterable<T>): AsyncGenerator<T> {
     const iterator = listed[Symbol.asyncIterator]();
     try {

@@ -71,7 +71,7 @@ export interface SessionRecord {
   readonly expires: number;
   /** When it ends even if it is used, in milliseconds since 1970. */
   readonly deadline: number;
-  /** The user who logged in; `undefined` for a guest. It never changes under the same key: a log-in makes a new one. */
+  /** The user who logged in; `undefined` for a guest. It never changes under the same key: a log-in gives a new key. */
   readonly user?: string | undefined;
   /** The lifetimes that the log-in asked for in place of the manager's; `undefined` if it asked for none. */
   readonly overrides?: LifetimeOverrides | undefined;

@@ -110,6 +110,18 @@ proctype Changing(byte me) {
 #endif
     do
     :: version < 3 -> d_step { version++; mine = version }; acknowledged = (mine > acknowledged -> mine : acknowledged)
+    :: version < 3 ->   /* it leaves the roster before it makes the change, and may join again */
+      leave(); isAlone = false;
+      if :: skip :: enter(); joined = now; look() fi;
+      d_step {
+        version++; mine = version;
+        if :: isAlone || (entry[me] == HELD && now >= joined + WAIT) -> isAlone = true :: else -> joined = now fi
+      };
+#ifndef NO_WAIT_LEFT
+      isAlone || now >= joined + WAIT;
+#endif
+      acknowledged = (mine > acknowledged -> mine : acknowledged);
+      break
     :: break
     od;
     leave();

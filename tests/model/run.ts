@@ -47,7 +47,7 @@ const models: readonly Model[] = [
   {
     name: "roster",
     defines: [],
-    without: ["STAMP", "EXPIRY", "PERIOD", "OWN", "ORDER", "STAMP_AFTER", "WAIT", "WAIT_AFTER"],
+    without: ["STAMP", "EXPIRY", "PERIOD", "OWN", "ORDER", "STAMP_AFTER", "WAIT", "WAIT_AFTER", "WAIT_LEFT"],
   },
   {
     name: "folder",

@@ -265,4 +265,34 @@ export const EQUIVALENT: readonly Equivalent[] = [
     kind: "lines swapped",
     why: "no event is of both types",
   },
+  {
+    file: "lib/stores/file/store.ts",
+    before: "this.#folder = new Folder(this.#settings.dir);",
+    kind: "lines swapped",
+    why: "neither part is given the other",
+  },
+  {
+    file: "lib/_cache.ts",
+    before: "if (this.#youngBytes + bytes > this.#half) {",
+    kind: "comparison changed",
+    why: "a bound that need not be exact",
+  },
+  {
+    file: "lib/server/serve.ts",
+    before: "const LISTEN_AGAIN = 100;",
+    kind: "constant off",
+    why: "a wait: any time near it does as well",
+  },
+  {
+    file: "lib/adapters/_held_response.ts",
+    before: 'overrideGetter(response, "headersSent", () => state === "held" ? true : undefined);',
+    kind: "lines swapped",
+    why: "the two properties do not depend on each other",
+  },
+  {
+    file: "lib/stores/deno_kv/database.ts",
+    before: "if (!this.#isFile) return;",
+    kind: "line dropped",
+    why: "a database without a file is compared with itself",
+  },
 ];

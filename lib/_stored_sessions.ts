@@ -229,7 +229,7 @@ export class StoredSessions {
     return user === undefined || logIn?.most === undefined ? new Map() : await listTimes(this.users, user);
   }
 
-  /** Called after a log-in was stored. Reports it, sets the registration header, and ends sessions above the maximum. */
+  /** Called after a log-in was stored. Reports it, sets the registration header, and ends sessions above a maximum. */
   async #finishLogIn(state: SessionState, key: string, record: SessionRecord, before: TimesByKey): Promise<void> {
     const { user, logIn } = state;
     if (user === undefined || logIn === undefined) return;

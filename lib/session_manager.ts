@@ -315,14 +315,15 @@ export class SessionManager<Data extends object = Record<string, Json>> {
    *
    * @param request The request.
    * @returns The answer, or `undefined` if the request is not for one of the two addresses below the option's path.
-   * @throws {TypeError} if the request has no `Headers`.
+   * @throws {TypeError} if the argument is no request, or a request for one of these addresses without `Headers`.
    */
   answerBound(request: RequestLike & { readonly method: string }): Promise<Response> | undefined {
     const [bound, path] = [this.#bound, this.#boundPath];
     if (bound === undefined || path === undefined) return undefined;
+    // Node's adapter makes the headers when they are read, so they are not read for other addresses.
+    if (request?.url?.includes(path) === false) return undefined;
     headersOf("Cannot answer a request", request);
-    if (request.url?.includes(path) !== true) return undefined;
-    const pathname = URL.parse(request.url)?.pathname;
+    const pathname = URL.parse(request.url ?? "")?.pathname;
     const address = (["register", "refresh"] as const).find((address) => pathname === path + address);
     if (address === undefined) return undefined;
     return answerBoundRequest({ bound, stored: this.#stored, cookie: this.#cookie }, request, address);

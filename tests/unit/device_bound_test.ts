@@ -52,6 +52,18 @@ Deno.test("bound: only the two addresses are answered, and only for POST", async
   assertThrows(() => sessions.answerBound(undefined as any), TypeError, "Cannot answer a request");
 });
 
+Deno.test("bound: the headers of a request for another address are not read", () => {
+  const { sessions } = place();
+  const request = {
+    method: "GET",
+    url: "https://localhost/style.css",
+    get headers(): Headers {
+      throw new Error("the headers were read");
+    },
+  };
+  assertEquals(sessions.answerBound(request), undefined);
+});
+
 Deno.test("bound: a copied cookie opens nothing, and changes nothing", async () => {
   const { device, refusals, sessions, store } = await boundDevice();
   const thief = device.copy();

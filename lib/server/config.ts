@@ -215,7 +215,11 @@ function checkCookie(options: CookieOptions): void {
 function checkCookiePath(path: string, address: Origin | undefined): void {
   const pages = `${address?.basePath ?? ""}/`;
   if (pages === path || pages.startsWith(path.endsWith("/") ? path : `${path}/`)) return;
-  throw settingError("SESSION_COOKIE_PATH", `${pages}, the path of "ORIGIN", or a path above it`, path);
+  throw settingError(
+    "SESSION_COOKIE_PATH",
+    `the path of the pages, ${pages}, which "ORIGIN" sets, or a path above it`,
+    path,
+  );
 }
 
 function settingError(name: SettingName, needed: string, given: string | undefined): ConfigError {

@@ -59,7 +59,7 @@ async function register(
   const isStored = await stored.bind(
     key,
     binding,
-    (stored) => stored.binding === undefined && stored.user === record.user,
+    (current) => current.binding === undefined && current.user === record.user,
   );
   if (!isStored) return refusal(stored, found);
   stored.emit("bound", key, record.user);

@@ -46,7 +46,7 @@ inline check() {
 
 inline flush() { if :: place == FOLDER && secret[FOLDER] != 0 -> onDisk = true :: else fi }
 
-/* create: Folder.ready, then the session's file */
+/* create: Folder.ensureSecret, then the session's file */
 inline create() {
   check();
   assert(!isRefused || mounts > 0);

@@ -1,9 +1,9 @@
 /**
  * FileStore: one JSON file per session, safe for several processes that share the folder.
  *
- * A session's file is `<dir>/<3 hex digits>/<the other 37>.json`. A key has the
- * 8 digits of its group and 32 of the id's hash (id.ts). All sessions of a user have the same group, so they are in one
- * subfolder, and need no index. The protocol:
+ * A session's file is `<dir>/<3 hex digits>/<the other 37>.json`. A key has the 8 digits of its group and 32 of the
+ * id's hash (id.ts). All sessions of a user have the same group, so they are in one subfolder, and need no index. The
+ * protocol:
  *
  * - A process replaces or removes a file only while it holds the file's exclusive lock. The operating system releases
  *   the lock when the process dies.

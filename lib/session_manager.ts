@@ -147,11 +147,11 @@ export class SessionManager<Data extends object = Record<string, Json>> {
   }
 
   /**
-   * Stores the changes of the request, and adds headers to the answer. `Set-Cookie` is added if the session is new, has
-   * ended, got a new id or deadline, or had a cookie that an older key signed, and to delete several cookies. `Vary:
-   * Cookie` is added, and `Cache-Control: no-store` unless the answer has a `Cache-Control`; in that one, `public` and
-   * `s-maxage` become `private` if a cookie is set. After a log-in that binds the session to its device, there is a
-   * `Secure-Session-Registration`, too. Later changes of the session throw an error.
+   * Stores the changes of the request, and adds headers to the answer: `Vary: Cookie`, and `Cache-Control: no-store`
+   * unless the answer has a `Cache-Control`. `Set-Cookie` is added if the session is new, has ended, got a new id or
+   * deadline, or had a cookie that an older key signed, and to delete several cookies. With it, `private` replaces
+   * `public` and `s-maxage` in the answer's `Cache-Control`. After a log-in with the option `bound`,
+   * `Secure-Session-Registration` is added. Later changes of the session throw an error.
    *
    * @param session The session that `open` returned. It can be committed once.
    * @param response The answer. It is not changed, but its body is cancelled if the commit fails.
@@ -309,9 +309,8 @@ export class SessionManager<Data extends object = Record<string, Json>> {
 
   /**
    * Answers a browser that binds a session to its device, or renews the second, short-lived cookie of a bound session
-   * (Device Bound Session Credentials, device_bound.ts). `wrap` and
-   * the adapters call this method. If your program has the option `bound` and calls `open` and `commit` itself, call
-   * this method first.
+   * (Device Bound Session Credentials, device_bound.ts). `wrap` and the adapters call this method. If your program has
+   * the option `bound` and calls `open` and `commit` itself, call this method first.
    *
    * @param request The request.
    * @returns The answer, or `undefined` if the request is not for one of the two addresses below the option's path.

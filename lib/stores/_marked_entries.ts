@@ -4,6 +4,7 @@ import { decode, endOf, isLive, type SessionRecord } from "../record.ts";
 import { CALL_DEADLINE, DEADLINE, DeadlineError, within } from "./_deadline.ts";
 import { isPushedOut, type Mark, newWriter, readContent, withMark, writeContent } from "./_marks.ts";
 import { pause } from "./_pause.ts";
+import { Turns } from "./_turns.ts";
 import { hashOf } from "./_user_hash.ts";
 import type { Entries, Entry, EntryWrite } from "./entries.ts";
 
@@ -66,6 +67,7 @@ export class MarkedEntries {
   #entries: Entries;
   #name: string;
   #now: () => number;
+  #turns: Turns;
   #writer = newWriter();
   #number = 0;
   /** The writes of the running verbs, by the numbers of their marks. */
@@ -75,11 +77,13 @@ export class MarkedEntries {
    * @param entries The engine.
    * @param name The name of the engine, for messages.
    * @param now The clock, in milliseconds since 1970.
+   * @param connections The number of the engine's connections, see {@linkcode Turns}.
    */
-  constructor(entries: Entries, name: string, now: () => number) {
+  constructor(entries: Entries, name: string, now: () => number, connections: number) {
     this.#entries = entries;
     this.#name = name;
     this.#now = now;
+    this.#turns = new Turns(connections);
   }
 
   /**
@@ -90,7 +94,17 @@ export class MarkedEntries {
    * @param decide Decides what to write. It is called again if the entry has changed before the write.
    */
   async settle<T>(key: string, first: Seen | undefined, decide: (seen: Seen) => Step<T>): Promise<T> {
+    // The wait for a turn counts to the time of the verb.
     const start = performance.now();
+    return await this.#turn(() => this.#settle(key, first, decide, start));
+  }
+
+  async #settle<T>(
+    key: string,
+    first: Seen | undefined,
+    decide: (seen: Seen) => Step<T>,
+    start: number,
+  ): Promise<T> {
     const isPast = (milliseconds: number) => performance.now() - start > milliseconds;
     const isLate = () => isPast(DEADLINE - CALL_DEADLINE);
     const attempts: Attempt<T>[] = [];
@@ -102,11 +116,11 @@ export class MarkedEntries {
         const begun = performance.now();
         let seen: Seen;
         try {
-          seen = tries === 1 && first ? first : await this.get(key);
+          seen = tries === 1 && first ? first : await this.#get(key);
           const done = attempts.find(({ isDone }) => isDone);
           if (done !== undefined) {
             // An engine that swaps in several steps does the missing ones when the new entry is read.
-            if (done.writes[1] !== undefined) await this.get(done.writes[1].entry.key);
+            if (done.writes[1] !== undefined) await this.#get(done.writes[1].entry.key);
             return done.outcome;
           }
         } catch (error) {
@@ -161,7 +175,7 @@ export class MarkedEntries {
 
   /** Does a write. Returns whether the engine answered that it was done. */
   async put(draft: Draft): Promise<boolean> {
-    return await this.#write([this.#toWrite(draft, this.#newMark())]);
+    return await this.#turn(() => this.#write([this.#toWrite(draft, this.#newMark())]));
   }
 
   /** Does several writes. Returns the keys of those that are known to be done. */
@@ -171,7 +185,7 @@ export class MarkedEntries {
       const mark = this.#newMark();
       const writes = batch.map((draft) => this.#toWrite(draft, mark));
       const keys = batch.map(({ key }) => key);
-      const isDone = await this.#call(() => this.#entries.putMany!(writes)).catch(() => false);
+      const isDone = await this.#turn(() => this.#call(() => this.#entries.putMany!(writes))).catch(() => false);
       const isOwn = ({ writer, number }: Mark) => writer === mark.writer && number === mark.number;
       const isWritten = ([, { marks }]: readonly [string, Seen]) => marks.some(isOwn);
       done.push(...isDone ? keys : (await this.getMany(keys)).filter(isWritten).map(([key]) => key));
@@ -181,6 +195,10 @@ export class MarkedEntries {
 
   /** Reads the entry under a key. */
   async get(key: string): Promise<Seen> {
+    return await this.#turn(() => this.#get(key));
+  }
+
+  async #get(key: string): Promise<Seen> {
     return this.#see(await this.#call(() => this.#entries.get(key)));
   }
 
@@ -188,7 +206,7 @@ export class MarkedEntries {
   async getMany(keys: readonly string[]): Promise<(readonly [key: string, seen: Seen])[]> {
     const found: (readonly [string, Seen])[] = [];
     for (const batch of batches(keys)) {
-      const entries = await this.#call(() => this.#entries.getMany!(batch));
+      const entries = await this.#turn(() => this.#call(() => this.#entries.getMany!(batch)));
       found.push(...entries.map((entry) => [entry.key, this.#see(entry)] as const));
     }
     return found;
@@ -201,7 +219,7 @@ export class MarkedEntries {
     try {
       while (true) {
         isOpen = false;
-        const { done, value } = await this.#call(() => iterator.next());
+        const { done, value } = await this.#turn(() => this.#call(() => iterator.next()));
         if (done) return;
         isOpen = true;
         yield [value.key, this.#see(value)];
@@ -241,6 +259,11 @@ export class MarkedEntries {
 
   async #write([first, second]: readonly EntryWrite[]): Promise<boolean> {
     return await this.#call(() => second ? this.#entries.swap(first!, second) : this.#entries.put(first!));
+  }
+
+  /** Does something with the engine when a turn is free. So the deadline of a call does not include the wait. */
+  #turn<T>(work: () => Promise<T>): Promise<T> {
+    return this.#turns.take(this.#name, work);
   }
 
   /** Makes one call of the engine, with a deadline. */

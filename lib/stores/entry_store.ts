@@ -28,6 +28,11 @@ export interface EntryStoreOptions {
   readonly now: () => number;
   /** The most bytes that the engine keeps under a key. The store uses 209 of them. */
   readonly maxBytes?: number | undefined;
+  /**
+   * The number of the engine's connections. While the engine is slow, only so many verbs use it at the same time. Further
+   * verbs wait for their turn, up to 2.5 seconds. Unless given, no verb waits.
+   */
+  readonly connections?: number | undefined;
 }
 
 /** The key under which `ready` writes an ended session, to test the engine. */
@@ -106,9 +111,9 @@ export class EntryStore implements SessionStore {
    * @param options The engine's name, and the options that every store has.
    */
   constructor(entries: Entries, options: EntryStoreOptions) {
-    const { name, log, max, now, maxBytes = MAX_RECORD_BYTES + HEAD_BYTES } = options;
+    const { name, log, max, now, maxBytes = MAX_RECORD_BYTES + HEAD_BYTES, connections = Infinity } = options;
     this.#entries = entries;
-    this.#marked = new MarkedEntries(entries, name, now);
+    this.#marked = new MarkedEntries(entries, name, now, connections);
     this.#name = name;
     this.#log = log;
     this.#now = now;

@@ -126,6 +126,21 @@ test("who waits for a lock is refused in time, and does nothing later", async (d
   assertEquals(await say(database, "select count(*) from pg_stat_activity where wait_event_type = 'Lock'"), ["0"]);
 });
 
+test("a burst at a slow database waits for its few connections, and is done", async (database) => {
+  await using store = await open({ url: urlOf(database, { more: "?max=2" }) });
+  const key = newId();
+  await store.create(key, fresh({ n: 1 }));
+  await say(
+    database,
+    `alter table sessions rename to plain;
+    create view sessions as select * from plain where pg_sleep(0.05) is not null`,
+  );
+  // Over both connections, they take one and a half seconds.
+  const read = await Promise.allSettled(Array.from({ length: 60 }, () => store.read(key)));
+  assertEquals(read.filter(({ status }) => status === "rejected"), []);
+  assertEquals((await store.update(key, set({ n: 2 })))?.data, { n: 2 });
+});
+
 test("connections that lead to a server that only reads are made again", async (database) => {
   await say(database, `create role app login password '${PASSWORD}'; grant create on schema public to app`);
   try {

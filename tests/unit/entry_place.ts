@@ -18,7 +18,7 @@ export const nOf = (record: SessionRecord | undefined) => record?.data["n"];
 export const increment = (record: SessionRecord) => ({ ...record, data: { n: nOf(record) as number + 1 } });
 
 /** A store with an engine of its own, and others that share its entries. */
-export function place(options: { max?: number; maxBytes?: number } = {}) {
+export function place(options: { max?: number; maxBytes?: number; connections?: number } = {}) {
   const engine = new MapEntries();
   const common = { name: "a map", log: silent, now: clock.now, max: 1000, ...options };
   return {

@@ -17,8 +17,8 @@ export type Row = Readonly<Record<string, unknown>>;
 
 /** The parts of a client of the `postgres` package that the store uses. */
 export interface PostgresClient {
-  /** The hosts and ports that it connects to, for messages. */
-  readonly options: { readonly host: readonly string[]; readonly port: readonly number[] };
+  /** The hosts and ports that it connects to, for messages; and the most connections that it makes. */
+  readonly options: { readonly host: readonly string[]; readonly port: readonly number[]; readonly max: number };
   /** Queries the database. */
   unsafe(statement: string, values?: Value[], options?: { prepare?: boolean }): PromiseLike<Row[]>;
   /** Ends its connections. */
@@ -52,6 +52,8 @@ export class PostgresConnection {
   readonly server: string;
   /** The parsed address; `undefined` if the program gave a client. */
   readonly address: PostgresAddress | undefined;
+  /** The most connections. */
+  readonly max: number;
   #given: PostgresClient | undefined;
   #client: PostgresClient | undefined;
   #isPooled = false;
@@ -69,6 +71,7 @@ export class PostgresConnection {
     const { url, client, log } = options;
     this.#given = client;
     this.address = url === undefined ? undefined : parsePostgresAddress(url);
+    this.max = (this.address ?? client!.options).max;
     this.server = `PostgreSQL at ${placeOf(this.address ?? client!.options)}`;
     for (const warning of this.address?.warnings ?? []) log("warn", `${this.server}: ${warning}`);
   }

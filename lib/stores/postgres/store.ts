@@ -48,6 +48,9 @@ const RULES = { url: ADDRESS, client: clientRule('a client of the package "postg
  * If the address names several hosts, the store uses the primary, which accepts writes. After a failover, it uses the
  * new primary.
  *
+ * If the database is slow, each connection gets one verb at a time. Further verbs wait for a connection, up to 2.5
+ * seconds.
+ *
  * The store waits one second for the answer to a statement. Then it gives up the statement, and reads the session again
  * to find out what the database did. It does this on a new connection, unless the program gave the client. On a direct
  * connection the store then reports exactly what was done, because the server cancels the statement after one second,
@@ -81,7 +84,7 @@ export class PostgresStore extends EntryStore {
     const { url, client, table = "sessions" } = options;
     const connection = new PostgresConnection({ url, client, log: common.log });
     const entries = new PostgresEntries(connection, quoted(table, connection.address?.schema), common.now);
-    super(entries, { name: connection.server, ...common });
+    super(entries, { name: connection.server, connections: connection.max, ...common });
     const step = () => entries.sweepSome();
     this.#pacer = new Pacer({ step, size: SWEEP_SIZE, perCreate: REMOVALS_PER_CREATE, log: common.log });
   }

@@ -8,7 +8,7 @@ import type { RequestLike } from "./session_options.ts";
 
 /** The parts of the manager that the answers need. */
 interface Access {
-  readonly bound: () => Promise<DeviceBound>;
+  readonly loadDeviceBound: () => Promise<DeviceBound>;
   readonly stored: StoredSessions;
   readonly cookie: SessionCookie;
 }
@@ -34,7 +34,7 @@ export async function answerBoundRequest(
   address: "register" | "refresh",
 ): Promise<Response> {
   if (request.method !== "POST") return answer(null, { status: 405, headers: { allow: "POST" } });
-  const bound = await access.bound();
+  const bound = await access.loadDeviceBound();
   try {
     const found = await find(access, request);
     return address === "register"

@@ -23,8 +23,8 @@ export interface StoredSessionsOptions {
   /** Whether the browser keeps the cookie after it is closed. */
   readonly permanent: boolean;
   readonly now: () => number;
-  /** Binds sessions to devices, if the option `bound` is given. */
-  readonly bound: (() => Promise<DeviceBound>) | undefined;
+  /** Loads the part that binds sessions to devices, if the option `bound` is given. */
+  readonly loadDeviceBound: (() => Promise<DeviceBound>) | undefined;
   /** Called with every event. */
   readonly emit: Listener;
 }
@@ -136,7 +136,7 @@ export class StoredSessions {
     }
     if (state.endedBy !== undefined) {
       const cookie = await this.#end(state, key, record);
-      const secondCookie = record.binding && (await this.#options.bound?.())?.clear();
+      const secondCookie = record.binding && (await this.#options.loadDeviceBound?.())?.clear();
       return secondCookie === undefined ? [cookie] : [secondCookie, cookie];
     }
     if (state.renews) return [await this.#move(state, key)];
@@ -233,7 +233,7 @@ export class StoredSessions {
   async #finishLogIn(state: SessionState, key: string, record: SessionRecord, before: TimesByKey): Promise<void> {
     const { user, logIn } = state;
     if (user === undefined || logIn === undefined) return;
-    state.registration = (await this.#options.bound?.())?.registration(record);
+    state.registration = (await this.#options.loadDeviceBound?.())?.registration(record);
     this.emit("logged in", key, user);
     if (logIn.most !== undefined) await endOldest(this.users, user, logIn.most, before);
   }

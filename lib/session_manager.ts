@@ -75,7 +75,7 @@ export class SessionManager<Data extends object = Record<string, Json>> {
   #lifetimes: Lifetimes;
   #stored: StoredSessions;
   #now: () => number;
-  #bound: (() => Promise<DeviceBound>) | undefined;
+  #loadDeviceBound: (() => Promise<DeviceBound>) | undefined;
   #boundPath: string | undefined;
 
   /**
@@ -104,13 +104,20 @@ export class SessionManager<Data extends object = Record<string, Json>> {
       const { path, lifetime = 300 } = bound;
       // The module is loaded at its first use, so that programs without bound sessions never load it.
       let loaded: Promise<DeviceBound> | undefined;
-      this.#bound = () =>
+      this.#loadDeviceBound = () =>
         loaded ??= import("./device_bound.ts").then(({ DeviceBound }) =>
           new DeviceBound({ path, lifetime, keys, cookieName: this.#cookie.name, now })
         );
       this.#boundPath = `${path.replace(/\/$/, "")}/`;
     }
-    this.#stored = new StoredSessions({ ...parts, refresh, permanent, now, emit, bound: this.#bound });
+    this.#stored = new StoredSessions({
+      ...parts,
+      refresh,
+      permanent,
+      now,
+      emit,
+      loadDeviceBound: this.#loadDeviceBound,
+    });
   }
 
   /**
@@ -147,11 +154,13 @@ export class SessionManager<Data extends object = Record<string, Json>> {
   }
 
   /**
-   * Stores the changes of the request, and adds headers to the answer: `Vary: Cookie`, and `Cache-Control: no-store`
-   * unless the answer has a `Cache-Control`. `Set-Cookie` is added if the session is new, has ended, got a new id or
-   * deadline, or had a cookie that an older key signed, and to delete several cookies. With it, `private` replaces
-   * `public` and `s-maxage` in the answer's `Cache-Control`. After a log-in with the option `bound`,
-   * `Secure-Session-Registration` is added. Later changes of the session throw an error.
+   * Stores the changes of the request, and adds headers to the answer. Later changes of the session throw an error. The
+   * headers are:
+   * - `Vary: Cookie`, and `Cache-Control: no-store` unless the answer has a `Cache-Control`.
+   * - `Set-Cookie`, if the session is new, has ended, or got a new id or deadline; if an older key signed the cookie of
+   *   the request; or if the request had several session cookies, which are then deleted. With a cookie, `private`
+   *   replaces `public` and `s-maxage` in the answer's `Cache-Control`.
+   * - `Secure-Session-Registration`, after a log-in with the option `bound`.
    *
    * @param session The session that `open` returned. It can be committed once.
    * @param response The answer. It is not changed, but its body is cancelled if the commit fails.
@@ -159,9 +168,9 @@ export class SessionManager<Data extends object = Record<string, Json>> {
    * the headers to it and returns it.
    * @throws {SessionGoneError} if another request ended the session in between; nothing was stored.
    * @throws {StoreFullError} if the session is new and the store is full.
-   * @throws {SessionStoreError} if the store fails. Each operation of the store was done completely or not at all.
-   * After `logIn` with `most`, the log-in may be stored, without a cookie, although surplus sessions could not be
-   * ended.
+   * @throws {SessionStoreError} if the store fails. Each operation of the store was done completely or not at all. With
+   * `most`, the new session is stored first. If the store then fails to end the surplus sessions, the new session stays
+   * in the store, but its cookie is not sent.
    * @throws {RecordTooLargeError} if the session is larger than the store can keep; nothing was stored.
    * @throws {TypeError} if the session did not come from `open` or was committed before, or if the answer is no
    * `Response` that can be sent. Nothing is stored then.
@@ -317,15 +326,15 @@ export class SessionManager<Data extends object = Record<string, Json>> {
    * @throws {TypeError} if the argument is no request, or a request for one of these addresses without `Headers`.
    */
   answerBound(request: RequestLike & { readonly method: string }): Promise<Response> | undefined {
-    const [bound, path] = [this.#bound, this.#boundPath];
-    if (bound === undefined || path === undefined) return undefined;
+    const [loadDeviceBound, path] = [this.#loadDeviceBound, this.#boundPath];
+    if (loadDeviceBound === undefined || path === undefined) return undefined;
     // Node's adapter makes the headers when they are read, so they are not read for other addresses.
     if (request?.url?.includes(path) === false) return undefined;
     headersOf("Cannot answer a request", request);
     const pathname = URL.parse(request.url ?? "")?.pathname;
     const address = (["register", "refresh"] as const).find((address) => pathname === path + address);
     if (address === undefined) return undefined;
-    return answerBoundRequest({ bound, stored: this.#stored, cookie: this.#cookie }, request, address);
+    return answerBoundRequest({ loadDeviceBound, stored: this.#stored, cookie: this.#cookie }, request, address);
   }
 
   /**
@@ -362,17 +371,14 @@ export class SessionManager<Data extends object = Record<string, Json>> {
     return this.#sessionOf(only.id, only.found);
   }
 
-  #sessionOf(
-    { value: id, key, signedByOlderKey }: SignedId,
-    { record, isLifeShortened, storedDeadline }: ReadRecord,
-  ): Session<Data> {
-    return new Session(newState(this.#now, { id, key, record, isLifeShortened, storedDeadline, signedByOlderKey }));
+  #sessionOf({ value: id, key, signedByOlderKey }: SignedId, found: ReadRecord): Session<Data> {
+    return new Session(newState(this.#now, { id, key, signedByOlderKey, ...found }));
   }
 
   /** Whether a request may use a session. With the option `bound`, a bound session needs its second cookie. */
   async #mayUse({ binding, user }: SessionRecord, key: string, { headers }: RequestLike): Promise<boolean> {
-    if (binding === undefined || this.#bound === undefined) return true;
-    if ((await this.#bound()).allows(headers.get("cookie"), binding)) return true;
+    if (binding === undefined || this.#loadDeviceBound === undefined) return true;
+    if ((await this.#loadDeviceBound()).allows(headers.get("cookie"), binding)) return true;
     this.#stored.reportRefusal("another device", key, user);
     return false;
   }

@@ -13,9 +13,9 @@
  *   dies before the file is complete, the sweep removes the file a minute later.
  * - To move a session, a process locks the old file and writes a file under the new key, which no other process knows.
  *   Then it removes the old file. If it dies in between, the session is still there under its old key.
- * - File calls are synchronous, because asynchronous ones take longer. Only two are asynchronous: waiting for the disk
- *   (`sync: "full"`), and listing a long folder. Other requests run in that time, but no other change of the same
- *   session.
+ * - File calls are synchronous, because asynchronous ones take longer. Only two are asynchronous. While a change waits
+ *   for the disk (`sync: "full"`), other requests run, but other changes of the same session wait. While a long folder
+ *   is listed, everything else runs.
  *
  * The other files: ./record.ts tells when a session ends, from its file. queue.ts gives the changes of a session their
  * order. roster.ts knows which processes use the folder, so that a process that is alone may answer from its cache.
@@ -53,8 +53,8 @@ type WorkOn<Found, T> = (path: string, found: Found) => T | Promise<T>;
  *
  * Several processes may share the folder if file locks work between them, as on local file systems of Linux and macOS.
  * The sessions survive if a process dies at any moment. Unless `sync` is `"full"`, the store does not wait for the
- * disk. Then a power cut may undo the changes of its last seconds, and a file that it left unreadable counts as no
- * session.
+ * disk. Then a power cut may undo the changes of the seconds before it, and a file that it made unreadable counts as
+ * no session.
  *
  * @example
  * ```ts
@@ -278,7 +278,10 @@ export class FileStore implements SessionStore {
     return typeof content === "object" && isLive(content, this.#settings.now()) ? content : undefined;
   }
 
-  /** The content of a session's file. A corrupt file stays in its place: another process may be writing it. */
+  /**
+   * The content of a session's file. A corrupt file stays in its place: if its name comes from a listing, another
+   * process may be writing the file of a new session. `read` moves it, because its caller knows the session's key.
+   */
   async #read(key: string): Promise<Content> {
     try {
       return this.#reader.read(key);

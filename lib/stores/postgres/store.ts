@@ -17,10 +17,11 @@ export type { PostgresClient, Row };
 /** The options of a {@linkcode PostgresStore}. It needs one of `url` and `client`. */
 export interface PostgresStoreOptions extends StoreOptions {
   /**
-   * The address of the database: `postgres://user:password@host:port/database`. It takes the parameters that libpq,
-   * providers and other clients use. Several hosts are separated by commas. `?sslmode=verify-full` requires TLS and
-   * checks the server's certificate. `?sslmode=require` requires TLS and does not check the certificate. Without
-   * `sslmode`, TLS is used if the server offers it. `?max=N` sets the most connections: 10 unless given.
+   * The address of the database: `postgres://user:password@host:port/database`. It takes the
+   * common parameters of libpq, hosting providers and other clients (stores/README.md), and refuses others. Several
+   * hosts are separated by commas. `?sslmode=verify-full` requires TLS and checks the server's certificate.
+   * `?sslmode=require` requires TLS and does not check the certificate. Without `sslmode`, TLS is used if the server
+   * offers it. `?max=N` sets the most connections: 10 unless given.
    */
   readonly url?: string | undefined;
   /** A client of the `postgres` package that the program already has. The store does not close it. */
@@ -29,8 +30,8 @@ export interface PostgresStoreOptions extends StoreOptions {
   readonly table?: string | undefined;
 }
 
-/** How many expired rows the sweep may remove for each new session. A step is due when these add up to its size. */
-const REMOVALS_PER_CREATE = 8;
+/** Each new session adds this number to a count. When the count reaches `SWEEP_SIZE`, a step of the sweep is due. */
+const DUE_PER_CREATE = 8;
 const RULES = { url: ADDRESS, client: clientRule('a client of the package "postgres"', "unsafe", "end"), table: NAME };
 
 /**
@@ -86,7 +87,7 @@ export class PostgresStore extends EntryStore {
     const entries = new PostgresEntries(connection, quoted(table, connection.address?.schema), common.now);
     super(entries, { name: connection.server, connections: connection.max, ...common });
     const step = () => entries.sweepSome();
-    this.#pacer = new Pacer({ step, size: SWEEP_SIZE, perCreate: REMOVALS_PER_CREATE, log: common.log });
+    this.#pacer = new Pacer({ step, size: SWEEP_SIZE, perCreate: DUE_PER_CREATE, log: common.log });
   }
 
   override async create(key: string, record: SessionRecord): Promise<void> {

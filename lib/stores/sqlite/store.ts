@@ -41,8 +41,8 @@ export interface SqliteStoreOptions extends StoreOptions {
 
 /** The most sessions that one step of the sweep removes. It is small, because other requests wait for the step. */
 const SWEEP_SIZE = 64;
-/** How many sessions the sweep may remove for each new session. A step is due when these add up to its size. */
-const REMOVALS_PER_CREATE = 8;
+/** Each new session adds this number to a count. When the count reaches `SWEEP_SIZE`, a step of the sweep is due. */
+const DUE_PER_CREATE = 8;
 /** How long one transaction may end sessions, in milliseconds. After it, other requests have their turn. */
 const SLICE = 5;
 /** The most sessions that are read without a pause. */
@@ -62,7 +62,7 @@ interface Entry {
  * Sessions in an SQLite database on a local disk. Any number of processes of one machine may share it.
  *
  * The sessions survive if a process dies at any moment. Unless `sync` is `"full"`, the store does not wait for the
- * disk. Then a power cut may undo the changes of its last seconds, but it does not damage the database. If the
+ * disk. Then a power cut may undo the changes of the seconds before it, but it does not damage the database. If the
  * database's file or its journal (`-wal`) is removed or replaced while it is in use, every verb rejects within a
  * second, until the same file is back.
  *
@@ -121,7 +121,7 @@ export class SqliteStore implements SessionStore {
       this.#connection.keepReserve();
       return this.#sweep();
     };
-    this.#pacer = new Pacer({ step, size: SWEEP_SIZE, perCreate: REMOVALS_PER_CREATE, log });
+    this.#pacer = new Pacer({ step, size: SWEEP_SIZE, perCreate: DUE_PER_CREATE, log });
   }
 
   async create(key: string, record: SessionRecord): Promise<void> {

@@ -58,10 +58,10 @@ export class Server {
       event.preventDefault();
       this.#log("error", "Something failed in the background", placeOf(event.reason));
     });
-    let firstSignal = 0;
+    let firstSignal: number | undefined;
     for (const [signal, code] of SIGNALS) {
       Deno.addSignalListener(signal, () => {
-        if (!this.#isStopping) {
+        if (firstSignal === undefined) {
           firstSignal = performance.now();
           void this.#stop(close);
         } else if (performance.now() - firstSignal >= SAME_SIGNAL) Deno.exit(code);

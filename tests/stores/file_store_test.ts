@@ -1,5 +1,5 @@
 /** The file store: the suite, and what its folder and its files are. */
-import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals, assertRejects, assertStringIncludes, assertThrows } from "@std/assert";
 import { RecordTooLargeError } from "../../lib/errors.ts";
 import { newId } from "../../lib/id.ts";
 import { encode, MAX_RECORD_BYTES } from "../../lib/record.ts";
@@ -173,4 +173,15 @@ test("a whole sweep goes on after close, and the store can be used again", async
   const key = await create(1);
   assert(await store.update(key, set({ n: 2 })));
   assertEquals([(await store.read(key))?.data, await store.read(keys[0]!)], [{ n: 2 }, undefined]);
+});
+
+test("without file locks no store is made, and the error names another one", ({ dir }) => {
+  const { tryLockSync } = Deno.FsFile.prototype;
+  Reflect.deleteProperty(Deno.FsFile.prototype, "tryLockSync");
+  try {
+    assertThrows(() => new FileStore({ dir }), TypeError, "use SqliteStore instead");
+  } finally {
+    Deno.FsFile.prototype.tryLockSync = tryLockSync;
+  }
+  return Promise.resolve();
 });

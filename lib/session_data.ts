@@ -5,7 +5,7 @@
  */
 import type { Json } from "./record.ts";
 
-/** The keys of a session's data of this type. */
+/** The keys that the data of a session can have, if the data are of this type. */
 export type SessionKey<Data> = Extract<keyof Data, string>;
 
 /**

@@ -75,6 +75,7 @@ test("on a full server people log out, and are told if they cannot log in", asyn
   await say(engine, "CONFIG", "SET", "maxmemory", "1");
   await store.ready!();
   await assertRejects(() => store.create(newId(), fresh()), Error, "maxmemory");
+  await assertRejects(() => store.update(used, set({ text: "a longer record" })), Error, "maxmemory");
   const to = newId();
   const logOut = await store.move(moved, to, ({ user: _, ...record }) => ({ ...record, data: {} }));
   assertEquals([logOut?.data, await store.read(moved), (await store.read(to))?.user], [{}, undefined, undefined]);
@@ -166,6 +167,19 @@ test("a user's entry without a session is no error, and goes in time", async () 
   assertEquals(await say(engine, "ZCARD", key), "3");
   const left = Number(await say(engine, "PTTL", key));
   assert(left > 590_000 && left < 700_000, `${left}`);
+});
+
+test("the value of a session that moved or ended is kept for about a minute", async () => {
+  await using engine = await Engine.start("redis");
+  await using store = await open({ url: engine.url });
+  const [from, to] = [newId(), newId()];
+  await store.create(from, fresh());
+  assert(await store.move(from, to, (record) => record));
+  assertEquals(await store.delete(to), true);
+  for (const id of [from, to]) {
+    const left = Number(await say(engine, "PTTL", `session:over:{session:${id}}`));
+    assert(left > 30_000 && left < 120_000, `${left}`);
+  }
 });
 
 test("a record that is corrupt or of a later version is no session, and ends", async () => {

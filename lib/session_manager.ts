@@ -158,8 +158,8 @@ export class SessionManager<Data extends object = Record<string, Json>> {
    * headers are:
    * - `Vary: Cookie`, and `Cache-Control: no-store` unless the answer has a `Cache-Control`.
    * - `Set-Cookie`, if the session is new, has ended, or got a new id or deadline; if an older key signed the cookie of
-   *   the request; or if the request had several session cookies, which are then deleted. With a cookie, `private`
-   *   replaces `public` and `s-maxage` in the answer's `Cache-Control`.
+   *   the request; or if the request had several session cookies, which are then deleted. The browser keeps the cookie
+   *   until the deadline. With a cookie, `private` replaces `public` and `s-maxage` in the answer's `Cache-Control`.
    * - `Secure-Session-Registration`, after a log-in with the option `bound`.
    *
    * @param session The session that `open` returned. It can be committed once.

@@ -52,7 +52,7 @@ export class Folder {
    *
    * @throws {TypeError} if the key does not begin with the user's group.
    */
-  checkOwner(key: string, user: string | undefined): void {
+  checkGroup(key: string, user: string | undefined): void {
     if (user === undefined || key.startsWith(this.groupOf(user))) return;
     throw new TypeError("Cannot store a session of a user: its key must begin with what groupOf() gives for the user");
   }

@@ -1,9 +1,9 @@
 /**
  * FileStore: one JSON file per session, safe for several processes that share the folder.
  *
- * A session's file is `<dir>/<3 hex digits>/<the other 37>.json`. A key has the 8 digits of its group and 32 of the
- * id's hash (id.ts). All sessions of a user have the same group, so they are in one subfolder, and need no index. The
- * protocol:
+ * A session's file is `<dir>/<3 hex digits>/<the other 37>.json`. The 40 digits are the session's key. Its first 8
+ * digits are its group: a hash of the user's name, or random without a user. The other 32 are a hash of the id. So the
+ * sessions of a user are in one subfolder, and need no index. The protocol:
  *
  * - A process replaces or removes a file only while it holds the file's exclusive lock. The operating system releases
  *   the lock when the process dies.
@@ -18,8 +18,10 @@
  *   is listed, everything else runs.
  *
  * The other files: ./record.ts tells when a session ends, from its file. queue.ts gives the changes of a session their
- * order. roster.ts knows which processes use the folder, so that a process that is alone may answer from its cache.
- * folder.ts recognises the store's folder by a secret, a file in it (this is not the key that signs cookies).
+ * order: a process that waits for a session's lock makes a ticket, which is a file. roster.ts knows which processes use
+ * the folder, so that a process that is alone may answer from its cache. folder.ts has the folder's secret, which is in
+ * a file. It shows that this is the right folder, and is part of the hash that makes a group. (It is not the key that
+ * signs cookies.) census.ts lists and counts the sessions.
  *
  * @module
  */
@@ -136,7 +138,7 @@ export class FileStore implements SessionStore {
   async create(key: string, record: SessionRecord): Promise<void> {
     await this.#try(async () => {
       await this.#folder.ensureSecret();
-      this.#folder.checkOwner(key, record.user);
+      this.#folder.checkGroup(key, record.user);
       await this.#census.ready();
       while (this.#census.isFull) {
         if (await this.#sweep.makeRoom()) continue;
@@ -157,7 +159,7 @@ export class FileStore implements SessionStore {
       let content = await this.#read(key);
       if (content === undefined) {
         this.#folder.check();
-        // The folder may have been missing at the read, and be back at the check.
+        // The folder may have been missing at the read (a disk that was not mounted), and be back at the check.
         if (exists(pathOf(this.#settings.dir, key))) content = await this.#read(key);
       }
       // `#locked` moves a corrupt record out of the way. There is no other work to do.
@@ -192,7 +194,7 @@ export class FileStore implements SessionStore {
       await slice.yieldIfOver();
     }
     await this.#try(() => this.#files.flushFolders(ended));
-    // Usually this does not wait (roster.ts, rule 3).
+    // This waits only if this process could not join the roster: until no other process can answer from its cache.
     if (ended.length > 0) await this.#roster.waitAfterChange();
     return ended;
   }
@@ -200,7 +202,7 @@ export class FileStore implements SessionStore {
   async move(from: string, to: string, change: Change): Promise<SessionRecord | undefined> {
     return await this.#changed(from, async (path, record) => {
       const moved = freeze(applyChange(change, record));
-      this.#folder.checkOwner(to, moved.user);
+      this.#folder.checkGroup(to, moved.user);
       await this.#files.make(to, moved);
       this.#sweep.noteEnd(endOf(moved));
       try {
@@ -215,9 +217,10 @@ export class FileStore implements SessionStore {
   }
 
   /**
-   * Finds the live sessions of a user. If a newer version of the library wrote a record, this version cannot read it.
-   * It yields that session, without a record, if the key begins with the user's group. Another user has the same group
-   * with a chance of one in four billion. Then a log-out everywhere ends that user's session, too.
+   * Finds the live sessions of a user. If a newer version of the library wrote a record, this version cannot read the
+   * user in it. It yields such a session, without a record, if the key has the user's group. If another user has the
+   * same group (a chance of one in four billion), that user's session is yielded, too, and a log-out everywhere ends
+   * it.
    */
   async *sessionsOf(user: string): AsyncGenerator<StoredSession> {
     try {
@@ -280,7 +283,8 @@ export class FileStore implements SessionStore {
 
   /**
    * The content of a session's file. A corrupt file stays in its place: if its name comes from a listing, another
-   * process may be writing the file of a new session. `read` moves it, because its caller knows the session's key.
+   * process may be writing the file of a new session. `read` moves it: its caller knows the key, and no
+   * caller gets a key before its file is complete.
    */
   async #read(key: string): Promise<Content> {
     try {

@@ -30,8 +30,8 @@ export interface PostgresStoreOptions extends StoreOptions {
   readonly table?: string | undefined;
 }
 
-/** Each new session adds this number to a count. When the count reaches `SWEEP_SIZE`, a step of the sweep is due. */
-const DUE_PER_CREATE = 8;
+/** How many expired sessions may be swept for each new session. They are swept in steps of `SWEEP_SIZE`. */
+const SWEPT_PER_CREATE = 8;
 const RULES = { url: ADDRESS, client: clientRule('a client of the package "postgres"', "unsafe", "end"), table: NAME };
 
 /**
@@ -49,14 +49,16 @@ const RULES = { url: ADDRESS, client: clientRule('a client of the package "postg
  * If the address names several hosts, the store uses the primary, which accepts writes. After a failover, it uses the
  * new primary.
  *
- * If the database is slow, each connection gets one verb at a time. Further verbs wait for a connection, up to 2.5
- * seconds.
+ * A connection can have several statements at a time. If verbs take longer than a quarter of a second, each connection
+ * gets one verb at a time, and further verbs wait for a connection, up to 2.5 seconds.
  *
  * The store waits one second for the answer to a statement. Then it gives up the statement, and reads the session again
- * to find out what the database did. It does this on a new connection, unless the program gave the client. On a direct
- * connection the store then reports exactly what was done, because the server cancels the statement after one second,
- * too (`statement_timeout`). Through a pooler, or with a client of your own, the server does not cancel it: if the
- * statement waits for a lock, the database may execute it after the store has reported a failure.
+ * to find out what the database did. It does this on a new connection, unless the program gave the client.
+ *
+ * - On a direct connection, the report is right: `statement_timeout` is one second, so the server has ended the
+ *   statement before the store reads.
+ * - Through a pooler, or with a client of your own, the server does not cancel the statement. If it waits for a lock,
+ *   the database may execute it after the store has reported a failure.
  *
  * With asynchronous replicas, a failover may undo changes that were acknowledged just before it. The server's settings
  * `synchronous_commit` and `synchronous_standby_names` decide whether this can happen.
@@ -87,7 +89,7 @@ export class PostgresStore extends EntryStore {
     const entries = new PostgresEntries(connection, quoted(table, connection.address?.schema), common.now);
     super(entries, { name: connection.server, connections: connection.max, ...common });
     const step = () => entries.sweepSome();
-    this.#pacer = new Pacer({ step, size: SWEEP_SIZE, perCreate: DUE_PER_CREATE, log: common.log });
+    this.#pacer = new Pacer({ step, size: SWEEP_SIZE, perCreate: SWEPT_PER_CREATE, log: common.log });
   }
 
   override async create(key: string, record: SessionRecord): Promise<void> {

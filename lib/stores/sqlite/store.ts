@@ -41,8 +41,8 @@ export interface SqliteStoreOptions extends StoreOptions {
 
 /** The most sessions that one step of the sweep removes. It is small, because other requests wait for the step. */
 const SWEEP_SIZE = 64;
-/** Each new session adds this number to a count. When the count reaches `SWEEP_SIZE`, a step of the sweep is due. */
-const DUE_PER_CREATE = 8;
+/** How many expired sessions may be swept for each new session. They are swept in steps of `SWEEP_SIZE`. */
+const SWEPT_PER_CREATE = 8;
 /** How long one transaction may end sessions, in milliseconds. After it, other requests have their turn. */
 const SLICE = 5;
 /** The most sessions that are read without a pause. */
@@ -121,7 +121,7 @@ export class SqliteStore implements SessionStore {
       this.#connection.keepReserve();
       return this.#sweep();
     };
-    this.#pacer = new Pacer({ step, size: SWEEP_SIZE, perCreate: DUE_PER_CREATE, log });
+    this.#pacer = new Pacer({ step, size: SWEEP_SIZE, perCreate: SWEPT_PER_CREATE, log });
   }
 
   async create(key: string, record: SessionRecord): Promise<void> {

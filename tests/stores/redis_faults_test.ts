@@ -83,6 +83,21 @@ test("on a full server people log out, and are told if they cannot log in", asyn
   assertEquals(await store.touch(used, Date.now() + 60_000), true);
 });
 
+test("a server that may evict live sessions is reported", async () => {
+  await using engine = await Engine.start("redis");
+  const memory = { "0": false, "100mb": true };
+  for (const policy of ["noeviction", "allkeys-lru", "volatile-ttl"]) {
+    for (const [most, isLimited] of Object.entries(memory)) {
+      await say(engine, "CONFIG", "SET", "maxmemory", most, "maxmemory-policy", policy);
+      const logged: string[] = [];
+      await using store = await open({ url: engine.url, log: (...line) => logged.push(line.join(" ")) });
+      await store.ready!();
+      const mayEvict = isLimited && policy !== "noeviction";
+      assertEquals(logged.filter((line) => /^warn .*evict/.test(line)).length, mayEvict ? 1 : 0, `${policy} ${most}`);
+    }
+  }
+});
+
 const ALLOWED = "PING GET SET DEL PEXPIRE EVAL TIME ZADD ZREM ZRANGE ZSCAN ZREMRANGEBYSCORE SCAN DBSIZE".split(" ");
 
 test("the documented commands are enough, and a missing one is named", async () => {

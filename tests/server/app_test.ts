@@ -221,7 +221,18 @@ Deno.test("another method is answered 405 and OPTIONS 204, both with the allowed
 
 Deno.test("another path is answered 404, as a page", async () => {
   const { browser } = serve();
-  for (const path of ["/nowhere", "/add/", "/ADD", "//", "/%2e%2e/etc/passwd", "/constructor", "/__proto__"]) {
+  for (
+    const path of [
+      "/nowhere",
+      "/bound/register",
+      "/add/",
+      "/ADD",
+      "//",
+      "/%2e%2e/etc/passwd",
+      "/constructor",
+      "/__proto__",
+    ]
+  ) {
     const response = await browser.request(path);
     assertEquals(response.status, 404, path);
     assertMatch(await response.text(), /^<!doctype html>[^]*<h1/);

@@ -1,7 +1,7 @@
 /** The host check, the cross-site check and the headers, one request at a time. */
 import { assert, assertEquals } from "@std/assert";
 import { isCrossSite } from "../../lib/cross_site.ts";
-import { hostsOf, isForHost, isPrefetch, pathOf, securityHeaders } from "../../lib/server/protection.ts";
+import { hostsOf, isForHost, isHost, isPrefetch, pathOf, securityHeaders } from "../../lib/server/protection.ts";
 
 /** A request as Deno makes it: the address contains what the client sent, without a check. */
 function received(url: string, headers: Record<string, string> = {}, method = "POST"): Request {
@@ -37,6 +37,7 @@ Deno.test("protection: a string that is not a host is not the site's host", () =
   hosts.push("::1", "a,b", "%41", "..", ".", "a..b", ".a", "-a", "<x>", "a;b", "a'b", "{a}", "[]", "[x]", "a$b");
   hosts.push("a".repeat(64), "a.".repeat(150), `${"a".repeat(300)}`, "Ã©.com", "*", "~");
   for (const host of hosts) assert(!isForHost(received(`http://${host}/add`, { host }), undefined), host);
+  assert(!isHost(`${"a.".repeat(130)}a`), "a host that is too long");
 });
 
 Deno.test("protection: a Host header that differs from the address is refused", () => {

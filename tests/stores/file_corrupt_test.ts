@@ -64,6 +64,16 @@ test("a corrupt record that cannot be put aside is no session either", async (pl
   assert(!logged.join().includes(key.slice(3)));
 });
 
+test("a corrupt record that disappears in between is not logged", async ({ dir, store, create, logged }) => {
+  const key = await create();
+  await Deno.writeTextFile(pathOf(dir, key), "");
+  await replacing(Deno, "renameSync", (original) => (from, to) => {
+    Deno.removeSync(from);
+    original(from, to);
+  }, async () => assertEquals(await store.read(key), undefined));
+  assertEquals(logged, []);
+});
+
 test("a corrupt record that a good one replaces in between is not put aside", async ({ dir, store, create, logged }) => {
   const key = await create(1);
   const path = pathOf(dir, key);

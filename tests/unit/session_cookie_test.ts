@@ -248,3 +248,9 @@ Deno.test("cookie: a long address costs no more deletions than a short one", () 
   }
   assert(joins < 200, `${joins} parts of the address were made`);
 });
+
+Deno.test("cookie: a cookie whose name only ends like the session's is no invalid one", () => {
+  const cookie = new SessionCookie(undefined, [KEY]);
+  assertEquals(cookie.read("xsession=1").hasInvalid, false);
+  assertEquals(cookie.read("session=1").hasInvalid, true);
+});

@@ -319,10 +319,4 @@ export const EQUIVALENT: readonly Equivalent[] = [
     kind: "lines swapped",
     why: "the two times do not depend on each other",
   },
-  {
-    file: "lib/stores/_pause.ts",
-    before: "if (performance.now() - this.#start < SLICE) return;",
-    kind: "condition turned",
-    why: "others get their turn even more often",
-  },
 ];

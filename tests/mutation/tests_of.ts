@@ -24,6 +24,7 @@ const TESTS: readonly [path: RegExp, tests: readonly string[]][] = [
   [/^lib\/stores\/file\//, ["tests/stores/file_*_test.ts"]],
   [/^lib\/stores\/sqlite\//, ["tests/stores/sqlite_test.ts", "tests/stores/sqlite_faults_test.ts"]],
   [/^lib\/stores\/deno_kv\//, ["tests/stores/deno_kv_test.ts"]],
+  [/^lib\/stores\/_pause\.ts$/, ["tests/stores/file_turns_test.ts", "tests/unit/memory_test.ts"]],
   [/^lib\/stores\/_sqlite_file\.ts$/, ["tests/server/sessions_command_test.ts"]],
   // Their engines are servers.
   [/^lib\/stores\/(?:redis|postgres|memcached|mongodb)\//, []],

@@ -6,8 +6,8 @@ const QUICK = CALL_DEADLINE / 4;
 
 /**
  * Gives turns in the order in which they were asked for. If verbs wait, each quick verb lets one more verb run at the
- * same time, so that a fast engine gets many calls at once. A verb that is not quick lowers the limit again: calls that
- * are sent to a slow engine would wait for each other, and miss their deadline.
+ * same time, so that a fast engine gets many calls at once. When few verbs run, the limit sinks again. A verb that is not
+ * quick sets it back: calls that are sent to a slow engine would wait for each other, and miss their deadline.
  */
 export class Turns {
   #least: number;
@@ -36,7 +36,7 @@ export class Turns {
       this.#running--;
       if (performance.now() - start >= QUICK) this.#limit = this.#least;
       else if (this.#waiting.size > 0) this.#limit++;
-      else if (this.#limit > this.#least) this.#limit--;
+      else if (this.#running < this.#least && this.#limit > this.#least) this.#limit--;
       for (const begin of this.#waiting) {
         if (this.#running >= this.#limit) break;
         begin();

@@ -5,7 +5,7 @@ import { SECRET } from "../../lib/stores/file/names.ts";
 import type { FileStore } from "../../lib/stores/file/store.ts";
 import { failing, replacing } from "../support/failing.ts";
 import { Disk } from "./file_disk.ts";
-import { filesIn, MINUTE, NO_SPACE, type Place, record, same, set, test } from "./file_place.ts";
+import { filesIn, MINUTE, NO_HANDLES, NO_SPACE, type Place, record, same, set, test } from "./file_place.ts";
 
 const [A, B] = [newId(), newId()];
 const FILE_A = `${A.slice(0, 3)}/${A.slice(3)}.json`;
@@ -160,6 +160,16 @@ test("sync full: a change that the disk refuses is not acknowledged", async (pla
     assertEquals([filesIn(dir).length, (await store.read(key))?.data], [1, { n: 1 }]);
   }
   assertEquals(await store.delete(key), true);
+});
+
+test("with sync full a log-out is not acknowledged while its subfolder cannot be flushed", async (place) => {
+  const { dir, open, create } = place;
+  const key = await create(1);
+  const store = open({ sync: "full" });
+  const flush = { name: "flush", target: Deno, method: "open", fails: ([path]: unknown[]) => path !== dir };
+  await failing(flush, NO_HANDLES, async () => {
+    await assertRejects(() => store.delete(key), Error, "Too many open files");
+  });
 });
 
 test("with sync full a folder that went with a sweep hinders no log-out", async (place) => {

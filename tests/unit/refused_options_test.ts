@@ -36,3 +36,11 @@ Deno.test("sessions: a log of a store that throws or rejects is reported and end
   }
   assertEquals(reports, ["The log of a store failed:", "The log of a store failed:"]);
 });
+
+Deno.test("options: a message shows a plain value, and only the type of any other", () => {
+  const received = { 5: 5, true: true, null: null, "a list": [1], "an empty list": [], "a Map": new Map(), object: {} };
+  for (const [words, value] of Object.entries(received)) {
+    assertThrows(() => checkStoreOptions("store", { log: value as never }), TypeError, `received ${words}`);
+  }
+  assertThrows(() => checkStoreOptions("store", { log: "text" as never }), TypeError, 'received "text"');
+});

@@ -325,4 +325,17 @@ export const EQUIVALENT: readonly Equivalent[] = [
     kind: "constant off",
     why: "a time: any near it does as well",
   },
+  {
+    file: "lib/server/secret_key.ts",
+    before:
+      'if (problem !== undefined) throw new Error(`"${path}" ${problem}: replace the file, or remove it to get a new key`);',
+    kind: "lines swapped",
+    why: "the warning is right for a key of no use, too",
+  },
+  {
+    file: "lib/stores/file/store.ts",
+    before: "return await this.#locked(key, (_, found) => found);",
+    kind: "await dropped",
+    why: "nothing follows",
+  },
 ];

@@ -37,6 +37,9 @@ Deno.test("lifetimes: a use is stored once per tenth of the lifetime, without a 
     cookies += browser.setCookies.length;
   }
   assertEquals(calls.filter((verb) => verb !== "read").length, 10);
+  clock.pass(5.9);
+  await visit();
+  assertEquals(calls.filter((verb) => verb !== "read").length, 10, "less than a tenth");
   assertEquals([new Set(calls), cookies], [new Set(["read", "touch"]), 0]);
 });
 

@@ -133,6 +133,7 @@ export class SessionManager<Data extends object = Record<string, Json>> {
   async open(request: RequestLike): Promise<Session<Data>> {
     const headers = headersOf("Cannot open a session", request);
     const { ids, hasInvalid, hasTooMany } = this.#cookie.read(headers.get("cookie"));
+    // More than four different cookies are refused unread. Of two to four, the one of a live session counts.
     if (hasTooMany) return this.#refuseCookies(request.url);
     const [id] = ids;
     if (id === undefined) {

@@ -13,15 +13,15 @@
  *   dies before the file is complete, the sweep removes the file a minute later.
  * - To move a session, a process locks the old file and writes a file under the new key, which no other process knows.
  *   Then it removes the old file. If it dies in between, the session is still there under its old key.
- * - File calls are synchronous, because asynchronous ones take longer. Only two are asynchronous. While a change waits
- *   for the disk (`sync: "full"`), other requests run, but other changes of the same session wait. While a long folder
- *   is listed, everything else runs.
+ * - File calls are synchronous, because asynchronous ones take longer. There are two exceptions: the wait for the disk
+ *   (`sync: "full"`), in which only other changes of the same session wait, and the listing of a long folder, in which
+ *   nothing waits.
  *
- * The other files: ./record.ts tells when a session ends, from its file. queue.ts gives the changes of a session their
+ * The other files: ./record.ts reads a session's file, and tells when the session ends. queue.ts gives the changes of a session their
  * order: a process that waits for a session's lock makes a ticket, which is a file. roster.ts knows which processes use
  * the folder, so that a process that is alone may answer from its cache. folder.ts has the folder's secret, which is in
- * a file. It shows that this is the right folder, and is part of the hash that makes a group. (It is not the key that
- * signs cookies.) census.ts lists and counts the sessions.
+ * a file. If it changes while the store runs, a wrong folder is in the place of the right one. It is also part of the
+ * hash that makes a group. (It is not the key that signs cookies.) census.ts lists and counts the sessions.
  *
  * @module
  */
@@ -55,8 +55,8 @@ type WorkOn<Found, T> = (path: string, found: Found) => T | Promise<T>;
  *
  * Several processes may share the folder if file locks work between them, as on local file systems of Linux and macOS.
  * The sessions survive if a process dies at any moment. Unless `sync` is `"full"`, the store does not wait for the
- * disk. Then a power cut may undo the changes of the seconds before it, and a file that it made unreadable counts as
- * no session.
+ * disk. Then a power cut may undo the changes of the last seconds. If a file is unreadable after it, that session is
+ * lost.
  *
  * @example
  * ```ts
@@ -66,7 +66,7 @@ type WorkOn<Found, T> = (path: string, found: Found) => T | Promise<T>;
  * const dir = await Deno.makeTempDir();
  * const store = new FileStore({ dir });
  * const now = Date.now();
- * const key = newId(await store.groupOf("Ada")); // a manager uses a hash of an id
+ * const key = newId(await store.groupOf("Ada")); // a manager makes the key from an id
  * const life = { created: now, idle: 60_000, expires: now + 60_000, deadline: now + 600_000 };
  * await store.create(key, { data: { cart: ["tea"] }, user: "Ada", ...life });
  *
@@ -194,7 +194,8 @@ export class FileStore implements SessionStore {
       await slice.yieldIfOver();
     }
     await this.#try(() => this.#files.flushFolders(ended));
-    // This waits only if this process could not join the roster: until no other process can answer from its cache.
+    // If this process is not in the roster, others may think that they are alone, and answer from their caches. Then
+    // this waits until those caches are out of date.
     if (ended.length > 0) await this.#roster.waitAfterChange();
     return ended;
   }
@@ -232,6 +233,7 @@ export class FileStore implements SessionStore {
         this.#folder.check();
         return keysOf(group, names);
       };
+      // `eachOf` lists again if a listed session has got a new key.
       for await (const [key, content] of eachOf(list, (key) => this.#read(key))) {
         const record = this.#live(content);
         if (content === "newer") yield [key, undefined];
@@ -282,9 +284,8 @@ export class FileStore implements SessionStore {
   }
 
   /**
-   * The content of a session's file. A corrupt file stays in its place: if its name comes from a listing, another
-   * process may be writing the file of a new session. `read` moves it: its caller knows the key, and no
-   * caller gets a key before its file is complete.
+   * The content of a session's file. A corrupt file stays in its place, because a listing may have found the unfinished
+   * file of a new session. The verb `read` moves a corrupt file: a caller that knows the key has a finished file.
    */
   async #read(key: string): Promise<Content> {
     try {

@@ -12,6 +12,11 @@ import { FORGET, HIDE, NOTE, SHOW, VERSION_LENGTH, WRITE } from "./scripts.ts";
 const HIDDEN_AGE = 10_000;
 /** How long a verb waits for the update of a user's set, in milliseconds. */
 const SET_WAIT = CALL_DEADLINE / 2;
+/**
+ * If there is room for more sessions than this, all keys of the database are counted as sessions: that is quick. Nearer
+ * to the maximum, the sessions are listed, because other keys must not take their room.
+ */
+const OTHER_KEYS = 1000;
 /** About how many of a user's keys are read in one step. */
 const PAGE = 100;
 /** The part of a hidden value after the version: the session's old key, the time `until`, and the content. */
@@ -139,7 +144,7 @@ export class RedisEntries implements Entries {
     } while (next !== "0");
   }
 
-  /** Counts all keys of the database. Returns `undefined` if they reach the maximum: some may be no live sessions. */
+  /** Counts all keys of the database. Returns `undefined` near the maximum: some keys may be no live sessions. */
   async count(): Promise<number | undefined> {
     const sizes = await this.#connection.ask(async (client) => {
       const masters = await this.#connection.masters(client);
@@ -149,7 +154,7 @@ export class RedisEntries implements Entries {
     const counted = sizes.filter((size) => size.status === "fulfilled");
     if (counted.length === 0) throw (sizes[0] as PromiseRejectedResult).reason;
     const total = counted.reduce((sum, { value }) => sum + Number(value), 0);
-    return total < this.#max ? total : undefined;
+    return total + OTHER_KEYS < this.#max ? total : undefined;
   }
 
   /** Writes an entry. If the session moves, also writes its new entry, `to`. */

@@ -124,8 +124,8 @@ export class MarkedEntries {
             return done.outcome;
           }
         } catch (error) {
-          // A failed read ends the verb, unless the outcome of a write is still unknown. Even if an engine was silent for
-          // a write and for the first read after it, there is time for a second read.
+          // A failed read ends the verb, unless the outcome of a write is still unknown. Even if an engine was silent
+          // for a write and for the first read after it, there is time for a second read.
           if (!isUnknown || isPast(DEADLINE)) throw isUnknown ? failure : error;
           await pause(50);
           continue;

@@ -6,8 +6,8 @@ const QUICK = CALL_DEADLINE / 4;
 
 /**
  * Gives turns in the order in which they were asked for. If verbs wait, each quick verb lets one more verb run at the
- * same time, so that a fast engine gets many calls at once. When few verbs run, the limit sinks again. A verb that is not
- * quick sets it back: calls that are sent to a slow engine would wait for each other, and miss their deadline.
+ * same time, so that a fast engine gets many calls at once. When few verbs run, the limit sinks again. A verb that is
+ * not quick sets it back: calls that are sent to a slow engine would wait for each other, and miss their deadline.
  */
 export class Turns {
   #least: number;

@@ -29,8 +29,8 @@ export interface EntryStoreOptions {
   /** The most bytes that the engine keeps under a key. The store uses 209 of them. */
   readonly maxBytes?: number | undefined;
   /**
-   * The number of the engine's connections. While the engine is slow, only so many verbs use it at the same time. Further
-   * verbs wait for their turn, up to 2.5 seconds. Unless given, no verb waits.
+   * The number of the engine's connections. While the engine is slow, only so many verbs use it at the same time.
+   * Further verbs wait for their turn, up to 2.5 seconds. Unless given, no verb waits.
    */
   readonly connections?: number | undefined;
 }

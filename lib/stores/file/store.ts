@@ -17,11 +17,12 @@
  *   (`sync: "full"`), in which only other changes of the same session wait, and the listing of a long folder, in which
  *   nothing waits.
  *
- * The other files: ./record.ts reads a session's file, and tells when the session ends. queue.ts gives the changes of a session their
- * order: a process that waits for a session's lock makes a ticket, which is a file. roster.ts knows which processes use
- * the folder, so that a process that is alone may answer from its cache. folder.ts has the folder's secret, which is in
- * a file. If it changes while the store runs, a wrong folder is in the place of the right one. It is also part of the
- * hash that makes a group. (It is not the key that signs cookies.) census.ts lists and counts the sessions.
+ * The other files: ./record.ts reads a session's file, and tells when the session ends. queue.ts gives the changes of a
+ * session their order: a process that waits for a session's lock makes a ticket, which is a file. roster.ts knows which
+ * processes use the folder, so that a process that is alone may answer from its cache. folder.ts has the folder's
+ * secret, which is in a file. If it changes while the store runs, a wrong folder is in the place of the right one. It
+ * is also part of the hash that makes a group. (It is not the key that signs cookies.) census.ts lists and counts the
+ * sessions.
  *
  * @module
  */

@@ -19,8 +19,8 @@ export interface PostgresStoreOptions extends StoreOptions {
   /**
    * The address of the database: `postgres://user:password@host:port/database`. It takes the common parameters of
    * libpq, hosting providers and other clients (stores/README.md), and refuses others. Several hosts are separated by
-   * commas. `?sslmode=verify-full` requires TLS and checks the server's certificate. `?sslmode=require` requires TLS and
-   * does not check the certificate. Without `sslmode`, TLS is used if the server offers it. `?max=N` sets the most
+   * commas. `?sslmode=verify-full` requires TLS and checks the server's certificate. `?sslmode=require` requires TLS
+   * and does not check the certificate. Without `sslmode`, TLS is used if the server offers it. `?max=N` sets the most
    * connections: 10 unless given.
    */
   readonly url?: string | undefined;
@@ -49,16 +49,17 @@ const RULES = { url: ADDRESS, client: clientRule('a client of the package "postg
  * If the address names several hosts, the store uses the primary, which accepts writes. After a failover, it uses the
  * new primary.
  *
- * Usually, statements do not wait for each other's answers. After a verb that took a quarter of a second or longer, only
- * as many verbs run as there are connections, until verbs are quick again. A verb waits up to 2.5 seconds for its turn.
+ * Usually, statements do not wait for each other's answers. After a verb that took a quarter of a second or longer,
+ * only as many verbs run as there are connections, until verbs are quick again. A verb waits up to 2.5 seconds for its
+ * turn.
  *
  * The store waits one second for the answer to a statement. Then it gives up the statement, and reads the session again
  * to find out what the database did. It does this on a new connection, unless the program gave the client.
  *
  * - On a direct connection, a failure that the store reports is final, because the server cancels the statement after
  *   one second, too (`statement_timeout`).
- * - Through a pooler, or with a client of your own, the server does not cancel the statement. If the statement waits for
- *   a lock, the database may execute it after the store has reported a failure.
+ * - Through a pooler, or with a client of your own, the server does not cancel the statement. If the statement waits
+ *   for a lock, the database may execute it after the store has reported a failure.
  *
  * With asynchronous replicas, a failover may undo changes that were acknowledged just before it. The server's settings
  * `synchronous_commit` and `synchronous_standby_names` decide whether this can happen.

@@ -52,7 +52,8 @@ export class Watch {
 
   #schedule(): void {
     if (this.#timer !== undefined || this.#watched.size === 0) return;
-    this.#timer = setTimeout(() => void this.#checkAll(), PAUSE);
+    const timer: ReturnType<typeof setTimeout> = setTimeout(() => void this.#checkAll(timer), PAUSE);
+    this.#timer = timer;
   }
 
   #stop(): void {
@@ -60,12 +61,14 @@ export class Watch {
     this.#timer = undefined;
   }
 
-  async #checkAll(): Promise<void> {
+  async #checkAll(timer: ReturnType<typeof setTimeout>): Promise<void> {
     const keys = [...this.#watched.keys()];
     for (let at = 0; at < keys.length; at += BATCH) {
       const batch = keys.slice(at, at + BATCH);
       const areStored = await Promise.all(batch.map((key) => this.#isStored(key).catch(() => true)));
       this.abort(batch.filter((_, index) => !areStored[index]));
+      // All signals were removed during the read. If others were added after that, they have their own timer.
+      if (this.#timer !== timer) return;
     }
     this.#timer = undefined;
     this.#schedule();

@@ -3,6 +3,7 @@ import { assert, assertEquals, assertRejects } from "@std/assert";
 import { SessionGoneError, SessionStoreError } from "../../lib/errors.ts";
 import type { Session } from "../../lib/session.ts";
 import { MemoryStore } from "../../lib/stores/memory.ts";
+import { Watch } from "../../lib/_watch.ts";
 import { replacing } from "../support/failing.ts";
 import { inSimulatedTime } from "../support/simulated_time.ts";
 import { type Data, failing, register, site } from "../support/site.ts";
@@ -18,6 +19,10 @@ async function followed(options: Parameters<typeof site>[0] = {}) {
   const follow = one.sessions.follow(session);
   await one.sessions.save(session);
   return { ...one, follow };
+}
+
+function wait(milliseconds: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, milliseconds));
 }
 
 Deno.test("follow: it reads the data stored at that moment, and stores changes", async () => {
@@ -176,7 +181,7 @@ Deno.test("follow: its signal does not abort while the store fails", async () =>
     const { signal } = one.follow;
     await one.follow.read();
     fails = true;
-    await new Promise((resolve) => setTimeout(resolve, 1500));
+    await wait(1500);
     assertEquals(signal.aborted, false);
     one.follow.close();
   });
@@ -189,12 +194,29 @@ Deno.test("follow: a watched session is read once per second until it is closed"
     for (const follow of others) assertEquals(follow.signal.aborted, false);
     await one.follow.read();
     one.calls.length = 0;
-    await new Promise((resolve) => setTimeout(resolve, 3500));
+    await wait(3500);
     assertEquals(one.calls, ["read", "read", "read"]);
     one.follow.close();
     one.calls.length = 0;
-    await new Promise((resolve) => setTimeout(resolve, 3500));
+    await wait(3500);
     assertEquals(one.calls, []);
+  });
+});
+
+Deno.test("follow: a signal that starts during another's check is read once per second", async () => {
+  await inSimulatedTime(async () => {
+    let reads = 0;
+    const firstRead = Promise.withResolvers<boolean>();
+    const watch = new Watch(() => ++reads === 1 ? firstRead.promise : Promise.resolve(true));
+    const [last, next] = [new AbortController(), new AbortController()];
+    watch.add("key", last);
+    await wait(1500);
+    watch.remove("key", last);
+    watch.add("key", next);
+    firstRead.resolve(true);
+    await wait(3500);
+    assertEquals(reads, 1 + 3);
+    watch.close();
   });
 });
 

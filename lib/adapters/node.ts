@@ -6,7 +6,7 @@
  */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { SessionError } from "../errors.ts";
-import type { Session } from "../session.ts";
+import { giveUpCommit, type Session } from "../session.ts";
 import type { SessionManager } from "../session_manager.ts";
 import { addSessionHeaders } from "../_headers.ts";
 import { checkOptions, MANAGER } from "../_options.ts";
@@ -61,7 +61,10 @@ export function nodeSessions<Data extends object>(sessions: SessionManager<Data>
     try {
       const session = await opener.sessionToCommit();
       if (session === undefined) return afterFailure(opener.failure, status);
-      if (status >= 500) return () => {};
+      if (status >= 500) {
+        giveUpCommit(session);
+        return () => {};
+      }
       const cookies = await sessions.save(session);
       return (headers) => addSessionHeaders(headers, cookies, sessions.registration(session));
     } catch (error) {

@@ -51,6 +51,20 @@ Deno.test("node: a session that is opened after the answer is an error in the lo
   assertMatch(logged[0]!, /open it before answering$/);
 });
 
+Deno.test("node: after an answer of status 500, a followed session does not wait", async () => {
+  const { manager, middleware, open } = sessionsOf();
+  let read: Promise<unknown> | undefined;
+  const handler = (request: IncomingMessage, response: ServerResponse) =>
+    middleware(request, response, async () => {
+      read = manager.follow(await open(request)).read();
+      read.catch(() => {});
+      response.statusCode = 500;
+      response.end("sorry");
+    });
+  await serving(handler, async (browser) => assertEquals(await browser.get("/"), "sorry"));
+  await assertRejects(() => read!, TypeError, "stored nothing");
+});
+
 Deno.test("node: a write after the end reaches an error listener, and needs none", async () => {
   const { middleware, open } = sessionsOf(new SlowStore());
   const errors: string[] = [];

@@ -2,6 +2,7 @@
 import { RecordTooLargeError, SessionGoneError, SessionStoreError, StoreFullError } from "./errors.ts";
 import { type Listener, refusalOf } from "./events.ts";
 import { handleOf } from "./id.ts";
+import { reasonOf } from "./_reason.ts";
 import type { SessionRecord } from "./record.ts";
 import type { Change, SessionStore, StoredSession } from "./store.ts";
 
@@ -131,9 +132,9 @@ export class ReportingStore {
       this.#reportRefusal(cause, key, user);
       return cause;
     }
-    const message = cause instanceof Error ? cause.message : String(cause);
-    this.#emit({ type: "failed", handle: key && handleOf(key), user, verb, reason: message });
-    return new SessionStoreError(`The session store failed to ${verb}: ${message}`, { cause });
+    const reason = reasonOf(cause);
+    this.#emit({ type: "failed", handle: key && handleOf(key), user, verb, reason });
+    return new SessionStoreError(`The session store failed to ${verb}: ${reason}`, { cause });
   }
 
   /** Reports a refusal. */

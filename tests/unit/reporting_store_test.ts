@@ -102,6 +102,15 @@ Deno.test("store: its own failure is thrown if the last run of the change did no
   assertEquals(sessions.counters.failed, 1);
 });
 
+Deno.test("store: a failure that has no message is reported with its code", async () => {
+  const refused = new AggregateError([Object.assign(new Error(), { code: "ECONNREFUSED" })]);
+  const { sessions } = site({ store: storeWith(() => ({ create: () => Promise.reject(refused) })), log: () => {} });
+  const session = await sessions.open(new Request("http://localhost/"));
+  session.set("n", 1);
+  const error = await assertRejects(() => sessions.save(session), SessionStoreError);
+  assertEquals([error.message, error.cause], ["The session store failed to create: ECONNREFUSED", refused]);
+});
+
 Deno.test("store: a listing that is left early is closed", async () => {
   let isLeft = false;
   const store = storeWith((inner) => ({

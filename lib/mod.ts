@@ -14,7 +14,7 @@ export { MAX_LIFETIME } from "./_lifetimes.ts";
 export { type Flash, type LogInOptions, Session } from "./session.ts";
 export type { SessionKey, Settable, SettableAs, Stored } from "./session_data.ts";
 export type { CookieOptions } from "./session_cookie.ts";
-export { type SessionEnds, SessionManager } from "./session_manager.ts";
+export { type EndTimes, SessionManager } from "./session_manager.ts";
 export type { BoundOptions, RequestLike, SessionOptions } from "./session_options.ts";
 export { MIN_KEY_BYTES, Signer, type Unsigned } from "./signer.ts";
 export type { Change, SessionStore, StoredSession } from "./store.ts";

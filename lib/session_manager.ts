@@ -22,8 +22,8 @@ import { continuedRecord, newState, NO_COOKIES } from "./_session_state.ts";
 import { endSession, endSessions, showSessions, type UserSession } from "./_user_sessions.ts";
 import { type Open, wrapHandler, type WrapOptions } from "./_wrap.ts";
 
-/** When a session ends, in milliseconds since 1970. */
-export interface SessionEnds {
+/** The times at which a session ends, in milliseconds since 1970. */
+export interface EndTimes {
   /** When the stored session ends if this request does not extend it; `undefined` if it is not stored yet. */
   readonly storedExpires: number | undefined;
   /** When the session ends after the commit of this request, unless it is used again. */
@@ -36,8 +36,8 @@ export interface SessionEnds {
  * Server-side sessions for any handler from `Request` to `Response`. The browser gets a signed random id; the data stay
  * in the store.
  *
- * The store keeps a session under its key, which is made from the id by a one-way hash (id.ts). The option `keys` has
- * secret keys, which sign the ids.
+ * The store keeps a session under its key. A one-way hash makes the key from the id (id.ts), so that the store has no
+ * id. The keys of the option `keys` are other ones: they are secret, and sign the ids.
  *
  * A visitor for whom nothing is stored gets no cookie and takes no space. A cookie that is forged, expired or unknown
  * is treated as no cookie: its id is never given to a new session.
@@ -133,7 +133,7 @@ export class SessionManager<Data extends object = Record<string, Json>> {
   async open(request: RequestLike): Promise<Session<Data>> {
     const headers = headersOf("Cannot open a session", request);
     const { ids, hasInvalid, hasTooMany } = this.#cookie.read(headers.get("cookie"));
-    // More than four different cookies are refused unread. Of two to four, the one of a live session counts.
+    // More than four different cookies are refused unread. Of two to four, the only one of a live session is used.
     if (hasTooMany) return this.#refuseCookies(request.url);
     const [id] = ids;
     if (id === undefined) {
@@ -159,9 +159,9 @@ export class SessionManager<Data extends object = Record<string, Json>> {
    * headers are:
    * - `Vary: Cookie`, and `Cache-Control: no-store` unless the answer has a `Cache-Control`.
    * - `Set-Cookie`, if the session is new, has ended, or got a new id or deadline; if an older key signed the cookie of
-   *   the request; or if the request had several session cookies, which are then deleted. The browser keeps the cookie
-   *   until the deadline. With a cookie, `private` replaces `public` and `s-maxage` in the answer's `Cache-Control`.
-   * - `Secure-Session-Registration`, after a log-in with the option `bound`.
+   *   the request; or to delete the session cookies, if the request had several and none could be used. The browser
+   *   keeps the cookie until the deadline. With a cookie, `private` replaces `public` and `s-maxage` in `Cache-Control`.
+   * - `Secure-Session-Registration`, after a log-in with the option `bound` (device-bound sessions).
    *
    * @param session The session that `open` returned. It can be committed once.
    * @param response The answer. It is not changed, but its body is cancelled if the commit fails.
@@ -196,8 +196,8 @@ export class SessionManager<Data extends object = Record<string, Json>> {
    * answer `Vary: Cookie`, and `Cache-Control: no-store` if it shows data of the session.
    *
    * @param session The session that `open` returned. It can be saved once.
-   * @returns The `Set-Cookie` headers that the answer must have: usually none or one. There are more if the browser
-   * sent several cookies, which are then deleted, and at the end of a bound session.
+   * @returns The `Set-Cookie` headers that the answer must have: usually none or one. There are more at the end of a
+   * bound session, and if the browser sent several session cookies and none could be used: they delete these cookies.
    * @throws What `commit` throws.
    */
   async save(session: Session<Data>): Promise<readonly string[]> {
@@ -222,7 +222,7 @@ export class SessionManager<Data extends object = Record<string, Json>> {
    * into answers: 409 if another request ended the session in between, 413 if the session is too large, 503 with
    * `Retry-After` if the store is full or fails.
    *
-   * @param handler Answers a request. `await open()` returns the session.
+   * @param handler Answers a request. `await open()` returns the session. Further arguments are passed on after `open`.
    * @param options Your own answers for 409 and 503, in place of plain text. The answer for 413 is always plain text.
    * @returns A handler for `Deno.serve` and the like. It throws other errors of your handler unchanged.
    */
@@ -297,14 +297,14 @@ export class SessionManager<Data extends object = Record<string, Json>> {
   }
 
   /**
-   * The times at which a session ends, with the changes of this request so far.
+   * The times at which a session will end if the request is committed with the changes that it has made so far.
    *
    * @param session A session that `open` returned.
    * @returns The times, in milliseconds since 1970.
    */
-  ends(session: Session<Data>): SessionEnds {
+  endTimes(session: Session<Data>): EndTimes {
     const state = stateOf(session);
-    // After a log-in, a log-out or an end in this request, a new lifetime begins.
+    // After a log-in, a log-out or an end in this request, the times are those of a new session.
     const continued = continuedRecord(state);
     const next = continued === undefined
       ? this.#lifetimes.begin(this.#now(), state.logIn?.overrides)
@@ -385,8 +385,8 @@ export class SessionManager<Data extends object = Record<string, Json>> {
   }
 
   /**
-   * Opens a new session for a request with several cookies. An attacker may have planted one of them, so none is used.
-   * The answer deletes them all, because the browser would send them again.
+   * Opens a new session for a request with several cookies, when it is not clear which one is the visitor's. An
+   * attacker may have planted one of them. The answer deletes them all, because the browser would send them again.
    */
   #refuseCookies(url: string | undefined): Session<Data> {
     this.#stored.reportRefusal("several cookies");

@@ -102,7 +102,7 @@ export function pageRoutes(options: PageOptions): Routes {
       // A change extends the session even if SESSION_REFRESH_EACH_REQUEST is false.
       if (url.endsWith(KEEP) && isWanted(request)) session.set("user", user);
       const now = sessions.now();
-      const { storedExpires, expires, deadline } = sessions.ends(session);
+      const { storedExpires, expires, deadline } = sessions.endTimes(session);
       const idle = (isRenewal ? storedExpires ?? expires : expires) - now;
       const atMost = deadline - now;
       const greet = session.get("greet");

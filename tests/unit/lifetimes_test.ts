@@ -154,23 +154,23 @@ Deno.test("lifetimes: after a log-out the manager's lifetimes apply again", asyn
   assertEquals(await visit(), {});
 });
 
-Deno.test("lifetimes: ends() works for a session that is not stored yet", async () => {
+Deno.test("lifetimes: endTimes() works for a session that is not stored yet", async () => {
   const { clock, sessions } = site();
   const session = await sessions.open(new Request("http://localhost/"));
   const left = () =>
-    [sessions.ends(session).expires, sessions.ends(session).deadline].map((end) => (end - clock.time) / 1000);
+    [sessions.endTimes(session).expires, sessions.endTimes(session).deadline].map((end) => (end - clock.time) / 1000);
   assertEquals(left(), [60, 600]);
   session.logIn("ada", { idle: 1000, absolute: 900 });
   assertEquals(left(), [900, 900]);
 });
 
-Deno.test("lifetimes: ends() has the limits that a log-in or log-out in this request begins", async () => {
+Deno.test("lifetimes: endTimes() has the limits of a log-in or log-out in this request", async () => {
   const { clock, sessions, request, visit } = site();
   await visit(register);
   clock.pass(30);
   const session = await sessions.open(request());
   const left = () => {
-    const { expires, deadline } = sessions.ends(session);
+    const { expires, deadline } = sessions.endTimes(session);
     return [expires - clock.time, deadline - clock.time].map((milliseconds) => milliseconds / SECOND);
   };
   assertEquals(left(), [60, 570]);
@@ -187,11 +187,11 @@ Deno.test("lifetimes: clocks that differ by some seconds do no harm", async () =
   assertEquals(await visit(), { name: "Ada" });
 });
 
-Deno.test("lifetimes: ends() counts this use in the time when the session ends", async () => {
+Deno.test("lifetimes: endTimes() counts this use in the time when the session ends", async () => {
   const { clock, sessions, visit } = site();
   const ends = clock.time + 600 * SECOND;
   const left: number[] = [];
-  const look: Act = (session) => void left.push(sessions.ends(session).expires - clock.time);
+  const look: Act = (session) => void left.push(sessions.endTimes(session).expires - clock.time);
   await visit(register);
   for (const seconds of [5, 45, 45, 45]) {
     clock.pass(seconds);
@@ -205,22 +205,25 @@ Deno.test("lifetimes: ends() counts this use in the time when the session ends",
   assert(left.at(-1)! <= ends - clock.time);
 });
 
-Deno.test("lifetimes: ends() also has the time when the session ends without this use", async () => {
+Deno.test("lifetimes: endTimes() also has the time when the session ends without this use", async () => {
   const { clock, sessions, request, visit } = site();
   await visit(register);
   const end = clock.time + 60 * SECOND;
   clock.pass(30);
   const session = await sessions.open(request());
-  assertEquals([sessions.ends(session).storedExpires, sessions.ends(session).expires], [end, clock.time + 60 * SECOND]);
-  assertEquals(sessions.ends(await sessions.open(new Request("http://localhost/"))).storedExpires, undefined);
+  assertEquals([sessions.endTimes(session).storedExpires, sessions.endTimes(session).expires], [
+    end,
+    clock.time + 60 * SECOND,
+  ]);
+  assertEquals(sessions.endTimes(await sessions.open(new Request("http://localhost/"))).storedExpires, undefined);
 });
 
-Deno.test("lifetimes: ends() counts a change as a use, however soon after the last", async () => {
+Deno.test("lifetimes: endTimes() counts a change as a use, however soon after the last", async () => {
   const { clock, sessions, request, visit } = site();
   await visit(register);
   clock.pass(1);
   const session = await sessions.open(request());
-  assertEquals(sessions.ends(session).expires, clock.time + 59 * SECOND);
+  assertEquals(sessions.endTimes(session).expires, clock.time + 59 * SECOND);
   session.set("n", 1);
-  assertEquals(sessions.ends(session).expires, clock.time + 60 * SECOND);
+  assertEquals(sessions.endTimes(session).expires, clock.time + 60 * SECOND);
 });

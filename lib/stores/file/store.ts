@@ -1,9 +1,10 @@
 /**
  * FileStore: one JSON file per session, safe for several processes that share the folder.
  *
- * A session's file is `<dir>/<3 hex digits>/<the other 37>.json`. The 40 digits are the session's key. Its first 8
- * digits are its group: a hash of the user's name, or random without a user. The other 32 are a hash of the id. So the
- * sessions of a user are in one subfolder, and need no index. The protocol:
+ * A session's key has 40 hex digits. The first 8 are the session's group, which is also the beginning of its id: a hash
+ * of the user's name, or random digits without a user. The other 32 are a hash of the id. The session's file is
+ * `<dir>/<the first 3 digits>/<the other 37>.json`. So the sessions of a user are in one subfolder, and need no index.
+ * The protocol:
  *
  * - A process replaces or removes a file only while it holds the file's exclusive lock. The operating system releases
  *   the lock when the process dies.
@@ -12,17 +13,23 @@
  * - No other process knows the key of a new session. So its file is written directly, without a lock. If the process
  *   dies before the file is complete, the sweep removes the file a minute later.
  * - To move a session, a process locks the old file and writes a file under the new key, which no other process knows.
- *   Then it removes the old file. If it dies in between, the session is still there under its old key.
- * - File calls are synchronous, because asynchronous ones take longer. There are two exceptions: the wait for the disk
- *   (`sync: "full"`), in which only other changes of the same session wait, and the listing of a long folder, in which
- *   nothing waits.
+ *   Then it removes the old file. If it dies in between, the session is still there under its old key. No browser has
+ *   the new id. The second file is listed as a session until it expires, and then the sweep removes it.
+ * - File calls are synchronous, because asynchronous ones take longer. Two are asynchronous: the wait for the disk
+ *   (`sync: "full"`), which delays only other changes of the same session, and the listing of a long folder, which
+ *   delays nothing.
  *
- * The other files: ./record.ts reads a session's file, and tells when the session ends. queue.ts gives the changes of a
- * session their order: a process that waits for a session's lock makes a ticket, which is a file. roster.ts knows which
- * processes use the folder, so that a process that is alone may answer from its cache. folder.ts has the folder's
- * secret, which is in a file. If it changes while the store runs, a wrong folder is in the place of the right one. It
- * is also part of the hash that makes a group. (It is not the key that signs cookies.) census.ts lists and counts the
- * sessions.
+ * The other files of the store:
+ *
+ * - record.ts reads a session's file, and tells when the session ends. reader.ts caches what it read.
+ * - files.ts makes, replaces and removes the files of sessions.
+ * - queue.ts gives the changes of a session their order. A process that waits for a session's lock makes a ticket,
+ *   which is a file.
+ * - roster.ts knows which processes use the folder. A process that is alone may answer from its cache.
+ * - folder.ts recognizes the folder by a secret in the file `folder.secret`. If another folder is at the path, for
+ *   example because a disk is not mounted, its secret is missing or differs. The secret is also part of the hash of a
+ *   user's name. It does not sign cookies.
+ * - census.ts lists and counts the sessions. sweep.ts removes those that have expired.
  *
  * @module
  */
@@ -61,13 +68,14 @@ type WorkOn<Found, T> = (path: string, found: Found) => T | Promise<T>;
  *
  * @example
  * ```ts
- * import { FileStore, newId } from "sessions";
+ * import { FileStore, keyOf, newId } from "sessions";
  * import { assertEquals } from "@std/assert";
  *
  * const dir = await Deno.makeTempDir();
  * const store = new FileStore({ dir });
  * const now = Date.now();
- * const key = newId(await store.groupOf("Ada")); // a manager makes the key from an id
+ * const id = newId(await store.groupOf("Ada")); // the manager sends it to the browser
+ * const key = keyOf(id);
  * const life = { created: now, idle: 60_000, expires: now + 60_000, deadline: now + 600_000 };
  * await store.create(key, { data: { cart: ["tea"] }, user: "Ada", ...life });
  *
@@ -112,7 +120,7 @@ export class FileStore implements SessionStore {
 
   /**
    * Makes the folder if it is missing, tests its file system, and starts to count the sessions in it. Calling this is
-   * optional: the store also makes the folder when it stores the first session.
+   * optional. Without it, the first session makes the folder, and the file system is not tested.
    *
    * @throws {Error} if files cannot be made or locked in the folder, or if other files are in it. It is also thrown if
    * the folder has sessions but its secret is lost. (The secret is made before the first session.)
@@ -156,10 +164,10 @@ export class FileStore implements SessionStore {
     if (cached !== undefined) return this.#live(cached);
     return await this.#try(async () => {
       // The folder is checked before the first read, so that the cache gets no record of a wrong folder.
-      if (!this.#folder.knowsSecret) this.#folder.check();
+      if (!this.#folder.knowsSecret) this.#folder.checkIsOwn();
       let content = await this.#read(key);
       if (content === undefined) {
-        this.#folder.check();
+        this.#folder.checkIsOwn();
         // The folder may have been missing at the read (a disk that was not mounted), and be back at the check.
         if (exists(pathOf(this.#settings.dir, key))) content = await this.#read(key);
       }
@@ -195,8 +203,8 @@ export class FileStore implements SessionStore {
       await slice.yieldIfOver();
     }
     await this.#try(() => this.#files.flushFolders(ended));
-    // If this process is not in the roster, others may think that they are alone, and answer from their caches. Then
-    // this waits until those caches are out of date.
+    // A process joins the roster at its first change. If that failed, others may think that they are alone, and answer
+    // from their caches. Then this waits until those caches are out of date.
     if (ended.length > 0) await this.#roster.waitAfterChange();
     return ended;
   }
@@ -219,19 +227,21 @@ export class FileStore implements SessionStore {
   }
 
   /**
-   * Finds the live sessions of a user. If a newer version of the library wrote a record, this version cannot read the
-   * user in it. It yields such a session, without a record, if the key has the user's group. If another user has the
-   * same group (a chance of one in four billion), that user's session is yielded, too, and a log-out everywhere ends
-   * it.
+   * Finds the live sessions of a user.
+   *
+   * If a newer version of the library wrote a record, this version cannot read the user in it. The store yields such a
+   * session, without a record, if its key has the user's group. Another user can have the same group, with a chance of
+   * one in four billion. Only then, a log-out everywhere also ends that user's sessions of the newer version.
    */
   async *sessionsOf(user: string): AsyncGenerator<StoredSession> {
     try {
-      this.#folder.check();
+      this.#folder.checkIsOwn();
+      // The check has read the secret. It is made before the first session, so a folder without it has no sessions.
       if (!this.#folder.knowsSecret) return;
       const group = this.#folder.groupOf(user);
       const list = async () => {
         const names = await this.#census.list(shardOf(group));
-        this.#folder.check();
+        this.#folder.checkIsOwn();
         return keysOf(group, names);
       };
       // `eachOf` lists again if a listed session has got a new key.
@@ -248,7 +258,7 @@ export class FileStore implements SessionStore {
   async *list(): AsyncGenerator<readonly [string, SessionRecord]> {
     const slice = new TimeSlice();
     try {
-      this.#folder.check();
+      this.#folder.checkIsOwn();
       for await (const [shard, names] of this.#census.shards()) {
         for (const key of keysOf(shard, names)) {
           const record = this.#live(this.#listed(key));
@@ -256,7 +266,7 @@ export class FileStore implements SessionStore {
           await slice.yieldIfOver();
         }
       }
-      this.#folder.check();
+      this.#folder.checkIsOwn();
     } catch (error) {
       throw this.#failure(error);
     }
@@ -268,7 +278,7 @@ export class FileStore implements SessionStore {
 
   async sweepAll(onRemoved?: (count: number) => void): Promise<number> {
     return await this.#try(() => {
-      this.#folder.check();
+      this.#folder.checkIsOwn();
       return this.#sweep.all(onRemoved);
     });
   }
@@ -286,7 +296,8 @@ export class FileStore implements SessionStore {
 
   /**
    * The content of a session's file. A corrupt file stays in its place, because a listing may have found the unfinished
-   * file of a new session. The verb `read` moves a corrupt file: a caller that knows the key has a finished file.
+   * file of a new session. The verb `read` moves a corrupt file. No caller knows a key before the file is finished, so a
+   * file that `read` finds corrupt is damaged.
    */
   async #read(key: string): Promise<Content> {
     try {
@@ -329,14 +340,14 @@ export class FileStore implements SessionStore {
     try {
       const path = pathOf(this.#settings.dir, key);
       const outcome = await this.#queue.locked(key, (stat, file) => {
-        this.#folder.check();
+        this.#folder.checkIsOwn();
         const content = this.#reader.readLocked(key, path, stat, file);
         if (content === "corrupt") this.#files.setAside(key, path);
         const found = content === "newer" ? content : this.#live(content);
         return found && work(path, found);
       });
       if (typeof outcome === "object") return outcome.result;
-      this.#folder.check();
+      this.#folder.checkIsOwn();
       if (outcome === "not a file") this.#files.setAside(key, path);
       return undefined;
     } catch (error) {

@@ -21,7 +21,7 @@ export interface PostgresStoreOptions extends StoreOptions {
    * libpq, hosting providers and other clients (stores/README.md), and refuses others. Several hosts are separated by
    * commas. `?sslmode=verify-full` requires TLS and checks the server's certificate. `?sslmode=require` requires TLS
    * and does not check the certificate. Without `sslmode`, TLS is used if the server offers it. `?max=N` sets the most
-   * connections: 10 unless given.
+   * connections: 10 unless given. (The option `max` is another one: it limits the sessions.)
    */
   readonly url?: string | undefined;
   /** A client of the `postgres` package that the program already has. The store does not close it. */
@@ -39,8 +39,8 @@ const RULES = { url: ADDRESS, client: clientRule('a client of the package "postg
  * PgBouncer.
  *
  * The database's encoding must be UTF8. The database user needs the privileges `select`, `insert`, `update` and
- * `delete` on the table. If the store is to create the table, the user also needs `create` on its schema. If a
- * privilege is missing, the error of `ready` names it.
+ * `delete` on the table. If the store is to create the table, the user also needs `create` on its schema. To create it
+ * yourself, take the SQL from stores/README.md. If a privilege is missing, the error of `ready` names it.
  *
  * In Deno the program needs `--allow-net`. It also needs `--allow-env=PGAPPNAME,PGTARGETSESSIONATTRS`, because the
  * client reads these two variables. If the address names files of certificates, the program needs `--allow-read`. For a
@@ -49,12 +49,14 @@ const RULES = { url: ADDRESS, client: clientRule('a client of the package "postg
  * If the address names several hosts, the store uses the primary, which accepts writes. After a failover, it uses the
  * new primary.
  *
- * Usually, statements do not wait for each other's answers. After a verb that took a quarter of a second or longer,
- * only as many verbs run as there are connections, until verbs are quick again. A verb waits up to 2.5 seconds for its
- * turn.
+ * Statements are pipelined: a connection sends the next one before the first is answered. If an operation of the store
+ * takes a quarter of a second or longer, the database is slow. Then each connection works on one operation at a time,
+ * until operations are faster again. An operation that gets no connection for 2.5 seconds fails, and the visitor is
+ * answered 503.
  *
  * The store waits one second for the answer to a statement. Then it gives up the statement, and reads the session again
- * to find out what the database did. It does this on a new connection, unless the program gave the client.
+ * to find out what the database did. It does this on a new connection, unless the program gave the client. An operation
+ * takes at most five seconds in all.
  *
  * - On a direct connection, a failure that the store reports is final, because the server cancels the statement after
  *   one second, too (`statement_timeout`).

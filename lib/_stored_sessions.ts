@@ -65,19 +65,28 @@ export class StoredSessions {
 
   /** Reads a session's record; `undefined` if there is none, or if it is over by the lifetimes of this manager. */
   async read(key: string): Promise<ReadRecord | undefined> {
-    const { store, lifetimes, now } = this.#options;
-    const stored = await store.read(key);
-    if (stored === undefined) return undefined;
+    const stored = await this.#options.store.read(key);
+    const record = stored && this.#clamp(stored);
+    return record && { record, isLifeShortened: record !== stored, storedDeadline: stored!.deadline };
+  }
+
+  /** The record, limited to the lifetimes of this manager; `undefined` if it is over by them. */
+  #clamp(stored: SessionRecord): SessionRecord | undefined {
+    const { lifetimes, now } = this.#options;
     const record = lifetimes.clamp(stored);
-    const storedDeadline = stored.deadline;
-    if (record === stored) return { record, isLifeShortened: false, storedDeadline };
-    return isLive(record, now()) ? { record, isLifeShortened: true, storedDeadline } : undefined;
+    return record === stored || isLive(record, now()) ? record : undefined;
+  }
+
+  /** Returns the stored record. Throws if it is over by the lifetimes of this manager, because a use would revive it. */
+  #live(stored: SessionRecord): SessionRecord {
+    if (this.#clamp(stored) !== undefined) return stored;
+    throw new SessionGoneError("Cannot store a session: it is over by the lifetimes of this manager");
   }
 
   /** Changes a stored session. The change counts as a use. */
   async update(key: string, change: Change): Promise<SessionRecord | undefined> {
     const { store, lifetimes } = this.#options;
-    const updated = await store.update(key, (stored) => lifetimes.extend(change(stored)));
+    const updated = await store.update(key, (stored) => lifetimes.extend(change(this.#live(stored))));
     if (updated !== undefined) this.emit("changed", key, updated.user);
     return updated;
   }
@@ -161,7 +170,7 @@ export class StoredSessions {
     // Failures are ignored: a page that only reads is correct even if its session could not be extended.
     const isExtended = canTouch
       ? await store.touch(key, extended.expires).catch(() => false)
-      : await store.update(key, (stored) => lifetimes.extend(stored)).catch(() => undefined) !== undefined;
+      : await store.update(key, (stored) => lifetimes.extend(this.#live(stored))).catch(() => undefined) !== undefined;
     if (!isExtended) return undefined;
     this.emit("used", key, record.user);
     return extended;
@@ -192,7 +201,7 @@ export class StoredSessions {
     const to = keyOf(id);
     const times = state.logIn && this.#begin(state, before);
     const moved = await store.move(from, to, (stored) => {
-      const changed = { ...stored, ...applyChanges(state, stored) };
+      const changed = { ...stored, ...applyChanges(state, this.#live(stored)) };
       return times === undefined
         ? lifetimes.extend(changed)
         : { ...changed, ...times, user: state.user, binding: undefined };

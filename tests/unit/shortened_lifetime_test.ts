@@ -1,5 +1,7 @@
 /** Tests of lifetimes that were shortened while sessions live. */
-import { assertEquals } from "@std/assert";
+import { assertEquals, assertRejects } from "@std/assert";
+import { SessionGoneError } from "../../lib/errors.ts";
+import type { Session } from "../../lib/session.ts";
 import { SessionManager } from "../../lib/session_manager.ts";
 import { MemoryStore } from "../../lib/stores/memory.ts";
 import { Clock, cookieFor } from "../../lib/testing.ts";
@@ -9,13 +11,15 @@ function managers(...idles: number[]) {
   const store = new MemoryStore({ now });
   const keys = ["the key that these tests sign with, 32 bytes or more"];
   const made = idles.map((idle) => new SessionManager<{ name: string }>({ store, keys, idle, now }));
+  const open = (sessions: SessionManager<{ name: string }>, cookie: string) =>
+    sessions.open(new Request("http://localhost/", { headers: { cookie } }));
   /** Whether the session is live. The visit counts as a use. */
   const visit = async (sessions: SessionManager<{ name: string }>, cookie: string) => {
-    const session = await sessions.open(new Request("http://localhost/", { headers: { cookie } }));
+    const session = await open(sessions, cookie);
     await sessions.save(session);
     return session.get("name") === "Ada";
   };
-  return { made, pass, visit };
+  return { made, open, pass, store, visit };
 }
 
 Deno.test("lifetimes: uses keep a session alive under a lifetime that was shortened", async () => {
@@ -56,4 +60,40 @@ Deno.test("lifetimes: after one was shortened, the very next use is stored", asy
   assertEquals(await visit(short!, cookie), true);
   pass(599);
   assertEquals(await visit(short!, cookie), true);
+});
+
+Deno.test("lifetimes: a late request revives no session that is over by a shortened one", async () => {
+  const acts: ((session: Session<{ name: string }>) => void)[] = [
+    (session) => session.set("name", "Bea"),
+    (session) => session.renew(),
+    (session) => session.logIn("bea"),
+  ];
+  for (const act of acts) {
+    const { made: [long, short], open, pass, store } = managers(1800, 60);
+    const session = await open(short!, await cookieFor(long!, { name: "Ada" }));
+    act(session);
+    pass(60);
+    await assertRejects(() => short!.save(session), SessionGoneError, "lifetimes");
+    assertEquals((await Array.fromAsync(store.list())).map(([, { data }]) => ({ ...data })), [{ name: "Ada" }]);
+    assertEquals(short!.counters.refused, 1);
+  }
+});
+
+Deno.test("lifetimes: a late page that only reads revives no session that is over", async () => {
+  const { made: [long, short], open, pass, visit } = managers(1800, 60);
+  const cookie = await cookieFor(long!, { name: "Ada" });
+  const session = await open(short!, cookie);
+  pass(60);
+  assertEquals(await short!.save(session), []);
+  assertEquals(await visit(short!, cookie), false);
+});
+
+Deno.test("lifetimes: a followed session that is over by a shortened one refuses changes", async () => {
+  const { made: [long, short], open, pass } = managers(1800, 60);
+  const session = await open(short!, await cookieFor(long!, { name: "Ada" }));
+  const followed = short!.follow(session);
+  pass(60);
+  await short!.save(session);
+  await assertRejects(() => followed.read(), SessionGoneError);
+  await assertRejects(() => followed.change((session) => session.set("name", "Bea")), SessionGoneError);
 });

@@ -11,6 +11,7 @@ export class Watch {
   #isStored: (key: string) => Promise<boolean>;
   #watched = new Map<string, Set<AbortController>>();
   #timer: ReturnType<typeof setTimeout> | undefined;
+  #isClosed = false;
 
   /** @param isStored Returns whether a session is stored. If it fails, the session counts as stored. */
   constructor(isStored: (key: string) => Promise<boolean>) {
@@ -19,6 +20,7 @@ export class Watch {
 
   /** Watches a session, and aborts the controller's signal when the session ends. */
   add(key: string, controller: AbortController): void {
+    if (this.#isClosed) return;
     const controllers = this.#watched.get(key) ?? new Set();
     this.#watched.set(key, controllers.add(controller));
     this.#schedule();
@@ -44,8 +46,9 @@ export class Watch {
     if (this.#watched.size === 0) this.#stop();
   }
 
-  /** Forgets all signals. */
+  /** Forgets all signals, and those that are added later: a request may still be under way. */
   close(): void {
+    this.#isClosed = true;
     this.#watched.clear();
     this.#stop();
   }

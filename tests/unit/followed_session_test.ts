@@ -220,6 +220,17 @@ Deno.test("follow: a signal that starts during another's check is read once per 
   });
 });
 
+Deno.test("follow: a signal that is first read after the manager was closed starts no reads", async () => {
+  const one = await followed();
+  await inSimulatedTime(async () => {
+    await one.sessions.close();
+    assertEquals(one.follow.signal.aborted, false);
+    one.calls.length = 0;
+    await wait(3500);
+    assertEquals(one.calls, []);
+  });
+});
+
 Deno.test("follow: it throws instead of waiting if no one commits the session", async () => {
   const { sessions, visit, request } = site();
   await visit(register);

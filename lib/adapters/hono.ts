@@ -84,7 +84,11 @@ export function honoSessions<Data extends object>(sessions: SessionManager<Data>
     async middleware(context, next) {
       const request = context.req.raw;
       // If the middleware is used twice, the outer one commits.
-      if (openers.has(request)) return await next();
+      const outer = openers.get(request);
+      if (outer !== undefined) {
+        openers.set(context, outer);
+        return await next();
+      }
       const bound = sessions.answerBound(request);
       if (bound !== undefined) {
         context.res = await bound;
@@ -102,6 +106,8 @@ export function honoSessions<Data extends object>(sessions: SessionManager<Data>
         answer = replaceAnswer(context.res!, error.getResponse());
       } finally {
         opener.drop();
+        // A test may send the same `Request` again.
+        openers.delete(request);
       }
       if (answer === undefined) return;
       // Without `undefined` in between, Hono would mix the headers of both answers.

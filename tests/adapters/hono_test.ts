@@ -281,6 +281,15 @@ Deno.test("hono: a middleware that is used twice stores one session", async () =
   assertEquals([await response.text(), response.headers.getSetCookie().length, store.size], ["ada", 1, 1]);
 });
 
+Deno.test("hono: a Request that a test sends again opens its session again", async () => {
+  const { middleware, open } = honoSessions(new SessionManager<Data>({ store: new MemoryStore(), keys: [KEY] }));
+  const inner = new Hono().use(middleware).get("/", async (c) => c.text(String((await open(c)).user)));
+  const app = new Hono().use(middleware);
+  app.get("/", (c) => inner.fetch(c.req.raw));
+  const request = new Request("http://localhost/");
+  for (let i = 0; i < 3; i++) assertEquals(await (await app.request(request)).text(), "undefined");
+});
+
 Deno.test("hono: a thrown string stores nothing, and its session is not waited for", async () => {
   const { app, browser, manager, open } = program();
   let read: Promise<unknown> | undefined;

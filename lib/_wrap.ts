@@ -27,6 +27,15 @@ export interface WrapOptions {
     | undefined;
 }
 
+/** The openers of the requests that wrapped handlers are answering, by manager. */
+const openersByManager = new WeakMap<object, WeakMap<Request, unknown>>();
+
+function openersOf<Data extends object>(sessions: Sessions<Data>): WeakMap<Request, Opener<Data>> {
+  const openers = openersByManager.get(sessions) ?? new WeakMap<Request, unknown>();
+  openersByManager.set(sessions, openers);
+  return openers as WeakMap<Request, Opener<Data>>;
+}
+
 /** Makes the handler that `wrap` returns. */
 export function wrapHandler<Data extends object, Rest extends unknown[]>(
   sessions: Sessions<Data>,
@@ -37,11 +46,16 @@ export function wrapHandler<Data extends object, Rest extends unknown[]>(
   if (typeof handler !== "function") {
     throw new TypeError(`Cannot wrap a handler: needed a function, received ${typeof handler}`);
   }
+  const openers = openersOf(sessions);
   return async (request, ...rest) => {
+    // If the handler of another `wrap` called this one, the outer one commits.
+    const outer = openers.get(request);
+    if (outer !== undefined) return await handler(request, () => outer.open(), ...rest);
     const bound = sessions.answerBound(request);
     if (bound !== undefined) return await bound;
     const opener = new Opener(() => sessions.open(request));
     let withheld: Response | undefined;
+    openers.set(request, opener);
     try {
       const response = await handler(request, () => opener.open(), ...rest);
       const session = await opener.sessionToCommit();
@@ -53,6 +67,8 @@ export function wrapHandler<Data extends object, Rest extends unknown[]>(
       if (!(error instanceof SessionError)) throw error;
       const answer = await answerTo(request, error, options);
       return withheld === undefined ? answer : replaceAnswer(withheld, answer);
+    } finally {
+      openers.delete(request);
     }
   };
 }

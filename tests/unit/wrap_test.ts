@@ -256,6 +256,24 @@ Deno.test("wrap: a session first opened in a stream throws, and the error says w
   assert(response.ok);
 });
 
+Deno.test("wrap: a wrapped handler that calls another one shares its session", async () => {
+  const { memory, sessions } = site();
+  const inner = sessions.wrap(async (_request, open) => {
+    const session = await open();
+    session.logIn("ada");
+    return new Response(session.get("name"));
+  });
+  const outer = sessions.wrap(async (request, open) => {
+    register(await open());
+    return await inner(request);
+  });
+  const request = new Request(URL);
+  for (let i = 1; i <= 3; i++) {
+    const response = await outer(request);
+    assertEquals([await response.text(), response.headers.getSetCookie().length, memory.size], ["Ada", 1, i]);
+  }
+});
+
 Deno.test("wrap: a log-in asks to bind the session, and the library answers below its path", async () => {
   const handler = new SessionManager<Data>({ ...BOUND, log: () => {} }).wrap(async (_request, open) => {
     (await open()).logIn("ada");

@@ -124,11 +124,16 @@ function unexpected(error: unknown): Response {
   return new Response("Internal Server Error\n", { status: 500, headers: { "cache-control": "no-store" } });
 }
 
-/** The request in the form that the manager needs. Its headers are made only when they are read, which is rare. */
-function requestOf({ headers, method = "GET", url = "/" }: IncomingMessage) {
+/**
+ * The request in the form that the manager needs. Its headers are made only when they are read, which is rare. Express
+ * removes the path of a mounted middleware from `url`; `originalUrl` is the address that the browser sees.
+ */
+function requestOf(
+  { headers, method = "GET", url = "/", originalUrl = url }: IncomingMessage & { originalUrl?: string },
+) {
   return {
     method,
-    url: `http://${headers.host ?? "localhost"}${url}`,
+    url: `http://${headers.host ?? "localhost"}${originalUrl}`,
     get headers() {
       const names = ["cookie", "secure-session-response", "sec-secure-session-id"];
       return new Headers(names.flatMap((name) => name in headers ? [[name, String(headers[name])]] : []));

@@ -285,6 +285,16 @@ Deno.test("node: a log-in asks to bind the session, and the library answers belo
   });
 });
 
+Deno.test("express: below a path, a bound session has the addresses that the browser sees", async () => {
+  const manager = new SessionManager<Data>({ ...BOUND, bound: { path: "/app/bound" } });
+  const app = express();
+  app.use("/app", nodeSessions(manager).middleware);
+  await serving(app, async (browser) => {
+    const refused = await browser.request("/app/bound/refresh", { method: "POST" });
+    assertEquals([refused.status, await refused.text()], [400, ""]);
+  });
+});
+
 Deno.test("node: the error of an open without an HTTP answer says what to do", async () => {
   const { middleware, open } = sessionsOf();
   const request = { headers: {} } as IncomingMessage;

@@ -7,7 +7,7 @@
 import { Buffer } from "node:buffer";
 import { hash } from "node:crypto";
 import { newId } from "./id.ts";
-import { type Binding, CLOCK_SKEW, type PublicKey, type SessionRecord } from "./record.ts";
+import { type Binding, CLOCK_SKEW, isObject, type PublicKey, type SessionRecord } from "./record.ts";
 import { cookieValues } from "./session_cookie.ts";
 import { Signer } from "./signer.ts";
 
@@ -229,8 +229,4 @@ async function verify({ alg, signed, signature }: Proof, key: PublicKey): Promis
     // The key is a point that is not on the curve, or the signature has a wrong length.
   }
   throw new ProofError("signature");
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }

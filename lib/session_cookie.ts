@@ -85,7 +85,6 @@ const RULES: Readonly<Record<string, Rule>> = {
 };
 /** About how many bytes of memory an id and its key take. */
 const KEY_BYTES = 300;
-const NOTHING: CookieReading = { ids: [], hasInvalid: false, hasTooMany: false };
 
 /**
  * Reads and writes the session cookie.
@@ -135,12 +134,11 @@ export class SessionCookie {
    * @param header The header's value, or `null` if there is none.
    */
   read(header: string | null): CookieReading {
-    if (header === null || !header.includes(this.#prefix)) return NOTHING;
     const candidates = new Set<string>();
     let hasInvalid = false;
     for (const value of cookieValues(header, this.#prefix)) {
       if (!SIGNED_ID.test(value)) hasInvalid = true;
-      else if (candidates.add(value).size > MAX_VERIFIED) return { ids: [], hasInvalid: true, hasTooMany: true };
+      else if (candidates.add(value).size > MAX_VERIFIED) return { ids: [], hasInvalid, hasTooMany: true };
     }
     const ids: SignedId[] = [];
     for (const value of candidates) {

@@ -13,19 +13,19 @@ interface Access {
   readonly cookie: SessionCookie;
 }
 
-/** A stored session, with its key. */
-interface Found {
+/** The record of a stored session, with its key. */
+interface KeyedRecord {
   readonly key: string;
   readonly record: SessionRecord;
 }
 
 /**
- * Answers a request to one of the two addresses. The answer to a refused request does not say why: an event does, for
- * the operator.
+ * Answers a request of a browser that binds a session, or renews its second cookie. The answer to a refused request
+ * does not say why. An event tells the operator.
  *
  * @param access The manager's parts.
  * @param request The request.
- * @param address The one of the two addresses that it is for.
+ * @param address The last part of the request's address.
  * @returns The answer; 503 if the store fails, and the browser tries again.
  */
 export async function answerBoundRequest(
@@ -51,7 +51,7 @@ async function register(
   { stored }: Access,
   bound: DeviceBound,
   { headers }: RequestLike,
-  found: Found | undefined,
+  found: KeyedRecord | undefined,
 ): Promise<Response> {
   const { key, record } = found ?? {};
   if (key === undefined || record?.user === undefined || record.binding !== undefined) return refusal(stored, found);
@@ -70,14 +70,14 @@ async function refresh(
   { stored }: Access,
   bound: DeviceBound,
   { headers }: RequestLike,
-  found: Found | undefined,
+  found: KeyedRecord | undefined,
 ): Promise<Response> {
   // The header is a string as in RFC 9651.
   const [, id] = /^"?([0-9a-f]{40})"?(?:;|$)/.exec(headers.get("sec-secure-session-id") ?? "") ?? [];
   if (id === undefined) return refusal(stored, found);
   const { key, record } = found ?? {};
   const binding = record?.binding;
-  // The session has ended: this answer makes the browser delete its key (section 8.6 of the draft).
+  // The session has ended. This answer makes the browser delete its key (section 8.6 of the draft).
   if (key === undefined || binding?.id !== id) return answer({ session_identifier: id, continue: false });
   const proof = headers.get("secure-session-response");
   const newChallenge = (from: Binding) =>
@@ -99,8 +99,8 @@ async function refresh(
   return isStored ? secondCookieAnswer(bound, renewed) : newChallenge(latest);
 }
 
-/** The session of the request's cookie, bound or not; `undefined` if the request has no cookie or several. */
-async function find({ stored, cookie }: Access, { headers }: RequestLike): Promise<Found | undefined> {
+/** The session of the request's cookie, bound or not; `undefined` if it is unknown, or not exactly one cookie came. */
+async function find({ stored, cookie }: Access, { headers }: RequestLike): Promise<KeyedRecord | undefined> {
   const { ids } = cookie.read(headers.get("cookie"));
   const [id] = ids;
   if (id === undefined || ids.length > 1) return undefined;
@@ -108,10 +108,10 @@ async function find({ stored, cookie }: Access, { headers }: RequestLike): Promi
   return read && { key: id.key, record: read.record };
 }
 
-/** Verifies a proof and returns the binding. If the proof is invalid, it reports a refusal and throws. */
+/** Runs `work`, which verifies a proof. If the proof is invalid, reports a refusal, and throws the error again. */
 async function verified(
   stored: StoredSessions,
-  found: Found | undefined,
+  found: KeyedRecord | undefined,
   work: () => Promise<Binding>,
 ): Promise<Binding> {
   try {
@@ -124,12 +124,12 @@ async function verified(
 }
 
 /** Reports a refusal. Returns the answer to it. */
-function refusal(stored: StoredSessions, found: Found | undefined): Response {
+function refusal(stored: StoredSessions, found: KeyedRecord | undefined): Response {
   reportRefusal(stored, found);
   return answer(null, { status: 400 });
 }
 
-function reportRefusal(stored: StoredSessions, found: Found | undefined): void {
+function reportRefusal(stored: StoredSessions, found: KeyedRecord | undefined): void {
   stored.reportRefusal("bad proof", found?.key, found?.record.user);
 }
 

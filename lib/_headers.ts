@@ -93,7 +93,7 @@ export function replaceAnswer(withheld: Response, answer: Response): Response {
 /**
  * Checks that an answer can be sent, before its session is stored.
  *
- * @throws {TypeError} if it is not a `Response`, or is an error response, or its body was read.
+ * @throws {TypeError} if it is not a `Response`, or is an error response, or its body was read or is locked.
  */
 export function checkResponse(response: Response): void {
   const refuse = (what: string) => {

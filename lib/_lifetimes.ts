@@ -55,8 +55,7 @@ export class Lifetimes {
 
   /**
    * The record, limited to the lifetimes of this manager. If the settings have been shortened since the record was
-   * stored, the shorter limits apply, counted from the last stored use: a session that was used within the new limit
-   * stays live.
+   * stored, the shorter limits apply: the idle limit from the last stored use on, the absolute one from `created` on.
    */
   clamp(record: SessionRecord): SessionRecord {
     const idle = Math.min(this.#idleOf(record), record.idle);
@@ -71,7 +70,7 @@ export class Lifetimes {
     return { ...record, idle, expires: this.#now() + idle, deadline: this.#deadlineOf(record) };
   }
 
-  /** Whether a use must be stored, because it moves the session's end by a tenth of the lifetime or more. */
+  /** Whether a use must be stored, because it moves the session's end by a tenth of the idle lifetime or more. */
   isExtensionDue(record: SessionRecord): boolean {
     const idle = this.#idleOf(record);
     const end = Math.min(this.#now() + idle, this.#deadlineOf(record));

@@ -48,7 +48,7 @@ export class Opener<Data extends object> {
     }
   }
 
-  /** Drops the session, so that nothing is stored. Called if another answer replaces the handler's. */
+  /** Drops the session. If it was not committed by now, it is never stored. */
   drop(): void {
     this.#isAnswered = true;
     this.#opened?.then(giveUpCommit, () => {});

@@ -49,7 +49,7 @@ export interface SessionState {
   isOpen: boolean;
   /** The changes of the request, in order. */
   changes: ((draft: Draft) => void)[];
-  /** Whether the changes apply to no data, not to the stored data: after a log-out, or a log-in of another user. */
+  /** Whether the changes apply to an empty session, not the stored one: after an end, or a log-in of another user. */
   startsEmpty: boolean;
   /** The user who is logged in; `undefined` for a guest. */
   user: string | undefined;

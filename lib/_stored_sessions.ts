@@ -52,8 +52,8 @@ export class StoredSessions {
   readonly users: UserAccess;
 
   #options: StoredSessionsOptions;
-  // The keys of sessions that `end`, `endAll` or the maximum of a log-in ended in this process. If such a session then
-  // logs out in the same request, the log-out succeeds.
+  // The keys of sessions that the manager's `end` or `endAll`, or the maximum of a log-in, ended in this process. If a
+  // request then ends such a session or logs out of it, the commit succeeds.
   #endedKeys = new Cache<true>(ENDED_BYTES);
 
   /** @param options The parts and settings of the manager. */
@@ -167,7 +167,7 @@ export class StoredSessions {
     const extended = lifetimes.extend(record);
     // `touch` changes only the idle limit.
     const canTouch = record.idle === extended.idle && record.deadline === extended.deadline && !state.isLifeShortened;
-    // Failures are ignored: a page that only reads is correct even if its session could not be extended.
+    // A failure is reported, but not thrown: a page that only reads is correct even if its session was not extended.
     const isExtended = canTouch
       ? await store.touch(key, extended.expires).catch(() => false)
       : await store.update(key, (stored) => lifetimes.extend(this.#live(stored))).catch(() => undefined) !== undefined;

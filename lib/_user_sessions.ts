@@ -24,7 +24,7 @@ export interface UserSession<Data extends object> {
 
 /** The most times that `endSessions` lists the sessions. */
 const MAX_PASSES = 50;
-/** How many listings in a row must be empty. One may miss a session that gets a new id during it. */
+/** How many listings in a row must be empty. A folder's listing can miss a session that gets a new key during it. */
 const EMPTY_PASSES = 2;
 /** The most sessions that are ended in one call of the store. */
 const BATCH = 500;
@@ -89,7 +89,7 @@ export async function endSessions(access: UserAccess, user: string, except: stri
   throw new SessionStoreError("Cannot end all sessions of a user: some of them kept getting new ids; try again");
 }
 
-/** Ends the session of a user that has this handle. Returns whether there was one. */
+/** Ends the session of a user that has this handle. Returns whether this call ended it. */
 export async function endSession(access: UserAccess, user: string, handle: string): Promise<boolean> {
   for await (const [key] of access.store.sessionsOf(user)) {
     if (handleOf(key) === handle) return await endMany(access, user, [key]) === 1;

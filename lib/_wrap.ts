@@ -18,10 +18,11 @@ interface Sessions<Data extends object> {
 /** The answers of `wrap` that replace the ones in plain text. */
 export interface WrapOptions {
   /**
-   * Answers a request whose session another request ended in between. Nothing was stored; the visitor may try again.
+   * Answers a request that stored nothing, because another one ended its session in between, gave it a new id, or took
+   * the same value. The visitor may try again.
    */
   readonly gone?: ((request: Request, error: SessionGoneError) => Response | Promise<Response>) | undefined;
-  /** Answers a request whose session could not be read or stored. */
+  /** Answers a request whose session could not be read or stored, because the store fails or is full. */
   readonly unavailable?:
     | ((request: Request, error: SessionStoreError | StoreFullError) => Response | Promise<Response>)
     | undefined;

@@ -39,7 +39,7 @@ const BASE64URL = /^[A-Za-z0-9_-]+$/;
 
 /** The settings of a {@linkcode DeviceBound}. */
 export interface DeviceBoundOptions {
-  /** The path that the two addresses are below. */
+  /** The path of the two addresses, which end with `/register` and `/refresh`. */
   readonly path: string;
   /** How long the second cookie lives, in seconds. */
   readonly lifetime: number;
@@ -123,7 +123,8 @@ export class DeviceBound {
    *
    * @param header The `Secure-Session-Response` header.
    * @param binding The binding that was read.
-   * @returns The binding. The caller stores it only if the stored binding has not used this challenge or a later one.
+   * @returns The binding with the time of this challenge. The caller stores it only if the stored binding has not used
+   * this challenge or a later one.
    * @throws {ProofError} if the proof is invalid.
    */
   async renew(header: string | null, binding: Binding): Promise<Binding> {

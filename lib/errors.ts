@@ -29,7 +29,7 @@ export abstract class SessionError extends Error {
   /** What the response tells the visitor. */
   protected abstract readonly explanation: string;
 
-  /** A new response in plain text. It has `Retry-After` if the same request may succeed after some seconds. */
+  /** A new response in plain text. If its status is 503, it has `Retry-After`. */
   getResponse(): Response {
     const headers = new Headers({ "content-type": "text/plain; charset=utf-8", "cache-control": "no-store" });
     if (this.statusCode === 503) headers.set("retry-after", RETRY_AFTER);
@@ -38,8 +38,9 @@ export abstract class SessionError extends Error {
 }
 
 /**
- * Thrown by `commit` if another request ended the session in between, or gave it a new id: nothing was stored. The
- * response is 409. The visitor can try again, because by then the browser has the new id or no cookie.
+ * Thrown by `commit`, and by a followed session, if the session has ended in between or got a new id: nothing was
+ * stored. The response is 409. The visitor can try again: by then the browser has the new id, or its cookie counts as
+ * none.
  *
  * @example
  * ```ts
@@ -73,8 +74,8 @@ export class SessionTakenError extends SessionGoneError {
 }
 
 /**
- * Thrown if the store fails; `cause` has the store's error. The operation was done completely or not at all. The
- * response is 503.
+ * Thrown if the store fails; `cause` has the store's error, if it threw one. Each operation of the store was done
+ * completely or not at all, but `endAll` and a log-in with `most` need several. The response is 503.
  */
 export class SessionStoreError extends SessionError {
   /** The error's name. */

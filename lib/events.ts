@@ -1,5 +1,6 @@
 /**
- * Events: a manager emits an event for everything that happens to a session. Counters, log and telemetry listen.
+ * Events: a manager emits one for each change of a session, each refusal, and each failure of the store. Counters, log
+ * and telemetry listen.
  *
  * @module
  */
@@ -7,16 +8,17 @@ import { SessionGoneError, SessionTakenError, StoreFullError } from "./errors.ts
 import type { Level, Log } from "./log.ts";
 
 /**
- * What happened to a session:
+ * What happened to a session. A session that expires makes no event.
  *
  * - `made`: it was stored for the first time.
- * - `changed`: its data were changed.
+ * - `changed`: its data or messages were changed. A request that also gives it a new id makes only `new id`.
  * - `used`: a use without a change extended its life.
  * - `new id`: it got a new id, and the old one stopped working.
  * - `logged in`: its user logged in. This event follows `made` or `new id`.
  * - `logged out`: its user logged out.
  * - `bound`: it was bound to the device that logged in.
- * - `ended`: it was ended in another way: by `end`, by `endAll`, or because a log-in limited the user's sessions.
+ * - `ended`: it was ended in another way: by `end`, by `endAll`, by a guest's `logOut`, or because a log-in limited the
+ *   user's sessions.
  * - `refused`: a cookie was refused, or a request stored nothing; `reason` says why.
  * - `failed`: the store failed; `verb` names the operation, and `reason` says why.
  */
@@ -36,9 +38,9 @@ export type EventType =
 export interface SessionEvent {
   /** What happened. */
   readonly type: EventType;
-  /** The session's handle, as `sessions.of` returns it; `undefined` if the session is unknown. */
+  /** The handle, as `sessions.of` returns it; `undefined` if no single session is known, as for a forged cookie. */
   readonly handle: string | undefined;
-  /** The user of the session, if there is one. A visitor may have chosen this name. */
+  /** The session's user, if the manager knows one. A visitor may have chosen this name. */
   readonly user: string | undefined;
   /** Why something was refused, or why the store failed. */
   readonly reason: string | undefined;
@@ -86,7 +88,7 @@ const REFUSALS: Readonly<Record<Refusal, readonly [Level, string]>> = {
   "unknown session": ["info", "A session cookie was refused: its session is not stored"],
   "several cookies": ["info", "Several session cookies came in one request, and were deleted"],
   "another device": ["warn", "A session cookie was refused: its session is bound to another device"],
-  "bad proof": ["warn", "A request to bind a session to a device, or to go on, was refused"],
+  "bad proof": ["warn", "A request to bind a session to a device, or to renew its second cookie, was refused"],
   "session gone": ["info", "A request stored nothing: another one had ended its session or given it a new id"],
   "value taken": ["info", "A request stored nothing: another one had taken the same value or message"],
   "store full": ["warn", "A new session was refused: the store is full"],
@@ -113,7 +115,8 @@ const LINES: Readonly<Partial<Record<EventType, readonly [Level, string]>>> = {
 };
 
 /**
- * A listener that writes events to a log, with the session's handle, and never with the user's name.
+ * A listener that writes events to a log, never with the user's name. Refusals and failures have no handle, so that the
+ * log counts their repetitions.
  *
  * @param log The log.
  */

@@ -19,16 +19,17 @@ interface Access {
   reportGone(key: string | undefined): SessionGoneError;
 }
 
-/** The longest wait for the commit by `wrap` or an adapter, in milliseconds. */
+/** The longest wait for a commit by `wrap` or an adapter, in milliseconds. */
 const MAX_EXPECTED_WAIT = 60_000;
-/** The longest wait for a commit that may never come, in milliseconds. */
+/** The longest wait for a commit by the program, which may never come, in milliseconds. */
 const MAX_WAIT = 5000;
 
 const NOT_COMMITTED = "Cannot follow a session that no one commits: call sessions.save(session) first, as for a socket";
 
 /**
- * A session after its request was answered. Each call reads or changes the record that is stored at that moment. The
- * manager's `follow` returns it.
+ * A session after its request was answered. Each call reads or changes the record that is stored at that moment. Before
+ * the commit, a call waits for it: at most a minute in `wrap` and the adapters, else 5 seconds. The manager's `follow`
+ * returns it.
  *
  * @example
  * ```ts
@@ -85,7 +86,8 @@ export class FollowedSession<Data extends object = Record<string, Json>> {
   /**
    * A signal that aborts within about a second after the session ended, at this server or another one, or got a new id
    * from another request. The manager reads the session once per second, until the signal aborts, `close` is called, or
-   * the manager is closed. If the session is not stored, the signal never aborts.
+   * the manager is closed. If the commit stores no session, the signal never aborts. If the commit fails, or no one
+   * commits the session, the signal aborts with the error.
    */
   get signal(): AbortSignal {
     if (this.#controller === undefined) {
@@ -112,6 +114,7 @@ export class FollowedSession<Data extends object = Record<string, Json>> {
    * @throws {SessionGoneError} if it was ended, has expired, or got another id from another request.
    * @throws {SessionStoreError} if the store fails.
    * @throws {TypeError} if no one commits the session.
+   * @throws The error of the commit, if it failed.
    */
   async read(): Promise<Session<Data>> {
     const key = await this.#committedKey();
@@ -130,9 +133,10 @@ export class FollowedSession<Data extends object = Record<string, Json>> {
    * @returns The value that `fn` returns.
    * @throws {SessionGoneError} if the session was ended, has expired, or got another id.
    * @throws {SessionStoreError} if the store fails.
+   * @throws {RecordTooLargeError} if the session is larger than the store can keep; nothing is stored then.
    * @throws {TypeError} if the session was never stored, or no one commits it; if `fn` returns a promise, or gives the
    * session a new id or ends it, as that needs a cookie.
-   * @throws The error that `fn` throws; nothing is stored then.
+   * @throws The error that `fn` throws, and that of the commit if it failed; nothing is stored then.
    */
   async change<T>(fn: (session: Session<Data>) => T): Promise<T> {
     if (typeof fn !== "function") {

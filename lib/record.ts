@@ -65,7 +65,7 @@ export interface SessionRecord {
   readonly flashes?: readonly StoredFlash[] | undefined;
   /** When the session was made or its user logged in, in milliseconds since 1970. */
   readonly created: number;
-  /** The idle lifetime at the last use, in milliseconds. The session was last used at `expires - idle`. */
+  /** The idle lifetime at the last stored use, in milliseconds. That use was at `expires - idle`. */
   readonly idle: number;
   /** When it ends unless it is used again, in milliseconds since 1970; the deadline may come earlier. */
   readonly expires: number;
@@ -79,7 +79,7 @@ export interface SessionRecord {
   readonly binding?: Binding | undefined;
 }
 
-/** The most bytes that a stored session may take as JSON. */
+/** The most bytes that a stored session may take as JSON. The limit of a store may be lower. */
 export const MAX_RECORD_BYTES: number = 1024 * 1024;
 
 /**
@@ -111,7 +111,7 @@ export function endOf(record: Pick<SessionRecord, "expires" | "deadline">): numb
 }
 
 /**
- * Whether a session is live: it is not over, and its times are not in the future.
+ * Whether a session is live: it is not over, and was made and last used at most `CLOCK_SKEW` in the future.
  *
  * @param record The session's record, or its times.
  * @param now The time, in milliseconds since 1970.
@@ -133,7 +133,7 @@ export function isLive(record: Pick<SessionRecord, "created" | "idle" | "expires
  * Turns a record into JSON.
  *
  * @param record The record.
- * @param maxBytes The most bytes it may take in UTF-8.
+ * @param maxBytes The most bytes it may take in UTF-8: `MAX_RECORD_BYTES` unless given.
  * @throws {RecordTooLargeError} if the JSON takes more.
  *
  * @example

@@ -29,7 +29,10 @@ export interface LogInOptions {
   readonly absolute?: number | undefined;
   /** Whether the browser keeps the cookie after it is closed. */
   readonly permanent?: boolean | undefined;
-  /** The most sessions that the user may have, this one included. Of the others, the least recently used ones end. */
+  /**
+   * The most sessions that the user may have, this one included: the least recently used of the others end. Of
+   * concurrent log-ins, the latest stay.
+   */
   readonly most?: number | undefined;
 }
 
@@ -43,7 +46,7 @@ const LOG_IN_RULES: Readonly<Record<string, Rule>> = {
 /** Returns the state of a session. It is not a member of the class, so that programs do not see it. */
 export let stateOf: (session: object) => SessionState;
 
-/** Notes that the session will be committed with the answer. A program can then follow it before the commit. */
+/** Notes that `wrap` or an adapter will commit the session. A followed session then waits longer for the commit. */
 export function expectCommit(session: object): void {
   stateOf(session).willCommit = true;
 }
@@ -131,20 +134,21 @@ export class Session<Data extends object = Record<string, Json>> {
     return user === undefined ? undefined : logIn?.at ?? record?.created;
   }
 
-  /** Whether the session is bound to the device that logged in. Then a copy of its cookie opens nothing elsewhere. */
+  /** Whether the session is bound to the device that logged in. Copies of its cookies soon stop working elsewhere. */
   get isBound(): boolean {
     return continuedRecord(this.#state)?.binding !== undefined;
   }
 
   /**
    * A name for this session that is safe to show, because it opens nothing. `sessions.of` returns the same name.
-   * `undefined` while the session is not stored.
+   * `undefined` while the session is not stored. If the request gives the session a new id, the handle changes at the
+   * commit.
    */
   get handle(): string | undefined {
     return this.#state.key === undefined ? undefined : handleOf(this.#state.key);
   }
 
-  /** Whether this request has changed or ended the session, or given it a new id: the commit then has work to do. */
+  /** Whether this request has changed or ended the session, or asked for a new id. */
   get changed(): boolean {
     const { changes, renews, endedBy } = this.#state;
     return changes.length > 0 || renews || endedBy !== undefined;
@@ -189,8 +193,8 @@ export class Session<Data extends object = Record<string, Json>> {
    *
    * @param key Its name.
    * @param fn Called with the value, or `undefined` if there is none. It returns the new value; `undefined` removes it.
-   * It runs again at the commit, with the value that is stored then, so it should have no other effects. If it throws
-   * then, the commit rejects with the same error, and nothing is stored.
+   * It runs again at the commit, once or several times, with the value that is stored then. So it should have no other
+   * effects. If it throws then, the commit rejects with the same error, and nothing is stored.
    * @throws {TypeError} if JSON cannot keep the new value unchanged.
    * @throws {Error} if the session was committed already.
    */
@@ -300,11 +304,11 @@ export class Session<Data extends object = Record<string, Json>> {
    * user or the same user was logged in, the data stay. If another user was logged in, all data are removed, even those
    * that this request has set before.
    *
-   * @param user The user's name or number: any string.
+   * @param user The user's name, or number as a string. Any string is valid.
    * @param options Lifetimes in seconds that differ from the manager's, for "remember me", and the most sessions that
    * the user may have.
    * @throws {TypeError} if the user is not a string, or an option is unknown or invalid.
-   * @throws {RangeError} if a lifetime is not from 1 second to 400 days, or `most` is not 1 or more.
+   * @throws {RangeError} if a lifetime is not from 1 second to 400 days, or `most` is not a whole number from 1 on.
    * @throws {Error} if the session was committed already, or ended by `end`.
    */
   logIn(user: string, options: LogInOptions = {}): void {
@@ -333,7 +337,7 @@ export class Session<Data extends object = Record<string, Json>> {
   /**
    * Logs the user out. Data, messages and user are removed, and the old id stops working before the answer is sent.
    * Data and messages that are set afterwards, such as "You are logged out", are stored under a new id with the
-   * manager's lifetimes. It also works if `sessions.endAll(user)` has already ended this session.
+   * manager's lifetimes. It also works if `sessions.end` or `endAll` has already ended this session in this process.
    *
    * @throws {Error} if the session was committed already.
    */

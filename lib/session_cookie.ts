@@ -44,7 +44,7 @@ export interface CookieReading {
   readonly ids: readonly SignedId[];
   /** Whether a cookie of the name had no valid signature. */
   readonly hasInvalid: boolean;
-  /** Whether there were more cookies of the name than are verified. If so, none is verified, and `ids` is empty. */
+  /** Whether there were more different cookies of the name than are verified. Then none is verified. */
   readonly hasTooMany: boolean;
 }
 
@@ -77,7 +77,10 @@ const RULES: Readonly<Record<string, Rule>> = {
       typeof name === "string" && /^[A-Za-z0-9!#$%&'*+.^_`|~-]+$/.test(name) && name.length <= MAX_NAME_LENGTH,
   },
   domain: { needed: "a domain name such as example.com", accepts: isCookieDomain },
-  path: { needed: 'a path that starts with "/", without spaces or ";", of at most 1024 bytes', accepts: isCookiePath },
+  path: {
+    needed: 'a path of at most 1024 ASCII characters that starts with "/", without spaces or ";"',
+    accepts: isCookiePath,
+  },
   httpOnly: BOOLEAN,
   secure: BOOLEAN,
   sameSite: oneOf("Strict", "Lax", "None"),
@@ -174,8 +177,8 @@ export class SessionCookie {
   }
 
   /**
-   * The `Set-Cookie` values that delete every cookie of the name that a browser could have sent with a request, for
-   * each domain and path that it could have been set with.
+   * The `Set-Cookie` values that delete the cookies of the name that a browser could have sent with a request, for each
+   * domain and path that they could have been set with, up to a maximum.
    *
    * @param url The request's address, if it is known.
    */

@@ -18,13 +18,16 @@ export interface SessionOptions {
   readonly idle?: number | undefined;
   /** The most seconds that a session lives, even if it is used: 43,200 (twelve hours) unless given. */
   readonly absolute?: number | undefined;
-  /** Whether each use extends the session's life: `true` unless given. With `false` only a change of the data does. */
+  /**
+   * Whether a use extends the session's life even if it changes nothing: `true` unless given. Such a use is stored only
+   * if it moves the session's end by a tenth of the idle lifetime or more.
+   */
   readonly refresh?: boolean | undefined;
   /** Whether the browser keeps the cookie after it is closed: `true` unless given. */
   readonly permanent?: boolean | undefined;
   /**
-   * Binds sessions to the device that logged in, if the browser can: a stolen cookie then opens nothing. It needs
-   * https, and a cookie with `secure` and without `domain`.
+   * Binds sessions to the device that logged in, if the browser can. Stolen cookies then work only until the second,
+   * short-lived cookie expires. It needs https, and a cookie with `secure` and without `domain`.
    */
   readonly bound?: BoundOptions | undefined;
   /** Called with every event, such as a session that was made, changed or ended, a refusal or a failure. */
@@ -37,9 +40,12 @@ export interface SessionOptions {
 
 /** How sessions are bound to devices. */
 export interface BoundOptions {
-  /** The path below which the library answers the browser's requests, such as `/bound`. The site has no pages there. */
+  /** The path below which the library answers the browser's requests, such as `/bound`. Keep your pages out of it. */
   readonly path: string;
-  /** Seconds that the second cookie lives, from 10 to 3,600: 300 unless given. The browser renews it in time. */
+  /**
+   * Seconds that the second cookie of a bound session lives, from 10 to 3,600: 300 unless given. The browser renews it
+   * in time, with a key that cannot leave the device. Servers accept it a minute longer, because clocks differ.
+   */
   readonly lifetime?: number | undefined;
 }
 
@@ -88,7 +94,7 @@ const BOUND_RULES: Readonly<Record<string, Rule>> = {
 };
 
 /**
- * Refuses unknown and invalid options. `SessionCookie` checks the options of the cookie.
+ * Refuses unknown and invalid options. `SessionCookie` checks the options of the cookie, and the length of the keys.
  *
  * @throws {TypeError} naming the option; {@linkcode RangeError} for a lifetime that is out of range.
  */
@@ -106,7 +112,7 @@ export function checkSessionOptions(options: SessionOptions): void {
   }
 }
 
-/** Returns the headers of a request. Throws if it has no `Headers` object, as in a request of `node:http`. */
+/** Returns the headers of a request. Throws if they are no `Headers` object, as those of a `node:http` request. */
 export function headersOf(failure: string, request: RequestLike): Headers {
   const headers = request?.headers;
   if (typeof headers?.get === "function") return headers;

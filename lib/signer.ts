@@ -98,7 +98,8 @@ export class Signer {
    * Verifies a signed string. It never throws, whatever the string.
    *
    * @param signed A string that `sign` returned, or that an attacker sent.
-   * @returns The string that was signed, or `undefined` if none of the keys made this signature.
+   * @returns The string that was signed, and whether it should be signed again. `undefined` if none of the keys made
+   * this signature.
    */
   unsign(signed: string): Unsigned | undefined {
     if (typeof signed !== "string") return undefined;
@@ -145,7 +146,7 @@ export class Signer {
 
 function checkString(what: string, value: string): void {
   if (typeof value === "string" && value.isWellFormed()) return;
-  const received = typeof value === "string" ? "half a surrogate pair in it" : typeof value;
+  const received = typeof value === "string" ? "one with half a surrogate pair" : typeof value;
   throw new TypeError(`Cannot sign: ${what} must be a well-formed string: received ${received}`);
 }
 

@@ -9,7 +9,8 @@ export { RecordTooLargeError, StoreFullError } from "./errors.ts";
 
 /**
  * Makes a new record from the record that is stored at that moment. It may run more than once. It must not modify its
- * argument, and must keep the `user`. It may throw: then nothing is stored, and the verb rejects with the same error.
+ * argument. In `update` it must keep the `user`. It may throw: then nothing is stored, and the verb rejects with the
+ * same error.
  */
 export type Change = (record: SessionRecord) => SessionRecord;
 
@@ -33,9 +34,9 @@ export class KeyTakenError extends Error {
  * A session is stored under its key: 40 lower-case hex digits. The browser has an id. The key is a one-way hash of the
  * id, so no content of a store can be sent as a cookie.
  *
- * A session is live from `create` until `delete` or `move`, or until it ends by its record (`isLive` in record.ts).
- * From that millisecond on, it is gone. A session that is gone never comes back: only `create` and `move` make a
- * session, and the manager calls them only with a new key.
+ * A session is live under its key from `create` or `move` until `delete` or the next `move`, or until it ends by its
+ * record (`isLive` in record.ts). From that millisecond on, it is gone. A session that is gone never comes back: only
+ * `create` and `move` make a session, and the manager calls them only with a new key.
  *
  * When a verb resolves, it has done its work for every process that shares the store. No reader ever sees half of a
  * record. Any verb may fail, for example on a full disk or a lost connection. It then rejects within some seconds, and

@@ -25,8 +25,8 @@ const RULES: Readonly<Record<keyof StoreSubject, Rule>> = {
 
 /**
  * Declares the tests that every store passes, for one store: with `Deno.test`, or with `node:test` outside Deno.
- * The suite tests an optional method (`list`, `sessionsOf`, `deleteMany`) only if the store has it, and an ability only
- * if the subject names it.
+ * The suite tests an optional method, such as `list`, only if the store has it. It tests a maximum of sessions only if
+ * the subject has `counts`, corrupt records only with `rewrite`, and lost answers only with `openHooked`.
  *
  * @param subject The store's name, and functions that open stores on the same sessions.
  * @throws {TypeError} naming a member of the subject that is missing or invalid.

@@ -69,7 +69,7 @@ export function withTelemetry(options: SessionOptions): SessionOptions {
   return { ...options, store: traced(options.store, api.trace.getTracer(NAME)), on };
 }
 
-/** A store with a span around each verb that may wait for the engine. */
+/** The methods of a store that a manager calls, with a span around each verb. */
 function traced(store: SessionStore, tracer: Tracer): SessionStore {
   const span = <T>(verb: string, work: () => Promise<T>): Promise<T> =>
     tracer.startActiveSpan(`session ${verb}`, async (span) => {

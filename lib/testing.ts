@@ -1,6 +1,6 @@
 /**
  * Helpers for tests of programs with sessions: the cookie of a stored session, a clock that a test can move, and the
- * tests of your own stores.
+ * tests that every store passes.
  *
  * @module
  */

@@ -84,8 +84,10 @@ Deno.test("follow: after a failed commit, a followed session throws the same err
   const session = await bad.sessions.open(request());
   session.set("n", 1);
   const follow = bad.sessions.follow(session);
+  const { signal } = follow;
   await assertRejects(() => bad.sessions.save(session));
   await assertRejects(() => follow.read(), SessionStoreError);
+  assert(signal.reason instanceof SessionStoreError);
 });
 
 Deno.test("follow: a session that its own request ended is gone", async () => {

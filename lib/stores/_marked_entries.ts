@@ -2,7 +2,7 @@
 import { SessionError } from "../errors.ts";
 import { decode, endOf, isLive, type SessionRecord } from "../record.ts";
 import { CALL_DEADLINE, DEADLINE, DeadlineError, within } from "./_deadline.ts";
-import { isPushedOut, type Mark, newWriter, readContent, withMark, writeContent } from "./_marks.ts";
+import { isPushedOut, type Mark, newWriter, readContent, versionOf, withMark, writeContent } from "./_marks.ts";
 import { pause } from "./_pause.ts";
 import { Turns } from "./_turns.ts";
 import { hashOf } from "./_user_hash.ts";
@@ -250,11 +250,10 @@ export class MarkedEntries {
 
   #toWrite({ key, seen, record, text = "", movedTo }: Draft, mark: Mark): EntryWrite {
     const content = writeContent({ marks: withMark(seen.marks, mark), text, movedTo });
-    const version = `${mark.writer}.${mark.number.toString(36).padStart(11, "0")}`;
     const until = record === undefined ? this.#now() + ENDED_AGE : endOf(record);
     const owned = record ?? seen.record;
     const user = typeof owned === "object" && owned.user !== undefined ? hashOf(owned.user) : undefined;
-    return { entry: { key, content, version, until, user, record, movedTo }, seen: seen.version };
+    return { entry: { key, content, version: versionOf(mark), until, user, record, movedTo }, seen: seen.version };
   }
 
   async #write([first, second]: readonly EntryWrite[]): Promise<boolean> {

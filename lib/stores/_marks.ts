@@ -45,6 +45,11 @@ export function readContent(content: string): Content | undefined {
   return { marks, text: content.slice(end + 1), movedTo };
 }
 
+/** The version of an entry that a write makes. Of two versions of a writer, the later one is the greater string. */
+export function versionOf({ writer, number }: Mark): string {
+  return `${writer}.${number.toString(36).padStart(11, "0")}`;
+}
+
 /** The marks after a write: the writer's mark comes first, and a ninth mark is dropped. */
 export function withMark(marks: readonly Mark[], mark: Mark): Mark[] {
   return [mark, ...marks.filter(({ writer }) => writer !== mark.writer)].slice(0, WRITERS);

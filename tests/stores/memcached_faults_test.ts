@@ -101,7 +101,7 @@ test("on a server that has no space left people log out", async () => {
   const client = await connectionTo(engine);
   const small = Array.from(
     { length: 30_000 },
-    () => client.store("set", `session:${newId()}`, "x".repeat(12), { lifetime: 0 }),
+    () => client.store("add", `session:${newId()}`, "x".repeat(12), { lifetime: 0 }),
   );
   assert((await Promise.allSettled(small)).some(({ status }) => status === "rejected"));
   client.close();

@@ -8,7 +8,7 @@ export interface MemcachedClient {
   gets(key: string): Promise<unknown>;
   /** A command that stores a value. Rejects with the answer, such as `EXISTS`, if the value was not stored. */
   store(
-    command: "add" | "set" | "cas",
+    command: "add" | "cas",
     key: string,
     value: string,
     options: { lifetime: number; casUniq?: number | string },
@@ -55,7 +55,7 @@ export class MemcachedConnection implements MemcachedClient {
   }
 
   async store(
-    command: "add" | "set" | "cas",
+    command: "add" | "cas",
     key: string,
     value: string,
     { lifetime, casUniq }: { lifetime: number; casUniq?: number | string },

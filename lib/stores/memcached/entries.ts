@@ -2,6 +2,7 @@
 import { reasonOf } from "../../_reason.ts";
 import { RecordTooLargeError } from "../../errors.ts";
 import { CALL_DEADLINE } from "../_deadline.ts";
+import { readContent, versionOf } from "../_marks.ts";
 import type { Entries, Entry, EntryWrite, NewEntry } from "../entries.ts";
 import type { MemcachedClient } from "./connection.ts";
 
@@ -42,24 +43,37 @@ export class MemcachedEntries implements Entries {
 
   /** The new entry is written first, because no request knows its key yet. At worst it stays until it expires. */
   async swap(from: EntryWrite, to: EntryWrite): Promise<boolean> {
-    await this.#store("set", to.entry);
+    const { key, content } = to.entry;
+    if (!await this.put(to) && !await this.#replaceEarlier(to)) return false;
     if (await this.put(from)) return true;
     // An earlier try without an answer may have written the old entry.
     if ((await this.get(from.entry.key))?.content === from.entry.content) return true;
-    await this.#delete(to.entry.key);
+    const unused = await this.get(key);
+    if (unused?.content === content) await this.#removeUnchanged(unused);
     return false;
   }
 
+  /**
+   * Replaces the new entry that an earlier try of the same move wrote. Returns whether the new entry is written. The
+   * move may be long done, if memcached was slow. Then the entry may have changed, and is not replaced.
+   */
+  async #replaceEarlier({ entry }: EntryWrite): Promise<boolean> {
+    const found = await this.get(entry.key);
+    if (found === undefined || found.content === entry.content) return found !== undefined;
+    const [mark, ...others] = readContent(found.content)?.marks ?? [];
+    const isEarlier = mark !== undefined && others.length === 0 && versionOf(mark) < entry.version;
+    return isEarlier && await this.#store("cas", entry, found.version);
+  }
+
   /** Stores an entry. Returns whether it was stored. */
-  async #store(command: "add" | "set" | "cas", entry: NewEntry, casUniq?: Entry["version"]): Promise<boolean> {
+  async #store(command: "add" | "cas", entry: NewEntry, casUniq?: Entry["version"]): Promise<boolean> {
     const options = { lifetime: this.#lifetime(entry.until), ...(casUniq === undefined ? {} : { casUniq }) };
     try {
       await this.#client.store(command, this.#prefix + entry.key, entry.content, options);
       return true;
     } catch (error) {
-      const reason = reasonOf(error);
-      if (/^(NOT_STORED|EXISTS|NOT_FOUND)$/.test(reason)) return false;
-      if (/too large/i.test(reason)) {
+      if (isRefused(error)) return false;
+      if (/too large/i.test(reasonOf(error))) {
         throw new RecordTooLargeError("Cannot store a session: it is larger than this memcached takes");
       }
       // A log-out must not fail because memcached has no space for the entry. So the entry is deleted instead.
@@ -78,11 +92,24 @@ export class MemcachedEntries implements Entries {
     }
   }
 
+  /** Removes an entry that is as it was read. Memcached removes a value with a negative lifetime immediately. */
+  async #removeUnchanged({ key, version }: Entry): Promise<void> {
+    const options = { lifetime: -1, casUniq: version };
+    await this.#client.store("cas", this.#prefix + key, "", options).catch((error) => {
+      if (!isRefused(error)) throw error;
+    });
+  }
+
   /** The seconds until memcached may remove an entry, rounded up. The record has the exact end of the session. */
   #lifetime(until: number): number {
     const left = Math.max(1, Math.ceil((until - this.#now()) / 1000) + 1);
     return left > LONGEST_RELATIVE ? Math.ceil(Date.now() / 1000) + left : left;
   }
+}
+
+/** Whether an error says that a value was not stored because another one is, or none is. */
+function isRefused(error: unknown): boolean {
+  return /^(NOT_STORED|EXISTS|NOT_FOUND)$/.test(reasonOf(error));
 }
 
 /** Whether an error is an answer of memcached. Another try would get the same answer. */

@@ -63,6 +63,7 @@ export const peers: readonly Peer[] = [
     name: "scs, memory",
     software: "scs 2.9.0",
     runtime: ["go", "version"],
+    target: 2,
     async start({ userPage, strangerPage }) {
       const peer = await installed("scs", [["go", "build", "-o", "server", "."]]);
       return await start((port) => [`${peer}/server`, port, userPage, strangerPage]);
@@ -72,6 +73,7 @@ export const peers: readonly Peer[] = [
     name: "tower-sessions, memory",
     software: "tower-sessions 0.15.0, axum 0.8.9",
     runtime: ["rustc", "--version"],
+    target: 0.5,
     async start({ userPage, strangerPage }) {
       const peer = await installed("tower_sessions", [["cargo", "build", "--release", "--locked"]]);
       const program = `${peer}/target/release/tower_sessions_peer`;

@@ -12,7 +12,6 @@ const result = await autocannon({ url, duration: seconds, connections, requests,
 console.log(JSON.stringify({
   requests: result.requests.total,
   rate: result.requests.average,
-  p50: result.latency.p50,
   p99: result.latency.p99,
   failed: result.non2xx - (result["3xx"] ?? 0) + result.errors,
 }));

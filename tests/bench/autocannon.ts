@@ -1,4 +1,4 @@
-/** Loads a server with autocannon, for where there is no wrk; prints what it saw as JSON. */
+/** Loads a server with autocannon, if wrk is missing. Prints the result as JSON. */
 // deno-lint-ignore no-import-prefix -- it has a lock file of its own
 import autocannon from "npm:autocannon@8.0.0";
 

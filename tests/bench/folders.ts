@@ -1,11 +1,13 @@
-/** Folders full of sessions, as the file store would have left them. */
+/** Folders with many session files, as the file store writes them. */
 
 /** The key that signs the cookies. */
 export const KEY = "a key of the benchmark of at least 32 bytes";
 
 /**
- * Writes `count` session files that no one has the cookie of, all ending (or ended) at `expires`: copies, under new ids,
- * of one that the server made in that folder.
+ * Writes session files: copies, under new keys, of one that the server made in the folder. No visitor has a cookie for
+ * them.
+ *
+ * @param expires When they end, or have ended, in milliseconds since 1970.
  */
 export function fill(dir: string, count: number, expires: number): void {
   const [shard, name] = anyFile(dir);
@@ -18,8 +20,8 @@ export function fill(dir: string, count: number, expires: number): void {
   }
   const length = digits + name.length - ".json".length;
   for (let made = 0; made < count; made++) {
-    const id = crypto.getRandomValues(new Uint8Array(length / 2)).toHex();
-    const path = `${dir}/${id.slice(0, digits)}/${id.slice(digits)}.json`;
+    const key = crypto.getRandomValues(new Uint8Array(length / 2)).toHex();
+    const path = `${dir}/${key.slice(0, digits)}/${key.slice(digits)}.json`;
     const file = Deno.openSync(path, { write: true, createNew: true, mode: 0o600 });
     file.writeSync(bytes);
     file.utimeSync(expires / 1000, expires / 1000);
@@ -27,12 +29,12 @@ export function fill(dir: string, count: number, expires: number): void {
   }
 }
 
-/** The text of some session file. */
+/** The content of any session file. */
 export function anyRecord(dir: string): string {
   return Deno.readTextFileSync(`${dir}/${anyFile(dir).join("/")}`);
 }
 
-/** How many session files have an mtime, the end of their session, before `time`. */
+/** How many session files have an mtime before `time`. The mtime is the end of the session. */
 export function countEnded(dir: string, time: number): number {
   let count = 0;
   for (const [shard, name] of files(dir)) {

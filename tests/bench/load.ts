@@ -1,23 +1,23 @@
-/** Load: requests to a server, as many as it answers, by wrk if it is there and else by autocannon. */
+/** Load: sends a server as many requests as it answers, with wrk, or with autocannon if wrk is missing. */
 
-/** What to send. */
+/** The requests to send. */
 export interface Load {
   readonly url: string;
   readonly seconds: number;
-  /** Cookies to send, one request each in turn; none unless given. */
+  /** Cookies to send, one per request, in turn. Unless given, none is sent. */
   readonly cookies?: readonly string[] | undefined;
-  /** A form to POST; a GET unless given. `[<id>]` in it stands for something else in every request. */
+  /** A form to send with POST. `[<id>]` in it becomes another string in each request. Unless given, GET is sent. */
   readonly form?: string | undefined;
 }
 
-/** Connections at once. */
+/** The number of connections. */
 export const CONNECTIONS = 32;
 
-/** What came of it. */
+/** The result. */
 export interface Result {
   /** Requests that were answered. */
   readonly requests: number;
-  /** Requests a second. */
+  /** Requests per second. */
   readonly rate: number;
   /** The 99th percentile of the time to an answer, in milliseconds. */
   readonly p99: number;
@@ -28,10 +28,10 @@ const FORM = "application/x-www-form-urlencoded";
 /** The load tool and its version. */
 export const tool: { readonly name: "wrk" | "autocannon"; readonly version: string } = findTool();
 
-/** The number in the next form: every load goes on where the one before it ended. */
+/** The number in the next form. Each load continues where the previous one ended. */
 let next = 1;
 
-/** Sends requests for some seconds. Throws if an answer was an error: its speed would mean nothing. */
+/** Sends requests for some seconds. Throws if an answer was an error, because its speed would mean nothing. */
 export async function load(what: Load): Promise<Result> {
   return tool.name === "wrk" ? await wrk(what) : await autocannon(what);
 }
@@ -75,7 +75,7 @@ end
   const text = new TextDecoder().decode(output.stdout);
   const failed = /Non-2xx or 3xx responses: (\d+)|Socket errors: (.*)/.exec(text);
   const requests = /(\d+) requests in /.exec(text);
-  // Requests without an answer have numbers, too.
+  // Requests that were not answered used numbers, too.
   if (form !== undefined) next += Number(requests?.[1]) + 2 * CONNECTIONS;
   const rate = /Requests\/sec:\s+([\d.]+)/.exec(text);
   if (failed !== null || requests === null || rate === null) throw new Error(`wrk at ${url}: ${failed?.[0] ?? text}`);
@@ -95,7 +95,7 @@ async function autocannon({ url, seconds, cookies, form }: Load): Promise<Result
     connections: CONNECTIONS,
     method: form === undefined ? "GET" : "POST",
     body: form,
-    // autocannon puts an id of its own in the place of each "[<id>]".
+    // autocannon replaces each "[<id>]" with an id.
     idReplacement: form !== undefined,
     headers: cookies?.map((cookie) => ({ ...type, cookie })) ?? [type],
   };

@@ -1,15 +1,15 @@
-/** Makes sessions or logs visitors in, by the library alone; prints the processor time of each, in microseconds. */
+/** Makes sessions or logs visitors in, with the library alone. Prints the processor time of one, in microseconds. */
 import process from "node:process";
 
 const COUNT = 2000;
-const AT_ONCE = 16;
+const CONCURRENT = 16;
 
 const [kind, dir, server] = Deno.args as [string, string, string];
 const { FileStore, SessionManager } = await import(`${server}lib/mod.ts`);
 const store = new FileStore({ dir });
 const sessions = new SessionManager({ store, keys: ["a key of the benchmark of at least 32 bytes"] });
 
-// What is compiled and counted at first does not count.
+// The first sessions warm up the compiler and the store, and do not count.
 await times(COUNT / 4, kind === "guest-logs-in" ? await cookies(COUNT / 4) : []);
 const made = kind === "guest-logs-in" ? await cookies(COUNT) : [];
 const before = process.cpuUsage();
@@ -19,8 +19,8 @@ console.log((user + system) / COUNT);
 await sessions.close();
 
 async function times(count: number, cookies: string[]): Promise<void> {
-  for (let first = 0; first < count; first += AT_ONCE) {
-    await Promise.all(Array.from({ length: AT_ONCE }, (_, index) => visit(first + index, cookies[first + index])));
+  for (let first = 0; first < count; first += CONCURRENT) {
+    await Promise.all(Array.from({ length: CONCURRENT }, (_, index) => visit(first + index, cookies[first + index])));
   }
 }
 

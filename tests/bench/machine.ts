@@ -1,19 +1,19 @@
-/** What kind of machine this is, and whether it is quiet enough for a rate to mean something. */
+/** Describes the machine, and warns if other programs disturb the measurement. */
 
-/** Processors busy with something else, as a share of all of them, from which on rates are not to be believed. */
+/** The share of the processors that other programs may use. Above it, rates mean nothing. */
 const BUSY = 0.1;
-/** How far the bare server's rates may lie apart over the rounds, as a share of their median. */
+/** How much the bare server's rates may differ over the rounds, as a share of their median. */
 const SPREAD = 0.25;
-/** How far its processor time a request may. */
+/** The same for its processor times per request. */
 const SPREAD_OF_TIME = 0.15;
 
-/** From how many microseconds a new file counts as slow. */
+/** A new file that takes this many microseconds or more counts as slow. */
 const SLOW_FILE = 150;
 
-/** What makes each system call dear, by the words in which the kernel names it. */
-const DEAR: readonly (readonly [words: RegExp, name: string])[] = [
-  [/PTI/, "page tables are switched (PTI)"],
-  [/Clear CPU buffers/, "buffers are cleared"],
+/** The protections that make each system call slow, by the kernel's words for them. */
+const PROTECTIONS: readonly (readonly [words: RegExp, name: string])[] = [
+  [/PTI/, "the kernel switches page tables (PTI)"],
+  [/Clear CPU buffers/, "the kernel clears buffers"],
   [/Safe RET/, "returns are not predicted (Safe RET)"],
   [/untrained return thunk/, "returns are not predicted (return thunk)"],
   [/\bIBPB\b(?!:)(?!-)/, "predictions are dropped (IBPB)"],
@@ -21,35 +21,34 @@ const DEAR: readonly (readonly [words: RegExp, name: string])[] = [
   [/Retpolines/, "indirect jumps are not predicted (retpolines)"],
 ];
 
-/** Lines that say what machine this is. */
+/** Lines that describe the machine. */
 export function describe(): string[] {
   const cpu = /model name\s*: (.*)/.exec(read("/proc/cpuinfo"))?.[1] ?? "unknown processor";
   const { total } = Deno.systemMemoryInfo();
   const gib = Math.round(total / 2 ** 30);
-  const dear = mitigations();
+  const slow = mitigations();
   return [
     `Machine: ${navigator.hardwareConcurrency} cores, ${cpu}, ${gib} GiB, ${Deno.build.os} ${Deno.osRelease()}`,
-    ...(dear.length === 0 ? ["Nothing known makes system calls dear"] : ["System calls are dear:", ...dear]),
-    `A look at a file (lstat) takes ${lookMicros().toFixed(1)} µs`,
+    ...(slow.length === 0 ? ["No known protection makes system calls slow"] : ["System calls are slow:", ...slow]),
+    `One lstat takes ${lstatMicros().toFixed(1)} µs`,
   ];
 }
 
-/** How long a look at a file takes, in microseconds. */
-function lookMicros(): number {
+function lstatMicros(): number {
   return medianMicros(20_000, () => Deno.lstatSync(import.meta.filename!));
 }
 
-/** Makes files in a folder; returns a warning if that is slow, as it is on some file systems after many were removed. */
+/** Makes files in a folder. Returns a warning if that is slow, as on some file systems after many were removed. */
 export function slowFiles(folder: string): string | undefined {
   Deno.mkdirSync(`${folder}/new`);
   let made = 0;
   const micros = medianMicros(1000, () => Deno.writeTextFileSync(`${folder}/new/${made++}`, "{}"));
   if (micros < SLOW_FILE) return undefined;
-  return `A new file takes ${micros.toFixed(0)} µs here: what makes files cannot be compared. ` +
-    "Where many were removed, that passes after five minutes";
+  return `A new file takes ${micros.toFixed(0)} µs here: servers that make files cannot be compared. ` +
+    "If many files were removed before, wait five minutes";
 }
 
-/** The median, as whatever else runs now and then should not count. */
+/** The median time of a piece of work, in microseconds. Rare interruptions do not change a median. */
 function medianMicros(count: number, work: () => void): number {
   const times = Array.from({ length: count }, () => {
     const started = performance.now();
@@ -69,11 +68,11 @@ function mitigations(): string[] {
   }
   return names.flatMap((name) => {
     const text = read(`${folder}/${name}`);
-    return DEAR.filter(([words]) => words.test(text)).map(([, what]) => `  ${what}, on account of ${name}`);
+    return PROTECTIONS.filter(([words]) => words.test(text)).map(([, what]) => `  ${what}, because of ${name}`);
   });
 }
 
-/** Looks at the machine for a few seconds, in which nothing of ours runs; returns a warning, if there is need for one. */
+/** Measures for three seconds how much other programs use the processors. Returns a warning if it is too much. */
 export async function busyBefore(): Promise<string | undefined> {
   const before = readTimes();
   await new Promise((resolve) => setTimeout(resolve, 3000));
@@ -81,20 +80,20 @@ export async function busyBefore(): Promise<string | undefined> {
   const [load] = Deno.loadavg();
   const percent = `${Math.round(100 * share)} %`;
   if (share < BUSY) return undefined;
-  return `Others use ${percent} of the processors (load ${
+  return `Other programs use ${percent} of the processors (load ${
     load!.toFixed(2)
-  }): believe no rate and no p99, and processor time with care`;
+  }): rates and p99 mean nothing, processor times little`;
 }
 
-/** What the bare server's own figures say of the machine: a warning for each kind of figure that lies too far apart. */
+/** A warning for each kind of figure of the bare server that differs too much between the rounds. */
 export function spreadWarnings(samples: readonly { readonly rate: number; readonly micros: number }[]): string[] {
   const rates = spread(samples.map(({ rate }) => rate));
   const times = spread(samples.map(({ micros }) => micros));
   const percent = (share: number) => `${Math.round(100 * share)} %`;
   const warnings: string[] = [];
-  if (rates > SPREAD) warnings.push(`The bare server's rates lie ${percent(rates)} apart: believe no rate and no p99`);
+  if (rates > SPREAD) warnings.push(`The bare server's rates differ by ${percent(rates)}: rates and p99 mean nothing`);
   if (times > SPREAD_OF_TIME) {
-    warnings.push(`The bare server's processor times lie ${percent(times)} apart: believe differences above that only`);
+    warnings.push(`The bare server's processor times differ by ${percent(times)}: smaller differences mean nothing`);
   }
   return warnings;
 }
@@ -104,7 +103,7 @@ function spread(numbers: number[]): number {
   return (sorted.at(-1)! - sorted[0]!) / sorted[Math.floor(sorted.length / 2)]!;
 }
 
-/** Idle and all time of the processors so far; time that the host took away counts as busy. */
+/** Idle time and all time of the processors so far. Time that the host of a virtual machine took counts as busy. */
 function readTimes(): { idle: number; all: number } {
   const times = /^cpu +(.*)/.exec(read("/proc/stat"))?.[1]?.split(" ").slice(0, 8).map(Number) ?? [];
   return { idle: (times[3] ?? NaN) + (times[4] ?? NaN), all: times.reduce((sum, time) => sum + time, 0) };

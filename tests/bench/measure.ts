@@ -1,31 +1,31 @@
-/** Loads servers in turn, and prints what came of it: lists that fit a terminal of 80 columns. */
+/** Loads servers in turn, and prints the results as lists that fit a terminal of 80 columns. */
 import { type Load, load, type Result } from "./load.ts";
 import { options } from "./options.ts";
 import { processorTime } from "./processes.ts";
 import type { Subject } from "./servers.ts";
 
-/** What one round gave. */
+/** The result of one round. */
 export interface Sample extends Result {
-  /** Processor time a request, in microseconds: all threads of all the server's processes. */
+  /** Processor time per request, in microseconds: all threads of all processes of the server. */
   readonly micros: number;
 }
 
-/** A server that is loaded in turn with others, and what came of it round by round. */
+/** A server that is loaded in turn with others, and its results. */
 export interface Contender {
   readonly name: string;
   readonly send: () => Promise<Sample>;
   readonly samples: Sample[];
-  /** What ours should be worth as a multiple of this one, by processor time and by rate. */
+  /** How much the first contender should be worth compared with this one, by processor time and by rate. */
   readonly target: number | undefined;
 }
 
-/** What to send, and what a comparison with it should come to. */
+/** The requests to send, and the target of the comparison. */
 interface Plan extends Partial<Omit<Load, "url" | "seconds">> {
   readonly path?: string;
   readonly target?: number | undefined;
 }
 
-/** Tells who watches what is being done; the results alone are on standard output. */
+/** Prints the progress. It goes to standard error, because standard output has only the results. */
 export function say(text: string): void {
   console.error(text);
 }
@@ -35,7 +35,7 @@ export function contender(name: string, subject: Subject, { path = "/", target, 
   return { name, send, samples: [], target };
 }
 
-/** Loads a server, and reads off what processor time that took. */
+/** Loads a server, and measures the processor time that it took. */
 export async function sample({ pids }: Subject, what: Load): Promise<Sample> {
   const before = processorTime(pids);
   const result = await load(what);
@@ -43,7 +43,7 @@ export async function sample({ pids }: Subject, what: Load): Promise<Sample> {
   return { ...result, micros };
 }
 
-/** Loads them in turn, round by round, so that what else the machine does meets them all. The first round warms up. */
+/** Loads servers in turn, round by round, so that other programs affect all of them. The first round warms up. */
 export async function inTurn(contenders: readonly Contender[]): Promise<void> {
   for (let round = 0; round <= options.rounds; round++) {
     for (const { name, send, samples } of contenders) {
@@ -55,10 +55,10 @@ export async function inTurn(contenders: readonly Contender[]): Promise<void> {
   }
 }
 
-/** Prints what each did, and what the first is worth beside each other one. */
+/** Prints the results, and how much the first contender is worth compared with each other one. */
 export function printTable(title: string, [first, ...others]: readonly Contender[]): void {
   printTitle(title);
-  console.log(columns("", "µs a request", "requests/s", "p99 in ms"));
+  console.log(columns("", "µs per request", "requests/s", "p99 in ms"));
   for (const { name, samples } of [first!, ...others]) {
     const rate = thousands(median(samples.map(({ rate }) => rate)));
     const micros = withRange(samples.map(({ micros }) => micros));
@@ -79,12 +79,12 @@ export function printTitle(title: string): void {
   console.log(`\n${title}`);
 }
 
-/** Prints a line of its own, below a title. */
+/** Prints a line below a title. */
 export function printLine(text: string): void {
   console.log(`  ${text}`);
 }
 
-/** Prints that something could not be measured, and what that needs. */
+/** Prints that something could not be measured, and what is missing. */
 export function printMissing(what: string, reason: string): void {
   printLine(`missing: ${what}: ${reason}`);
 }
@@ -99,7 +99,7 @@ export function median(numbers: readonly number[]): number {
   return sorted.length % 2 === 1 ? sorted[half]! : (sorted[half - 1]! + sorted[half]!) / 2;
 }
 
-/** The median, and the least and the most. */
+/** The median, with the lowest and the highest in brackets. */
 export function withRange(numbers: readonly number[]): string {
   return `${short(median(numbers))} (${short(Math.min(...numbers))}–${short(Math.max(...numbers))})`;
 }
@@ -108,7 +108,7 @@ export function thousands(number: number): string {
   return Math.round(number).toLocaleString("en");
 }
 
-/** Three digits, or all there are before the point. */
+/** A number with three digits, or with all digits before the point if there are more. */
 function short(number: number): string {
   if (!Number.isFinite(number)) return "–";
   const size = Math.abs(number);

@@ -1,32 +1,30 @@
-/** What the bench was asked for on the command line. */
+/** The options of the bench, from the command line. */
 
-/** The rows there are, in their order. */
+/** All rows, in the order in which they are measured. */
 export const ROWS = [
-  ...[
-    "user",
-    "anonymous",
-    "headers",
-    "add",
-    "login",
-    "cores",
-    "sync",
-    "stores",
-    "million",
-    "sweep",
-    "neighbours",
-    "start",
-    "hostile",
-  ],
+  "user",
+  "anonymous",
+  "headers",
+  "add",
+  "login",
+  "cores",
+  "sync",
+  "stores",
+  "million",
+  "sweep",
+  "neighbours",
+  "start",
+  "hostile",
 ] as const;
 
 export const options: {
-  /** How often each server is loaded; the first time, which warms it up, does not count. */
+  /** How often each server is loaded, besides a first time that warms it up and does not count. */
   readonly rounds: number;
-  /** For how long, each time. */
+  /** How long each server is loaded in a round. */
   readonly seconds: number;
   /** The rows to measure. */
   readonly only: readonly string[];
-  /** The checkout whose server is measured, with a slash at its end: this one, unless another is to be compared with it. */
+  /** The folder of the checkout whose server is measured, with a slash at its end: this one unless given. */
   readonly server: string;
 } = read();
 

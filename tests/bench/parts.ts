@@ -1,4 +1,4 @@
-/** What the parts of a request cost, each alone, in this process: `deno task bench:parts`. */
+/** `deno task bench:parts`: measures the parts of a request, each alone, in this process. */
 import { SessionManager } from "../../lib/session_manager.ts";
 import { keyOf, newId } from "../../lib/id.ts";
 import { createApp } from "../../lib/server/app.ts";

@@ -1,31 +1,30 @@
-/** The peers that do the same job on other systems: installed once, into the user's cache folder, then started. */
+/** The peers: servers of other libraries that do the same job. They are installed once, into a cache folder. */
 import { createHash } from "node:crypto";
 import { deno, Missing, start, type Subject } from "./servers.ts";
 
 const PEERS = `${import.meta.dirname}/peers`;
 const CACHE = `${Deno.env.get("XDG_CACHE_HOME") ?? `${Deno.env.get("HOME")}/.cache`}/session-server-bench`;
 
-/** What a peer is given: a folder for what it writes, and files with our pages, for those that take them. */
+/** A folder for the files of a peer, and the files of our pages, which some peers answer. */
 export interface Place {
   readonly dir: string;
-  /** The page of a user, with `{{.User}}` and `{{.Greet}}` in it. */
+  /** The page of a user, with the placeholders `{{.User}}` and `{{.Greet}}`. */
   readonly userPage: string;
   readonly strangerPage: string;
 }
 
-/** A peer. */
 export interface Peer {
   readonly name: string;
-  /** What it is made of. */
+  /** Its packages, with their versions. */
   readonly software: string;
-  /** A command that prints the version of what runs it. */
+  /** A command that prints the version of the program that runs it. */
   readonly runtime: string[];
-  /** How many times its rate and its processor time ours should be worth. */
+  /** How much our server should be worth compared with it, by processor time and by rate. */
   readonly target?: number;
   start(place: Place): Promise<Subject>;
 }
 
-/** All of them. */
+/** All peers. */
 export const peers: readonly Peer[] = [
   {
     name: "hono-sessions, memory",
@@ -82,7 +81,7 @@ export const peers: readonly Peer[] = [
   },
 ];
 
-/** A line for each peer that is there: what it is made of, and what runs it. */
+/** A line for each peer, with its packages and the version of the program that runs it. */
 export async function versions(): Promise<string[]> {
   return await Promise.all(peers.map(async ({ software, runtime }) => {
     try {
@@ -93,7 +92,7 @@ export async function versions(): Promise<string[]> {
   }));
 }
 
-/** Copies a peer into the cache folder and runs the steps there, unless that was done before; returns where it is. */
+/** Copies a peer into the cache folder and runs the steps there, unless that was done before. Returns its folder. */
 async function installed(name: string, steps: string[][]): Promise<string> {
   const files = listFiles(`${PEERS}/${name}`);
   const hash = createHash("sha256");

@@ -1,20 +1,20 @@
-/** What Linux says of processes: processor time and memory, each of a process and all that it started. */
+/** Reads from Linux how much processor time a process and its children took, and how much memory it has. */
 
-/** The kernel counts in hundredths of a second whatever its own clock is. */
+/** The kernel reports hundredths of a second, whatever its own clock is. */
 const TICKS_PER_SECOND = 100;
 
-/** Seconds of processor time that these processes took so far, all threads and all children; NaN where Linux is not. */
+/** Seconds of processor time that processes took so far, with all threads and children. NaN if this is not Linux. */
 export function processorTime(pids: readonly number[]): number {
   let ticks = 0;
   for (const pid of pids.flatMap(withChildren)) {
-    // The second field is the program's name in brackets, with whatever it is made of; `utime` is the 14th.
+    // The second field is the program's name in brackets, and may have any characters. `utime` is the 14th field.
     const fields = read(`/proc/${pid}/stat`).replace(/^.*\) /s, "").split(" ");
     ticks += Number(fields[11] ?? NaN) + Number(fields[12] ?? NaN);
   }
   return ticks / TICKS_PER_SECOND;
 }
 
-/** Megabytes of memory that a process holds. */
+/** The memory of a process, in megabytes. */
 export function residentMegabytes(pid: number): number {
   return Number(/VmRSS:\s+(\d+)/.exec(read(`/proc/${pid}/status`))?.[1] ?? NaN) / 1024;
 }

@@ -1,4 +1,4 @@
-/** What README.md beside this file describes: `deno task bench`. */
+/** `deno task bench`: measures the rows that were chosen, and prints them. README.md describes it. */
 import { CONNECTIONS, tool } from "./load.ts";
 import { busyBefore, describe, slowFiles, spreadWarnings } from "./machine.ts";
 import type { Sample } from "./measure.ts";
@@ -41,21 +41,21 @@ try {
   if (warnings.length > 0) console.log("");
   for (const warning of warnings) console.log(`Warning: ${warning}`);
 } finally {
-  // Only now: on some file systems, making files is slow where many were just removed.
+  // The files are removed at the end, because some file systems make files slowly after many were removed.
   console.error("Removing the temporary files");
   await Deno.remove(folder, { recursive: true });
 }
 
-/** What was measured on what, and how to read it. */
+/** Prints the machine, the programs and how to read the tables. */
 async function printHead(): Promise<void> {
   for (const line of describe()) console.log(line);
   console.log(`Deno ${Deno.version.deno}; ${tool.name} ${tool.version}, ${CONNECTIONS} connections`);
   for (const line of await versions()) console.log(`Peer: ${line}`);
   console.log(
-    `Rounds: ${options.rounds} of ${options.seconds} s each, in turn; medians, and least and most in brackets`,
+    `Rounds: ${options.rounds} of ${options.seconds} s each, in turn; medians, with lowest and highest in brackets`,
   );
-  console.log("µs a request: processor time of all the server's threads and processes");
-  console.log('"Is worth": how many times as many requests for the same processor time, or in the same time');
+  console.log("µs per request: processor time of all threads and processes of the server");
+  console.log('"Is worth": how many times as many requests for the same processor time, and in the same time');
 }
 
 function warn(text: string): void {

@@ -1,24 +1,24 @@
-/** The servers that are measured, as processes: ours, and whatever else a command starts. */
+/** Starts the servers that are measured, as processes: ours, bare ones, and those of the peers. */
 import { flagsOf } from "../../lib/commands/permissions.ts";
 import { KEY } from "./folders.ts";
 import { options } from "./options.ts";
 
-/** A server under measurement: one process, or several at one port. */
+/** A server that is measured: one process, or several at one port. */
 export interface Subject {
   readonly origin: string;
   readonly pids: readonly number[];
   stop(): Promise<void>;
 }
 
-/** Thrown for what cannot be had on this machine; the message says what is needed. */
+/** Thrown if this machine lacks something that a measurement needs. The message names it. */
 export class Missing extends Error {}
 
-/** Ours, as `deno task start` starts it, with a lifetime that outlasts the run, and room for all it makes. */
+/** Our server, as `deno task start` starts it. The lifetime and the maximum are large enough for the whole run. */
 export async function ours(settings: Record<string, string>): Promise<Subject> {
   return await start(await ourCommand(), ourSettings(settings));
 }
 
-/** Ours, as several processes at one port. */
+/** Our server, as several processes at one port. */
 export async function oursTogether(count: number, settings: Record<string, string>): Promise<Subject> {
   const env = ourSettings({ ...settings, REUSE_PORT: "true" });
   const command = await ourCommand();
@@ -35,7 +35,7 @@ export async function oursTogether(count: number, settings: Record<string, strin
     const port = new URL(first.origin).port;
     const child = spawn(command(port), { ...env, PORT: port }, "piped");
     others.push(child);
-    // The port answers already, so the process itself has to say that it listens.
+    // The first process already answers at the port, so this one is ready when it prints that it listens.
     if (!await prints(child, "Listening on")) {
       await stop();
       throw missing();
@@ -44,13 +44,13 @@ export async function oursTogether(count: number, settings: Record<string, strin
   return { origin: first.origin, pids: [...first.pids, ...others.map(({ pid }) => pid)], stop };
 }
 
-/** A peer that Deno runs, with all permissions unless `flags` say otherwise. */
+/** A program of `peers/` that Deno runs, with all permissions unless `flags` are given. */
 export function deno(file: string, args: string[], flags: string[] = ["--no-lock", "-A"]): Promise<Subject> {
   const program = `${import.meta.dirname}/peers/${file}`;
   return start((port) => [Deno.execPath(), "run", "--no-config", ...flags, program, port, ...args]);
 }
 
-/** A bare Deno.serve that answers `page`, and writes `record` for each POST. */
+/** A bare `Deno.serve` that answers `page`, and writes `record` to a new file for each POST. */
 export async function bare(
   folder: string,
   { page = "", record = "", headers, flags = ["-A"] }: {
@@ -68,7 +68,7 @@ export async function bare(
   return await deno("bare.ts", [pageFile, recordFile, ...more], ["--no-lock", ...flags]);
 }
 
-/** The least that a registration takes: a server that writes signed sessions below a folder. */
+/** The least server that can register a visitor: it writes a file below a folder, and sends a signed id. */
 export function least(folder: string, headers: Headers, flags: string[]): Promise<Subject> {
   return deno("least.ts", [folder, JSON.stringify(Object.fromEntries(headers))], ["--no-lock", ...flags]);
 }
@@ -76,7 +76,7 @@ export function least(folder: string, headers: Headers, flags: string[]): Promis
 /** The permissions with which the measured checkout starts its server: the default set of its `deno.json`. */
 export async function startFlags(): Promise<string[]> {
   const { permissions, tasks } = JSON.parse(await Deno.readTextFile(`${options.server}deno.json`));
-  // A checkout without such sets has the flags in the task.
+  // An older checkout has no such sets: its flags are in the task.
   const flags = permissions === undefined
     ? tasks.start.replaceAll("'", "").match(/--(allow|ignore)-\S+/g)
     : flagsOf(permissions.default);

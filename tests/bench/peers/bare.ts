@@ -1,4 +1,4 @@
-/** The limit: a bare Deno.serve with the same page, and one new file of the same size for each POST. */
+/** A bare Deno.serve: it answers the same page, and writes one new file of the same size for each POST. */
 const [port, pageFile, recordFile, headers] = Deno.args;
 const page = await Deno.readTextFile(pageFile!);
 const record = await Deno.readTextFile(recordFile!);

@@ -1,4 +1,4 @@
-/** The same job with hono and hono-sessions, its sessions in memory. */
+/** The same job with hono and hono-sessions; the sessions are in memory. */
 // deno-lint-ignore no-import-prefix -- it has a lock file of its own
 import { Hono } from "npm:hono@4.13.19";
 // deno-lint-ignore no-import-prefix -- it has a lock file of its own

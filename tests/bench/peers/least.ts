@@ -1,4 +1,4 @@
-/** The least that a registration takes: form, id, signature, one file, and our headers. It checks nothing. */
+/** The least server that can register a visitor: form, id, signature, one file, and our headers. It checks nothing. */
 import { Buffer } from "node:buffer";
 import { createHmac } from "node:crypto";
 

@@ -1,13 +1,13 @@
-/** What the rows have in common: a folder each, and visitors. */
+/** What all rows use: folders, and visitors that register. */
 import type { Subject } from "../servers.ts";
 
-/** Where everything that a run writes is. */
+/** The folder of all files that a run writes. */
 export const folder: string = await Deno.makeTempDir({ prefix: "session-bench-" });
 
-/** The form that registers visitors, each under a name of their own. */
+/** The form that registers visitors, each with another name. */
 export const FORM = "username=visitor[<id>]";
 
-/** How many session files there are before new ones are measured: new folders are slow to fill at first. */
+/** How many session files a folder has before new ones are measured. A new folder is slow at first. */
 export const FILES_BEFORE = 30_000;
 
 export async function subfolder(name: string): Promise<string> {
@@ -24,7 +24,7 @@ export async function register({ origin }: Pick<Subject, "origin">): Promise<str
   return cookie.split(";")[0]!;
 }
 
-/** Registers many visitors, some at a time. */
+/** Registers many visitors, sixteen at the same time. */
 export async function registerMany(subject: Subject, count: number): Promise<string[]> {
   const cookies: string[] = [];
   const registerSome = async () => {
@@ -42,7 +42,7 @@ export async function post(url: string, cookie = ""): Promise<Response> {
   return response;
 }
 
-/** A page, and the headers that it came with. */
+/** A page and its headers. */
 export async function pageOf(
   { origin }: Subject,
   cookie = "",
@@ -51,7 +51,7 @@ export async function pageOf(
   return { page: await response.text(), headers: headersOf(response) };
 }
 
-/** The headers that a server of ours gave an answer, without those that Deno adds, and without the cookie. */
+/** The headers that our server gave an answer, without the cookie and those that Deno adds. */
 export function headersOf(response: Response): Headers {
   const headers = new Headers(response.headers);
   for (const name of ["date", "content-length", "content-encoding", "transfer-encoding", "set-cookie"]) {
@@ -61,7 +61,7 @@ export function headersOf(response: Response): Headers {
   return headers;
 }
 
-/** Has the system write what it has not yet, so that it does not while something is measured. */
+/** Lets the system write its buffers to the disk, so that it does not do so during a measurement. */
 export async function settle(): Promise<void> {
   await new Deno.Command("sync").output();
 }

@@ -1,17 +1,17 @@
-/** What a log-in costs beside a session that is just made: the library alone, without a server. */
+/** The cost of a log-in, compared with making a session: the library alone, without a server. */
 import { median, printLine, printMissing, printTitle, say, withRange } from "../measure.ts";
 import { options } from "../options.ts";
 import { subfolder } from "./common.ts";
 
 const KINDS = [
   ["guest", "a session is made"],
-  ["stranger-logs-in", "who has none logs in"],
-  ["guest-logs-in", "who has one logs in"],
+  ["stranger-logs-in", "log-in without a session"],
+  ["guest-logs-in", "log-in with a session"],
 ] as const;
 
 export async function measureLogin(): Promise<void> {
   const micros = KINDS.map((): number[] => []);
-  printTitle("Log-in, by the library alone: µs of processor time");
+  printTitle("Log-in, with the library alone: µs of processor time");
   for (let round = 0; round < options.rounds; round++) {
     for (const [index, [kind]] of KINDS.entries()) {
       const dir = await subfolder(`login-${kind}-${round}`);
@@ -29,7 +29,9 @@ export async function measureLogin(): Promise<void> {
   for (const [index, [, name]] of KINDS.entries()) {
     const ratios = micros[index]!.map((time, round) => time / micros[0]![round]!);
     printLine(
-      `${name.padEnd(24)}${withRange(micros[index]!)}${index === 0 ? "" : `, ${median(ratios).toFixed(2)} times that`}`,
+      `${name.padEnd(26)}${withRange(micros[index]!)}${
+        index === 0 ? "" : `, ${median(ratios).toFixed(2)} times as much`
+      }`,
     );
   }
 }

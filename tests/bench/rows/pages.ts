@@ -1,4 +1,4 @@
-/** The pages of the three-page server beside a bare server and beside every peer. */
+/** The pages of the three-page server, compared with bare servers and with every peer. */
 import { anyRecord, fill } from "../folders.ts";
 import { load } from "../load.ts";
 import {
@@ -17,7 +17,7 @@ import { type Peer, peers, type Place } from "../peers.ts";
 import { bare, least, Missing, ours, startFlags, type Subject } from "../servers.ts";
 import { FILES_BEFORE, folder, FORM, headersOf, pageOf, post, register, settle, stop, subfolder } from "./common.ts";
 
-/** `GET /` of a registered visitor. Returns what the bare server did, which tells how quiet the machine was. */
+/** `GET /` of a registered visitor. Returns the bare server's results, which show how quiet the machine was. */
 export async function measureUser(): Promise<Sample[]> {
   const subject = await ours({ SESSION_FILE_DIR: await subfolder("user") });
   const cookie = await register(subject);
@@ -64,7 +64,7 @@ export async function measureAnonymous(): Promise<void> {
   await stop([subject, ...limits]);
 }
 
-/** What each header of ours costs: a bare server with all of them, and with all but one. */
+/** The cost of each header: a bare server with all our headers is compared with one that lacks the header. */
 export async function measureHeaders(): Promise<void> {
   const subject = await ours({ SESSION_FILE_DIR: await subfolder("headers") });
   const { page, headers } = await pageOf(subject, await register(subject));
@@ -80,7 +80,7 @@ export async function measureHeaders(): Promise<void> {
     contenders.push(contender(name, server));
   }
   await inTurn(contenders);
-  printTitle("What each header of a page costs, in µs");
+  printTitle("The cost of each header of a page, in µs");
   for (const { name, samples } of contenders.slice(1)) {
     printLine(`${name}: ${withRange(samples.map(({ micros }, round) => all.samples[round]!.micros - micros))}`);
   }
@@ -93,7 +93,7 @@ export async function measureAdd(): Promise<void> {
   const dir = await subfolder("add");
   const subject = await readyForMore(dir);
   const record = anyRecord(dir);
-  // Deno checks each path that is opened, link by link, unless everything is allowed.
+  // Unless everything is allowed, Deno checks each part of a path that a program opens for a link.
   const flags = await startFlags();
   const limits = [
     await bare(folder, { record }),
@@ -104,15 +104,15 @@ export async function measureAdd(): Promise<void> {
   const contenders = [
     contender("ours", subject, { form: FORM, path: "/add" }),
     contender("bare, one file", limits[0]!, { form: FORM, path: "/add" }),
-    contender("that with our permissions", limits[1]!, { form: FORM, path: "/add" }),
-    contender("the least, with them too", limits[2]!, { form: FORM, path: "/add", target: 0.75 }),
+    contender("with our permissions", limits[1]!, { form: FORM, path: "/add" }),
+    contender("the least server", limits[2]!, { form: FORM, path: "/add", target: 0.75 }),
   ];
   await inTurn(contenders);
   printTable("POST /add of a new visitor", contenders);
   await stop([subject, ...limits]);
 }
 
-/** Ours, on a folder that has been filled to some extent already. */
+/** Our server, on a folder that already has many sessions. */
 export async function readyForMore(dir: string, settings: Record<string, string> = {}): Promise<Subject> {
   const first = await ours({ SESSION_FILE_DIR: dir });
   await register(first);
@@ -124,7 +124,7 @@ export async function readyForMore(dir: string, settings: Record<string, string>
   return subject;
 }
 
-/** Writes our two pages to files, with places for the name and the message. */
+/** Writes our two pages to files, with placeholders for the name and the message. */
 async function writePages(user: string, stranger: string): Promise<Omit<Place, "dir">> {
   const paths = { userPage: `${folder}/user.html`, strangerPage: `${folder}/stranger.html` };
   const template = user.replaceAll("Successfully registered username - <bdi>alice</bdi>.", "{{.Greet}}")

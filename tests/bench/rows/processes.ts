@@ -1,4 +1,4 @@
-/** Several processes: two at one port on two cores, and another one that works on the same folder. */
+/** Several processes: two at one port, or a second one that uses the same folder. */
 import { type Contender, contender, inTurn, printMissing, printTable, printTitle, sample } from "../measure.ts";
 import { options } from "../options.ts";
 import { processorTime } from "../processes.ts";
@@ -6,12 +6,12 @@ import { Missing, ours, oursTogether, type Subject } from "../servers.ts";
 import { FORM, post, register, stop, subfolder } from "./common.ts";
 import { readyForMore } from "./pages.ts";
 
-/** What the other process does, in log-ins and log-outs a second, at most. */
-const WORK_A_SECOND = 100;
+/** The most log-ins and log-outs of the other process per second. */
+const LOG_INS_PER_SECOND = 100;
 
-/** Two processes at one port beside one. */
+/** Two processes at one port, compared with one. */
 export async function measureCores(): Promise<void> {
-  const title = "Two processes at one port beside one";
+  const title = "Two processes at one port";
   try {
     const together = await oursTogether(2, { SESSION_FILE_DIR: await subfolder("cores-two") });
     const alone = await ours({ SESSION_FILE_DIR: await subfolder("cores-one") });
@@ -32,7 +32,7 @@ export async function measureCores(): Promise<void> {
   }
 }
 
-/** What waiting for the disk costs. */
+/** The cost of waiting for the disk. */
 export async function measureSync(): Promise<void> {
   const full = await readyForMore(await subfolder("sync-full"), { SESSION_SYNC: "full" });
   const normal = await readyForMore(await subfolder("sync-normal"));
@@ -41,11 +41,11 @@ export async function measureSync(): Promise<void> {
     contender("SESSION_SYNC=normal", normal, { form: FORM, path: "/add" }),
   ];
   await inTurn(contenders);
-  printTable("POST /add of a new visitor, who waits for the disk", contenders);
+  printTable("POST /add of a new visitor, with SESSION_SYNC", contenders);
   await stop([full, normal]);
 }
 
-/** `GET /` of a registered visitor while another process has the same folder, and works on it. */
+/** `GET /` of a registered visitor while another process uses the same folder, idle or working. */
 export async function measureNeighbours(): Promise<void> {
   const contenders: Contender[] = [];
   const running: Subject[] = [];
@@ -64,7 +64,7 @@ export async function measureNeighbours(): Promise<void> {
     contenders[2] = { ...one, send: () => whileWorking(neighbour, () => sample(subject, what)) };
   }
   await inTurn(contenders);
-  printTable(`GET / of a registered visitor, others on the folder (work: ${WORK_A_SECOND} log-ins/s)`, contenders);
+  printTable(`GET / of a registered visitor, shared folder (work: ${LOG_INS_PER_SECOND} log-ins/s)`, contenders);
   await stop(running);
 }
 
@@ -73,7 +73,7 @@ async function whileWorking<T>(neighbour: Subject, send: () => Promise<T>): Prom
   const work = async () => {
     while (!isOver) {
       await post(`${neighbour.origin}/remove`, await register(neighbour));
-      await new Promise((resolve) => setTimeout(resolve, 1000 / WORK_A_SECOND));
+      await new Promise((resolve) => setTimeout(resolve, 1000 / LOG_INS_PER_SECOND));
     }
   };
   const working = work();

@@ -1,10 +1,10 @@
-/** From the start of the process to its first answer, everything cached. */
+/** The time from the start of the process to its first answer. All packages are in Deno's cache. */
 import { median, printLine, printTitle, verdict, withRange } from "../measure.ts";
 import { options } from "../options.ts";
 import { deno, ours } from "../servers.ts";
 import { subfolder } from "./common.ts";
 
-/** The most that ours may take longer than an empty server, in milliseconds. */
+/** How much longer our server may take than an empty one, in milliseconds. */
 const MORE = 150;
 
 export async function measureStart(): Promise<void> {
@@ -14,7 +14,7 @@ export async function measureStart(): Promise<void> {
     for (const kind of ["ours", "empty"] as const) {
       const before = performance.now();
       const subject = kind === "ours" ? await ours({ SESSION_FILE_DIR: dir }) : await deno("empty.ts", []);
-      // The first one warms the caches.
+      // The first round warms the caches.
       if (round > 0) times[kind].push(performance.now() - before);
       await subject.stop();
     }

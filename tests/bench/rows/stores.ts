@@ -1,4 +1,4 @@
-/** What each other store costs beside the file store, on an engine of its own on this machine. */
+/** The cost of each other store, compared with the file store. Each has its own engine on this machine. */
 import { Engine, type EngineType } from "../../stores/engines.ts";
 import { MongoServer } from "../../stores/mongodb_server.ts";
 import { type Contender, contender, inTurn, printMissing, printTable, say } from "../measure.ts";
@@ -7,7 +7,7 @@ import { folder, FORM, register, stop, subfolder } from "./common.ts";
 
 const TYPES = ["memory", "sqlite", "redis", "postgres", "memcached", "mongodb", "denokv"] as const;
 
-/** Both kinds of requests, with every store in turn. The processor time is the server's alone, not the engine's. */
+/** `GET /` and `POST /add` with every store in turn. The processor time is the server's, without the engine's. */
 export async function measureStores(): Promise<void> {
   const dir = await subfolder("stores");
   const running: Subject[] = [];

@@ -1,4 +1,4 @@
-/** Many sessions: a million stored, and many expired ones that are swept. */
+/** Many sessions: a million that are stored, and many expired ones that are swept. */
 import { countEnded, fill } from "../folders.ts";
 import { contender, inTurn, median, printLine, printTable, printTitle, sample, say, thousands } from "../measure.ts";
 import { verdict, withRange } from "../measure.ts";
@@ -12,12 +12,12 @@ const HOUR = 3_600_000;
 const ACTIVE = 10_000;
 const EXPIRED = 100_000;
 
-/** The most that a million sessions may add, in megabytes of memory. */
+/** How much more memory a million sessions may take, in megabytes. */
 const MORE_MEMORY = 32;
-/** The most that a sweep may add to the 99th percentile, in milliseconds. */
+/** How much a sweep may add to the 99th percentile, in milliseconds. */
 const MORE_P99 = 5;
 
-/** Speed and memory with 1,000,000 stored sessions, beside 100. */
+/** Speed and memory with 1,000,000 stored sessions, compared with 100. */
 export async function measureMillion(): Promise<void> {
   const many = await folderWith(1_000_000 - ACTIVE, ACTIVE);
   const few = await folderWith(0, 100);
@@ -30,7 +30,7 @@ export async function measureMillion(): Promise<void> {
   await inTurn(contenders);
   printTable("GET / of a registered visitor, a million sessions stored", contenders);
 
-  // Every one of the active visitors comes by, and a visitor registers, for which all the sessions are counted.
+  // Every active visitor sends requests. One visitor registers, so that the store counts all sessions.
   const memory: number[] = [];
   for (const [index, { cookies }] of [many, few].entries()) {
     const subject = subjects[index]!;
@@ -47,7 +47,7 @@ export async function measureMillion(): Promise<void> {
   await stop(subjects);
 }
 
-/** `GET /` while expired sessions are swept, all in one go since the store is full of them, and without any. */
+/** `GET /` while expired sessions are swept, compared with none. A full store searches all of them for room. */
 export async function measureSweep(): Promise<void> {
   const p99 = { with: [] as number[], without: [] as number[] };
   let swept = 0;
@@ -76,7 +76,7 @@ export async function measureSweep(): Promise<void> {
 
 let folders = 0;
 
-/** A folder with sessions that are in use, and others that live, and no one on it. */
+/** Makes a folder with sessions of active visitors and with others that are live. No server uses it. */
 async function folderWith(others: number, active: number): Promise<{ dir: string; cookies: string[] }> {
   const dir = await subfolder(`many-${folders++}`);
   const maker = await ours({ SESSION_FILE_DIR: dir });

@@ -4,7 +4,7 @@
  * the processor, alone and at its best.
  */
 import { parseArgs } from "node:util";
-import { dearRequests } from "../support/dear_requests.ts";
+import { costlyRequests } from "../support/costly_requests.ts";
 import { Random } from "../support/fuzz.ts";
 import { ProcessorClock } from "../support/processor.ts";
 import { http1Request, Http2, type RawAnswer, sendHttp1 } from "../support/raw_http.ts";
@@ -59,7 +59,7 @@ let http2: Http2 | undefined;
 
 try {
   const cookies: Cookies = { victim: await register(NAMES.victim), eve: await register(NAMES.eve) };
-  if (only === undefined) await sendDear(cookies.eve);
+  if (only === undefined) await sendCostly(cookies.eve);
   const count = await sendRandom(cookies);
   http2?.close();
   await findAtTheEnd(cookies);
@@ -86,8 +86,8 @@ async function register(username: string): Promise<string> {
 }
 
 /** Sends the requests that were thought of, before those that chance makes. */
-async function sendDear(cookie: string): Promise<void> {
-  const requests = [...dearRequests(15_500, cookie), ...dearRequests(64_000, cookie)];
+async function sendCostly(cookie: string): Promise<void> {
+  const requests = [...costlyRequests(15_500, cookie), ...costlyRequests(64_000, cookie)];
   for (const [index, request] of requests.entries()) {
     if (findings >= ENOUGH) return;
     await check([{ ...request, owner: "eve", version: "HTTP/1.1", end: "\r\n", number: -1 - index }]);

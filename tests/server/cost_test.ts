@@ -1,6 +1,6 @@
 /** The cost of long input from a visitor is proportional to its length. The tests count steps, and measure no time. */
 import { assertEquals, assertRejects } from "@std/assert";
-import { type DearRequest, dearRequests } from "../support/dear_requests.ts";
+import { type CostlyRequest, costlyRequests } from "../support/costly_requests.ts";
 import { bytes } from "../support/fuzz.ts";
 import { assertLinear } from "../support/steps.ts";
 import { HOME, serve } from "./app_place.ts";
@@ -17,7 +17,7 @@ function isLinear(pattern: string): boolean {
 }
 
 /** A request in the form that the app gets. */
-function requestOf({ method, host, target, fields, body, piece }: DearRequest): Request {
+function requestOf({ method, host, target, fields, body, piece }: CostlyRequest): Request {
   const headers = new Headers();
   for (const [name, value, times = 1] of fields) for (let time = 0; time < times; time++) headers.append(name, value);
   const sent = body === undefined ? null : piece === undefined ? bytes(body) : inPieces(body, piece);
@@ -40,12 +40,12 @@ function inPieces(body: string, size: number): ReadableStream<Uint8Array> {
 Deno.test("cost: the cost of a request is proportional to its length, in each of its parts", async (test) => {
   const { app, browser } = serve();
   await browser.post("/add", { username: "Ada" });
-  const names = dearRequests(MOST, browser.cookie).map(({ kind, name }) => `${kind}: ${name}`);
+  const names = costlyRequests(MOST, browser.cookie).map(({ kind, name }) => `${kind}: ${name}`);
   assertEquals(new Set(names).size, names.length, "each has a name of its own");
   for (const [index, name] of names.entries()) {
     await test.step(name, async () => {
       const make = (size: number) => {
-        const request = requestOf(dearRequests(size, browser.cookie)[index]!);
+        const request = requestOf(costlyRequests(size, browser.cookie)[index]!);
         return async () => await (await app(request)).text();
       };
       const { longPatterns } = await assertLinear(name, make, MOST);

@@ -1,4 +1,4 @@
-/** Sends requests as bytes, over HTTP/1.1 and HTTP/2, also such as no library would send. */
+/** Sends requests as bytes, over HTTP/1.1 and HTTP/2, including requests that no library would send. */
 import { bytes } from "./fuzz.ts";
 
 /** The answer to a request. */
@@ -219,7 +219,7 @@ function statusOf(block: Uint8Array): number {
 
 function latin1(buffer: Uint8Array): string {
   let text = "";
-  // In pieces, as a function takes so many arguments only.
+  // A function takes a limited number of arguments, so the buffer is converted in pieces.
   for (let at = 0; at < buffer.length; at += 8192) text += String.fromCharCode(...buffer.subarray(at, at + 8192));
   return text;
 }

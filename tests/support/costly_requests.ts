@@ -3,7 +3,7 @@ import { newId } from "../../lib/id.ts";
 import type { RawRequest } from "./raw_http.ts";
 
 /** A request that is long in one part. */
-export interface DearRequest extends RawRequest {
+export interface CostlyRequest extends RawRequest {
   /** The name of the long part. */
   readonly kind: string;
   readonly name: string;
@@ -19,7 +19,7 @@ const REST = 400;
  * @param size The most bytes that a request may have.
  * @param cookie A valid cookie, as `session=…`.
  */
-export function dearRequests(size: number, cookie: string): DearRequest[] {
+export function costlyRequests(size: number, cookie: string): CostlyRequest[] {
   const room = size - REST;
   const fill = (unit: string, most = room) => unit.repeat(Math.floor(most / unit.length));
   const each = (make: (index: number) => string) => {
@@ -28,27 +28,27 @@ export function dearRequests(size: number, cookie: string): DearRequest[] {
   };
   const get = { method: "GET", target: "/", host: "localhost" };
   const post = { method: "POST", target: "/add", host: "localhost" };
-  const look = (name: string, field: string, value: string): DearRequest => ({
+  const look = (name: string, field: string, value: string): CostlyRequest => ({
     ...get,
     kind: field,
     name,
     fields: [...(field === "cookie" ? [] : [["cookie", cookie] as const]), [field, value]],
   });
-  const line = (kind: string, name: string, part: Partial<RawRequest>): DearRequest => ({
+  const line = (kind: string, name: string, part: Partial<RawRequest>): CostlyRequest => ({
     ...get,
     kind,
     name,
     fields: [["cookie", cookie]],
     ...part,
   });
-  const form = (name: string, body: string): DearRequest => ({
+  const form = (name: string, body: string): CostlyRequest => ({
     ...post,
     kind: "form",
     name,
     fields: [["content-type", FORM]],
     body: `username=${body}`,
   });
-  const type = (name: string, value: string): DearRequest => ({
+  const type = (name: string, value: string): CostlyRequest => ({
     ...post,
     kind: "content-type",
     name,
@@ -65,7 +65,7 @@ export function dearRequests(size: number, cookie: string): DearRequest[] {
     look("a long cookie of the name", "cookie", `session=${fill("a")}`),
     look("a long cookie that ends like a signed one", "cookie", `session=${fill("a", room - 60)}.${signature}`),
     look("semicolons in Cookie", "cookie", fill(";")),
-    look("names in Cookie that nearly are the name", "cookie", fill("\xa0session=a;")),
+    look("names in Cookie that are almost the name", "cookie", fill("\xa0session=a;")),
     look("white space in Cookie", "cookie", fill(" \t")),
     look("a long Referer", "referer", `http://localhost/${fill("a", room - 200)}`),
     look("a Referer of slashes", "referer", `http://localhost${fill("/", room - 200)}`),
@@ -104,14 +104,14 @@ export function dearRequests(size: number, cookie: string): DearRequest[] {
     form("escapes in a form", fill("%41", inForm)),
     form("broken escapes in a form", fill("%%4", inForm)),
     form("marks in a name", fill("\xcc\x81\xcc\x96", inForm)),
-    form("marks in a name of the length that is composed", fill("%CC%81%CC%96", 1024 * 6)),
-    form("what grows when it is composed", fill("%EF%B7%BA", inForm)),
+    form("marks in a name of the greatest length that is composed", fill("%CC%81%CC%96", 1024 * 6)),
+    form("characters that grow when they are composed", fill("%EF%B7%BA", inForm)),
     form("white space around a name", fill("%C2%A0", inForm)),
-    form("what is escaped in a page", fill("%22", inForm)),
+    form("characters that a page escapes", fill("%22", inForm)),
     form("control characters in a name", fill("%01", inForm)),
-    form("halves of pairs in a name", fill("\xed\xa0\x80", inForm)),
+    form("halves of surrogate pairs in a name", fill("\xed\xa0\x80", inForm)),
     form("a form that is too long", fill("a")),
-    { ...form("a form that is no form, and long", fill("a")), fields: [["content-type", "text/plain"]] },
+    { ...form("a long body of another type", fill("a")), fields: [["content-type", "text/plain"]] },
     // A piece takes six bytes in HTTP/1.1.
     { ...form("a form in pieces of a byte", fill("a", Math.floor(room / 6))), piece: 1 },
     ...["x", "cookie", "referer", "origin", "sec-fetch-site"].map((name) =>

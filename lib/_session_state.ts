@@ -18,7 +18,7 @@ export interface Draft {
 }
 
 /** A log-in of this request. */
-export interface LogIn {
+interface LogIn {
   /** When the user logged in, in milliseconds since 1970. */
   readonly at: number;
   /** The lifetimes that the log-in asked for in place of the manager's; `undefined` if it asked for none. */

@@ -14,7 +14,7 @@ import { endOldest, listTimes, timeAfter, type TimesByKey, type UserAccess } fro
 import { Watch } from "./_watch.ts";
 
 /** The parts and settings of the manager that a commit needs. */
-export interface StoredSessionsOptions {
+interface StoredSessionsOptions {
   readonly store: ReportingStore;
   readonly cookie: SessionCookie;
   readonly lifetimes: Lifetimes;

@@ -12,7 +12,7 @@ import { cookieValues } from "./session_cookie.ts";
 import { Signer } from "./signer.ts";
 
 /** Why a proof was refused. */
-export type ProofFault = "form" | "challenge" | "signature";
+type ProofFault = "form" | "challenge" | "signature";
 
 /** Thrown if a proof is invalid. */
 export class ProofError extends Error {
@@ -38,7 +38,7 @@ const MAX_VERIFIED = 4;
 const BASE64URL = /^[A-Za-z0-9_-]+$/;
 
 /** The settings of a {@linkcode DeviceBound}. */
-export interface DeviceBoundOptions {
+interface DeviceBoundOptions {
   /** The path of the two addresses, which end with `/register` and `/refresh`. */
   readonly path: string;
   /** How long the second cookie lives, in seconds. */

@@ -39,7 +39,7 @@ export interface SignedId {
 }
 
 /** The result of reading a `Cookie` header. */
-export interface CookieReading {
+interface CookieReading {
   /** The distinct ids with a valid signature: usually one. */
   readonly ids: readonly SignedId[];
   /** Whether a cookie of the name had no valid signature. */

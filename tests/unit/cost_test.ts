@@ -41,17 +41,17 @@ Deno.test("cost: the steps of a request and its commit are linear in its changes
 });
 
 Deno.test("cost: the steps of leaving and taking messages are linear in their number", async () => {
-  let looks = 0;
+  let taken = 0;
   const { sessions, request, visit } = site();
   await isLinear(async (n) => {
     await visit((session) => {
       for (let i = 0; i < n; i++) session.flash(`message ${i}`);
     });
     const session = await sessions.open(request());
-    looks += session.takeFlashes().length;
+    taken += session.takeFlashes().length;
     await sessions.save(session);
   });
-  assertEquals(looks, 1500);
+  assertEquals(taken, 1500);
 });
 
 Deno.test("cost: taking messages reads each of them once", async () => {

@@ -109,21 +109,22 @@ Deno.test("bound: the second cookie of another session opens nothing", async () 
 Deno.test("bound: requests under way when the session is bound still find it", async () => {
   const { clock, device } = place();
   await device.logIn();
-  const under = device.copy();
+  const underWay = device.copy();
   await device.register();
   clock.pass(9);
-  assertEquals(await under.user(), "ada");
+  assertEquals(await underWay.user(), "ada");
   clock.pass(2);
-  assertEquals(await under.user(), undefined);
+  assertEquals(await underWay.user(), undefined);
 });
 
 Deno.test("bound: an invalid proof is refused, and nothing is stored", async () => {
   const other = await newKeys();
-  const cut = (index: number, by: (part: string) => string) => (proof: string) =>
-    proof.split(".").map((part, at) => at === index ? by(part) : part).join(".");
-  const otherLast = (part: string) => (part[0] === "A" ? "B" : "A") + part.slice(1);
+  /** Replaces one of the three parts of a proof. */
+  const alter = (index: number, change: (part: string) => string) => (proof: string) =>
+    proof.split(".").map((part, at) => at === index ? change(part) : part).join(".");
+  const withOtherFirst = (part: string) => (part[0] === "A" ? "B" : "A") + part.slice(1);
   const wrong: Record<string, ProofOptions> = {
-    "alg none": { head: { alg: "none" }, alter: cut(2, () => "AA") },
+    "alg none": { head: { alg: "none" }, alter: alter(2, () => "AA") },
     "no signature": { alter: (proof) => proof.split(".").slice(0, 2).join(".") + "." },
     "another algorithm": { head: { alg: "RS256" } },
     "an algorithm of secrets": { head: { alg: "HS256" } },
@@ -132,12 +133,12 @@ Deno.test("bound: an invalid proof is refused, and nothing is stored", async () 
     "no challenge": { payload: { jti: undefined } },
     "a challenge of its own": { payload: { jti: "c1" } },
     "a number for a challenge": { payload: { jti: 1 } },
-    "an altered signature": { alter: cut(2, otherLast) },
-    "a cut signature": { alter: cut(2, (part) => part.slice(0, -4)) },
-    "an altered payload": { alter: cut(1, (part) => `${part}AA`) },
+    "an altered signature": { alter: alter(2, withOtherFirst) },
+    "a cut signature": { alter: alter(2, (part) => part.slice(0, -4)) },
+    "an altered payload": { alter: alter(1, (part) => `${part}AA`) },
     "huge": { payload: { more: "x".repeat(100_000) } },
-    "no JSON": { alter: cut(0, () => "AAAA") },
-    "a list": { alter: cut(0, () => part([])) },
+    "no JSON": { alter: alter(0, () => "AAAA") },
+    "a list": { alter: alter(0, () => part([])) },
     "not a proof": { alter: () => "hello" },
     "empty": { alter: () => "" },
   };
@@ -259,7 +260,7 @@ Deno.test("bound: after a log-out the browser is told that the session is over",
   assertEquals([refreshed.status, await refreshed.json()], [200, { session_identifier: device.id, continue: false }]);
 });
 
-Deno.test("bound: a renewal after a concurrent log-out stores nothing", async () => {
+Deno.test("bound: a renewal stores nothing if the session is ended at the same time", async () => {
   const { device, sessions, store } = await boundDevice();
   const refreshing = device.refresh();
   await sessions.endAll("ada");

@@ -52,6 +52,14 @@ Deno.test("log: a repeated event is written once in ten seconds, with its count"
   ]);
 });
 
+Deno.test("log: it remembers a bounded number of different events", () => {
+  const { lines, log } = logging("info");
+  for (let i = 0; i < 2500; i++) log("info", `A user logged in: session ${i}`);
+  assertEquals(lines.length, 2500);
+  log("info", "A user logged in: session 2499");
+  assertEquals(lines.length, 2500, "the last ones are held back");
+});
+
 Deno.test("log: a clock that is set back holds no line back", () => {
   const { lines, clock, log } = logging("info");
   log("warn", "An event");

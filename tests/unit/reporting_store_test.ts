@@ -1,4 +1,4 @@
-/** The counters, and how failures of a store reach the program. */
+/** ReportingStore and the counters: how failures of a store reach the program, and what is counted. */
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { SessionStoreError, SessionTakenError } from "../../lib/errors.ts";
 import type { Change, SessionStore } from "../../lib/store.ts";
@@ -63,21 +63,21 @@ Deno.test("counters: a request counts as refused if another took its value", asy
 });
 
 Deno.test("store: sweep is called after each commit, and close with the manager's", async () => {
-  const asked: string[] = [];
+  const called: string[] = [];
   const store = storeWith(() => ({
-    sweep: () => void asked.push("sweep"),
-    close: () => new Promise<void>((resolve) => setTimeout(() => resolve(void asked.push("close")))),
+    sweep: () => void called.push("sweep"),
+    close: () => new Promise<void>((resolve) => setTimeout(() => resolve(void called.push("close")))),
   }));
   const { sessions, visit } = site({ store });
   await visit();
   await visit(register);
   await sessions.close();
-  assertEquals(asked, ["sweep", "sweep", "close"]);
+  assertEquals(called, ["sweep", "sweep", "close"]);
 });
 
 Deno.test("store: its own failure is thrown if the last run of the change did not throw", async () => {
-  const tryTwice = async (_inner: MemoryStore, id: string, change: Change) => {
-    const record = (await _inner.read(id))!;
+  const tryTwice = async (inner: MemoryStore, key: string, change: Change) => {
+    const record = (await inner.read(key))!;
     try {
       change(record);
     } catch {
@@ -85,7 +85,7 @@ Deno.test("store: its own failure is thrown if the last run of the change did no
     }
     throw new Error("the disk is on fire");
   };
-  const store = storeWith((inner) => ({ update: (id, change) => tryTwice(inner, id, change) }));
+  const store = storeWith((inner) => ({ update: (key, change) => tryTwice(inner, key, change) }));
   const { sessions, request, visit } = site({ store, now: Date.now });
   await visit(register);
   const session = await sessions.open(request());

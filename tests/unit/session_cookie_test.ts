@@ -214,7 +214,7 @@ Deno.test("cookie: only space and tab are white space, and names are equal byte 
     assertEquals(await open(`${browser.cookie}${before}`), undefined, JSON.stringify(before));
   }
   const value = browser.cookie.slice("session=".length);
-  for (const name of ["Session", "SESSION", "session ", "session\t", "session\u00a0", "ſession".replace("ſ", "\xdf")]) {
+  for (const name of ["Session", "SESSION", "session ", "session\t", "session\u00a0", "\xdfession"]) {
     assertEquals(await open(`${name}=${value}`), undefined, JSON.stringify(name));
   }
 });

@@ -54,10 +54,10 @@ Deno.test("users: endAll() ends all sessions of the user, and no other user's", 
 Deno.test("users: endAll() counts each session once, even if there are several batches", async () => {
   const clock = new Clock();
   const memory = new (class extends MemoryStore {
-    override async delete(id: string) {
+    override async delete(key: string) {
       // Other requests can run in between.
       for (let turns = 0; turns < 5; turns++) await undefined;
-      return await super.delete(id);
+      return await super.delete(key);
     }
   })({ now: clock.now });
   const { sessions } = site({ store: memory, now: clock.now });
@@ -79,10 +79,10 @@ Deno.test("users: endAll() also ends a session that gets a new id in between", a
   const clock = new Clock();
   let between: (() => Promise<unknown>) | undefined;
   const store = new (class extends MemoryStore {
-    override async delete(id: string) {
+    override async delete(key: string) {
       await between?.();
       between = undefined;
-      return await super.delete(id);
+      return await super.delete(key);
     }
   })({ now: clock.now });
   const { sessions, visit, laptop, phone, bob, userOf } = await devices({ store, now: clock.now });
@@ -96,11 +96,11 @@ Deno.test("users: endAll() also ends a session that gets a new id in between", a
 Deno.test("users: a store without an index refuses immediately, and the rest works", async () => {
   const memory = new MemoryStore();
   const store: SessionStore = {
-    create: (id, record) => memory.create(id, record),
-    read: (id) => memory.read(id),
-    update: (id, change) => memory.update(id, change),
-    touch: (id, expires) => memory.touch(id, expires),
-    delete: (id) => memory.delete(id),
+    create: (key, record) => memory.create(key, record),
+    read: (key) => memory.read(key),
+    update: (key, change) => memory.update(key, change),
+    touch: (key, expires) => memory.touch(key, expires),
+    delete: (key) => memory.delete(key),
     move: (from, to, change) => memory.move(from, to, change),
   };
   const { sessions, visit } = site({ store, now: Date.now });
@@ -121,7 +121,7 @@ Deno.test("users: a failure of the store throws a SessionStoreError", async () =
   await assertRejects(() => sessions.endAll("ada"), SessionStoreError);
 });
 
-// How many sessions the first listings find: a listing can miss a session that moves, under both of its ids.
+// How many sessions the first listings find. The others get a new key during the listing, which misses both keys.
 for (const [missed, found] of Object.entries({ first: [0], second: [1, 0] })) {
   Deno.test(`users: endAll() finds a session that the ${missed} listing missed`, async () => {
     const clock = new Clock();

@@ -7,7 +7,7 @@ import { MemoryStore } from "../../lib/stores/memory.ts";
 import type { WrapOptions } from "../../lib/_wrap.ts";
 import { BOUND, type Data, failing, KEY, register, site } from "../support/site.ts";
 
-const URL = "http://localhost/";
+const HOME = "http://localhost/";
 const down = () => new SessionManager<Data>({ keys: [KEY], store: failing(["read", "create"], new MemoryStore()) });
 
 Deno.test("commit: a Response shared between requests carries no one's cookie", async () => {
@@ -18,8 +18,8 @@ Deno.test("commit: a Response shared between requests carries no one's cookie", 
     return home;
   });
   const other = sessions.wrap(() => home);
-  assertEquals((await logIn(new Request(URL))).headers.getSetCookie().length, 1);
-  assertEquals([...(await other(new Request(URL))).headers], [["location", "/"]]);
+  assertEquals((await logIn(new Request(HOME))).headers.getSetCookie().length, 1);
+  assertEquals([...(await other(new Request(HOME))).headers], [["location", "/"]]);
 });
 
 Deno.test("commit: it changes no answer that it is given", async () => {
@@ -33,7 +33,7 @@ Deno.test("commit: it changes no answer that it is given", async () => {
   ];
   for (const answer of answers) {
     const before = [...answer.headers];
-    const session = await sessions.open(new Request(URL));
+    const session = await sessions.open(new Request(HOME));
     session.set("n", 1);
     const sent = await sessions.commit(session, answer);
     assertEquals([...answer.headers], before);
@@ -47,7 +47,7 @@ Deno.test("commit: the body of an answer that cannot be committed is cancelled",
   const { attempt, sessions } = site({ store: failing(["create"], new MemoryStore()) });
   let cancelled = 0;
   for (let i = 0; i < 20; i++) {
-    const session = await sessions.open(new Request(URL));
+    const session = await sessions.open(new Request(HOME));
     session.set("n", 1);
     const body = new ReadableStream({ cancel: () => void cancelled++ });
     await assertRejects(() => sessions.commit(session, new Response(body)));
@@ -64,14 +64,14 @@ Deno.test("wrap: a session ended in between is answered 409, a store that fails 
     await visit((session) => session.end());
     return new Response("stored");
   });
-  const gone = await ended(new Request(URL, { headers: { cookie: browser.cookie } }));
+  const gone = await ended(new Request(HOME, { headers: { cookie: browser.cookie } }));
   assertEquals([gone.status, gone.headers.has("retry-after")], [409, false]);
   assertMatch(await gone.text(), /Nothing was stored/);
 
   const failed = await down().wrap(async (_request, open) => {
     (await open()).set("n", 1);
     return new Response("stored");
-  })(new Request(URL));
+  })(new Request(HOME));
   assertEquals([failed.status, failed.headers.get("retry-after")], [503, "5"]);
   assertEquals(failed.headers.getSetCookie(), []);
   await failed.body?.cancel();
@@ -86,8 +86,8 @@ Deno.test("wrap: a full store is answered 503, a failure of open too", async () 
     return new Response();
   });
   const read = down().wrap(async (_request, open) => Response.json((await open()).data));
-  assertEquals((await set(new Request(URL))).status, 503);
-  assertEquals((await read(new Request(URL, { headers }))).status, 503);
+  assertEquals((await set(new Request(HOME))).status, 503);
+  assertEquals((await read(new Request(HOME, { headers }))).status, 503);
 });
 
 async function withCookie() {
@@ -118,7 +118,7 @@ Deno.test("wrap: an error's answer keeps what does not describe the one it repla
       (await open()).set("n", 1);
       return new Response("secret!", { headers });
     }, options);
-  const response = await handler()(new Request(URL));
+  const response = await handler()(new Request(HOME));
   assertEquals([response.status, await response.text()], [503, await new SessionStoreError("").getResponse().text()]);
   assertEquals(Object.fromEntries(response.headers), {
     "access-control-allow-origin": "https://example.com",
@@ -131,7 +131,7 @@ Deno.test("wrap: an error's answer keeps what does not describe the one it repla
   const own = await handler({
     unavailable: () =>
       new Response("own", { status: 503, headers: { "set-cookie": "later=1", "content-type": "text/x" } }),
-  })(new Request(URL));
+  })(new Request(HOME));
   assertEquals([await own.text(), own.headers.getSetCookie()], ["own", ["later=1"]]);
   assertEquals([own.headers.get("content-type"), own.headers.get("x-frame-options")], ["text/x", "DENY"]);
 });
@@ -139,7 +139,7 @@ Deno.test("wrap: an error's answer keeps what does not describe the one it repla
 Deno.test("commit: no shared cache may keep an answer with the session's cookie", async () => {
   const { sessions } = site();
   const sent = async (headers: HeadersInit, act: (session: Session<Data>) => void) => {
-    const session = await sessions.open(new Request(URL));
+    const session = await sessions.open(new Request(HOME));
     act(session);
     return (await sessions.commit(session, new Response("", { headers }))).headers;
   };
@@ -191,7 +191,7 @@ Deno.test("wrap: an invalid answer stores nothing, and the error names it", asyn
       (await open()).set("n", 1);
       return answer as Response;
     });
-    await assertRejects(() => handler(new Request(URL)), TypeError, message);
+    await assertRejects(() => handler(new Request(HOME)), TypeError, message);
     assertEquals(calls, []);
   }
 });
@@ -202,15 +202,15 @@ Deno.test("wrap: an error of the library that the handler throws stores nothing"
     (await open()).logIn("ada");
     throw new SessionGoneError("mine");
   });
-  const response = await handler(new Request(URL));
+  const response = await handler(new Request(HOME));
   assertEquals([response.status, response.headers.getSetCookie(), calls], [409, [], []]);
 });
 
 Deno.test("wrap: options replace the answers to errors", async () => {
   const sessions = down();
-  const handler = sessions.wrap(async (_request, open) => {
+  const handler = sessions.wrap(async (request, open) => {
     const session = await open();
-    if (new globalThis.URL(_request.url).pathname === "/gone") throw new SessionGoneError("gone");
+    if (new URL(request.url).pathname === "/gone") throw new SessionGoneError("gone");
     session.set("n", 1);
     return new Response();
   }, {
@@ -219,7 +219,7 @@ Deno.test("wrap: options replace the answers to errors", async () => {
   });
   const gone = await handler(new Request("http://localhost/gone"));
   assertEquals([gone.status, await gone.text()], [410, "gone from http://localhost/gone"]);
-  assertEquals(await (await handler(new Request(URL))).text(), "SessionStoreError");
+  assertEquals(await (await handler(new Request(HOME))).text(), "SessionStoreError");
 });
 
 Deno.test("wrap: errors of the handler itself are thrown unchanged", async () => {
@@ -229,7 +229,7 @@ Deno.test("wrap: errors of the handler itself are thrown unchanged", async () =>
     (await open()).set("n", 1);
     throw own;
   });
-  assertEquals(await assertRejects(() => handler(new Request(URL))), own);
+  assertEquals(await assertRejects(() => handler(new Request(HOME))), own);
   assertEquals(calls, []);
 });
 
@@ -239,7 +239,7 @@ Deno.test("wrap: the answer of a handler that caught the failure of open is sent
     const session = await open().catch(() => undefined);
     return new Response(session === undefined ? "a page without a session" : "with one");
   });
-  const response = await handler(new Request(URL, { headers: { cookie: browser.cookie } }));
+  const response = await handler(new Request(HOME, { headers: { cookie: browser.cookie } }));
   assertEquals([response.status, await response.text()], [200, "a page without a session"]);
 });
 
@@ -250,7 +250,7 @@ Deno.test("wrap: a session first opened in a stream throws, and the error says w
     open = given;
     return new Response("streams on");
   });
-  const response = await handler(new Request(URL));
+  const response = await handler(new Request(HOME));
   for (let i = 0; i < 2; i++) await assertRejects(() => open!(), Error, "open it before answering");
   assertEquals(await response.text(), "streams on");
   assert(response.ok);
@@ -267,7 +267,7 @@ Deno.test("wrap: a wrapped handler that calls another one shares its session", a
     register(await open());
     return await inner(request);
   });
-  const request = new Request(URL);
+  const request = new Request(HOME);
   for (let i = 1; i <= 3; i++) {
     const response = await outer(request);
     assertEquals([await response.text(), response.headers.getSetCookie().length, memory.size], ["Ada", 1, i]);
@@ -279,7 +279,7 @@ Deno.test("wrap: a log-in asks to bind the session, and the library answers belo
     (await open()).logIn("ada");
     return new Response("hello");
   });
-  const { headers } = await handler(new Request(URL));
+  const { headers } = await handler(new Request(HOME));
   assert(headers.get("secure-session-registration")!.includes('path="/bound/register"'));
   const refused = await handler(new Request("http://localhost/bound/refresh", { method: "POST" }));
   assertEquals([refused.status, await refused.text()], [400, ""]);
@@ -292,6 +292,6 @@ Deno.test("wrap: after its handler has thrown, a session cannot be opened", asyn
     open = given;
     throw new SessionGoneError("mine");
   });
-  assertEquals((await handler(new Request(URL))).status, 409);
+  assertEquals((await handler(new Request(HOME))).status, 409);
   await assertRejects(() => open!(), Error, "open it before answering");
 });

@@ -130,7 +130,7 @@ export class StoredSessions {
   }
 
   /** Whether there is a change to store or a cookie to send. It is usually `false` for a request that only reads. */
-  isNeeded(state: SessionState): boolean {
+  needsSave(state: SessionState): boolean {
     const { record, changes, renews, endedBy, signedByOlderKey, keepsEmpty } = state;
     return changes.length > 0 || renews || keepsEmpty || endedBy !== undefined || signedByOlderKey ||
       (record !== undefined && this.isExtensionDue(state, record));

@@ -22,7 +22,7 @@ import { continuedRecord, newState, NO_COOKIES } from "./_session_state.ts";
 import { endSession, endSessions, showSessions, type UserSession } from "./_user_sessions.ts";
 import { type Open, wrapHandler, type WrapOptions } from "./_wrap.ts";
 
-/** The times at which a session ends, in milliseconds since 1970. */
+/** The times at which a session ends, in milliseconds since 1970. Each is the deadline at the latest. */
 export interface EndTimes {
   /** When the stored session ends if this request does not extend it; `undefined` if it is not stored yet. */
   readonly storedExpires: number | undefined;
@@ -73,7 +73,7 @@ export class SessionManager<Data extends object = Record<string, Json>> {
   #store: ReportingStore;
   #cookie: SessionCookie;
   #lifetimes: Lifetimes;
-  #stored: StoredSessions;
+  #sessions: StoredSessions;
   #now: () => number;
   #loadDeviceBound: (() => Promise<DeviceBound>) | undefined;
   #boundPath: string | undefined;
@@ -110,7 +110,7 @@ export class SessionManager<Data extends object = Record<string, Json>> {
         );
       this.#boundPath = `${path.replace(/\/$/, "")}/`;
     }
-    this.#stored = new StoredSessions({
+    this.#sessions = new StoredSessions({
       ...parts,
       refresh,
       permanent,
@@ -133,18 +133,18 @@ export class SessionManager<Data extends object = Record<string, Json>> {
   async open(request: RequestLike): Promise<Session<Data>> {
     const headers = headersOf("Cannot open a session", request);
     const { ids, hasInvalid, hasTooMany } = this.#cookie.read(headers.get("cookie"));
-    // More than four different cookies are refused unread. Of two to four, the only one of a live session is used.
+    // A browser has several cookies after an attack, or if their paths or domains differ. More than four are refused.
     if (hasTooMany) return this.#refuseCookies(request.url);
     const [id] = ids;
     if (id === undefined) {
-      if (hasInvalid) this.#stored.reportRefusal("bad signature");
+      if (hasInvalid) this.#sessions.reportRefusal("bad signature");
       return new Session(newState(this.#now));
     }
     if (ids.length > 1) return await this.#openOnlyLive(ids, request);
-    const found = await this.#stored.read(id.key);
+    const found = await this.#sessions.read(id.key);
     if (found === undefined) {
       // The new session gets a new id if it is stored. So no session ever gets an id that an attacker has chosen.
-      this.#stored.reportRefusal("unknown session", id.key);
+      this.#sessions.reportRefusal("unknown session", id.key);
       return new Session(newState(this.#now));
     }
     // Most sessions have no binding. Their requests need not wait for `#mayUse`.
@@ -158,9 +158,10 @@ export class SessionManager<Data extends object = Record<string, Json>> {
    * Stores the changes of the request, and adds headers to the answer. Later changes of the session throw an error. The
    * headers are:
    * - `Vary: Cookie`, and `Cache-Control: no-store` unless the answer has a `Cache-Control`.
-   * - `Set-Cookie`, if the session is new, has ended, or got a new id or deadline; if an older key signed the cookie of
-   *   the request; or to delete the session cookies, if the request had several and none could be used. The browser
-   *   keeps the cookie until the deadline. With a cookie, `private` replaces `public` and `s-maxage` in `Cache-Control`.
+   * - `Set-Cookie`, in these cases: the session is new, has ended, or got a new id or deadline; an older key signed the
+   *   cookie of the request; the request had several session cookies and none could be used, so they are deleted.
+   *   Unless `permanent` is `false`, the browser keeps the cookie until the deadline. If a cookie is set, `private`
+   *   replaces `public` and `s-maxage` in `Cache-Control`.
    * - `Secure-Session-Registration`, after a log-in with the option `bound` (device-bound sessions).
    *
    * @param session The session that `open` returned. It can be committed once.
@@ -169,9 +170,8 @@ export class SessionManager<Data extends object = Record<string, Json>> {
    * the headers to it and returns it.
    * @throws {SessionGoneError} if another request ended the session in between; nothing was stored.
    * @throws {StoreFullError} if the session is new and the store is full.
-   * @throws {SessionStoreError} if the store fails. Each operation of the store was done completely or not at all. With
-   * `most`, the new session is stored first. If the store then fails to end the surplus sessions, the new session stays
-   * in the store, but its cookie is not sent.
+   * @throws {SessionStoreError} if the store fails. Each operation of the store was done completely or not at all. If
+   * the surplus sessions cannot be ended after a log-in with `most`, the new one stays, but its cookie is not sent.
    * @throws {RecordTooLargeError} if the session is larger than the store can keep; nothing was stored.
    * @throws {TypeError} if the session did not come from `open` or was committed before, or if the answer is no
    * `Response` that can be sent. Nothing is stored then.
@@ -193,7 +193,8 @@ export class SessionManager<Data extends object = Record<string, Json>> {
 
   /**
    * Stores the changes of the request, as `commit` does, for a program that makes the answer afterwards. Give that
-   * answer `Vary: Cookie`, and `Cache-Control: no-store` if it shows data of the session.
+   * answer `Vary: Cookie`, `Cache-Control: no-store` if it shows data of the session, and the header that
+   * `registration` returns.
    *
    * @param session The session that `open` returned. It can be saved once.
    * @returns The `Set-Cookie` headers that the answer must have: usually none or one. There are more at the end of a
@@ -205,14 +206,14 @@ export class SessionManager<Data extends object = Record<string, Json>> {
     if (!state.isOpen) throw new TypeError("Cannot commit a session: it was committed before");
     state.isOpen = false;
     try {
-      const cookies = this.#stored.isNeeded(state) ? await this.#stored.save(state) : NO_COOKIES;
+      const cookies = this.#sessions.needsSave(state) ? await this.#sessions.save(state) : NO_COOKIES;
       state.onCommit?.();
       return state.cookieDeletions.length === 0 ? cookies : [...state.cookieDeletions, ...cookies];
     } catch (failure) {
       state.onCommit?.(failure);
       throw failure;
     } finally {
-      this.#store.sweep();
+      this.#store.sweep(); // starts one small step if one is due
     }
   }
 
@@ -240,12 +241,11 @@ export class SessionManager<Data extends object = Record<string, Json>> {
    * @returns An object that reads and changes the session as it is stored at the time of each call.
    */
   follow(session: Session<Data>): FollowedSession<Data> {
-    const stored = this.#stored;
     return new FollowedSession(stateOf(session), {
-      watch: stored.watch,
-      read: async (key) => (await stored.read(key))?.record,
-      update: (key, change) => stored.update(key, change),
-      reportGone: (key) => stored.reportGone(key),
+      watch: this.#sessions.watch,
+      read: async (key) => (await this.#sessions.read(key))?.record,
+      update: (key, change) => this.#sessions.update(key, change),
+      reportGone: (key) => this.#sessions.reportGone(key),
     });
   }
 
@@ -259,14 +259,14 @@ export class SessionManager<Data extends object = Record<string, Json>> {
    */
   of(user: string): AsyncIterable<UserSession<Data>> {
     checkString("find the sessions of a user", user);
-    return showSessions(this.#stored.users, user);
+    return showSessions(this.#sessions.users, user);
   }
 
   /**
-   * Ends all sessions of a user, as after a change of password (ASVS 5, 7.4.3). When it resolves, no server accepts a
-   * session of the user whose log-in was answered before the call. If the request's own session is one of them, call
-   * `session.logOut()` afterwards. After `logOut` the request can set values and flash messages for the next page.
-   * Without `logOut`, a change in this request is answered with 409.
+   * Ends all sessions of a user, as after a change of password (ASVS 5, 7.4.3). When it resolves, all sessions whose
+   * log-in was answered before the call have ended, at every server. If the session of this request is one of them, its
+   * changes are answered with 409, unless you call `session.logOut()` first. `logOut` starts a new session, for which
+   * you can set values and flash messages.
    *
    * @param user The user, as given to `logIn`.
    * @param options `except`: a session that stays live, such as that of the request.
@@ -278,7 +278,7 @@ export class SessionManager<Data extends object = Record<string, Json>> {
     checkString("end the sessions of a user", user);
     checkOptions("Cannot end the sessions of a user", options, { except: OBJECT });
     const { except } = options;
-    return await endSessions(this.#stored.users, user, except && stateOf(except).key);
+    return await endSessions(this.#sessions.users, user, except && stateOf(except).key);
   }
 
   /**
@@ -293,7 +293,7 @@ export class SessionManager<Data extends object = Record<string, Json>> {
   async end(user: string, handle: string): Promise<boolean> {
     checkString("end a session of a user", user);
     checkString("end a session of a user", handle, "handle");
-    return await endSession(this.#stored.users, user, handle);
+    return await endSession(this.#sessions.users, user, handle);
   }
 
   /**
@@ -309,7 +309,7 @@ export class SessionManager<Data extends object = Record<string, Json>> {
     const next = continued === undefined
       ? this.#lifetimes.begin(this.#now(), state.logIn?.overrides)
       : this.#lifetimes.extend(continued);
-    const isExtended = continued === undefined || session.changed || this.#stored.isExtensionDue(state, continued);
+    const isExtended = continued === undefined || session.changed || this.#sessions.isExtensionDue(state, continued);
     return Object.freeze({
       storedExpires: state.record && endOf(state.record),
       expires: endOf(isExtended ? next : continued),
@@ -318,9 +318,9 @@ export class SessionManager<Data extends object = Record<string, Json>> {
   }
 
   /**
-   * Answers a browser that binds a session to its device, or renews the second, short-lived cookie of a bound session
-   * (Device Bound Session Credentials, device_bound.ts). `wrap` and the adapters call this method. If your program has
-   * the option `bound` and calls `open` and `commit` itself, call this method first.
+   * Answers a browser that binds a session to its device, or renews the second cookie of a bound session (Device Bound
+   * Session Credentials, device_bound.ts). `wrap` and the adapters call this. If your program has the option `bound`
+   * and calls `open` and `commit` itself, call this method first.
    *
    * @param request The request.
    * @returns The answer, or `undefined` if the request is not for one of the two addresses below the option's path.
@@ -335,12 +335,12 @@ export class SessionManager<Data extends object = Record<string, Json>> {
     const pathname = URL.parse(request.url ?? "")?.pathname;
     const address = (["register", "refresh"] as const).find((address) => pathname === path + address);
     if (address === undefined) return undefined;
-    return answerBoundRequest({ loadDeviceBound, stored: this.#stored, cookie: this.#cookie }, request, address);
+    return answerBoundRequest({ loadDeviceBound, stored: this.#sessions, cookie: this.#cookie }, request, address);
   }
 
   /**
-   * The `Secure-Session-Registration` header that the answer to a log-in must have if the option `bound` is given.
-   * `commit`, `wrap` and the adapters set the header. If your program calls `save`, it must set the header.
+   * The `Secure-Session-Registration` header that the answer to a log-in must have with the option `bound`. `commit`,
+   * `wrap` and the adapters set it. A program that calls `save` must set it.
    *
    * @param session A session that was saved.
    * @returns The header's value, or `undefined` if the answer needs none.
@@ -356,15 +356,15 @@ export class SessionManager<Data extends object = Record<string, Json>> {
 
   /** Finishes background work of the store and closes its connections. */
   async close(): Promise<void> {
-    this.#stored.watch.close();
+    this.#sessions.watch.close();
     await this.#store.close();
   }
 
-  /** Opens the session of a request with several valid cookies: the live one, if exactly one is live. */
+  /** Opens the session of a request with two to four valid cookies: the live one, if exactly one is live. */
   async #openOnlyLive(ids: readonly SignedId[], request: RequestLike): Promise<Session<Data>> {
     const live: { readonly id: SignedId; readonly found: ReadRecord }[] = [];
     for (const id of ids) {
-      const found = await this.#stored.read(id.key);
+      const found = await this.#sessions.read(id.key);
       if (found !== undefined && await this.#mayUse(found.record, id.key, request)) live.push({ id, found });
     }
     const [only] = live;
@@ -380,7 +380,7 @@ export class SessionManager<Data extends object = Record<string, Json>> {
   async #mayUse({ binding, user }: SessionRecord, key: string, { headers }: RequestLike): Promise<boolean> {
     if (binding === undefined || this.#loadDeviceBound === undefined) return true;
     if ((await this.#loadDeviceBound()).allows(headers.get("cookie"), binding)) return true;
-    this.#stored.reportRefusal("another device", key, user);
+    this.#sessions.reportRefusal("another device", key, user);
     return false;
   }
 
@@ -389,7 +389,7 @@ export class SessionManager<Data extends object = Record<string, Json>> {
    * attacker may have planted one of them. The answer deletes them all, because the browser would send them again.
    */
   #refuseCookies(url: string | undefined): Session<Data> {
-    this.#stored.reportRefusal("several cookies");
+    this.#sessions.reportRefusal("several cookies");
     return new Session(newState(this.#now, { cookieDeletions: this.#cookie.clearAll(url) }));
   }
 }

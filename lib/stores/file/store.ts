@@ -1,23 +1,23 @@
 /**
  * FileStore: one JSON file per session, safe for several processes that share the folder.
  *
- * A session's key has 40 hex digits. The first 8 are the session's group, which is also the beginning of its id: a hash
- * of the user's name, or random digits without a user. The other 32 are a hash of the id. The session's file is
- * `<dir>/<the first 3 digits>/<the other 37>.json`. So the sessions of a user are in one subfolder, and need no index.
- * The protocol:
+ * A session's key has 40 hex digits. The first 8 are the session's group: a hash of the user's name, or random digits
+ * if no user is logged in. The other 32 are a hash of the id. The id begins with the group, too: only the 128 bits
+ * after it are secret. The session's file is `<dir>/<the first 3 digits>/<the other 37>.json`. So the sessions of a user
+ * are in one subfolder, and need no index. The protocol:
  *
  * - A process replaces or removes a file only while it holds the file's exclusive lock. The operating system releases
  *   the lock when the process dies.
- * - A process writes new content to a second file beside the first, and renames the second over the first. A reader
- *   sees the old content or the new. It takes no lock, except on Windows, where a locked file cannot be read.
+ * - A process writes new content to a temporary file beside the session's, and renames it over that file. A reader sees
+ *   the old content or the new. It takes no lock, except on Windows, where a locked file cannot be read.
  * - No other process knows the key of a new session. So its file is written directly, without a lock. If the process
  *   dies before the file is complete, the sweep removes the file a minute later.
- * - To move a session, a process locks the old file and writes a file under the new key, which no other process knows.
- *   Then it removes the old file. If it dies in between, the session is still there under its old key. No browser has
- *   the new id. The second file is listed as a session until it expires, and then the sweep removes it.
- * - File calls are synchronous, because asynchronous ones take longer. Two are asynchronous: the wait for the disk
- *   (`sync: "full"`), which delays only other changes of the same session, and the listing of a long folder, which
- *   delays nothing.
+ * - If a session gets a new id, its file moves to the new key: a process locks the old file, writes the new one, whose
+ *   key no other process knows, and removes the old one. If it dies before the removal, the session is still there
+ *   under its old key. The new file is listed as a session until it expires, but no browser has its id.
+ * - File calls are synchronous. On a local disk they take microseconds, and asynchronous ones would take longer. On a
+ *   slow disk, they block the process. Two calls are asynchronous: the wait for the disk (`sync: "full"`), which delays
+ *   only other changes of the same session, and the listing of a long folder, which delays nothing.
  *
  * The other files of the store:
  *
@@ -94,6 +94,7 @@ export class FileStore implements SessionStore {
   #census: Census;
   #files: Files;
   #sweep: Sweep;
+  // Stores the changes of a session that wait at the same time in one write.
   #updates = new UpdateBatcher((key, change) => this.#update(key, change));
 
   /**
@@ -130,6 +131,7 @@ export class FileStore implements SessionStore {
       this.#folder.ensureFolder();
       this.#roster.join();
       this.#queue.removeDeadTickets();
+      // The cache compares times, so it needs a file system that keeps milliseconds, by the same clock.
       const mayCache = await probe(this.#settings);
       if (!mayCache) this.#reader.stopCaching();
       this.#census.begin();
@@ -150,7 +152,7 @@ export class FileStore implements SessionStore {
       this.#folder.checkGroup(key, record.user);
       await this.#census.ready();
       while (this.#census.isFull) {
-        if (await this.#sweep.makeRoom()) continue;
+        if (await this.#sweep.removeExpired()) continue;
         const { dir, max } = this.#settings;
         throw new StoreFullError(`Cannot create a session: "${dir}" may hold ${max} live sessions`);
       }
@@ -165,11 +167,11 @@ export class FileStore implements SessionStore {
     return await this.#try(async () => {
       // The folder is checked before the first read, so that the cache gets no record of a wrong folder.
       if (!this.#folder.knowsSecret) this.#folder.checkIsOwn();
-      let content = await this.#read(key);
+      let content = await this.#contentOf(key);
       if (content === undefined) {
         this.#folder.checkIsOwn();
         // The folder may have been missing at the read (a disk that was not mounted), and be back at the check.
-        if (exists(pathOf(this.#settings.dir, key))) content = await this.#read(key);
+        if (exists(pathOf(this.#settings.dir, key))) content = await this.#contentOf(key);
       }
       // `#locked` moves a corrupt record out of the way. There is no other work to do.
       if (content === "corrupt") await this.#locked(key, () => undefined);
@@ -203,8 +205,8 @@ export class FileStore implements SessionStore {
       await slice.yieldIfOver();
     }
     await this.#try(() => this.#files.flushFolders(ended));
-    // A process joins the roster at its first change. If that failed, others may think that they are alone, and answer
-    // from their caches. Then this waits until those caches are out of date.
+    // Usually, there is nothing to wait for. Only if this process could not join the roster, other processes may think
+    // that they are alone, and answer from their caches for half a second.
     if (ended.length > 0) await this.#roster.waitAfterChange();
     return ended;
   }
@@ -230,8 +232,8 @@ export class FileStore implements SessionStore {
    * Finds the live sessions of a user.
    *
    * If a newer version of the library wrote a record, this version cannot read the user in it. The store yields such a
-   * session, without a record, if its key has the user's group. Another user can have the same group, with a chance of
-   * one in four billion. Only then, a log-out everywhere also ends that user's sessions of the newer version.
+   * session, without a record, if its key has the user's group. If two users have the same group (a chance of one in
+   * four billion), a log-out everywhere of one of them also ends the other's sessions that the newer version wrote.
    */
   async *sessionsOf(user: string): AsyncGenerator<StoredSession> {
     try {
@@ -245,7 +247,7 @@ export class FileStore implements SessionStore {
         return keysOf(group, names);
       };
       // `eachOf` lists again if a listed session has got a new key.
-      for await (const [key, content] of eachOf(list, (key) => this.#read(key))) {
+      for await (const [key, content] of eachOf(list, (key) => this.#contentOf(key))) {
         const record = this.#live(content);
         if (content === "newer") yield [key, undefined];
         else if (record?.user === user) yield [key, record];
@@ -295,11 +297,11 @@ export class FileStore implements SessionStore {
   }
 
   /**
-   * The content of a session's file. A corrupt file stays in its place, because a listing may have found the unfinished
-   * file of a new session. The verb `read` moves a corrupt file. No caller knows a key before the file is finished, so a
-   * file that `read` finds corrupt is damaged.
+   * The content of a session's file. This method leaves a corrupt file in its place, because it may be the unfinished
+   * file of a new session, which a listing has found. The callers of `read` know only keys of finished files, so `read`
+   * moves a corrupt file out of the way.
    */
-  async #read(key: string): Promise<Content> {
+  async #contentOf(key: string): Promise<Content> {
     try {
       return this.#reader.read(key);
     } catch (error) {
@@ -346,6 +348,7 @@ export class FileStore implements SessionStore {
         const found = content === "newer" ? content : this.#live(content);
         return found && work(path, found);
       });
+      // `queue.locked` returns the result of the work in an object, or else "missing" or "not a file".
       if (typeof outcome === "object") return outcome.result;
       this.#folder.checkIsOwn();
       if (outcome === "not a file") this.#files.setAside(key, path);

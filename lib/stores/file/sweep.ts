@@ -53,7 +53,7 @@ export class Sweep {
     this.#pacer = new Pacer({ step, size: NAMES_PER_STEP, perCreate: NAMES_PER_CREATE, log: settings.log });
   }
 
-  /** Records that a session was made. */
+  /** Records that a session was made, and when it ends. Each new session makes some names due for a check. */
   created(end: number): void {
     this.noteEnd(end);
     if (this.#settings.now() >= this.#earliest) this.#pacer.created();
@@ -85,12 +85,12 @@ export class Sweep {
   }
 
   /**
-   * Searches a full store for sessions that are over, for one second at most. If it finds none, it does not search
-   * again for ten seconds.
+   * Searches a full store for sessions that are over, and removes them, for one second at most. If it finds none, it
+   * does not search again for ten seconds.
    *
    * @returns Whether there is room now. Other new sessions may take it first.
    */
-  async makeRoom(): Promise<boolean> {
+  async removeExpired(): Promise<boolean> {
     // The difference may be negative: the clock may have been set back.
     if (Math.abs(this.#settings.now() - this.#lastFull) < FULL_INTERVAL) return false;
     return await (this.#searching ??= this.#findRoom().finally(() => this.#searching = undefined));

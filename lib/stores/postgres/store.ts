@@ -49,10 +49,10 @@ const RULES = { url: ADDRESS, client: clientRule('a client of the package "postg
  * If the address names several hosts, the store uses the primary, which accepts writes. After a failover, it uses the
  * new primary.
  *
- * Statements are pipelined: a connection sends the next one before the first is answered. If an operation of the store
- * takes a quarter of a second or longer, the database is slow. Then each connection works on one operation at a time,
- * until operations are faster again. An operation that gets no connection for 2.5 seconds fails, and the visitor is
- * answered 503.
+ * Statements are pipelined: a connection sends the next one before the first is answered. If an operation takes a
+ * quarter of a second or longer, the store treats the database as slow: each connection works on one operation at a
+ * time, until operations are faster again. An operation that gets no connection for 2.5 seconds fails, and the visitor
+ * is answered 503.
  *
  * The store waits one second for the answer to a statement. Then it gives up the statement, and reads the session again
  * to find out what the database did. It does this on a new connection, unless the program gave the client. An operation
@@ -78,7 +78,8 @@ export class PostgresStore extends EntryStore {
   #pacer: Pacer;
 
   /**
-   * Makes a store. The store connects at its first use.
+   * Makes a store. At its first use, the store connects, and creates the table if it is missing. To do this earlier,
+   * call `ready`.
    *
    * @param options The address or the client of the database, and the options that differ from their defaults.
    * @throws {TypeError} if an option, or a part of the address, is invalid; the message names it. Throws a

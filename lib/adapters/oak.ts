@@ -4,10 +4,10 @@
  * @module
  */
 import { SessionError } from "../errors.ts";
-import { addSessionHeaders, replaceHeaders } from "../_headers.ts";
+import { addSessionHeaders, replaceAnswer, replaceHeaders } from "../_headers.ts";
 import { noMiddlewareError, Opener } from "../_opener.ts";
 import { checkOptions, MANAGER } from "../_options.ts";
-import type { Session } from "../session.ts";
+import { type Session, stateOf } from "../session.ts";
 import type { SessionManager } from "../session_manager.ts";
 
 /** The parts of an Oak `Context` that are used here. */
@@ -15,7 +15,23 @@ export interface OakContext {
   /** The request. */
   readonly request: { readonly headers: Headers; readonly method: string; readonly url: URL };
   /** The answer. */
-  readonly response: { status: number; body: unknown; readonly headers: Headers };
+  readonly response: OakResponse;
+  /** Whether Oak sends the answer: not after `upgrade` and `sendEvents`, which have sent one. */
+  readonly respond?: boolean | undefined;
+}
+
+/** The parts of an Oak `Response` that are used here. */
+export interface OakResponse {
+  /** The status. */
+  status: number;
+  /** The content. */
+  body: unknown;
+  /** The headers. */
+  readonly headers: Headers;
+  /** Whether it can be changed: not after `with`, which has made the answer. */
+  readonly writable: boolean;
+  /** Makes the `Response` that Oak sends. */
+  toDomResponse(): Promise<unknown>;
 }
 
 /** Sessions in Oak. */
@@ -58,7 +74,8 @@ export function oakSessions<Data extends object>(sessions: SessionManager<Data>)
   checkOptions("Cannot make a middleware", { sessions }, { sessions: MANAGER });
   const openers = new WeakMap<OakContext["request"], Opener<Data>>();
   return {
-    async middleware({ request, response }, next) {
+    async middleware(context, next) {
+      const { request, response } = context;
       // If the middleware is used twice, the outer one commits.
       if (openers.has(request)) return void await next();
       const { headers, method, url } = request;
@@ -70,11 +87,11 @@ export function oakSessions<Data extends object>(sessions: SessionManager<Data>)
         await next();
         const session = await opener.sessionToCommit();
         if (session === undefined) return;
-        addSessionHeaders(response.headers, await sessions.save(session), sessions.registration(session));
+        if (context.respond === false) checkNeedsNoCookie(session);
+        const headers = await headersOf(response);
+        addSessionHeaders(headers, await sessions.save(session), sessions.registration(session));
       } catch (error) {
         if (!(error instanceof SessionError)) throw error;
-        // Otherwise a file behind the replaced body would stay open.
-        if (response.body instanceof ReadableStream) await response.body.cancel().catch(() => {});
         await replace(response, error.getResponse());
       } finally {
         opener.drop();
@@ -88,7 +105,35 @@ export function oakSessions<Data extends object>(sessions: SessionManager<Data>)
   };
 }
 
-async function replace(response: OakContext["response"], answer: Response): Promise<void> {
+/** Refuses to store a session whose new id could not be sent. A session can be ended without a cookie. */
+function checkNeedsNoCookie(session: object): void {
+  const { record, changes, renews } = stateOf(session);
+  if (!renews && (record !== undefined || changes.length === 0)) return;
+  throw new Error(
+    "Cannot store a session: its answer was sent before, without the cookie; " +
+      "call sessions.open() and save() before upgrade() or sendEvents()",
+  );
+}
+
+/** The headers of the answer. Oak gets a copy of an answer that `with` has made, because that one may be unchangeable. */
+async function headersOf(response: OakResponse): Promise<Headers> {
+  if (response.writable) return response.headers;
+  const made = await response.toDomResponse() as Response;
+  const copy = made.status === 101 ? made : new Response(made.body, made);
+  response.toDomResponse = () => Promise.resolve(copy);
+  return copy.headers;
+}
+
+async function replace(response: OakResponse, answer: Response): Promise<void> {
+  if (!response.writable) {
+    const made = await response.toDomResponse() as Response;
+    await made.body?.cancel().catch(() => {});
+    const replaced = replaceAnswer(made, answer);
+    response.toDomResponse = () => Promise.resolve(replaced);
+    return;
+  }
+  // Otherwise a file behind the replaced body would stay open.
+  if (response.body instanceof ReadableStream) await response.body.cancel().catch(() => {});
   replaceHeaders(response.headers, answer.headers);
   response.status = answer.status;
   response.body = await answer.text();

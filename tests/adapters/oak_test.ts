@@ -1,13 +1,18 @@
 /** The Oak adapter, in the real Oak. */
 // deno-lint-ignore-file no-import-prefix -- in deno.json, every program would download the frameworks
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertMatch } from "@std/assert";
 import { Application } from "npm:@oakserver/oak@14.1.0";
 import { oakSessions } from "../../lib/adapters/oak.ts";
 import { SessionGoneError } from "../../lib/errors.ts";
 import { SessionManager } from "../../lib/session_manager.ts";
 import { MemoryStore } from "../../lib/stores/memory.ts";
+import { cookieFor } from "../../lib/testing.ts";
 import { BOUND, type Data, failing, KEY } from "../support/site.ts";
 import { Browser } from "../support/server.ts";
+
+/** The answer of an application to a request. */
+const handled = async (app: Application, path: string, init: RequestInit = {}) =>
+  await app.handle(new Request(`http://localhost${path}`, init) as never) as unknown as Response;
 
 function program(store = new MemoryStore()) {
   const manager = new SessionManager<Data>({ store, keys: [KEY] });
@@ -129,11 +134,9 @@ Deno.test("oak: a log-in asks to bind the session, and the library answers below
     (await open(context)).logIn("ada");
     context.response.body = "hello";
   });
-  const send = async (path: string, method: string) =>
-    await app.handle(new Request(`http://localhost${path}`, { method }) as never) as unknown as Response;
-  const response = await send("/", "GET");
+  const response = await handled(app, "/");
   assert(response.headers.get("secure-session-registration")!.includes('path="/bound/register"'));
-  const refused = await send("/bound/refresh", "POST");
+  const refused = await handled(app, "/bound/refresh", { method: "POST" });
   assertEquals([refused.status, await refused.text()], [400, ""]);
 });
 
@@ -146,6 +149,44 @@ Deno.test("oak: a middleware that is used twice stores one session", async () =>
     await next();
   });
   app.use(middleware, async (context) => void (context.response.body = (await open(context)).user));
-  const response = await app.handle(new Request("http://localhost/") as never) as unknown as Response;
+  const response = await handled(app, "/");
   assertEquals([await response.text(), response.headers.getSetCookie().length, store.size], ["ada", 1, 1]);
+});
+
+Deno.test("oak: an answer that was made by `with` gets the cookie, or the error replaces it", async () => {
+  const answerOf = async (store: MemoryStore) => {
+    const { middleware, open } = oakSessions(new SessionManager<Data>({ store, keys: [KEY], log: () => {} }));
+    const app = new Application({ logErrors: false });
+    app.use(middleware, async (context) => {
+      (await open(context)).logIn("ada");
+      context.response.with("made", { status: 201, headers: { "cache-control": "public", etag: "1", "x-own": "1" } });
+    });
+    const response = await handled(app, "/");
+    const { status, headers } = response;
+    const names = ["cache-control", "vary", "etag", "x-own"];
+    return [status, await response.text(), headers.getSetCookie().length, ...names.map((name) => headers.get(name))];
+  };
+  assertEquals(await answerOf(new MemoryStore()), [201, "made", 1, "private", "Cookie", "1", "1"]);
+  const failed = await answerOf(failing(["create"], new MemoryStore()) as MemoryStore);
+  assertEquals(failed.toSpliced(1, 1), [503, 0, "no-store", null, null, "1"]);
+});
+
+Deno.test("oak: after the answer was sent, a session that needs a cookie stores nothing", async () => {
+  const store = new MemoryStore();
+  const manager = new SessionManager<Data>({ store, keys: [KEY] });
+  const { middleware, open } = oakSessions(manager);
+  const app = new Application({ logErrors: false });
+  const errors: unknown[] = [];
+  app.addEventListener("error", ({ error }) => void errors.push(error));
+  app.use(middleware, async (context) => {
+    (await open(context)).set("n", 1);
+    context.respond = false; // as after `upgrade` and `sendEvents`
+  });
+  await handled(app, "/");
+  assertEquals([store.size, errors.length], [0, 1]);
+  assertMatch(String(errors[0]), /sent before/);
+  const cookie = await cookieFor(manager, { name: "Ada" });
+  await handled(app, "/", { headers: { cookie } });
+  const session = await manager.open(new Request("http://localhost/", { headers: { cookie } }));
+  assertEquals([{ ...session.data }, errors.length], [{ name: "Ada", n: 1 }, 1]);
 });

@@ -1,6 +1,6 @@
 /** The node:http adapter, in the real Express and in no framework. */
 // deno-lint-ignore-file no-import-prefix -- in deno.json, every program would download the frameworks
-import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertRejects, assertThrows } from "@std/assert";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
@@ -293,6 +293,30 @@ Deno.test("express: below a path, a bound session has the addresses that the bro
     const refused = await browser.request("/app/bound/refresh", { method: "POST" });
     assertEquals([refused.status, await refused.text()], [400, ""]);
   });
+});
+
+Deno.test("node: an end of an earlier middleware may call write or end again", async () => {
+  for (const method of ["write", "end"] as const) {
+    const failingStore = failing(["create"], new MemoryStore()) as MemoryStore;
+    for (const [store, answer] of [[new MemoryStore(), /^hello!$/], [failingStore, /Please try again/]] as const) {
+      const { middleware, open } = sessionsOf(store);
+      const handler = (request: IncomingMessage, response: ServerResponse) => {
+        const { end } = response;
+        let isCalled = false;
+        response.end = (...args: unknown[]) => {
+          if (isCalled || args.length === 0) return Reflect.apply(end, response, args);
+          isCalled = true;
+          response[method](`${args[0]}!`);
+          return response.end();
+        };
+        middleware(request, response, async () => {
+          (await open(request)).logIn("ada");
+          response.end("hello");
+        });
+      };
+      await serving(handler, async (browser) => assertMatch(await browser.get("/"), answer));
+    }
+  }
 });
 
 Deno.test("node: the error of an open without an HTTP answer says what to do", async () => {

@@ -4,7 +4,7 @@
  * @module
  */
 import { SessionError } from "../errors.ts";
-import { checkResponse, replaceAnswer } from "../_headers.ts";
+import { replaceAnswer } from "../_headers.ts";
 import { noMiddlewareError, Opener } from "../_opener.ts";
 import { checkOptions, MANAGER } from "../_options.ts";
 import type { Session } from "../session.ts";
@@ -75,9 +75,7 @@ export function honoSessions<Data extends object>(sessions: SessionManager<Data>
     // An HTTPException has an answer. After any other error nothing is stored. Hono reports a missing answer itself.
     if (!finalized || (error !== undefined && !("getResponse" in error))) return undefined;
     const session = await opener.sessionToCommit();
-    if (session === undefined) return undefined;
-    checkResponse(context.res!);
-    return await sessions.commit(session, context.res!);
+    return session === undefined ? undefined : await sessions.commit(session, context.res!);
   }
 
   return {

@@ -36,14 +36,16 @@ export function holdBack(response: ServerResponse, finish: (status: number) => P
   const { writeHead, write, end, flushHeaders, destroy, on } = methods;
   let state: "open" | "held" | "released" | "replaced" = "open";
   const heldCalls: (() => void)[] = [];
-  // Listeners for `drain`, until the answer is sent. A middleware in between, as for compression, has its own list.
+  // The listeners for `drain`, until the answer is sent. A middleware before this one, such as compression, would keep
+  // them in a list of its own, which `emitDrain` does not reach.
   const drainListeners: (() => void)[] = [];
   let heldBytes = 0;
   let isEnded = false;
   let isFull = false;
   let heldDestroy: (() => void) | undefined;
 
-  // Whether one of the original methods is running. It may call `write` or `end`, and these calls are not held back.
+  // Whether one of the original methods is running. A middleware before this one may have replaced it, so that it calls
+  // `write` or `end` again, as `end` does in Fastify's `inject`. Such a call is not held back.
   let isOriginalRunning = false;
 
   const callOriginal = (method: Methods[string] | undefined, ...args: unknown[]) => {

@@ -26,8 +26,8 @@ export interface NodeSessions<Data extends object> {
 /**
  * Makes a middleware for Express 5, for Fastify with `@fastify/middie`, and for plain `node:http`. A request that opens
  * no session costs nothing, and its answer stays cacheable. If the answer has status 500 or more, as after a handler
- * that threw, nothing is stored. If the session cannot be opened or stored, an answer with status 409, 413 or 503
- * replaces the handler's.
+ * that threw, nothing is stored. If the session cannot be stored, an answer with status 409, 413 or 503 replaces the
+ * handler's. If it cannot be opened, the handler's own answer stays, unless its status is 500: then 503 replaces it.
  *
  * @param sessions The manager.
  * @throws {TypeError} if it is not a manager.
@@ -125,8 +125,8 @@ function unexpected(error: unknown): Response {
 }
 
 /**
- * The request in the form that the manager needs. Its headers are made only when they are read, which is rare. Express
- * removes the path of a mounted middleware from `url`; `originalUrl` is the address that the browser sees.
+ * The request in the form that the manager needs. Its headers are made only if the manager reads them. For a
+ * middleware that is mounted at a path, Express removes the path from `url`. The browser sees `originalUrl`.
  */
 function requestOf(
   { headers, method = "GET", url = "/", originalUrl = url }: IncomingMessage & { originalUrl?: string },
@@ -153,7 +153,10 @@ function afterFailure(failure: unknown, status: number): Outcome {
   };
 }
 
-/** Answers a request whose handler did not catch an error of the library. Throws any other error again. */
+/**
+ * Answers a request whose handler did not catch an error of the library. If the answer has begun, its connection ends.
+ * Throws any other error again.
+ */
 function answerError<Data extends object>(error: unknown, opener: Opener<Data>, response: ServerResponse): void {
   if (error instanceof SessionError && !response.headersSent) {
     opener.drop();

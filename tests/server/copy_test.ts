@@ -1,11 +1,15 @@
 /** Copying sessions between stores, and the progress that a terminal shows. */
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { copyAll } from "../../lib/commands/copy.ts";
+import { copy, copyAll, targetOf } from "../../lib/commands/copy.ts";
 import { Progress } from "../../lib/commands/output.ts";
 import { newId } from "../../lib/id.ts";
+import { silent } from "../../lib/log.ts";
 import type { SessionRecord } from "../../lib/record.ts";
+import { readConfig } from "../../lib/server/config.ts";
 import { KeyTakenError, type SessionStore } from "../../lib/store.ts";
 import { MemoryStore } from "../../lib/stores/memory.ts";
+import { replacing } from "../support/failing.ts";
+import { withFolder } from "../support/server.ts";
 
 const noop = () => {};
 
@@ -73,6 +77,23 @@ Deno.test("copy: it gives up if the store refuses every session", async () => {
   const unlisted = target(create);
   await assertRejects(() => copyAll(unlisted, from, noop), Error, "cannot list");
 });
+
+Deno.test("copy: the other store is closed, also after a failure", async () => {
+  await withFolder(async (dir) => {
+    const target = targetOf(readConfig({}), "sqlite", `sqlite:${dir}/sessions.db`);
+    await replacing(Deno.stdout, "writeSync", () => ({ length }) => length, async () => {
+      await copy(await filled(3), target, silent);
+      assert(isClosed(dir));
+      await assertRejects(() => copy({} as SessionStore, target, silent), Error, "cannot list");
+      assert(isClosed(dir));
+    });
+  });
+});
+
+/** Whether the SQLite database in a folder is closed: SQLite then removes its log of writes. */
+function isClosed(dir: string): boolean {
+  return !Array.from(Deno.readDirSync(dir)).some(({ name }) => name.endsWith("-wal"));
+}
 
 Deno.test("progress: a terminal shows a line that is cleared, and nothing else does", async () => {
   for (const isTerminal of [true, false]) {

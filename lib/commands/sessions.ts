@@ -46,7 +46,7 @@ export async function runSessions(command: SessionsCommand): Promise<void> {
 
 /** Checks that the store exists. Opening a store creates it, and a command must not create one at a wrong address. */
 function checkThatStoreExists({ type, dir, url = "" }: Config): void {
-  const isInMemory = type === "memory" || type === "null" || type === "denokv" && url === "denokv::memory:";
+  const isInMemory = type === "memory" || type === "null" || url === "denokv::memory:";
   if (isInMemory) {
     throw new Error(
       `a command cannot reach sessions that are only in a server's memory or nowhere: "SESSION_TYPE" is ${type}`,
@@ -57,7 +57,7 @@ function checkThatStoreExists({ type, dir, url = "" }: Config): void {
     throw new Error(`"SESSION_FILE_DIR" must be the folder of a server: received "${dir}", ${problem}`);
   }
   const [, path] = /^(?:sqlite|denokv):(.+)$/.exec(url) ?? [];
-  if ((type === "sqlite" || type === "denokv") && path !== undefined && !isDatabase(path)) {
+  if (path !== undefined && !isDatabase(path)) {
     const problem = exists(path) ? "which is not a database" : "which does not exist";
     throw new Error(`"SESSION_URL" must be the database of a server: received "${url}", ${problem}`);
   }

@@ -47,6 +47,7 @@ export function parseOrigin(value: string): Origin {
 /** A store and its address. */
 export interface StoreAddress {
   readonly type: StoreName;
+  /** The address; `undefined` if the store takes none. */
   readonly url: string | undefined;
 }
 
@@ -69,12 +70,13 @@ export function storeAddress(type: StoreName | "sqlalchemy" | undefined, given: 
     const schemes = NAMES.flatMap((name) => STORES[name].schemes).join(", ");
     throw new TypeError(`must be an address that starts with one of ${schemes}: received something else`);
   }
+  const { schemes } = STORES[type];
+  if (schemes.length === 0) return { type, url: undefined };
   // Only the scheme is checked here, because `URL` cannot parse every address, such as one with a list of hosts.
-  if (STORES[type].schemes.length === 0 || hasScheme(url, type)) return { type, url };
-  const schemes = STORES[type].schemes.join(" or ");
+  if (hasScheme(url, type)) return { type, url };
   const received = url === undefined ? "nothing" : "something else";
   throw new TypeError(
-    `must be an address that starts with ${schemes} when "SESSION_TYPE" is ${type}: received ${received}`,
+    `must be an address that starts with ${schemes.join(" or ")} when "SESSION_TYPE" is ${type}: received ${received}`,
   );
 }
 

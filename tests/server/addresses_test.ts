@@ -69,7 +69,10 @@ Deno.test("config: SESSION_TYPE follows the scheme of SESSION_URL when unset", (
     "https://a",
   ];
   assertEquals(addresses.map(typeOf), ["redis", "postgres", "sqlite", "memcached", "mongodb", "denokv"]);
-  assertEquals(readConfig({ SESSION_TYPE: "filesystem", SESSION_URL: "redis://a" }).type, "filesystem");
+  for (const SESSION_URL of ["redis://a", "denokv::memory:"]) {
+    const { type, url } = readConfig({ SESSION_TYPE: "filesystem", SESSION_URL, REUSE_PORT: "true" });
+    assertEquals([type, url], ["filesystem", undefined], "an address that the store does not use");
+  }
   for (const SESSION_URL of ["mysql://user:password@a", "a.db", "password"]) {
     const message = refusal({ SESSION_URL });
     assert(message.startsWith('"SESSION_URL" must be an address') && !message.includes("password"), message);

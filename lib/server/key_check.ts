@@ -1,5 +1,4 @@
-/** Key check: refuses keys that are easy to guess, and warns of a key that other users of the machine can read. */
-import type { Log } from "../log.ts";
+/** Key check: refuses keys that are easy to guess. */
 import { MIN_KEY_BYTES } from "../signer.ts";
 
 /** The fewest different bytes of a key. A random key in hex or base64 has more. */
@@ -30,18 +29,4 @@ export function problemWithKey(key: string): string | undefined {
   // Later the key will be one of "SECRET_KEY_FALLBACKS", which are separated by commas.
   if (key.includes(",")) return "must be a key without a comma: commas separate keys";
   return undefined;
-}
-
-/**
- * Logs a warning if other users of the machine can read or write a file or folder that has a key.
- *
- * @param path The file or the folder.
- * @param log Called with the warning.
- */
-export function warnIfOpen(path: string, log: Log): void {
-  // On Windows, `mode` is `null`.
-  const { mode, isDirectory } = Deno.statSync(path);
-  if (((mode ?? 0) & 0o077) === 0) return;
-  const needed = isDirectory ? "mode 0700" : "mode 0600, and a new key in it";
-  log("warn", `Others on this machine can reach into "${path}": it should have ${needed}`);
 }

@@ -1,9 +1,10 @@
 /** The keys that sign: those of the settings, or the key in a file that the first start makes and later ones read. */
 import type { Log } from "../log.ts";
 import type { Config } from "./config.ts";
-import { problemWithKey, warnIfOpen } from "./key_check.ts";
+import { problemWithKey } from "./key_check.ts";
 import { reasonOf } from "../_reason.ts";
 import { foreignIn } from "../stores/file/foreign.ts";
+import { warnIfOpen } from "../stores/file/probe.ts";
 
 /**
  * The keys of the cookie's signature. The first one signs new cookies.
@@ -20,9 +21,9 @@ export function keysOf({ secretKey, secretKeyFile, fallbackKeys, dir, type }: Co
     const { key, path, isNew } = readSecretKey(dir);
     const problem = problemWithKey(key);
     if (problem !== undefined) throw new Error(`"${path}" ${problem}: replace the file, or remove it to get a new key`);
-    warnIfOpen(path, log);
+    warnIfOpen(path, "mode 0600, and a new key in it", log);
     // The file store warns of its own folder.
-    if (type !== "filesystem") warnIfOpen(dir, log);
+    if (type !== "filesystem") warnIfOpen(dir, "mode 0700", log);
     if (isNew) console.error(`"SECRET_KEY" is not set: a key was made and is kept in ${path}`);
     return [key, ...fallbackKeys];
   } catch (error) {

@@ -68,12 +68,6 @@ export const EQUIVALENT: readonly Equivalent[] = [
     why: "the order of two values in a record means nothing",
   },
   {
-    file: "lib/server/key_check.ts",
-    before: "if (((mode ?? 0) & 0o077) === 0) return;",
-    kind: "constant off",
-    why: "only Windows has no modes, where the tests do not run",
-  },
-  {
     file: "lib/server/serve.ts",
     before: "Deno.exit(0);",
     kind: "line dropped",

@@ -1,4 +1,5 @@
 /** Probe: tests whether a folder's file system has what the store needs. */
+import type { Log } from "../../log.ts";
 import { lstat, make, reasonOf, removeIfThere, setTimes, tryLocked } from "./calls.ts";
 import { TEMPORARY } from "./names.ts";
 import type { Settings } from "./options.ts";
@@ -27,12 +28,23 @@ export async function probe({ dir, log }: Pick<Settings, "dir" | "log">): Promis
       throw new Error(`Files cannot be locked: needed a local file system, received "${reasonOf(error)}"`);
     });
     setTimes(path, 0, 1);
-    const { mode } = Deno.statSync(dir);
-    if (mode !== null && (mode & 0o077) !== 0) {
-      log("warn", `Others on this machine can reach into "${dir}": it should have mode 0700`);
-    }
+    warnIfOpen(dir, "mode 0700", log);
     return lstat(path)?.mtime === 1 && !isOff;
   } finally {
     removeIfThere(path);
   }
+}
+
+/**
+ * Logs a warning if other users of the machine can read or write a file or a folder.
+ *
+ * @param path The file or the folder.
+ * @param needed The mode that it should have.
+ * @param log Called with the warning.
+ */
+export function warnIfOpen(path: string, needed: string, log: Log): void {
+  const { mode } = Deno.statSync(path);
+  // On Windows, `mode` is `null`.
+  if (mode === null || (mode & 0o077) === 0) return;
+  log("warn", `Others on this machine can reach into "${path}": it should have ${needed}`);
 }

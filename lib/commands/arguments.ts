@@ -6,7 +6,7 @@ import { explainSettings } from "../server/settings.ts";
 export const USAGE = `Usage: session-server                     serves
        session-server health              exit code 0 if the server is ready, else 1
        session-server sessions list [--user NAME] [--json]
-       session-server sessions revoke HANDLE | --user NAME
+       session-server sessions revoke HANDLE | COOKIE | --user NAME
        session-server sessions sweep
        session-server sessions copy --to-type TYPE --to-url ADDRESS
        session-server help | --version
@@ -103,12 +103,14 @@ function sessionsCommand(
   if (verb === "sweep") return { name: "sweep" };
   if (verb === "copy") {
     const [type, url] = [options.get("to-type"), options.get("to-url")];
-    if (type === undefined && url === undefined) throw new UsageError('"sessions copy" needs --to-type and --to-url');
+    if (type === undefined && url === undefined) {
+      throw new UsageError('"sessions copy" needs --to-url, the address of the other store');
+    }
     return { name: "copy", type, url };
   }
   if (verb === undefined) throw new UsageError(`"sessions" needs one of ${Object.keys(VERBS).join(", ")}`);
   if ((session === undefined) === (user === undefined)) {
-    throw new UsageError('"sessions revoke" needs a handle or --user NAME, and not both');
+    throw new UsageError('"sessions revoke" needs either a handle, the value of a cookie, or --user NAME');
   }
   return user === undefined ? { name: "revoke", session: session! } : { name: "revoke user", user };
 }

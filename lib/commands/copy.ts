@@ -55,7 +55,7 @@ export async function copy(store: SessionStore, target: Config, log: Log): Promi
     const copying = copyAll(store, to, () => progress.add(1)).finally(() => progress.end());
     const { copied, left, failed, reason } = await copying;
     print(`Copied ${copied}, left ${left} that were there already, failed ${failed}`);
-    if (failed > 0) throw new Error(`${failed} sessions could not be copied: ${reason}`);
+    if (failed > 0) throw new Error(`not every session was copied: ${reason}`);
   } finally {
     await to.close?.();
   }

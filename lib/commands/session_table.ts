@@ -4,7 +4,7 @@ import { fit } from "./columns.ts";
 
 const WIDTHS = [12, 16, 5, 5, 5, 7, 5, 11];
 
-/** The first line. MADE and USED are the times since the session was made and used, LEFT is the time until it ends. */
+/** The first line. MADE and USED are the times since the session was made and last used. LEFT is the time until it ends. */
 export function header(): string {
   return line(["HANDLE", "USER", "MADE", "USED", "LEFT", "SIZE", "BOUND", "DATA"]);
 }

@@ -15,8 +15,6 @@ import { header, row } from "./session_table.ts";
 
 /** How many digits of a session's handle are shown. */
 const SHOWN = 12;
-/** The fewest digits of a handle that can name a session. */
-const LEAST = 3;
 /** How long the command searches for other spellings of a name, in milliseconds. */
 const SPELLING_DEADLINE = 2000;
 
@@ -134,7 +132,7 @@ async function find(store: SessionStore, config: Config, given: string): Promise
   if (id !== undefined) return keyOf(id);
   if (!/^[0-9a-f]{3,16}$/.test(given)) {
     throw new Error(
-      `a session must be named by the digits that \`list\` shows, at least ${LEAST} of them, or by its cookie's value`,
+      "a session must be named by the digits that `list` shows, at least 3 of them, or by the value of its cookie",
     );
   }
   const found: string[] = [];
@@ -147,7 +145,7 @@ async function find(store: SessionStore, config: Config, given: string): Promise
 }
 
 async function revokeUser(store: SessionStore, config: Config, user: string): Promise<void> {
-  // This call throws if the store cannot find a user's sessions.
+  // This call is only a check: it throws if the store cannot find the sessions of a user.
   sessionsOf(store, config, []);
   // The manager also finds sessions that get a new id in between. It signs nothing here, so its key does not matter.
   const { idle, absolute } = config;

@@ -11,7 +11,7 @@ const PAGE = { ...HTML, ...PERSONAL };
 /** The most `Headers` of renewing pages that are kept. Sessions of one minute need about sixty. */
 const MAX_RENEWING = 128;
 
-/** Makes responses. No part of a request ever gets into their headers. */
+/** Makes responses. A part of a request gets into their headers only in a cookie, where the library checks it. */
 export class Answers {
   readonly #security: [name: string, value: string][];
   // Deno checks headers when a `Headers` object is made, and sends a response of a string and a `Headers` object
@@ -37,7 +37,7 @@ export class Answers {
    *
    * @param html The page.
    * @param status The HTTP status.
-   * @param headers Headers that replace those of other pages.
+   * @param headers Headers that the status needs. They replace those of a page.
    */
   page(html: string, status = 200, headers?: Readonly<Record<string, string>>): Response {
     if (headers === undefined) return new Response(html, { status, headers: this.#page });

@@ -128,7 +128,7 @@ function checkPairs({ host, reusePort, tls, secretKey, secretKeyFile, type, url,
   if (bound && !(https && cookie.secure)) {
     throw settingError(
       "SESSION_BOUND",
-      'false unless visitors come over https ("ORIGIN") and the cookie is secure',
+      'false unless visitors use https ("ORIGIN" or "TLS_CERT_FILE") and the cookie is secure',
       "true",
     );
   }
@@ -211,7 +211,7 @@ function checkCookie(options: CookieOptions): void {
   }
 }
 
-/** Refuses a path with which no page would get the cookie (RFC 6265, section 5.1.4). */
+/** Refuses a path with which not every page would get the cookie (RFC 6265, section 5.1.4). */
 function checkCookiePath(path: string, address: Origin | undefined): void {
   const pages = `${address?.basePath ?? ""}/`;
   if (pages === path || pages.startsWith(path.endsWith("/") ? path : `${path}/`)) return;

@@ -1,4 +1,4 @@
-/** The environment: finds the settings in it, and the variables whose names look like a misspelled setting. */
+/** The environment: finds the settings in it, and the variables whose names look like a misspelt setting. */
 import { type Environment, type SettingName, SETTINGS } from "./settings.ts";
 
 const NAMES = Object.keys(SETTINGS) as SettingName[];

@@ -27,8 +27,8 @@ const FORM_DEADLINE = 10_000;
  *
  * @param request A request whose body was not read yet.
  * @param deadline How long the form may take to arrive, in milliseconds.
- * @throws {HttpError} with status 415 if the body is not a form, 413 if it is too long, 408 if it arrives too slowly,
- * and 400 if it does not arrive completely.
+ * @throws {HttpError} with status 415 if the body is not a form, 413 if it is too long or in too many pieces, 408 if it
+ * arrives too slowly, and 400 if it does not arrive completely.
  */
 export async function readForm(request: Request, deadline: number = FORM_DEADLINE): Promise<URLSearchParams> {
   const type = request.headers.get("content-type") ?? "";

@@ -25,8 +25,8 @@ const SOCKET_MODE = 0o660;
  * The port or socket that the settings name.
  *
  * @param config The settings.
- * @throws {Error} if a TLS file cannot be read, or another process listens on the socket; the message names the
- * setting.
+ * @throws {Error} if a TLS file or the path of the socket cannot be used, or this system cannot share a port; the
+ * message names the setting.
  */
 export async function endpointOf({ host, port, reusePort, tls }: Config): Promise<Endpoint> {
   if ("path" in host) {

@@ -22,7 +22,7 @@ interface Options extends Record<StoreOption, unknown> {
 
 type StoreClass = new (options: Options) => SessionStore;
 
-/** The stores that need no client. The program always includes them. */
+/** The stores that take no address. The program always includes them. */
 const INCLUDED: Readonly<Record<string, StoreClass>> = { FileStore, MemoryStore, NullStore };
 
 /**
@@ -50,7 +50,7 @@ export async function openStore(config: Config, log: Log): Promise<SessionStore>
 }
 
 function optionsOf(entry: StoreEntry, { dir, url, max, prefix, table, sync }: Config, log: Log): Options {
-  // Deno makes a relative path absolute at every call, which takes a quarter as long as `Deno.statSync`.
+  // The path is made absolute once. Deno would do so at every call, which costs a quarter of a `Deno.statSync`.
   const all: Options = { dir: resolve(dir), url, max, prefix, table, collection: table, sync, log };
   const names = [...entry.options, "log"] as (keyof Options)[];
   return Object.fromEntries(names.map((option) => [option, all[option]])) as unknown as Options;

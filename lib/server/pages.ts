@@ -245,8 +245,8 @@ function inWords(milliseconds: number): string {
 }
 
 /**
- * A number and its unit, with no line break between them. The space is an entity, because V8 keeps a page that is only
- * ASCII as one byte per character, which Deno sends several microseconds faster.
+ * A number and its unit, with no line break between them. The space is an entity, so that the page is only ASCII: Deno
+ * sends such a page without encoding it, which saves about a microsecond.
  */
 function count(number: number, unit: string): string {
   return `${number}&nbsp;${unit}${number === 1 ? "" : "s"}`;

@@ -1,8 +1,8 @@
 /** Permissions policy: switches off the features of browsers that the pages do not use. */
 
-// Markup alone can use four of these: the camera, the microphone, the location and payments. The others need scripts,
-// which the Content-Security-Policy refuses. All are listed, because that makes the head of a page longer than 1,024
-// bytes. Deno then sends the head and the page in one write instead of two, which saves a tenth of a page's time.
+// Most of these features need scripts, which the Content-Security-Policy refuses anyway. They are listed all the same,
+// because that makes the head of a page longer than 1,024 bytes. Deno then sends the head and the page in one write
+// instead of two, which saves a tenth of a page's time.
 const UNUSED_FEATURES = [
   "accelerometer",
   "autoplay",

@@ -67,7 +67,7 @@ export class Server {
         } else if (performance.now() - firstSignal >= SAME_SIGNAL) Deno.exit(code);
       });
     }
-    // This line is printed last, because the server handles signals from here on.
+    // This line comes last, so that the server handles every signal that is sent after it.
     console.log(`Listening on ${this.#listener.address}`);
   }
 

@@ -73,12 +73,12 @@ export const SETTINGS = {
   SESSION_COOKIE_NAME: { default: "session", help: "name of the cookie, without __Host-", parse: unchecked },
   SESSION_COOKIE_DOMAIN: { defaultText: "the host alone", help: "domain that also gets the cookie", parse: unchecked },
   SESSION_COOKIE_PATH: {
-    defaultText: "path of ORIGIN",
+    defaultText: "path of ORIGIN, or /",
     help: "path below which the cookie is sent",
     parse: unchecked,
   },
   SESSION_COOKIE_HTTPONLY: { default: "true", help: "scripts cannot read the cookie", parse: flag },
-  SESSION_COOKIE_SECURE: { defaultText: "from ORIGIN", help: "the cookie is sent over https only", parse: flag },
+  SESSION_COOKIE_SECURE: { defaultText: "true with https", help: "the cookie is sent over https only", parse: flag },
   SESSION_COOKIE_SAMESITE: {
     default: "Lax",
     help: "Lax, Strict or None: which cross-site requests send it",
@@ -119,7 +119,7 @@ export function readValues(env: Environment): Values {
 
 /**
  * Calls a check of this program or of the library. If the check throws, the name is put before the message.
- * The library's checks begin with the name of an option, which is removed: `"prefix" must be …`.
+ * A message of the library begins with the name of an option, such as `"prefix" must be …`. That name is removed.
  *
  * @param name The name of the setting or argument.
  * @param check The check.

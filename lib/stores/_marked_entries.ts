@@ -119,7 +119,7 @@ export class MarkedEntries {
           seen = tries === 1 && first ? first : await this.#get(key);
           const done = attempts.find(({ isDone }) => isDone);
           if (done !== undefined) {
-            // An engine that swaps in several steps does the missing ones when the new entry is read.
+            // An engine that writes the two entries in several steps does the missing ones when the new one is read.
             if (done.writes[1] !== undefined) await this.#get(done.writes[1].entry.key);
             return done.outcome;
           }
@@ -257,7 +257,7 @@ export class MarkedEntries {
   }
 
   async #write([first, second]: readonly EntryWrite[]): Promise<boolean> {
-    return await this.#call(() => second ? this.#entries.swap(first!, second) : this.#entries.put(first!));
+    return await this.#call(() => second ? this.#entries.putBoth(first!, second) : this.#entries.put(first!));
   }
 
   /** Does something with the engine when a turn is free. So the deadline of a call does not include the wait. */

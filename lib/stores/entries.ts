@@ -71,7 +71,7 @@ export interface Entries {
    *
    * @returns Whether both were written.
    */
-  swap(from: EntryWrite, to: EntryWrite): Promise<boolean>;
+  putBoth(from: EntryWrite, to: EntryWrite): Promise<boolean>;
 
   /** Lists all entries. An entry that is created or removed during the listing may be listed or not. */
   list?(): AsyncIterable<Entry>;

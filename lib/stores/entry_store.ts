@@ -66,7 +66,7 @@ const READY_KEY = "0".repeat(40);
  *     return Promise.resolve(this.#write(write));
  *   }
  *
- *   swap(from: EntryWrite, to: EntryWrite) {
+ *   putBoth(from: EntryWrite, to: EntryWrite) {
  *     return Promise.resolve(this.#write(from, to));
  *   }
  *

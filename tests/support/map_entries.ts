@@ -15,7 +15,7 @@ export class MapEntries implements Entries {
   put(write: EntryWrite): Promise<boolean> {
     return this.around(() => this.#set(write), [write]);
   }
-  swap(from: EntryWrite, to: EntryWrite): Promise<boolean> {
+  putBoth(from: EntryWrite, to: EntryWrite): Promise<boolean> {
     return this.around(() => this.#set(from, to), [from, to]);
   }
   async *list(): AsyncGenerator<Entry> {

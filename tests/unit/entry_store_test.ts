@@ -173,7 +173,7 @@ Deno.test("entry store: an engine that does less makes a store that does less", 
     ...rest,
     get: (key) => Promise.resolve(entries.get(key)),
     put: ({ entry }) => Promise.resolve(Boolean(entries.set(entry.key, entry))),
-    swap: () => Promise.resolve(false),
+    putBoth: () => Promise.resolve(false),
   };
   const store = new EntryStore(bare, { name: "a map", log: silent, now: clock.now, max: 0 });
   assertEquals([store.list, store.sessionsOf, store.sweepAll, store.deleteMany], Array(4).fill(undefined));

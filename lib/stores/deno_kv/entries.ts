@@ -57,7 +57,7 @@ export class KvEntries implements Entries {
     return await this.#commit([write]);
   }
 
-  async swap(from: EntryWrite, to: EntryWrite): Promise<boolean> {
+  async putBoth(from: EntryWrite, to: EntryWrite): Promise<boolean> {
     return await this.#commit([from, to]);
   }
 

@@ -42,7 +42,7 @@ export class MemcachedEntries implements Entries {
   }
 
   /** The new entry is written first, because no request knows its key yet. At worst it stays until it expires. */
-  async swap(from: EntryWrite, to: EntryWrite): Promise<boolean> {
+  async putBoth(from: EntryWrite, to: EntryWrite): Promise<boolean> {
     const { key, content } = to.entry;
     if (!await this.put(to) && !await this.#replaceEarlier(to)) return false;
     if (await this.put(from)) return true;

@@ -46,7 +46,7 @@ export class MongoEntries implements Entries {
   }
 
   /** The new entry is hidden until the old one is written. That write decides that the session has moved. */
-  async swap(from: EntryWrite, { entry }: EntryWrite): Promise<boolean> {
+  async putBoth(from: EntryWrite, { entry }: EntryWrite): Promise<boolean> {
     const coming = { ...toDocument(entry), from: from.entry.key, sweepAt: toDate(from.entry.until) };
     // The write of an earlier attempt may arrive late. Its version is smaller, so it does not replace this one.
     const earlier = { _id: entry.key, from: from.entry.key, version: { $lte: entry.version } };

@@ -72,7 +72,7 @@ export class PostgresEntries implements Entries {
     return rows.length === 1;
   }
 
-  async swap(from: EntryWrite, to: EntryWrite): Promise<boolean> {
+  async putBoth(from: EntryWrite, to: EntryWrite): Promise<boolean> {
     const statement = `
       with moved as (
         update ${this.#table} set content = $2, version = $3, user_hash = $4, until = $5, used = $6

@@ -98,16 +98,16 @@ export class RedisEntries implements Entries {
     return ended.length === writes.length;
   }
 
-  async swap(from: EntryWrite, to: EntryWrite): Promise<boolean> {
+  async putBoth(from: EntryWrite, to: EntryWrite): Promise<boolean> {
     await this.#note(to.entry);
-    const isDone = await (this.#connection.isCluster ? this.#swapApart(from, to) : this.#write(from, to.entry));
+    const isDone = await (this.#connection.isCluster ? this.#putInSteps(from, to) : this.#write(from, to.entry));
     // The old key stays in the user's set as long as its entry exists.
     if (isDone) await this.#briefly(this.#note(from.entry));
     return isDone;
   }
 
   /** In a Cluster the two keys can be on different servers. The new value is hidden until the old one is written. */
-  async #swapApart(from: EntryWrite, { entry: { key, version, content, until } }: EntryWrite): Promise<boolean> {
+  async #putInSteps(from: EntryWrite, { entry: { key, version, content, until } }: EntryWrite): Promise<boolean> {
     const hidden = `${version}>${from.entry.key} ${until} ${content}`;
     const isHidden = await this.#run(HIDE, this.#namesOf(key), [hidden, String(HIDDEN_AGE)]);
     if (isHidden !== 1 || !await this.#write(from)) return false;

@@ -1,5 +1,8 @@
 /** The sessions of a user: how they are listed and ended. */
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { endOldest } from "../../lib/_user_sessions.ts";
+import { Lifetimes } from "../../lib/_lifetimes.ts";
+import { ReportingStore } from "../../lib/_reporting_store.ts";
 import { SessionStoreError } from "../../lib/errors.ts";
 import { newId } from "../../lib/id.ts";
 import type { SessionStore } from "../../lib/store.ts";
@@ -180,4 +183,21 @@ Deno.test("users: endAll() gives up with an error if sessions keep getting new i
   const { sessions, visit } = site({ store, now: clock.now });
   await visit(logIn("ada"));
   await assertRejects(() => sessions.endAll("ada"), SessionStoreError);
+});
+
+Deno.test("users: of concurrent log-ins the latest stays live, even if an earlier was used", async () => {
+  const now = () => 3000;
+  const store = new MemoryStore({ now });
+  const [earlier, latest] = [newId(), newId()];
+  const common = { data: {}, idle: 60_000, deadline: 600_000, user: "ada" };
+  await store.create(earlier, { ...common, created: 1000, expires: 63_000 });
+  await store.create(latest, { ...common, created: 2000, expires: 62_000 });
+  const access = {
+    store: new ReportingStore(store, () => {}),
+    lifetimes: new Lifetimes(60, 600, now),
+    now,
+    onEnded: () => {},
+  };
+  await endOldest(access, "ada", 1, new Map());
+  assertEquals((await Array.fromAsync(store.sessionsOf("ada"))).map(([key]) => key), [latest]);
 });

@@ -104,7 +104,6 @@ export class Estimate {
   }
 
   #mayCount(): boolean {
-    if (this.#counting !== undefined || this.#countedAt === -Infinity) return true;
     if (this.#total < this.#max && this.#counted <= FEW) return true;
     return performance.now() - this.#countedAt >= (this.#took - CHEAP) * SHARE;
   }

@@ -173,6 +173,12 @@ export class MarkedEntries {
     await within(this.#name, Promise.resolve(opening), OPEN_DEADLINE);
   }
 
+  /** Connects, unless there is a connection. */
+  async connect(): Promise<void> {
+    const opening = this.#entries.open?.();
+    if (opening !== undefined) await within(this.#name, opening);
+  }
+
   /** Does a write. Returns whether the engine answered that it was done. */
   async put(draft: Draft): Promise<boolean> {
     return await this.#turn(() => this.#write([this.#toWrite(draft, this.#newMark())]));
@@ -267,8 +273,7 @@ export class MarkedEntries {
 
   /** Makes one call of the engine, with a deadline. */
   async #call<T>(work: () => Promise<T>): Promise<T> {
-    const opening = this.#entries.open?.();
-    if (opening !== undefined) await within(this.#name, opening);
+    await this.connect();
     try {
       return await within(this.#name, work(), CALL_DEADLINE);
     } catch (error) {

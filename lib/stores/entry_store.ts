@@ -212,6 +212,7 @@ export class EntryStore implements SessionStore {
   }
 
   async #count(): Promise<number> {
+    await this.#marked.connect();
     const counted = await this.#entries.count?.();
     if (counted !== undefined) return counted;
     let count = 0;
@@ -223,6 +224,7 @@ export class EntryStore implements SessionStore {
   }
 
   async #sweepAll(onRemoved: (count: number) => void = () => {}): Promise<number> {
+    await this.#marked.connect();
     if (this.#entries.sweep) return await this.#entries.sweep(onRemoved);
     let swept = 0;
     for await (const [key, seen] of this.#marked.each(() => this.#entries.list!())) {

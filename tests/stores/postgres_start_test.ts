@@ -215,6 +215,15 @@ test("privileges that are missing are said at the start", async (database) => {
   }
 });
 
+test("the first session or sweep makes the table, and no failure is logged", async (database) => {
+  const lines: unknown[][] = [];
+  const log = (...line: unknown[]) => void lines.push(line);
+  await using store = await open({ url: urlOf(database), log });
+  await store.create(newId(), fresh());
+  await using other = await open({ url: urlOf(database), table: "others", log });
+  assertEquals([await other.sweepAll!(), lines], [0, []]);
+});
+
 test("of many that start at once, one makes the table", async (database) => {
   const stores = await Promise.all(Array.from({ length: 8 }, () => open({ url: urlOf(database, { more: "?max=1" }) })));
   await Promise.all(stores.map((store) => store.ready!()));

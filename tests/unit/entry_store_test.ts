@@ -93,6 +93,18 @@ Deno.test("entry store: a start waits longer for a connection than a verb does",
   }
 });
 
+Deno.test("entry store: it opens the engine before it counts or sweeps", async () => {
+  const calls: string[] = [];
+  const noted = <T>(name: string, result: T) => () => (calls.push(name), result);
+  const zero = Promise.resolve(0);
+  const methods = { open: noted("open", undefined), count: noted("count", zero), sweep: noted("sweep", zero) };
+  const options = { name: "a map", log: silent, now: clock.now, max: 1000 };
+  const store = new EntryStore(Object.assign(new MapEntries(), methods), options);
+  await store.sweepAll!();
+  await store.create(newId(), fresh());
+  assertEquals(calls, ["open", "sweep", "open", "count", "open"]);
+});
+
 Deno.test("entry store: a new session is stored without a look at its key", async () => {
   const { engine, store } = place();
   const { get } = engine;

@@ -77,7 +77,6 @@ export class MongoEntries implements Entries {
   }
 
   async count(): Promise<number> {
-    await this.open();
     const now = this.#now();
     const late = { $lte: now + CLOCK_SKEW };
     const live = { expires: { $gt: now }, deadline: { $gt: now }, created: late, used: late };
@@ -85,7 +84,6 @@ export class MongoEntries implements Entries {
   }
 
   async sweep(): Promise<number> {
-    await this.open();
     const now = this.#now();
     const early = { $gt: now + CLOCK_SKEW };
     const over = [{ expires: { $lte: now } }, { deadline: { $lte: now } }, { created: early }, { used: early }];

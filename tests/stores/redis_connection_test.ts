@@ -27,24 +27,27 @@ async function hookedClient(engine: Engine) {
 test("a connection that fell silent is replaced after the first refusal", async () => {
   await using engine = await Engine.start("redis");
   await using proxy = new LossyProxy(engine.port);
-  await using store = await open({ url: through(engine, proxy), log: () => {} });
+  const logged: unknown[] = [];
+  await using store = await open({ url: through(engine, proxy), log: (...line) => logged.push(line) });
   const id = newId();
   await store.create(id, fresh({ n: 1 }));
   proxy.silence();
   await assertRejects(() => store.read(id), Error, "no answer in");
   assertEquals((await store.read(id))?.data, { n: 1 });
+  assertEquals(logged, [["error", "The connection to the session store failed", "no answer"]]);
 });
 
 test("a connection that falls silent between requests is replaced before the next", async () => {
   await using engine = await Engine.start("redis");
   await using proxy = new LossyProxy(engine.port);
-  const logged: string[] = [];
-  await using store = await open({ url: through(engine, proxy), log: (_, event) => logged.push(event) });
+  const logged: unknown[] = [];
+  await using store = await open({ url: through(engine, proxy), log: (_, ...line) => logged.push(line.join()) });
   const id = newId();
   await store.create(id, fresh({ n: 1 }));
   proxy.silence();
   await until("its silence is logged", () => Promise.resolve(logged.length > 0));
   assertEquals((await store.read(id))?.data, { n: 1 });
+  assertEquals(logged.length, 1, logged.join());
 });
 
 test("a closed store refuses every verb, and a server that refuses is no lost connection", async () => {

@@ -114,8 +114,8 @@ export class RedisConnection {
         const isBad = BAD_CONNECTION.test(reasonOf(error));
         if (isAnswer && !isBad) throw error;
         // The client of a Cluster replaces its broken connections itself.
-        if (isAnswer) this.#drop(client, leave);
-        else if (!this.isCluster) this.#drop(client);
+        if (isAnswer) this.#drop(client, error, leave);
+        else if (!this.isCluster) this.#drop(client, error);
         // Nothing is sent again when the caller is about to give up the call.
         if (performance.now() - start > CALL_DEADLINE - 300) throw error;
         await pause(tries === 1 ? 0 : 50);
@@ -132,7 +132,7 @@ export class RedisConnection {
 
   /** Makes the next command use a new connection. */
   reconnect(): void {
-    if (this.#client !== undefined && !this.isCluster) this.#drop(this.#client);
+    if (this.#client !== undefined && !this.isCluster) this.#drop(this.#client, new Error("no answer"));
   }
 
   /** Closes the connection. A client that the program gave stays open. */
@@ -140,7 +140,7 @@ export class RedisConnection {
     this.#isClosed = true;
     const client = await this.#connecting?.catch(() => undefined);
     this.#given?.off("error", this.#onError);
-    if (client !== undefined) this.#drop(client);
+    if (client !== undefined && client !== this.#given) destroy(client as OwnClient);
   }
 
   #connect(): Promise<RedisClient> {
@@ -163,8 +163,8 @@ export class RedisConnection {
     let isConnected = false;
     client.on("error", (error) => {
       if (!isConnected) return;
-      this.#onError(error);
-      if (!this.isCluster) this.#drop(client);
+      if (this.isCluster) this.#onError(error);
+      else this.#drop(client, error);
     });
     try {
       await client.connect();
@@ -180,9 +180,13 @@ export class RedisConnection {
     if (!this.#isClosed) this.#log("error", "The connection to the session store failed", reasonOf(error));
   };
 
-  /** Closes a connection, so that the next command makes a new one. */
-  #drop(client: RedisClient, close: (client: OwnClient) => void = destroy): void {
+  /**
+   * Closes a connection, so that the next command makes a new one. Logs the reason. The errors that follow, such as that
+   * of the closing itself, are not logged.
+   */
+  #drop(client: RedisClient, reason: unknown, close: (client: OwnClient) => void = destroy): void {
     if (client === this.#given || client !== this.#client) return;
+    this.#onError(reason);
     this.#connecting = this.#client = undefined;
     close(client as OwnClient);
   }

@@ -1,8 +1,6 @@
 /** Deadlines: the most time for a verb of a store and for a call of an engine, and `within`, which enforces them. */
 import { reasonOf } from "../_reason.ts";
 import { SessionError } from "../errors.ts";
-import { KeyTakenError } from "../store.ts";
-import { ChangeError } from "./_change.ts";
 
 /** How long any verb may take, in milliseconds. */
 export const DEADLINE = 2500;
@@ -16,8 +14,8 @@ export class DeadlineError extends Error {
 
 /**
  * Waits for the work of an engine until the deadline. If the client library throws, the new error has the name of the
- * engine and the library's message. It has no other property of the library's error, because these can hold data. An
- * error that `change` threw, and an error of the stores' contract, are thrown unchanged.
+ * engine and the library's message. It has no other property of the library's error, because these can hold data. A
+ * `SessionError` is thrown unchanged.
  *
  * @param server The name of the engine, for messages. It must not contain a password.
  */
@@ -29,8 +27,7 @@ export async function within<T>(server: string, work: Promise<T>, deadline: numb
   try {
     return await Promise.race([work, late]);
   } catch (error) {
-    if (error instanceof ChangeError) throw error.cause;
-    if (error instanceof SessionError || error instanceof KeyTakenError) throw error;
+    if (error instanceof SessionError) throw error;
     const failure = error instanceof DeadlineError ? DeadlineError : Error;
     throw new failure(`${server}: ${reasonOf(error)}`);
   } finally {

@@ -218,12 +218,6 @@ export const EQUIVALENT: readonly Equivalent[] = [
     why: "ending nothing only takes longer, and only where the roster cannot be joined",
   },
   {
-    file: "lib/stores/_deadline.ts",
-    before: "if (error instanceof ChangeError) throw error.cause;",
-    kind: "lines swapped",
-    why: "no error is of both kinds",
-  },
-  {
     file: "lib/adapters/_held_response.ts",
     before: "let heldBytes = 0;",
     kind: "constant off",

@@ -363,7 +363,7 @@ test("a database in memory stays open after a call without an answer", async () 
   await database.close();
 });
 
-Deno.test("deno kv store: an address it could not use is refused", () => {
+Deno.test("deno kv store: options that it cannot use are refused", () => {
   const wrong = ["denokv:", "denokv://host/db", "sqlite:x", "/a/path", "https://", "redis://x"];
   for (const url of wrong) assertThrows(() => new DenoKvStore({ url }), TypeError, "must be denokv:PATH");
   const error = assertThrows(() => new DenoKvStore({ url: "https://user:secret@host/x" }), TypeError, "ACCESS_TOKEN");
@@ -376,6 +376,8 @@ Deno.test("deno kv store: an address it could not use is refused", () => {
   for (const client of [{}, { get: () => {} }, new Map()]) {
     assertThrows(() => new DenoKvStore({ client: client as never }), TypeError, '"client" must be a Deno.Kv');
   }
+  const client = { get() {}, getMany() {}, list() {}, atomic() {} } as unknown as Kv;
+  assertThrows(() => new DenoKvStore({ url: "denokv::memory:", client }), TypeError, '"url" or "client"');
   new DenoKvStore({ url: "https://host/databases/1/connect", prefix: undefined, max: undefined, now: undefined });
 });
 

@@ -61,8 +61,12 @@ export class DenoKvStore extends EntryStore {
    */
   constructor(options: DenoKvStoreOptions = {}) {
     const common = checkStoreOptions("DenoKvStore", options, RULES);
-    const database = new KvDatabase(options.url, options.client);
-    const entries = new KvEntries(database, checkPrefix(options.prefix ?? "session:"), common.now);
+    const { url, client, prefix = "session:" } = options;
+    if (url !== undefined && client !== undefined) {
+      throw new TypeError('Cannot make a DenoKvStore: it takes "url" or "client", but not both');
+    }
+    const database = new KvDatabase(url, client);
+    const entries = new KvEntries(database, checkPrefix(prefix), common.now);
     super(entries, { name: database.name, ...common, maxBytes: MAX_BYTES });
   }
 }

@@ -278,12 +278,6 @@ export const EQUIVALENT: readonly Equivalent[] = [
     why: "the two properties do not depend on each other",
   },
   {
-    file: "lib/stores/deno_kv/database.ts",
-    before: "if (!this.#isFile) return;",
-    kind: "line dropped",
-    why: "a database without a file is compared with itself",
-  },
-  {
     file: "lib/commands/copy.ts",
     before: "let failedInARow = 0;",
     kind: "constant off",

@@ -88,7 +88,6 @@ export class KvDatabase {
    * programs that start later would use the file at the path.
    */
   look(): void {
-    if (!this.#isFile) return;
     if (this.#filesNow() !== this.#files) {
       throw new Error("its file was moved or replaced while it was in use: put it back, or start the program again");
     }

@@ -111,7 +111,8 @@ export const EQUIVALENT: readonly Equivalent[] = [
   },
   {
     file: "lib/stores/sqlite/store.ts",
-    before: "if (!isKept) throw new StoreFullError(`${this.#name} may hold ${this.#max} live sessions`);",
+    before:
+      "if (!isKept) throw new StoreFullError(`Cannot create a session: ${this.#name} may hold ${this.#max} live sessions`);",
     kind: "lines swapped",
     why: "a full store sweeps a little more often",
   },

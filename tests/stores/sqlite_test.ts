@@ -104,7 +104,7 @@ test("closing waits for what was asked before, and refuses the rest", async (pat
   assertEquals((await update)?.data, { n: 1 });
 });
 
-test("two tables in one database are two applications", async (path, open) => {
+test("two tables in one database are two applications", async (_path, open) => {
   using client = new DatabaseSync(dir + "/two.db");
   const one = open({ client, max: 2 });
   const two = open({ client, table: "Other", max: 2 });
@@ -120,11 +120,11 @@ test("two tables in one database are two applications", async (path, open) => {
   }
   assertEquals(await one.sweepAll(), 0);
   await one.create(newId(), fresh());
-  await assertRejects(() => one.create(newId(), fresh()), StoreFullError);
+  const sentence = `Cannot create a session: SQLite "${dir}/two.db" may hold 2 live sessions`;
+  await assertRejects(() => one.create(newId(), fresh()), StoreFullError, sentence);
   assertEquals(await two.sweepAll(), 1);
   assertEquals(await two.delete(key), true);
   assertEquals((await one.read(key))?.data, { n: 1 });
-  assert(path);
 });
 
 test("of a user's many sessions none is missed that gets a new key", async (_path, open) => {

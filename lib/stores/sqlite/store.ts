@@ -128,7 +128,7 @@ export class SqliteStore implements SessionStore {
     const insert = () => this.#connection.do("write", () => this.#insert(key, record));
     // If the store is full, some of its sessions may have expired.
     const isKept = await insert() || (await this.#sweep() > 0 && await insert());
-    if (!isKept) throw new StoreFullError(`${this.#name} may hold ${this.#max} live sessions`);
+    if (!isKept) throw new StoreFullError(`Cannot create a session: ${this.#name} may hold ${this.#max} live sessions`);
     this.#pacer.created();
   }
 

@@ -55,8 +55,8 @@ export function memcachedMeans(url: string | undefined, prefix: string): Means {
     },
     async rewrite(key, edit) {
       const connection = connect();
-      const { value } = await connection.gets(prefix + key) as { value: string };
-      await connection.store("set", prefix + key, editEntry(value, edit), { lifetime: 60 });
+      const { value, casUniq } = (await connection.gets(prefix + key))!;
+      await connection.store("cas", prefix + key, editEntry(value, edit), { lifetime: 60, casUniq });
       connection.close();
     },
   };

@@ -134,8 +134,9 @@ test("in any mode the disk has the folder's secret before a session is made", as
     `utime ${FILE_A}`,
   ]);
   // Another process makes no session before the disk has the secret it found.
-  disk.trace.length = 0;
   const other = open();
+  await other.ready();
+  disk.trace.length = 0;
   await disk.watch(() => other.create(B, record(clock, 1)));
   assertEquals(disk.trace, ["flush .", `mkdir ${B.slice(0, 3)}`, `write ${FILE_B}`, `utime ${FILE_B}`]);
 });

@@ -1,6 +1,7 @@
 /** The file store: when a session ends, whatever becomes of the times of its file and of the clocks. */
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { newId } from "../../lib/id.ts";
+import type { FileStore } from "../../lib/stores/file/store.ts";
 import { replacing } from "../support/failing.ts";
 import { filesIn, MINUTE, pathOf, type Place, record, same, sweepRound, test } from "./file_place.ts";
 
@@ -132,15 +133,21 @@ for (const grain of [1000, 2000]) {
   });
 }
 
-test("where times are coarse no record is kept in memory", async ({ store, create, open }) => {
+test("where times are coarse no record is kept in memory", async ({ store, create, open, clock }) => {
   const coarse = (original: (...args: unknown[]) => void) => (path: string, _: Date, mtime: Date) => {
     const kept = new Date(Math.floor(mtime.getTime() / 1000) * 1000);
     original(path, kept, kept);
   };
   const key = await create(1);
   await new Promise((resolve) => setTimeout(resolve, 80));
-  for (const one of [store, open()]) {
-    await replacing(Deno, "utimeSync", coarse, () => one.ready());
+  const [second, third] = [open(), open()];
+  const starts: [FileStore, () => Promise<void>][] = [
+    [store, () => store.ready()],
+    [second, () => second.ready()],
+    [third, () => third.create(newId(), record(clock, 2))],
+  ];
+  for (const [one, start] of starts) {
+    await replacing(Deno, "utimeSync", coarse, start);
     let reads = 0;
     await replacing(Deno, "readTextFileSync", (original) => (path) => (reads++, original(path)), async () => {
       for (let i = 0; i < 3; i++) await one.read(key);

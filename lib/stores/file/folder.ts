@@ -60,10 +60,10 @@ export class Folder {
   /**
    * Makes the folder, unless it is there or has been there.
    *
-   * @throws {Error} if the folder is not the store's own, as {@linkcode checkIsOwn} finds out.
+   * @throws {Error} if the folder is not the store's own, as {@linkcode checkSecret} finds out.
    */
   ensureFolder(): void {
-    this.checkIsOwn();
+    this.checkSecret();
     // A folder that was there is never made again. Its disk may be unmounted now. When the disk is mounted again, the
     // sessions of the new folder would be hidden.
     if (this.#wasThere) return;
@@ -80,10 +80,10 @@ export class Folder {
    * Prepares the folder for a new session: checks the folder, makes the secret if there is none yet, and waits until
    * the disk has the secret.
    *
-   * @throws {Error} if the folder is not the store's own, as {@linkcode checkIsOwn} finds out.
+   * @throws {Error} if the folder is not the store's own, as {@linkcode checkSecret} finds out.
    */
   ensureSecret(): Promise<void> {
-    this.checkIsOwn();
+    this.checkSecret();
     return this.#secretMade ??= this.#makeSecret().catch((error) => {
       this.#secretMade = undefined;
       throw error;
@@ -95,7 +95,7 @@ export class Folder {
    *
    * @throws {Error} if the folder is missing, has another secret, or has other programs' files in it.
    */
-  checkIsOwn(): void {
+  checkSecret(): void {
     const stat = lstat(this.#path);
     if (stat !== undefined && this.#stat !== undefined && isSame(stat, this.#stat)) return;
     const secret = stat && readSecret(this.#path, stat);
@@ -132,7 +132,7 @@ export class Folder {
     if (this.knowsSecret) await flushFolder(this.#dir);
     else await makeOnce(this.#dir, SECRET, `${randomBytes(32).toString("hex")}\n`);
     // If several processes make a secret at the same time, all of them use the one that was made first.
-    this.checkIsOwn();
+    this.checkSecret();
     if (!this.knowsSecret) throw new Error(`"${SECRET}" is missing although it was made`);
   }
 }

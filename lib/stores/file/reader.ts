@@ -20,8 +20,10 @@ interface Cached {
 /** Reads sessions' files, and caches their records. */
 export class Reader {
   #dir: string;
+  #cacheBytes: number;
   #roster: Roster;
-  #cache: Cache<Cached>;
+  // `undefined` while nothing may be cached.
+  #cache: Cache<Cached> | undefined;
 
   /**
    * @param settings The store's settings.
@@ -29,14 +31,14 @@ export class Reader {
    */
   constructor({ dir, cacheBytes }: Settings, roster: Roster) {
     this.#dir = dir;
+    this.#cacheBytes = cacheBytes;
     this.#roster = roster;
-    this.#cache = new Cache(cacheBytes);
   }
 
   /** The cached record, if no other process can have changed its file since the state was read. */
   cached(key: string): SessionRecord | undefined {
     const period = this.#roster.period();
-    const cached = this.#cache.get(key);
+    const cached = this.#cache?.get(key);
     return cached !== undefined && cached.period === period && period !== 0 ? cached.record : undefined;
   }
 
@@ -72,22 +74,27 @@ export class Reader {
   keep(key: string, record: SessionRecord, stat: Stat, period = 0): void {
     if (stat.birth === undefined || Date.now() <= stat.birth + SETTLED) return this.forget(key);
     // An entry takes memory for the text, the object and the entry itself.
-    this.#cache.set(key, { record, stat, period }, 2 * stat.size + 400);
+    this.#cache?.set(key, { record, stat, period }, 2 * stat.size + 400);
   }
 
   /** Removes a session that was changed or removed from the cache. */
   forget(key: string): void {
-    this.#cache.delete(key);
+    this.#cache?.delete(key);
+  }
+
+  /** Caches records from now on. */
+  startCaching(): void {
+    this.#cache ??= new Cache(this.#cacheBytes);
   }
 
   /** Caches nothing from now on. If a file system's times are coarse, two states of a file can look the same. */
   stopCaching(): void {
-    this.#cache = new Cache(0);
+    this.#cache = undefined;
   }
 
   /** The cached record, if its file is still in this state. */
   #known(key: string, stat: Stat, period?: number): SessionRecord | undefined {
-    const cached = this.#cache.get(key);
+    const cached = this.#cache?.get(key);
     if (cached === undefined || !isSame(cached.stat, stat)) return undefined;
     if (period !== undefined) cached.period = period;
     return cached.record;

@@ -1,10 +1,13 @@
 /**
  * FileStore: one JSON file per session, safe for several processes that share the folder.
  *
- * A session's key has 40 hex digits. The first 8 are the session's group: a hash of the user's name, or random digits
- * if no user is logged in. The other 32 are a hash of the id. The id begins with the group, too: only the 128 bits
- * after it are secret. The session's file is `<dir>/<the first 3 digits>/<the other 37>.json`. So the sessions of a user
- * are in one subfolder, and need no index. The protocol:
+ * A session's id and its key have 40 hex digits each, and begin with the same 8 digits, the group:
+ *
+ * - id = group + 128 secret random bits. Only the browser has it.
+ * - key = group + hash of the id. The session's file is `<dir>/<the first 3 digits>/<the other 37>.json`.
+ *
+ * The group is a hash of the user's name, or random if no user is logged in. So the sessions of a user are in one
+ * subfolder, and need no index. The protocol:
  *
  * - A process replaces or removes a file only while it holds the file's exclusive lock. The operating system releases
  *   the lock when the process dies.
@@ -26,9 +29,9 @@
  * - queue.ts gives the changes of a session their order. A process that waits for a session's lock makes a ticket,
  *   which is a file.
  * - roster.ts knows which processes use the folder. A process that is alone may answer from its cache.
- * - folder.ts recognizes the folder by a secret in the file `folder.secret`. If another folder is at the path, for
- *   example because a disk is not mounted, its secret is missing or differs. The secret is also part of the hash of a
- *   user's name. It does not sign cookies.
+ * - folder.ts recognizes the folder by a secret in the file `folder.secret`. The store remembers the secret that it read
+ *   first. If another folder is at the path later, for example because a disk is not mounted, its secret is missing or
+ *   differs. The secret is also part of the hash of a user's name. It does not sign cookies.
  * - census.ts lists and counts the sessions. sweep.ts removes those that have expired.
  *
  * @module
@@ -94,6 +97,7 @@ export class FileStore implements SessionStore {
   #census: Census;
   #files: Files;
   #sweep: Sweep;
+  #isProbed = false;
   // Stores the changes of a session that wait at the same time in one write.
   #updates = new UpdateBatcher((key, change) => this.#update(key, change));
 
@@ -121,7 +125,7 @@ export class FileStore implements SessionStore {
 
   /**
    * Makes the folder if it is missing, tests its file system, and starts to count the sessions in it. Calling this is
-   * optional. Without it, the first session makes the folder, and the file system is not tested.
+   * optional: the first `create` does the same.
    *
    * @throws {Error} if files cannot be made or locked in the folder, or if other files are in it. It is also thrown if
    * the folder has sessions but its secret is lost. (The secret is made before the first session.)
@@ -131,9 +135,7 @@ export class FileStore implements SessionStore {
       this.#folder.ensureFolder();
       this.#roster.join();
       this.#queue.removeDeadTickets();
-      // The cache compares times, so it needs a file system that keeps milliseconds, by the same clock.
-      const mayCache = await probe(this.#settings);
-      if (!mayCache) this.#reader.stopCaching();
+      await this.#probe();
       this.#census.begin();
     });
   }
@@ -150,6 +152,7 @@ export class FileStore implements SessionStore {
     await this.#try(async () => {
       await this.#folder.ensureSecret();
       this.#folder.checkGroup(key, record.user);
+      if (!this.#isProbed) await this.#probe();
       await this.#census.ready();
       while (this.#census.isFull) {
         if (await this.#sweep.removeExpired()) continue;
@@ -166,14 +169,14 @@ export class FileStore implements SessionStore {
     if (cached !== undefined) return this.#live(cached);
     return await this.#try(async () => {
       // The folder is checked before the first read, so that the cache gets no record of a wrong folder.
-      if (!this.#folder.knowsSecret) this.#folder.checkIsOwn();
+      if (!this.#folder.knowsSecret) this.#folder.checkSecret();
       let content = await this.#contentOf(key);
       if (content === undefined) {
-        this.#folder.checkIsOwn();
+        this.#folder.checkSecret();
         // The folder may have been missing at the read (a disk that was not mounted), and be back at the check.
         if (exists(pathOf(this.#settings.dir, key))) content = await this.#contentOf(key);
       }
-      // `#locked` moves a corrupt record out of the way. There is no other work to do.
+      // `#locked` moves a corrupt file out of the way, and then does no work, because there is no live session.
       if (content === "corrupt") await this.#locked(key, () => undefined);
       return this.#live(content);
     });
@@ -185,7 +188,7 @@ export class FileStore implements SessionStore {
 
   async touch(key: string, expires: number): Promise<boolean> {
     // Without the lock, a sweep could find the session expired just before the touch, and remove it just after.
-    const touched = await this.#changed(key, async (path, record) => {
+    const touched = await this.#withLive(key, async (path, record) => {
       await this.#files.touch(key, path, record, expires);
       this.#sweep.noteEnd(expires);
       return true;
@@ -212,7 +215,7 @@ export class FileStore implements SessionStore {
   }
 
   async move(from: string, to: string, change: Change): Promise<SessionRecord | undefined> {
-    return await this.#changed(from, async (path, record) => {
+    return await this.#withLive(from, async (path, record) => {
       const moved = freeze(applyChange(change, record));
       this.#folder.checkGroup(to, moved.user);
       await this.#files.make(to, moved);
@@ -237,13 +240,13 @@ export class FileStore implements SessionStore {
    */
   async *sessionsOf(user: string): AsyncGenerator<StoredSession> {
     try {
-      this.#folder.checkIsOwn();
+      this.#folder.checkSecret();
       // The check has read the secret. It is made before the first session, so a folder without it has no sessions.
       if (!this.#folder.knowsSecret) return;
       const group = this.#folder.groupOf(user);
       const list = async () => {
         const names = await this.#census.list(shardOf(group));
-        this.#folder.checkIsOwn();
+        this.#folder.checkSecret();
         return keysOf(group, names);
       };
       // `eachOf` lists again if a listed session has got a new key.
@@ -260,7 +263,7 @@ export class FileStore implements SessionStore {
   async *list(): AsyncGenerator<readonly [string, SessionRecord]> {
     const slice = new TimeSlice();
     try {
-      this.#folder.checkIsOwn();
+      this.#folder.checkSecret();
       for await (const [shard, names] of this.#census.shards()) {
         for (const key of keysOf(shard, names)) {
           const record = this.#live(this.#listed(key));
@@ -268,7 +271,7 @@ export class FileStore implements SessionStore {
           await slice.yieldIfOver();
         }
       }
-      this.#folder.checkIsOwn();
+      this.#folder.checkSecret();
     } catch (error) {
       throw this.#failure(error);
     }
@@ -280,7 +283,7 @@ export class FileStore implements SessionStore {
 
   async sweepAll(onRemoved?: (count: number) => void): Promise<number> {
     return await this.#try(() => {
-      this.#folder.checkIsOwn();
+      this.#folder.checkSecret();
       return this.#sweep.all(onRemoved);
     });
   }
@@ -290,6 +293,13 @@ export class FileStore implements SessionStore {
     await this.#sweep.close();
     await this.#census.close();
     this.#roster.leave();
+  }
+
+  /** Tests the file system. The cache compares times, so it needs times in milliseconds, by the machine's clock. */
+  async #probe(): Promise<void> {
+    if (await probe(this.#settings)) this.#reader.startCaching();
+    else this.#reader.stopCaching();
+    this.#isProbed = true;
   }
 
   #live(content: Content): SessionRecord | undefined {
@@ -325,7 +335,7 @@ export class FileStore implements SessionStore {
   }
 
   /** Changes a live session while its file is locked. Returns `undefined` if there is no such session. */
-  async #changed<T>(key: string, work: WorkOn<SessionRecord, T>): Promise<T | undefined> {
+  async #withLive<T>(key: string, work: WorkOn<SessionRecord, T>): Promise<T | undefined> {
     const result = await this.#locked(key, (path, found) => found === "newer" ? undefined : work(path, found));
     if (result !== undefined) await this.#roster.waitAfterChange();
     return result;
@@ -342,7 +352,7 @@ export class FileStore implements SessionStore {
     try {
       const path = pathOf(this.#settings.dir, key);
       const outcome = await this.#queue.locked(key, (stat, file) => {
-        this.#folder.checkIsOwn();
+        this.#folder.checkSecret();
         const content = this.#reader.readLocked(key, path, stat, file);
         if (content === "corrupt") this.#files.setAside(key, path);
         const found = content === "newer" ? content : this.#live(content);
@@ -350,7 +360,7 @@ export class FileStore implements SessionStore {
       });
       // `queue.locked` returns the result of the work in an object, or else "missing" or "not a file".
       if (typeof outcome === "object") return outcome.result;
-      this.#folder.checkIsOwn();
+      this.#folder.checkSecret();
       if (outcome === "not a file") this.#files.setAside(key, path);
       return undefined;
     } catch (error) {
@@ -359,7 +369,7 @@ export class FileStore implements SessionStore {
   }
 
   async #update(key: string, change: Change): Promise<SessionRecord | undefined> {
-    return await this.#changed(key, async (path, record) => {
+    return await this.#withLive(key, async (path, record) => {
       const updated = freeze(applyChange(change, record));
       await this.#files.replace(key, path, updated);
       this.#sweep.noteEnd(endOf(updated));

@@ -22,7 +22,7 @@ import { continuedRecord, newState, NO_COOKIES } from "./_session_state.ts";
 import { endSession, endSessions, showSessions, type UserSession } from "./_user_sessions.ts";
 import { type Open, wrapHandler, type WrapOptions } from "./_wrap.ts";
 
-/** The times at which a session ends, in milliseconds since 1970. Each is the deadline at the latest. */
+/** The times at which a session ends, in milliseconds since 1970. None is later than the deadline. */
 export interface EndTimes {
   /** When the stored session ends if this request does not extend it; `undefined` if it is not stored yet. */
   readonly storedExpires: number | undefined;
@@ -213,7 +213,7 @@ export class SessionManager<Data extends object = Record<string, Json>> {
       state.onCommit?.(failure);
       throw failure;
     } finally {
-      this.#store.sweep(); // starts one small step if one is due
+      this.#store.sweep(); // removes some expired sessions in the background, if that is due
     }
   }
 

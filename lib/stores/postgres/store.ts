@@ -20,8 +20,8 @@ export interface PostgresStoreOptions extends StoreOptions {
    * The address of the database: `postgres://user:password@host:port/database`. It takes the common parameters of
    * libpq, hosting providers and other clients (stores/README.md), and refuses others. Several hosts are separated by
    * commas. `?sslmode=verify-full` requires TLS and checks the server's certificate. `?sslmode=require` requires TLS
-   * and does not check the certificate. Without `sslmode`, TLS is used if the server offers it. `?max=N` sets the most
-   * connections: 10 unless given. (The option `max` is another one: it limits the sessions.)
+   * and does not check the certificate. Without `sslmode`, TLS is used if the server offers it. `?max=N` limits the
+   * number of connections: 10 unless given. (The option `max` is another one: it limits the sessions.)
    */
   readonly url?: string | undefined;
   /** A client of the `postgres` package that the program already has. The store does not close it. */

@@ -46,15 +46,14 @@ export class Watch {
     if (this.#watched.size === 0) this.#stop();
   }
 
-  /** Forgets all signals, and those that are added later: a request may still be under way. */
+  /** Ends the checks. A signal that is added later, by a request that is still under way, starts none. */
   close(): void {
     this.#isClosed = true;
-    this.#watched.clear();
     this.#stop();
   }
 
   #schedule(): void {
-    if (this.#timer !== undefined || this.#watched.size === 0) return;
+    if (this.#timer !== undefined) return;
     const timer: ReturnType<typeof setTimeout> = setTimeout(() => void this.#checkAll(timer), PAUSE);
     this.#timer = timer;
   }
@@ -70,7 +69,7 @@ export class Watch {
       const batch = keys.slice(at, at + BATCH);
       const areStored = await Promise.all(batch.map((key) => this.#isStored(key).catch(() => true)));
       this.abort(batch.filter((_, index) => !areStored[index]));
-      // All signals were removed during the read. If others were added after that, they have their own timer.
+      // All signals were removed during the read, or the watch was closed. Signals that were added since have a timer.
       if (this.#timer !== timer) return;
     }
     this.#timer = undefined;

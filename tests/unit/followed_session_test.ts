@@ -202,6 +202,40 @@ Deno.test("follow: a watched session is read once per second until it is closed"
   });
 });
 
+Deno.test("follow: sessions that are followed at different times are read together", async () => {
+  await inSimulatedTime(async () => {
+    const reads: string[] = [];
+    const watch = new Watch((key) => Promise.resolve(reads.push(key) > 0));
+    watch.add("a", new AbortController());
+    await wait(500);
+    watch.add("b", new AbortController());
+    await wait(3100);
+    assertEquals(reads, ["a", "b", "a", "b", "a", "b"]);
+    watch.close();
+  });
+});
+
+Deno.test("follow: a watch that is closed during a check reads no further sessions", async () => {
+  await inSimulatedTime(async () => {
+    let reads = 0;
+    const firstRead = Promise.withResolvers<boolean>();
+    const watch = new Watch(() => ++reads === 1 ? firstRead.promise : Promise.resolve(true));
+    for (let n = 0; n < 120; n++) watch.add(`key ${n}`, new AbortController());
+    await wait(1500);
+    const batch = reads;
+    watch.close();
+    firstRead.resolve(true);
+    await wait(3500);
+    assertEquals([reads, batch < 120], [batch, true]);
+  });
+});
+
+Deno.test("follow: a closed watch leaves no timer", () => {
+  const watch = new Watch(() => Promise.resolve(true));
+  watch.add("key", new AbortController());
+  watch.close();
+});
+
 Deno.test("follow: a signal that starts during another's check is read once per second", async () => {
   await inSimulatedTime(async () => {
     let reads = 0;

@@ -16,8 +16,8 @@ export const LIFETIME: Rule = {
   accepts: (value) => typeof value === "number" && value >= 1 && value <= MAX_LIFETIME,
 };
 
-/** Turns a lifetime in seconds into one in milliseconds. */
-export function lifetime(seconds: number): number {
+/** Turns seconds into whole milliseconds. */
+export function toMilliseconds(seconds: number): number {
   return Math.round(seconds * 1000);
 }
 
@@ -33,8 +33,8 @@ export class Lifetimes {
    * @param now The clock, in milliseconds since 1970.
    */
   constructor(idle: number, absolute: number, now: () => number) {
-    this.#idle = lifetime(idle);
-    this.#absolute = lifetime(absolute);
+    this.#idle = toMilliseconds(idle);
+    this.#absolute = toMilliseconds(absolute);
     this.#now = now;
   }
 

@@ -20,7 +20,7 @@ interface StoredSessionsOptions {
   readonly lifetimes: Lifetimes;
   /** Whether a use without a change extends the life. */
   readonly refresh: boolean;
-  /** Whether the browser keeps the cookie after it is closed. */
+  /** Whether the cookie stays when the browser is closed. */
   readonly permanent: boolean;
   readonly now: () => number;
   /** Loads the part that binds sessions to devices, if the option `bound` is given. */

@@ -36,7 +36,7 @@ export interface LifetimeOverrides {
   readonly idle?: number | undefined;
   /** The most milliseconds it lives, even if it is used. */
   readonly absolute?: number | undefined;
-  /** Whether the browser keeps the cookie after it is closed. */
+  /** Whether the cookie stays when the browser is closed. */
   readonly permanent?: boolean | undefined;
 }
 

@@ -6,7 +6,7 @@
 import { randomBytes } from "node:crypto";
 import { SessionTakenError } from "./errors.ts";
 import { handleOf } from "./id.ts";
-import { LIFETIME, lifetime } from "./_lifetimes.ts";
+import { LIFETIME, toMilliseconds } from "./_lifetimes.ts";
 import { BOOLEAN, checkOptions, COUNT, type Rule } from "./_options.ts";
 import type { Json, LifetimeOverrides, SessionData, StoredFlash } from "./record.ts";
 import type { SessionKey, Settable, SettableAs, Stored } from "./session_data.ts";
@@ -27,7 +27,7 @@ export interface LogInOptions {
   readonly idle?: number | undefined;
   /** The most seconds that it lives from this log-in on, even if it is used. */
   readonly absolute?: number | undefined;
-  /** Whether the browser keeps the cookie after it is closed. */
+  /** Whether the cookie stays when the browser is closed. */
   readonly permanent?: boolean | undefined;
   /**
    * The most sessions that the user may have, this one included: the least recently used of the others end. Of
@@ -324,8 +324,8 @@ export class Session<Data extends object = Record<string, Json>> {
     if (state.user !== undefined && state.user !== user) this.#startEmpty();
     const { idle, absolute, permanent, most } = options;
     const overrides: LifetimeOverrides = {
-      ...(idle !== undefined && { idle: lifetime(idle) }),
-      ...(absolute !== undefined && { absolute: lifetime(absolute) }),
+      ...(idle !== undefined && { idle: toMilliseconds(idle) }),
+      ...(absolute !== undefined && { absolute: toMilliseconds(absolute) }),
       ...(permanent !== undefined && { permanent }),
     };
     state.renews = true;

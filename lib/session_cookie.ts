@@ -18,7 +18,7 @@ export interface CookieOptions {
   readonly domain?: string | undefined;
   /** The path below which it is sent: `/` unless given. */
   readonly path?: string | undefined;
-  /** Whether scripts cannot read it: `true` unless given. */
+  /** Whether it is hidden from scripts: `true` unless given. */
   readonly httpOnly?: boolean | undefined;
   /** Whether it is sent over https only: `false` unless given. */
   readonly secure?: boolean | undefined;

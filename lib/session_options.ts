@@ -23,7 +23,7 @@ export interface SessionOptions {
    * if it moves the session's end by a tenth of the idle lifetime or more.
    */
   readonly refresh?: boolean | undefined;
-  /** Whether the browser keeps the cookie after it is closed: `true` unless given. */
+  /** Whether the cookie stays when the browser is closed: `true` unless given. */
   readonly permanent?: boolean | undefined;
   /**
    * Binds sessions to the device that logged in, if the browser can. Stolen cookies then work only until the second,

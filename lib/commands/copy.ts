@@ -33,7 +33,7 @@ export function targetOf(config: Config, type: string | undefined, url: string |
   }
   const target = withName("--to-url", () => storeAddress(given, url?.trim()));
   if (target.type === "memory" || target.type === "null" || target.url === "denokv::memory:") {
-    throw new Error(`sessions cannot be copied into ${target.url ?? target.type}: it ends with this command`);
+    throw new Error(`sessions cannot be copied into ${target.url ?? target.type}: it keeps none after this command`);
   }
   return { ...config, ...target };
 }

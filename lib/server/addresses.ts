@@ -56,7 +56,7 @@ export interface StoreAddress {
  *
  * @param type The value of `SESSION_TYPE`.
  * @param given The value of `SESSION_URL`, which may hold a password.
- * @throws {TypeError} if the store cannot use the address. The caller puts the name `SESSION_URL` before the message.
+ * @throws {TypeError} if the store cannot use the address. The caller puts the name of the setting before the message.
  */
 export function storeAddress(type: StoreName | "sqlalchemy" | undefined, given: string | undefined): StoreAddress {
   // The scheme of an address may be in capital letters (RFC 3986, section 3.1).

@@ -19,6 +19,7 @@ export function readEnvironment(): Record<string, string> {
     // With --ignore-env this returns the variables that --allow-env names.
     return Deno.env.toObject();
   } catch {
+    // Without --ignore-env, `toObject` needs the permission for all variables.
     const allowed = NAMES.filter((variable) =>
       Deno.permissions.querySync({ name: "env", variable }).state === "granted"
     );

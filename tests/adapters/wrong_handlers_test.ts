@@ -49,7 +49,7 @@ Deno.test("adapters: no wrong handler ends the process that would not without th
   }
 });
 
-// Nodes of version 22 and later, as in TEST_NODE=/path/to/node22:/path/to/node24
+// Programs of Node 22 and later, separated by colons: TEST_NODE=/path/to/node22:/path/to/node24
 const nodes = Deno.env.get("TEST_NODE")?.split(":") ?? [];
 
 Deno.test({

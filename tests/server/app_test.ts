@@ -35,7 +35,7 @@ Deno.test("POST /add: registers the name, greets and offers to log out", async (
   assert(!html.includes("Register First"));
 });
 
-Deno.test("POST /add: the answer has one cookie, whatever came before", async () => {
+Deno.test("POST /add: each new visitor gets one cookie, with a value of its own", async () => {
   const { newBrowser } = serve();
   const cookies = new Set<string>();
   for (let visitor = 0; visitor < 3; visitor++) {
@@ -214,7 +214,7 @@ Deno.test("another method is answered 405 and OPTIONS 204, both with the allowed
     assertEquals([options.status, options.headers.get("allow"), await options.text()], [204, allow, ""]);
   }
   assertEquals(await browser.post("/"), 405);
-  // Deno gives "OPTIONS *", which asks about the server, this path.
+  // For "OPTIONS *", which is about the whole server, Deno gives this path.
   const server = await browser.request("/*", { method: "OPTIONS" });
   assertEquals([server.status, server.headers.get("allow")], [204, "GET, HEAD, POST, OPTIONS"]);
 });

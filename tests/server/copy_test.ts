@@ -19,7 +19,7 @@ function record(user?: string): SessionRecord {
   return { data: { cart: ["tea"] }, ...times, user };
 }
 
-/** An empty store with the `create` that is given. */
+/** An empty store with this `create`. */
 function target(create: () => Promise<void>): SessionStore {
   return { create, read: () => Promise.resolve(undefined) } as unknown as SessionStore;
 }
@@ -73,7 +73,7 @@ Deno.test("copy: it gives up if the store refuses every session", async () => {
   let n = 0;
   const everyOther = () => n++ % 2 === 0 ? Promise.reject(new Error("busy")) : Promise.resolve();
   const half = await copyAll(from, target(everyOther), noop);
-  assertEquals([half.copied, half.failed], [500, 500], "one that takes some is not");
+  assertEquals([half.copied, half.failed], [500, 500], "a store that takes some sessions is not given up");
   const unlisted = target(create);
   await assertRejects(() => copyAll(unlisted, from, noop), Error, "cannot list");
 });

@@ -10,7 +10,7 @@ const PACKAGES = ["deno-std", "eta"];
 function screenAfter(output: string): string[] {
   const lines = [""];
   let [row, column] = [0, 0];
-  // deno-lint-ignore no-control-regex -- what moves the cursor is control characters
+  // deno-lint-ignore no-control-regex -- control characters move the cursor
   for (const [token, up] of output.matchAll(/\x1b\[(\d*)A|\x1b\[[\d;]*[A-Za-z]|[^]/gu)) {
     if (up !== undefined) row = Math.max(0, row - Number(up || 1));
     else if (token === "\n") lines[++row] ??= "";
@@ -48,7 +48,7 @@ async function copy(from: string, to: string): Promise<void> {
   }
 }
 
-/** Where Deno keeps what npm's registry gave it, if it has asked there for all that the server needs. */
+/** The folder of Deno's downloads from npm's registry, if all packages of the server are in it. */
 async function npmCache(): Promise<string | undefined> {
   const info = await new Deno.Command(Deno.execPath(), { args: ["info", "--json"], cwd: ROOT }).output();
   const { npmCache } = JSON.parse(new TextDecoder().decode(info.stdout));
@@ -70,7 +70,7 @@ Deno.test({
     const registry = slowRegistry(cache!);
     try {
       const { port } = registry.addr;
-      // Deno calls a registry's folder by its address.
+      // Deno names the folder of a registry by its address.
       for (const name of PACKAGES) {
         for await (const { name: version, isDirectory } of Deno.readDir(`${cache}/${name}`)) {
           if (isDirectory) await copy(`${cache}/${name}/${version}`, `${folder}/deno/npm/${port}/${name}/${version}`);
@@ -116,6 +116,6 @@ Deno.test({
 });
 
 Deno.test("first start: Deno draws no bar over the lines of a server that it has started", () => {
-  // Deno draws the bar while it asks the registry in the background, and erases as many lines as the bar had.
+  // Deno draws the bar while it queries the registry in the background. Then it erases as many lines as the bar had.
   assertMatch(config.tasks.start.command, /^deno run --quiet /);
 });

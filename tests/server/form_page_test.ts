@@ -141,7 +141,7 @@ Deno.test("pages are ASCII except for the names that visitors typed", async () =
   pages.push(await browser.get("/"));
   await browser.post("/remove");
   pages.push(await browser.get("/"));
-  // deno-lint-ignore no-control-regex -- ASCII it is.
+  // deno-lint-ignore no-control-regex -- the range of ASCII
   for (const html of pages) assertMatch(html, /^[\x00-\x7f]+$/);
 });
 

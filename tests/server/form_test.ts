@@ -12,7 +12,7 @@ function post(body: BodyInit | null, type: string | undefined = FORM, headers: R
   return request;
 }
 
-/** A body that arrives in chunks. It tells how many were requested, and whether the rest was cancelled. */
+/** A body that arrives in chunks. `seen` has the number of requested chunks, and whether the rest was cancelled. */
 function stream(chunks: number, chunk: Uint8Array, pause = 0) {
   const seen = { pulled: 0, cancelled: false };
   const body = new ReadableStream({
@@ -134,7 +134,7 @@ Deno.test("form: a form that arrives too slowly is answered 408 before its end",
   const { body, seen } = stream(40, new Uint8Array(1), 20);
   assertEquals(await status(post(body), 100), 408);
   assertEquals(seen.cancelled, true);
-  await new Promise((resolve) => setTimeout(resolve, 30)); // The chunk under way.
+  await new Promise((resolve) => setTimeout(resolve, 30)); // The last `pull` must end.
 });
 
 Deno.test("form: a form that never arrives is answered 408, with a declared length or not", async () => {

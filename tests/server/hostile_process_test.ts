@@ -69,7 +69,7 @@ Deno.test("hostile server: standard error names what failed, and no one's id, ke
   assert(!/[0-9a-f]{30}/.test(stderr), `an id, or a path that holds one, in ${stderr}`);
 });
 
-/** The flags of a production run, as the README gives them, for a server on `address` with `dir` for its sessions. */
+/** The flags of a production run, as in SECURITY.md, for a server on `address` with `dir` for its sessions. */
 function productionFlags(address: string, dir: string): string[] {
   const env = startFlags().find((flag) => flag.startsWith("--allow-env="))!;
   return ["--no-prompt", `--allow-net=${address}`, `--allow-read=${dir}`, `--allow-write=${dir}`, env];

@@ -69,7 +69,7 @@ Deno.test("hostile server: with ORIGIN set, another host or none is answered 400
   });
 });
 
-Deno.test("hostile server: odd targets are not pages, and none changes a redirect", async () => {
+Deno.test("hostile server: no unusual target is a page or changes a redirect", async () => {
   await withServer({}, async ({ send }) => {
     const targets: Record<string, number> = {
       "//evil.com/x": 404,
@@ -122,7 +122,7 @@ Deno.test("hostile server: methods that no page accepts are refused; TRACE shows
   });
 });
 
-/** Sends requests over HTTP/2; each gets its status, the length it says, and the length it has. */
+/** Sends requests over HTTP/2. Each results in the status, the declared length and the received length. */
 async function overHttp2(
   origin: string,
   fn: (
@@ -132,7 +132,7 @@ async function overHttp2(
   >,
 ): Promise<void> {
   const client = connect(origin);
-  client.on("error", () => {}); // Each request tells of it, too.
+  client.on("error", () => {}); // Each request reports the error, too.
   try {
     await fn((headers) =>
       new Promise((resolve, reject) => {

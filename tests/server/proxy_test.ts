@@ -22,20 +22,20 @@ async function behindNginx(
   placeIn: (dir: string) => Record<string, string> = () => ({}),
 ) {
   const dir = await Deno.makeTempDir();
-  await Deno.chmod(dir, 0o755); // For nginx's workers, if it is started as root.
+  await Deno.chmod(dir, 0o755); // If nginx is started as root, its workers are another user.
   const port = freePort();
   const origin = originAt(port);
   const server = await Server.start({ ORIGIN: origin, SESSION_FILE_DIR: `${dir}/sessions`, ...placeIn(dir) });
   const socket = /^unix:(.*)/.exec(server.origin)?.[1];
-  // For nginx's workers, which are of another group in the tests.
+  // In the tests, nginx's workers are not in the group of the socket.
   if (socket !== undefined) await Deno.chmod(socket, 0o666);
   const site = (await Deno.readTextFile(new URL("nginx.conf", import.meta.url)))
     .replace("server 127.0.0.1:8000;", `server ${socket === undefined ? new URL(server.origin).host : server.origin};`)
-    // The client's address is what the test says.
+    // A header of the test sets the client's address.
     .replace("listen 80;", `listen 127.0.0.1:${port}; set_real_ip_from 127.0.0.1; real_ip_header X-Test-Client;`)
     .replace(/(client_header_timeout|client_body_timeout) 10s;/g, "$1 1s;")
     .replace("keepalive_timeout 30s;", "keepalive_timeout 1s;")
-    .replace("rate=5r/s", "rate=1r/s"); // So slow that a busy machine sends faster.
+    .replace("rate=5r/s", "rate=1r/s"); // Even a busy machine sends faster than this.
   await Deno.writeTextFile(`${dir}/site.conf`, configure(site));
   const temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map((name) =>
     `${name}_temp_path ${dir}/${name};`
@@ -98,14 +98,14 @@ async function trickle(port: number, first: string, next: string): Promise<{ tex
   try {
     for await (const chunk of connection.readable) text += new TextDecoder().decode(chunk);
   } catch {
-    // It was reset.
+    // The connection was reset.
   }
   clearInterval(timer);
   clearTimeout(patience);
   try {
     connection.close();
   } catch {
-    // It is closed.
+    // The connection is already closed.
   }
   return { text, seconds: (performance.now() - started) / 1000 };
 }
@@ -131,7 +131,7 @@ test("a visitor has the whole site, with a cookie that is secure", async () => {
   });
 });
 
-test("other hosts, odd methods and forms too long are refused", async () => {
+test("other hosts, other methods and forms that are too long are refused", async () => {
   await behindNginx(async ({ port, browser }) => {
     const status = async (request: string) => (await exchange(port, `${request}\r\nConnection: close\r\n\r\n`)).status;
     assertEquals(await status("GET / HTTP/1.1\r\nHost: example.com"), 200);

@@ -24,7 +24,7 @@ export interface Run {
   readonly outcomes: Record<string, Outcome>;
   /** The errors that would have ended the process. */
   readonly deaths: string[];
-  /** The messages of those that opened their session too late, by row. */
+  /** The messages of the errors from sessions that were opened too late, by row. */
   readonly late: Record<string, string>;
 }
 
@@ -40,7 +40,7 @@ process.on("unhandledRejection", died);
 // The logs of frameworks and servers are not part of the outcome.
 console.error = () => {};
 
-/** A store that needs some turns of the event loop for what it stores. */
+/** A store that needs some turns of the event loop to create a session. */
 class SlowStore extends MemoryStore {
   override async create(...args: Parameters<MemoryStore["create"]>): Promise<void> {
     await pause(20);

@@ -1,4 +1,4 @@
-/** SQLite's files: how the stores recognise them. Deno KV also keeps its data in an SQLite file. */
+/** Recognizes the files of SQLite databases. A file of Deno KV is one, too. */
 import { statSync } from "node:fs";
 
 /** The identity of the file at a path. It is the same string for the same file, and empty if there is no file. */
@@ -10,7 +10,7 @@ export function fileAt(path: string): string {
 /**
  * Whether a file is an SQLite database. Its first bytes show that.
  *
- * @param path The path of the file. A file that cannot be read counts as one: opening it as a database then says why.
+ * @param path The path of the file. An unreadable file counts as a database: the attempt to open it then says why.
  */
 export function isDatabase(path: string): boolean {
   try {

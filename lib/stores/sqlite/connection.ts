@@ -9,7 +9,7 @@ import { pause } from "../_pause.ts";
 import { fileAt } from "../_sqlite_file.ts";
 import { BUSY, DUPLICATE, freeReserve, FULL, makeTable, openFile, takeReserve, transact } from "./database.ts";
 
-/** How long SQLite waits for another process, in milliseconds. All other requests wait during that time, too. */
+/** How long SQLite waits for another process, in milliseconds. The whole program waits during that time. */
 const BUSY_TIMEOUT = 5;
 /** How long reads rely on the last check of the files, in milliseconds. */
 const LOOK_AGE = 250;
@@ -36,7 +36,7 @@ export class SqliteConnection {
   #statements = new Map<string, StatementSync>();
   #running = new Set<Promise<unknown>>();
   #isClosed = false;
-  /** The identity of each file of the open database, by path. */
+  /** The identities of the files of the open database, by path. */
   #files = new Map<string, string>();
   #lookedAt = -Infinity;
 

@@ -1,4 +1,4 @@
-/** An SQLite database of sessions: its file, its table, and transactions. Only this file uses `node:sqlite`. */
+/** An SQLite database of sessions: its file, its table, and transactions. Only this file loads `node:sqlite`. */
 import { closeSync, fsyncSync, mkdirSync, openSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import process from "node:process";
@@ -7,12 +7,12 @@ import type { Rule } from "../../_options.ts";
 import { fileAt } from "../_sqlite_file.ts";
 
 /** The rule for `url`. It allows no `//` before the path: programs disagree whether such a path is relative. */
-export const URL: Rule = {
+export const URL_RULE: Rule = {
   needed: '"sqlite:" and a path without "?" and "#", such as sqlite:session_data/sessions.db',
   accepts: (value) => typeof value === "string" && /^sqlite:(?!\/\/|file:|:memory:)[^?#]+$/.test(value),
 };
 /** The rule for the option `path`. */
-export const PATH: Rule = {
+export const PATH_RULE: Rule = {
   needed: "the path of a file",
   accepts: (value) => typeof value === "string" && /^(?!file:|:memory:)[^]/.test(value),
 };
@@ -45,8 +45,7 @@ export const DUPLICATE = 2067;
  * Opens the database in a file. If the file is missing, it is made.
  *
  * @param timeout How long SQLite waits for other processes, in milliseconds.
- * @throws {Error} if the file or its journal was removed while a process used it. Without the one, the other is not
- * complete.
+ * @throws {Error} if the file or its journal was removed while a process used it. The data is complete only in both.
  */
 export function openFile(path: string, timeout: number): DatabaseSync {
   // SQLite makes the file first, then the journal, then the journal's index. It removes them in the opposite order.

@@ -17,7 +17,7 @@ import { turn } from "../_pause.ts";
 import { UpdateBatcher } from "../_update_batcher.ts";
 import { hashOf } from "../_user_hash.ts";
 import { SqliteConnection } from "./connection.ts";
-import { PATH, pathOf, URL } from "./database.ts";
+import { PATH_RULE, pathOf, URL_RULE } from "./database.ts";
 
 /** The options of a {@linkcode SqliteStore}. It needs one of `url`, `path` and `client`. */
 export interface SqliteStoreOptions extends StoreOptions {
@@ -26,32 +26,33 @@ export interface SqliteStoreOptions extends StoreOptions {
   /** The path of the database. If the file or its folder is missing, it is made, and only its owner may use it. */
   readonly path?: string | undefined;
   /**
-   * A database that the program has opened. The store does not close it, and does not change its settings. The program
-   * must not have an open transaction while a verb runs.
+   * A database that the program has opened. The store does not close it. It changes none of its settings but that of
+   * `sync`, if given. The program must not have an open transaction while a verb runs.
    */
   readonly client?: DatabaseSync | undefined;
   /** The table: `sessions` unless given. The names of indexes, triggers and a second table begin with its name. */
   readonly table?: string | undefined;
   /**
-   * When a change is on the disk. `"normal"`, the default: some seconds after it was acknowledged. It survives if the
-   * process dies, but a power cut may undo it. `"full"`: before it is acknowledged, so a power cut does not undo it.
+   * When a change is on the disk. `"normal"`, the default: within about half a minute after it was acknowledged. It
+   * survives if the process dies, but a power cut may undo it. `"full"`: before it is acknowledged, so a power cut does
+   * not undo it.
    */
   readonly sync?: "normal" | "full" | undefined;
 }
 
 /** The most sessions that one step of the sweep removes. It is small, because other requests wait for the step. */
 const SWEEP_SIZE = 64;
-/** How many expired sessions may be swept for each new session. They are swept in steps of `SWEEP_SIZE`. */
+/** How many expired sessions may be swept for each new session, in steps of `SWEEP_SIZE`. */
 const SWEPT_PER_CREATE = 8;
 /** How long one transaction may end sessions, in milliseconds. After it, other requests have their turn. */
 const SLICE = 5;
-/** The most sessions that are read without a pause. */
+/** The most sessions that are read in one batch. After it, other requests have their turn. */
 const BATCH = 50;
-/** The number of characters after which no more sessions are read without a pause. */
+/** If the records of a batch have more characters than this, the batch ends early. */
 const BATCH_LENGTH = 200_000;
 
 /** A row of the table. */
-interface Entry {
+interface Row {
   readonly number: number;
   readonly key: string;
   readonly record: string;
@@ -62,7 +63,7 @@ interface Entry {
  * Sessions in an SQLite database on a local disk. Any number of processes of one machine may share it.
  *
  * The sessions survive if a process dies at any moment. Unless `sync` is `"full"`, the store does not wait for the
- * disk. Then a power cut may undo the changes of the seconds before it, but it does not damage the database. If the
+ * disk. Then a power cut may undo the changes of the last half minute, but it does not damage the database. If the
  * database's file or its journal (`-wal`) is removed or replaced while it is in use, every verb rejects within a
  * second, until the same file is back.
  *
@@ -106,8 +107,8 @@ export class SqliteStore implements SessionStore {
    */
   constructor(options: SqliteStoreOptions) {
     const { max, log, now } = checkStoreOptions("SqliteStore", options, {
-      url: URL,
-      path: PATH,
+      url: URL_RULE,
+      path: PATH_RULE,
       client: clientRule("a DatabaseSync of node:sqlite", "prepare", "exec", "createSession"),
       table: NAME,
       sync: oneOf("normal", "full"),
@@ -168,19 +169,19 @@ export class SqliteStore implements SessionStore {
   }
 
   async *sessionsOf(user: string): AsyncGenerator<StoredSession> {
-    for await (const entry of this.#entries("user_hash = ?", hashOf(user))) {
-      const content = this.#decode(entry);
+    for await (const row of this.#rows("user_hash = ?", hashOf(user))) {
+      const content = this.#decode(row);
       const record = this.#live(content);
-      if (content === "newer") yield [entry.key, undefined];
+      if (content === "newer") yield [row.key, undefined];
       // Two names that are not well-formed strings can have the same hash, so the record is compared.
-      else if (record?.user === user) yield [entry.key, record];
+      else if (record?.user === user) yield [row.key, record];
     }
   }
 
   async *list(): AsyncGenerator<readonly [string, SessionRecord]> {
-    for await (const entry of this.#entries("TRUE")) {
-      const record = this.#live(this.#decode(entry));
-      if (record !== undefined) yield [entry.key, record];
+    for await (const row of this.#rows("TRUE")) {
+      const record = this.#live(this.#decode(row));
+      if (record !== undefined) yield [row.key, record];
     }
   }
 
@@ -216,8 +217,8 @@ export class SqliteStore implements SessionStore {
 
   #read(key: string): SessionRecord | undefined {
     const sql = `SELECT number, key, record, expires FROM "${this.#table}" WHERE key = ?`;
-    const entry = this.#connection.prepare(sql).get(key) as Entry | undefined;
-    return entry && this.#live(this.#decode(entry));
+    const row = this.#connection.prepare(sql).get(key) as Row | undefined;
+    return row && this.#live(this.#decode(row));
   }
 
   #replace(from: string, to: string, change: Change): SessionRecord | undefined {
@@ -258,30 +259,30 @@ export class SqliteStore implements SessionStore {
    * Reads the sessions for which a condition holds, in batches. A session that gets a new key keeps its number, so no
    * session is missed.
    */
-  async *#entries(condition: string, ...values: SQLInputValue[]): AsyncGenerator<Entry> {
+  async *#rows(condition: string, ...values: SQLInputValue[]): AsyncGenerator<Row> {
     const sql = `SELECT number, key, record, expires FROM "${this.#table}"
       WHERE ${condition} AND number > ? ORDER BY number LIMIT ${BATCH}`;
     for (let last = 0;;) {
-      const entries = await this.#connection.do("read", () => {
-        const some: Entry[] = [];
+      const rows = await this.#connection.do("read", () => {
+        const some: Row[] = [];
         let length = 0;
         for (const found of this.#connection.prepare(sql).iterate(...values, last)) {
-          const entry = found as unknown as Entry;
-          some.push(entry);
-          length += entry.record.length;
+          const row = found as unknown as Row;
+          some.push(row);
+          length += row.record.length;
           if (length > BATCH_LENGTH) break;
         }
         return some;
       });
-      if (entries.length === 0) return;
-      yield* entries;
-      last = entries.at(-1)!.number;
+      if (rows.length === 0) return;
+      yield* rows;
+      last = rows.at(-1)!.number;
       await turn();
     }
   }
 
-  #decode(entry: Entry): SessionRecord | "corrupt" | "newer" {
-    const record = decode(entry.record, entry.expires);
+  #decode(row: Row): SessionRecord | "corrupt" | "newer" {
+    const record = decode(row.record, row.expires);
     if (record === "corrupt") logCorrupt(this.#log, this.#name);
     return record;
   }

@@ -1,8 +1,8 @@
-/** Changes: what a `change` throws passes the code that rewords the failures of an engine. */
+/** Runs a `change`, and wraps its error, so that no store takes this error for a failure of its engine. */
 import type { SessionRecord } from "../record.ts";
 import type { Change } from "../store.ts";
 
-/** Carries what a `change` threw past the code that rewords the failures of an engine or a file. */
+/** The error of a `change`. Its `cause` is what the `change` threw. The store throws the cause unchanged. */
 export class ChangeError extends Error {
   override name = "ChangeError";
 }
@@ -10,7 +10,7 @@ export class ChangeError extends Error {
 /**
  * Calls `change`.
  *
- * @throws {ChangeError} if it throws; the `cause` is what it threw.
+ * @throws {ChangeError} if `change` throws.
  */
 export function applyChange(change: Change, record: SessionRecord): SessionRecord {
   try {

@@ -1,10 +1,13 @@
-/** Deadlines: the most time for a verb of a store and for a call of an engine, and `within`, which enforces them. */
+/** Deadlines: how long a verb of a store waits, and how long a call of an engine may take. `within` enforces them. */
 import { reasonOf } from "../_reason.ts";
 import { SessionError } from "../errors.ts";
 
-/** How long any verb may take, in milliseconds. */
+/**
+ * How long a verb waits for a connection, for its turn, or for another process, in milliseconds. A verb that fails
+ * tries again within this time.
+ */
 export const DEADLINE = 2500;
-/** How long one call of an engine may take, in milliseconds. After that, a verb has time to query the engine again. */
+/** How long one call of an engine may take, in milliseconds. So a verb has time to query the engine again. */
 export const CALL_DEADLINE = 1000;
 
 /** Thrown when a call has taken too long. The engine may have done the call or not. */

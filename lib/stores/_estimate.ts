@@ -1,4 +1,4 @@
-/** Estimate: about how many sessions a store holds, for stores that need more time to count more sessions. */
+/** Estimate: about how many sessions a store holds, for stores that take longer to count more sessions. */
 import { reasonOf } from "../_reason.ts";
 import type { Log } from "../log.ts";
 import { StoreFullError } from "../store.ts";
@@ -6,11 +6,11 @@ import { CALL_DEADLINE, within } from "./_deadline.ts";
 
 /** After how many milliseconds a new count starts in the background. */
 const COUNT_AGE = 5000;
-/** The part of the free room that a process may use before it counts again. Other processes use the room, too. */
+/** The part of the free room that a process may use before it counts again: other processes use the room, too. */
 const PART = 1 / 16;
-/** If the last count found at most this many sessions, and there seems to be room, the next count does not wait. */
+/** If the last count found at most this many sessions, and there seems to be room, the next count may come any time. */
 const FEW = 10_000;
-/** Otherwise a process waits before the next count: the time that the last count took beyond `CHEAP`, times this. */
+/** Otherwise the next count comes only after a wait: the time that the last count took beyond `CHEAP`, times this. */
 const SHARE = 20;
 /** A count that took at most this many milliseconds causes no wait. */
 const CHEAP = 25;
@@ -30,21 +30,28 @@ export interface EstimateOptions {
 /**
  * Counts every few seconds, while sessions are created. Between counts it adds the sessions that this process creates,
  * and subtracts those that it ends. Near the maximum it counts before each new session, so that each process exceeds
- * the maximum by one session at most. If there are more than 10,000 sessions and a count takes longer than 25 ms, it
- * counts less often. Then the maximum may be exceeded by more.
+ * the maximum by one session at most.
+ *
+ * A count that takes longer than 25 ms makes the next one wait, if there are more than 10,000 sessions or the store is
+ * full. Then the maximum may be exceeded by more, and a full store may notice a little later that there is room again.
  */
 export class Estimate {
   #count: () => Promise<number>;
   #max: number;
   #name: string;
   #log: Log;
+  /** The last count, with the sessions that this process has created and ended since. */
   #total = 0;
   /** How many sessions this process may create before it counts again. */
   #allowed = 0;
+  /** The sessions that are being created. */
   #underway = new Set<Promise<void>>();
+  /** The result of the last count. */
   #counted = 0;
   #countedAt = -Infinity;
+  /** How long the last count took, in milliseconds. */
   #took = Infinity;
+  /** The running count. */
   #counting: Promise<boolean> | undefined;
 
   /** @param options The count, the maximum, and what messages need. */
@@ -97,12 +104,13 @@ export class Estimate {
     await this.#counting;
   }
 
-  /** Counts. Returns whether the count was done in time, and there is room. */
+  /** Counts. Returns whether there is room; `false` if the count failed or took too long. */
   async #hasRoom(): Promise<boolean> {
     const isCounted = await within(this.#name, this.#startCount(), CALL_DEADLINE).catch(() => false);
     return isCounted && this.#total < this.#max;
   }
 
+  /** Whether the next count may begin, or has begun. */
   #mayCount(): boolean {
     if (this.#total < this.#max && this.#counted <= FEW) return true;
     return performance.now() - this.#countedAt >= (this.#took - CHEAP) * SHARE;

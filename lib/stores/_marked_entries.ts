@@ -16,7 +16,7 @@ const CONTENTION = 2 * DEADLINE;
 const OPEN_DEADLINE = 10_000;
 /** The most entries that the engine reads or writes in one call. */
 const BATCH = 100;
-/** The longest pause between two tries, as a multiple of the time that the first of them took. */
+/** The longest pause before the next try, as a multiple of the time that the last try took. */
 const MOST_PAUSE = 8;
 /** How many times a write may throw. A write that was refused because another one came first does not count. */
 const TRIES = 2;
@@ -40,7 +40,7 @@ export interface Draft {
   readonly movedTo?: string;
 }
 
-/** What a verb decides after a read: its outcome, and the writes that it needs: none, one, or two for a move. */
+/** The decision of a verb after a read: its outcome, and the writes that it needs. A move needs two. */
 export interface Step<T> {
   readonly outcome: T;
   readonly drafts?: readonly [Draft] | readonly [Draft, Draft];
@@ -90,7 +90,7 @@ export class MarkedEntries {
    * Reads an entry, decides what to write, and writes. Repeats this until the outcome is known.
    *
    * @param key The key of the entry.
-   * @param first The entry, if it is known without a first read.
+   * @param first The entry, if the caller knows it. Then there is no read before the first write.
    * @param decide Decides what to write. It is called again if the entry has changed before the write.
    */
   async settle<T>(key: string, first: Seen | undefined, decide: (seen: Seen) => Step<T>): Promise<T> {

@@ -8,8 +8,8 @@ export interface StoreOptions {
   /** The most live sessions: 1,000,000 unless given. When the store has as many, `create` refuses new ones. */
   readonly max?: number | undefined;
   /**
-   * Called on corrupt records, sweeps, and failures in the background. Unless given, warnings and errors go to standard
-   * error.
+   * Called if a record is corrupt, sessions were swept, or work in the background failed. Unless given, warnings and
+   * errors go to standard error.
    */
   readonly log?: Log | undefined;
   /** The clock, in milliseconds since 1970: `Date.now` unless given. */

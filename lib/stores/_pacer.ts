@@ -3,6 +3,7 @@
  * no request. The stores of files, SQLite and PostgreSQL use it. Redis, memcached, MongoDB and Deno KV remove expired
  * sessions themselves, and the memory store checks eight sessions for each new one.
  */
+import { reasonOf } from "../_reason.ts";
 import type { Log } from "../log.ts";
 import { turn } from "./_pause.ts";
 
@@ -15,7 +16,7 @@ export interface PacerOptions {
   readonly step: () => Promise<number>;
   /** How many entries a step checks. */
   readonly size: number;
-  /** How many entries to check for each new session. With more than one, there are always few expired sessions. */
+  /** How many entries to check for each new session. If it is more than one, there are always few expired sessions. */
   readonly perCreate: number;
   /** Called with the number of sessions swept, and with failures. */
   readonly log: Log;
@@ -53,7 +54,7 @@ export class Pacer {
     if (this.#due < this.#size && performance.now() - this.#last < IDLE_STEP) return;
     this.#last = performance.now();
     this.#running = this.#steps()
-      .catch((error) => this.#log("error", "The sweep of expired sessions failed", error?.message ?? String(error)))
+      .catch((error) => this.#log("error", "The sweep of expired sessions failed", reasonOf(error)))
       .finally(() => this.#running = undefined);
   }
 

@@ -5,7 +5,7 @@ import { CALL_DEADLINE, DEADLINE } from "./_deadline.ts";
 const QUICK = CALL_DEADLINE / 4;
 
 /**
- * Gives turns in the order in which they were asked for. If verbs wait, each quick verb lets one more verb run at the
+ * Gives turns in the order in which verbs ask for them. If verbs wait, each quick verb lets one more verb run at the
  * same time, so that a fast engine gets many calls at once. When few verbs run, the limit sinks again. A verb that is
  * not quick sets it back: calls that are sent to a slow engine would wait for each other, and miss their deadline.
  */

@@ -15,7 +15,7 @@ export interface Entry {
 export interface NewEntry extends Entry {
   /** Differs for every write. Of two versions of the same store, the later one is the greater string. */
   readonly version: string;
-  /** The time until which the entry is needed, in milliseconds since 1970. Then the engine may remove the entry. */
+  /** How long the entry is needed, in milliseconds since 1970. After that time, the engine may remove the entry. */
   readonly until: number;
   /** The hash of the session's user, even if the session moved or ended. */
   readonly user: string | undefined;
@@ -35,10 +35,14 @@ export interface EntryWrite {
 
 /**
  * The methods of an engine that an {@linkcode EntryStore} calls. Every method may throw. If a write throws, the store
- * does not know whether it was done, and reads the entry again. The store gives up a call after one second.
+ * does not know whether it was done, and reads the entry again. The store gives up a call after one second, if the
+ * method names no other time.
  */
 export interface Entries {
-  /** Connects, if there is no connection. The store calls it before every other call. It may take 2.5 seconds. */
+  /**
+   * Connects, if there is no connection. The store calls it before every other call, except `check`, `reconnect` and
+   * `close`. It may take 2.5 seconds.
+   */
   open?(): Promise<unknown> | undefined;
   /**
    * Connects, and tests everything that the store needs. `ready` calls it in place of `open`. It may take ten seconds.
@@ -48,7 +52,7 @@ export interface Entries {
   check?(): Promise<void>;
   /** Drops the connection, so that the next call connects again. The store calls it after a call without an answer. */
   reconnect?(): void;
-  /** Closes the connection. */
+  /** Closes the connection. It may take 2.5 seconds. */
   close?(): Promise<void>;
 
   /** Reads the entry under a key; `undefined` if there is none. */
@@ -79,17 +83,22 @@ export interface Entries {
   /** Finds the entries that were written with this `user`, also those with `movedTo`, until their time `until`. */
   ofUser?(user: string): AsyncIterable<Entry>;
 
-  /** Ends up to 100 sessions, and returns whether all were ended. `deleteMany` needs this method and `getMany`. */
+  /**
+   * Writes up to 100 entries, each as `put` does. The store calls it to end sessions. `deleteMany` needs this method
+   * and `getMany`.
+   *
+   * @returns Whether all were written.
+   */
   putMany?(writes: readonly EntryWrite[]): Promise<boolean>;
 
   /** Reads the entries under up to 100 keys, in any order. It leaves out keys without an entry. */
   getMany?(keys: readonly string[]): Promise<readonly Entry[]>;
 
-  /** Counts the live sessions without `list`; `undefined` if only `list` can count them. */
+  /** Counts the live sessions without `list`; `undefined` if only `list` can count them. A count may take any time. */
   count?(): Promise<number | undefined>;
 
   /**
-   * Removes sessions that are over, without `list`. Returns how many it removed.
+   * Removes sessions that are over, without `list`. Returns how many it removed. A sweep may take any time.
    *
    * @param onRemoved May be called several times, with the number of sessions that were removed since the last call.
    */

@@ -26,7 +26,7 @@ export interface EntryStoreOptions {
   readonly log: Log;
   /** The clock, in milliseconds since 1970. */
   readonly now: () => number;
-  /** The most bytes that the engine keeps under a key. The store uses 209 of them. */
+  /** The most bytes that the engine keeps under a key: a record and the 209 bytes that the store adds to it. */
   readonly maxBytes?: number | undefined;
   /**
    * The number of the engine's connections. While the engine is slow, only so many verbs use it at the same time.
@@ -92,14 +92,14 @@ export class EntryStore implements SessionStore {
   readonly list?: () => AsyncGenerator<readonly [key: string, record: SessionRecord]>;
   /** Removes sessions that are over, and returns how many; `undefined` if the engine can neither list nor sweep. */
   readonly sweepAll?: (onRemoved?: (count: number) => void) => Promise<number>;
-  /** Ends several sessions, and returns the keys of those it ended; `undefined` if each call writes only one entry. */
+  /** Ends several sessions, and returns the keys of those it ended; `undefined` without `getMany` and `putMany`. */
   readonly deleteMany?: (keys: readonly string[]) => Promise<readonly string[]>;
   #entries: Entries;
   #marked: MarkedEntries;
   #name: string;
   #log: Log;
   #now: () => number;
-  #most: number;
+  #maxRecordBytes: number;
   #updates = new UpdateBatcher((key, change) => this.#change(key, change, (seen, made) => [{ key, seen, ...made }]));
   #estimate: Estimate;
   #isClosed = false;
@@ -117,7 +117,7 @@ export class EntryStore implements SessionStore {
     this.#name = name;
     this.#log = log;
     this.#now = now;
-    this.#most = maxBytes - HEAD_BYTES;
+    this.#maxRecordBytes = maxBytes - HEAD_BYTES;
     const { list, ofUser, count, sweep, getMany, putMany } = entries;
     const isCounted = list !== undefined || count !== undefined;
     this.#estimate = new Estimate({ count: () => this.#count(), max: isCounted ? max : Infinity, name, log });
@@ -133,7 +133,7 @@ export class EntryStore implements SessionStore {
   }
 
   async create(key: string, record: SessionRecord): Promise<void> {
-    const text = encode(record, this.#most);
+    const text = encode(record, this.#maxRecordBytes);
     await this.#estimate.make(() =>
       // No other request knows the new key, so the store writes without reading first.
       this.#marked.settle<void>(key, NOTHING, (seen) => {
@@ -186,7 +186,7 @@ export class EntryStore implements SessionStore {
       const before = this.#recordOf(seen);
       if (before === undefined) return { outcome: undefined };
       const record = freeze(change(before));
-      return { outcome: record, drafts: draft(seen, { record, text: encode(record, this.#most) })! };
+      return { outcome: record, drafts: draft(seen, { record, text: encode(record, this.#maxRecordBytes) })! };
     });
   }
 

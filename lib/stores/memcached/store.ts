@@ -28,7 +28,7 @@ export interface MemcachedStoreOptions extends Omit<StoreOptions, "max"> {
   readonly prefix?: string | undefined;
 }
 
-/** The most bytes of a session's text: the limit of memcached, less the bytes that memcached and the store add. */
+/** The most bytes of a session as JSON: memcached's limit of 1 MiB, less what memcached and the store add. */
 const MAX_BYTES = 1_000_000;
 const RULES = {
   url: ADDRESS,

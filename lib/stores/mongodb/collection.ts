@@ -19,7 +19,7 @@ export interface MongoConnection {
   close(): Promise<void>;
 }
 
-/** A stored entry. Its `_id` is the key. During a move, `from` of the new entry is the old key. */
+/** A stored entry. Its `_id` is the key. */
 export interface Document {
   _id: string;
   content: string;
@@ -33,9 +33,11 @@ export interface Document {
   used?: number;
   expires?: number;
   deadline?: number;
+  /** The session's old key, while this entry is the new one of a move that is not complete. */
   from?: string;
 }
 
+/** MongoDB's error code for "the collection does not exist". */
 const NO_COLLECTION = 26;
 
 /** The options of a {@linkcode MongoCollection}. `MongoStoreOptions` describes them. */

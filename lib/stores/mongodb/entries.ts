@@ -7,7 +7,9 @@ import type { Document, MongoCollection } from "./collection.ts";
 
 /** The deadline of operations on the whole collection, in milliseconds. No request waits for them. */
 const LONG = { timeoutMS: 60_000 };
+/** How many documents one request of a listing returns. */
 const BATCH = 500;
+/** MongoDB's error code for "the key is already there". */
 const DUPLICATE = 11000;
 /** The latest time that a date in MongoDB can be. */
 const LAST_DATE = 8.64e15;

@@ -52,8 +52,8 @@ type ClusterClient = RedisClient & {
 const SILENCE = 2000;
 
 /**
- * Error replies after which the connection is replaced. The server may have become a replica, it may be starting, or it
- * may have other users now. In the error of a script, the word follows a dash.
+ * Error replies after which the connection is replaced. The server may have become a replica, it may be starting, or its
+ * users may have changed. In the error of a script, the word follows a dash.
  */
 const BAD_CONNECTION = /(^|-)(READONLY|LOADING|MASTERDOWN|NOAUTH|WRONGPASS|UNBLOCKED|NOREPLICAS)\b/;
 
@@ -116,7 +116,7 @@ export class RedisConnection {
         // The client of a Cluster replaces its broken connections itself.
         if (isAnswer) this.#drop(client, error, leave);
         else if (!this.isCluster) this.#drop(client, error);
-        // Nothing is sent again when the caller is about to give up the call.
+        // Nothing is sent again when the deadline of the call is near.
         if (performance.now() - start > CALL_DEADLINE - 300) throw error;
         await pause(tries === 1 ? 0 : 50);
       }
@@ -181,8 +181,8 @@ export class RedisConnection {
   };
 
   /**
-   * Closes a connection, so that the next command makes a new one. Logs the reason. The errors that follow, such as that
-   * of the closing itself, are not logged.
+   * Closes a connection, so that the next command makes a new one. Logs the reason, but none of the errors that follow:
+   * closing a connection causes another one.
    */
   #drop(client: RedisClient, reason: unknown, close: (client: OwnClient) => void = destroy): void {
     if (client === this.#given || client !== this.#client) return;

@@ -166,7 +166,7 @@ test("a session that is too large is refused, and the old one stays", async ({ s
   assertEquals((await store.read(id))?.data, { text });
 });
 
-test("of 1,000 changes at once in four processes all are made", async ({ path, store }) => {
+test("1,000 concurrent changes from four processes are all made", async ({ path, store }) => {
   const id = newId();
   const url = `denokv:${path}`;
   const now = Date.now();
@@ -191,7 +191,7 @@ test("of 1,000 changes at once in four processes all are made", async ({ path, s
   await reader.close();
 });
 
-test("of 200 sessions used as they end, none that was extended is lost", async ({ kv }) => {
+test("of 200 sessions used near their end, no extended one is lost", async ({ kv }) => {
   // Slower than the others' sessions of a few milliseconds, since two processes share a file.
   const [store, other] = [new DenoKvStore({ client: kv }), new DenoKvStore({ client: kv })];
   /** Uses sessions; returns how many of them were extended. */
@@ -232,7 +232,7 @@ test("of 200 sessions used as they end, none that was extended is lost", async (
   throw new Error("Only the boundary tests anything: all were extended, or none");
 });
 
-test("a session and its user's entry come as one, and go a minute after it", async ({ kv, store }) => {
+test("a session and its user's entry are made and removed together", async ({ kv, store }) => {
   const [key, to] = [newId(), newId()];
   const lives: number[] = [];
   const noting: Kv = {
@@ -259,14 +259,14 @@ test("a session and its user's entry come as one, and go a minute after it", asy
   assertEquals(await Array.fromAsync(store.sessionsOf!("Ada")), []);
 });
 
-test("users are told apart even where their names are no text", async ({ store }) => {
+test("users whose names are not well-formed have their own sessions", async ({ store }) => {
   const id = newId();
   await store.create(id, record({}, "\ud800"));
   assertEquals((await Array.fromAsync(store.sessionsOf!("\ud800"))).map(([id]) => id), [id]);
   assertEquals(await Array.fromAsync(store.sessionsOf!("\ud801")), []);
 });
 
-test("a corrupt record is no session, and stays", async ({ kv }) => {
+test("a corrupt record reads as no session, and stays stored", async ({ kv }) => {
   const logged: string[] = [];
   const log = (level: string, event: string) => void logged.push(`${level} ${event}`);
   const store = new DenoKvStore({ client: kv, now: clock.now, log });
@@ -291,7 +291,7 @@ test("a corrupt record is no session, and stays", async ({ kv }) => {
   }
 });
 
-test("while its file is moved or replaced every verb fails, until it is back", async ({ path }) => {
+test("if its file is moved or replaced, verbs fail until it is back", async ({ path }) => {
   const own = `${path}.own`;
   const open = () => new DenoKvStore({ url: `denokv:${own}`, now: clock.now });
   const [store, key] = [open(), newId()];
@@ -332,7 +332,7 @@ test("while its file is moved or replaced every verb fails, until it is back", a
   await store.close();
 });
 
-test("its files and folder are made for this user only", async ({ path }) => {
+test("only this user can read the files and the folder that it makes", async ({ path }) => {
   const folder = `${path}.folder/sessions`;
   const store = new DenoKvStore({ url: `denokv:${folder}/x.kv` });
   await store.ready();
@@ -344,7 +344,7 @@ test("its files and folder are made for this user only", async ({ path }) => {
   await store.close();
 });
 
-test("it answers while the engine is silent, with a failure", async ({ kv }) => {
+test("a verb fails in time if the engine is silent", async ({ kv }) => {
   const silent: Kv = { ...altered(kv, {}), get: () => new Promise(() => {}) };
   const store = new DenoKvStore({ client: silent });
   await Promise.all([
@@ -381,7 +381,7 @@ Deno.test("deno kv store: options that it cannot use are refused", () => {
   new DenoKvStore({ url: "https://host/databases/1/connect", prefix: undefined, max: undefined, now: undefined });
 });
 
-Deno.test("deno kv store: without --unstable-kv it says what is missing", async () => {
+Deno.test("deno kv store: without --unstable-kv the error names the flag", async () => {
   const module = new URL("../../lib/stores/deno_kv/store.ts", import.meta.url).href;
   const script = `import { DenoKvStore } from ${JSON.stringify(module)};
     await new DenoKvStore({ url: "denokv::memory:" }).ready();`;

@@ -22,7 +22,7 @@ async function connectionTo(engine: Engine) {
 const through = (proxy: LossyProxy) => `memcached://127.0.0.1:${proxy.port}`;
 
 for (const what of ["request", "answer"] as const) {
-  test(`a deletion or a move whose ${what} is lost is asked for again`, async () => {
+  test(`a delete or a move whose ${what} is lost is done once`, async () => {
     await using engine = await Engine.start("memcached");
     await using proxy = new LossyProxy(engine.port);
     await using store = await open({ url: through(proxy) });
@@ -39,7 +39,7 @@ for (const what of ["request", "answer"] as const) {
   });
 }
 
-test("of a deletion whose answer is lost and a move, one has the session", async () => {
+test("of a delete whose answer is lost and a move, one succeeds", async () => {
   await using engine = await Engine.start("memcached");
   await using proxy = new LossyProxy(engine.port);
   await using store = await open({ url: through(proxy) });
@@ -57,7 +57,7 @@ test("of a deletion whose answer is lost and a move, one has the session", async
   }
 });
 
-test("a move of a session that is ended in between leaves none", async () => {
+test("a move of a session that ends in between makes no session", async () => {
   await using engine = await Engine.start("memcached");
   await using store = await open({ url: engine.url });
   await using other = await open({ url: engine.url });
@@ -70,7 +70,7 @@ test("a move of a session that is ended in between leaves none", async () => {
   }
 });
 
-test("a change whose answer is lost is made once, and reported", async () => {
+test("a change whose answer is lost is made once, and reported as made", async () => {
   await using engine = await Engine.start("memcached");
   await using proxy = new LossyProxy(engine.port);
   await using store = await open({ url: through(proxy) });
@@ -84,7 +84,7 @@ test("a change whose answer is lost is made once, and reported", async () => {
   assertEquals((await store.read(key))?.data, { n: 4 });
 });
 
-test("on a server that has no space left people log out", async () => {
+test("visitors can log out if memcached has no space", async () => {
   await using engine = await Engine.start("memcached", ["-M", "-m", "8"]);
   await using store = await open({ url: engine.url });
   const ids: string[] = [];
@@ -111,7 +111,7 @@ test("on a server that has no space left people log out", async () => {
   await store.create(newId(), fresh({ text }));
 });
 
-test("a record that is larger than the server takes is refused as that", async () => {
+test("a record above memcached's limit throws a RecordTooLargeError", async () => {
   await using engine = await Engine.start("memcached", ["-I", "128k", "-o", "slab_chunk_max=64"]);
   await using store = await open({ url: engine.url });
   await assertRejects(() => store.create(newId(), fresh({ text: "x".repeat(200_000) })), RecordTooLargeError);
@@ -123,7 +123,7 @@ test("a record that is larger than the server takes is refused as that", async (
   assertEquals((await store.read(id))?.data, { n: 1 });
 });
 
-test("a server that is silent or away is told in time, and found again", async () => {
+test("verbs fail in time if memcached is silent or away, and then recover", async () => {
   await using engine = await Engine.start("memcached");
   await using store = await open({ url: engine.url });
   const id = newId();
@@ -142,7 +142,7 @@ test("a server that is silent or away is told in time, and found again", async (
   assertEquals(await store.read(id), undefined);
 });
 
-test("a client that the program has is used, and left open", async () => {
+test("a client that the program gives is used, and stays open", async () => {
   await using engine = await Engine.start("memcached");
   const client = await connectionTo(engine);
   const store = await open({ client });
@@ -179,7 +179,7 @@ test("two applications, over IPv6 or a socket, do not see each other", async () 
   }
 });
 
-test("what an address says and no one would use is refused", async () => {
+test("parts of an address that have no effect are refused", async () => {
   const Store = await storeClass("memcached");
   for (
     const [url, message] of [

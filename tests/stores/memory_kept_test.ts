@@ -29,7 +29,7 @@ async function mapsOf(key: string, work: () => Promise<void>): Promise<Set<Map<u
 }
 
 for (const [name, open] of Object.entries(OPENERS)) {
-  Deno.test(`${name}: a session that has ended leaves nothing in memory`, async () => {
+  Deno.test(`${name}: an ended session leaves nothing in memory`, async () => {
     const parent = await Deno.makeTempDir();
     const store = open(`${parent}/sessions`);
     const user = "Ada";

@@ -2,7 +2,7 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { checkAddress } from "../../lib/stores/mongodb/address.ts";
 
-Deno.test("mongodb address: those that providers hand out are used", () => {
+Deno.test("mongodb address: the addresses of providers work", () => {
   const hosts = {
     "mongodb://localhost": "localhost",
     "mongodb://127.0.0.1:27017/app": "127.0.0.1:27017",
@@ -21,7 +21,7 @@ Deno.test("mongodb address: those that providers hand out are used", () => {
   for (const [url, expected] of Object.entries(hosts)) assertEquals(checkAddress(url), expected);
 });
 
-Deno.test("mongodb address: what the store would contradict is refused by its name", () => {
+Deno.test("mongodb address: options that the store sets itself are refused by name", () => {
   const refused = {
     w: ["0", "1", "2"],
     readPreference: ["secondary", "secondaryPreferred", "nearest"],
@@ -46,7 +46,7 @@ Deno.test("mongodb address: what the store would contradict is refused by its na
   assertThrows(() => checkAddress("mongodb://h/?w=majority&W=majority"), TypeError, "more than once");
 });
 
-Deno.test("mongodb address: what is none is refused, without a word of it", () => {
+Deno.test("mongodb address: the error of an invalid address shows no part of it", () => {
   const wrong = [
     ...["", "localhost", "mongodb:", "mongodb://", "mongo://host", "http://host", "mongodb://host/db#x"],
     ...[

@@ -162,7 +162,7 @@ test("its maximum counts the sessions of other processes too", async ({ open }) 
   }
 });
 
-test("MongoDB has the indexes to remove what is over", async ({ store, documents }) => {
+test("MongoDB has the indexes that remove expired sessions", async ({ store, documents }) => {
   const id = newId();
   const record = { ...fresh({}, 5000), user: "Ada" };
   await store.create(id, record);
@@ -178,7 +178,7 @@ test("MongoDB has the indexes to remove what is over", async ({ store, documents
   assertEquals(await sweepAt(), record.expires + 500);
 });
 
-test("of an ended session nothing is left for longer", async ({ open, documents }) => {
+test("the entry of an ended session is removed a minute later", async ({ open, documents }) => {
   let time = Date.now();
   const store = open({ now: () => time });
   const id = newId();
@@ -194,7 +194,7 @@ test("of an ended session nothing is left for longer", async ({ open, documents 
   assertEquals(await documents.countDocuments(), 0);
 });
 
-test("a move that stopped half-way is finished or nothing", async ({ store, documents }) => {
+test("a move that stopped half-way is completed or has no effect", async ({ store, documents }) => {
   const [from, to] = [newId(), newId()];
   await store.create(from, { ...fresh({ n: 1 }), user: "Ada" });
   const old = (await documents.findOne({ _id: from }))!;
@@ -214,7 +214,7 @@ test("a move that stopped half-way is finished or nothing", async ({ store, docu
   assertEquals(await store.touch(to, Date.now() + 60_000), true);
 });
 
-test("an attempt to move that comes late changes nothing", async ({ client, store, open }) => {
+test("a late write of an earlier try of a move has no effect", async ({ client, store, open }) => {
   const [from, to] = [newId(), newId()];
   let late: (() => Promise<unknown>) | undefined;
   const db = () => ({
@@ -238,7 +238,7 @@ test("an attempt to move that comes late changes nothing", async ({ client, stor
   assertEquals((await store.read(to))?.data, { n: 2, m: 1 });
 });
 
-test("what got lost on the way is asked about, and done once", async ({ store, open }) => {
+test("a verb whose request or answer is lost is done once", async ({ store, open }) => {
   await using proxy = new LossyProxy(server!.ports[0]!);
   const lossy = open({ url: `mongodb://127.0.0.1:${proxy.port}/app` });
   await lossy.ready!();
@@ -274,7 +274,7 @@ test("what got lost on the way is asked about, and done once", async ({ store, o
   }
 });
 
-test("verbs fail in time while it is away, and then work", async ({ open }) => {
+test("verbs fail in time while MongoDB is away, and then work again", async ({ open }) => {
   await using own = await MongoServer.start();
   const store = open({ url: own.url("app") });
   const id = newId();
@@ -310,7 +310,7 @@ test("verbs fail in time while it is away, and then work", async ({ open }) => {
   assertEquals((await store.read(next))?.data, { n: 3 });
 });
 
-test("a change goes on at the new primary when the old one steps down", async ({ open }) => {
+test("a change continues at the new primary if the old one steps down", async ({ open }) => {
   await using own = await MongoServer.start(2);
   const store = open({ url: `${own.url("app")}?replicaSet=tests` });
   const id = newId();
@@ -325,7 +325,7 @@ test("a change goes on at the new primary when the old one steps down", async ({
   assertEquals(await store.delete(id), true);
 });
 
-test("a collection with another program's documents is left alone", async ({ store, documents }) => {
+test("another program's collection is refused, and stays unchanged", async ({ store, documents }) => {
   await documents.insertOne({ _id: "theirs", session: "…", sweepAt: new Date(0) });
   await assertRejects(() => store.ready!(), Error, "holds another program's documents");
   await assertRejects(() => store.create(newId(), fresh()), Error, "holds another program's documents");
@@ -334,13 +334,13 @@ test("a collection with another program's documents is left alone", async ({ sto
   assert(await documents.findOne({ _id: "theirs" }));
 });
 
-test("users are told apart even where their names are no text", async ({ store }) => {
+test("users whose names are not well-formed have their own sessions", async ({ store }) => {
   const id = newId();
   await store.create(id, { ...fresh(), user: "\ud800" });
   assertEquals([await idsOf(store.sessionsOf!("\ud800")), await idsOf(store.sessionsOf!("\ud801"))], [[id], []]);
 });
 
-test("a corrupt record is no session, and stays", async ({ open, documents }) => {
+test("a corrupt record reads as no session, and stays stored", async ({ open, documents }) => {
   const logged: string[] = [];
   const store = open({ log: (level, event) => logged.push(`${level} ${event}`) });
   for (const content of ["", "01234567.1", '01234567.1\n{"vers', '{"version":1}']) {
@@ -357,7 +357,7 @@ test("a corrupt record is no session, and stays", async ({ open, documents }) =>
   }
 });
 
-test("a client of the program's own is used, and left open", async ({ client, open }) => {
+test("a client that the program gives is used, and stays open", async ({ client, open }) => {
   const store = open({ client });
   const id = newId();
   await store.create(id, fresh({ n: 1 }));
@@ -366,13 +366,13 @@ test("a client of the program's own is used, and left open", async ({ client, op
   assertEquals((await again.read(id))?.data, { n: 1 });
 });
 
-test("a server that does not compare and set as one step is refused", async ({ open }) => {
+test("a server without atomic compare-and-set is refused", async ({ open }) => {
   const db = () => ({ command: () => Promise.resolve({ version: "7.0.42", ferretdbVersion: "v1.24.2" }) });
   const client = { connect: () => Promise.resolve(), db, close: () => Promise.resolve() };
   await assertRejects(() => open({ client }).ready!(), Error, "FerretDB 1");
 });
 
-test("what cannot be used is refused without the password", async () => {
+test("the error of an unusable address or client shows no password", async () => {
   const MongoStore = await storeClass("mongodb");
   assertThrows(() => new MongoStore({}), TypeError, 'one of "url" and "client"');
   for (const collection of ["", "system.users", "a$b", "a b", "x".repeat(101)]) {

@@ -19,7 +19,7 @@ function refused(address: string, part: string): void {
   assertEquals(message.includes("s3cret"), false, message);
 }
 
-Deno.test("postgres address: providers' addresses say what they mean", () => {
+Deno.test("postgres address: the addresses of providers work", () => {
   const neon = "ep-cool-dust-123456-pooler.eu-central-1.aws.neon.tech";
   assertEquals(differences(`postgresql://me:pw@${neon}/db?sslmode=require&channel_binding=require`), {
     hosts: [neon],
@@ -75,7 +75,7 @@ Deno.test("postgres address: providers' addresses say what they mean", () => {
   );
 });
 
-Deno.test("postgres address: hosts may be several, IPv6, or the folder of a socket", () => {
+Deno.test("postgres address: it takes several hosts, IPv6, or the folder of a socket", () => {
   assertEquals(differences("postgres://me@a:5433,b,[::1]:7/db"), {
     hosts: ["a", "b", "::1"],
     ports: [5433, 5432, 7],
@@ -98,7 +98,7 @@ Deno.test("postgres address: hosts may be several, IPv6, or the folder of a sock
   assertEquals(differences("postgres://a%40b:p%2F%3A@db/my%20db"), { user: "a@b", password: "p/:", database: "my db" });
 });
 
-Deno.test("postgres address: the protection that is asked for is used, or refused", () => {
+Deno.test("postgres address: TLS parameters are used, or refused", () => {
   const modes = {
     disable: "disable",
     allow: "prefer",
@@ -131,7 +131,7 @@ Deno.test("postgres address: the protection that is asked for is used, or refuse
   refused("postgres://me:s3cret@db/db?sslcrl=x", '"sslcrl"');
 });
 
-Deno.test("postgres address: what it asks for in vain is named, and no password", () => {
+Deno.test("postgres address: errors name the unusable part, and show no password", () => {
   refused("postgres://db/db", "must name a user");
   refused("postgres://:s3cret@db/db", "must name a user");
   refused("redis://me:s3cret@db", '"redis:"');
@@ -154,7 +154,7 @@ Deno.test("postgres address: what it asks for in vain is named, and no password"
   refused("", "must be like");
 });
 
-Deno.test("postgres address: parameters that turn prepared statements off do so", () => {
+Deno.test("postgres address: some parameters turn prepared statements off", () => {
   const names = [
     "prepare=false",
     "prepare=0",

@@ -14,7 +14,7 @@ async function versionOf(database: string, key: string): Promise<string> {
 }
 
 for (const what of ["request", "answer"] as const) {
-  test(`what is asked for is done once when the ${what} is lost`, async (database) => {
+  test(`a verb whose ${what} is lost is done once`, async (database) => {
     await using proxy = new LossyProxy(engine.port);
     await using store = await open({ url: urlOf(database, { port: proxy.port }) });
     await using other = await open({ url: urlOf(database) });
@@ -50,7 +50,7 @@ for (const what of ["request", "answer"] as const) {
   });
 }
 
-test("of a deletion without an answer and a move, one has it", async (database) => {
+test("of a delete whose answer is lost and a move, one succeeds", async (database) => {
   await using proxy = new LossyProxy(engine.port);
   await using store = await open({ url: urlOf(database, { port: proxy.port }) });
   await using other = await open({ url: urlOf(database) });
@@ -69,7 +69,7 @@ test("of a deletion without an answer and a move, one has it", async (database) 
   }
 });
 
-test("a change whose answer is lost is known under another's change", async (database) => {
+test("a change whose answer is lost is found below another's change", async (database) => {
   await using proxy = new LossyProxy(engine.port);
   await using store = await open({ url: urlOf(database, { port: proxy.port }) });
   const id = newId();
@@ -86,7 +86,7 @@ test("a change whose answer is lost is known under another's change", async (dat
   assertEquals(proxy.lost, 1);
 });
 
-test("connections that fell silent are told in time and replaced", async (database) => {
+test("verbs fail in time if connections are silent, which are replaced", async (database) => {
   await using proxy = new LossyProxy(engine.port);
   await using store = await open({ url: urlOf(database, { port: proxy.port }) });
   const ids = [newId(), newId(), newId()] as const;
@@ -99,7 +99,7 @@ test("connections that fell silent are told in time and replaced", async (databa
   assertEquals([(await store.read(ids[0]))?.data, await store.delete(ids[1])], [{}, true]);
 });
 
-test("closing waits for what was asked before, and refuses the rest", async (database) => {
+test("close waits for the running verbs, and later verbs are refused", async (database) => {
   await using store = await open({ url: urlOf(database) });
   const ids = Array.from({ length: 30 }, () => newId());
   for (const id of ids) await store.create(id, fresh());
@@ -109,7 +109,7 @@ test("closing waits for what was asked before, and refuses the rest", async (dat
   await assertRejects(() => store.read(ids[1]!), Error, "the store is closed");
 });
 
-test("who waits for a lock is refused in time, and does nothing later", async (database) => {
+test("a verb that waits for a lock fails, and has no late effect", async (database) => {
   await using store = await open({ url: urlOf(database) });
   const id = newId();
   await store.create(id, fresh({ n: 1 }));
@@ -126,7 +126,7 @@ test("who waits for a lock is refused in time, and does nothing later", async (d
   assertEquals(await say(database, "select count(*) from pg_stat_activity where wait_event_type = 'Lock'"), ["0"]);
 });
 
-test("a burst at a slow database waits for its few connections, and is done", async (database) => {
+test("a burst of verbs waits for the connections of a slow database", async (database) => {
   await using store = await open({ url: urlOf(database, { more: "?max=2" }) });
   const key = newId();
   await store.create(key, fresh({ n: 1 }));
@@ -141,7 +141,7 @@ test("a burst at a slow database waits for its few connections, and is done", as
   assertEquals((await store.update(key, set({ n: 2 })))?.data, { n: 2 });
 });
 
-test("connections that lead to a server that only reads are made again", async (database) => {
+test("connections to a read-only server are replaced", async (database) => {
   await say(database, `create role app login password '${PASSWORD}'; grant create on schema public to app`);
   try {
     await using store = await open({ url: urlOf(database, { user: "app" }) });
@@ -168,7 +168,7 @@ test("connections that lead to a server that only reads are made again", async (
   }
 });
 
-test("a password that was changed and changed back is no end of it", async (database) => {
+test("after a wrong password is corrected, the store works again", async (database) => {
   await say(database, `create role app login password '${PASSWORD}'; grant create on schema public to app`);
   try {
     await using store = await open({ url: urlOf(database, { user: "app" }) });
@@ -187,7 +187,7 @@ test("a password that was changed and changed back is no end of it", async (data
   }
 });
 
-test("connections that were terminated are replaced, without a failure", async (database) => {
+test("terminated connections are replaced, and no verb fails", async (database) => {
   await using store = await open({ url: urlOf(database) });
   const ids = Array.from({ length: 5 }, () => newId());
   for (const id of ids) await store.create(id, fresh({ n: 0 }));
@@ -200,7 +200,7 @@ test("connections that were terminated are replaced, without a failure", async (
   }
 });
 
-test("a table that was dropped is made again by the next use", async (database) => {
+test("the next use makes a dropped table again", async (database) => {
   await using store = await open({ url: urlOf(database) });
   await store.create(newId(), fresh());
   await say(database, "drop table sessions");
@@ -208,7 +208,7 @@ test("a table that was dropped is made again by the next use", async (database) 
   assertEquals(await say(database, "select count(*) from sessions"), ["1"]);
 });
 
-test("corrupt records are logged and left, later ones can be ended", async (database) => {
+test("corrupt records are logged and stay, later versions can be ended", async (database) => {
   const lines: string[] = [];
   await using store = await open({ url: urlOf(database), log: (...line) => lines.push(line.join(" ")) });
   const id = newId();
@@ -237,7 +237,7 @@ test("corrupt records are logged and left, later ones can be ended", async (data
   }
 });
 
-test("records from the future are not counted, and go with the sweep", async (database) => {
+test("records from the future are not counted, and are swept", async (database) => {
   let now = Date.now() + 86_400_000;
   await using store = await open({ url: urlOf(database), max: 5, now: () => now });
   for (let n = 0; n < 5; n++) {
@@ -252,7 +252,7 @@ test("records from the future are not counted, and go with the sweep", async (da
   assertEquals(await store.sweepAll!(), 5);
 });
 
-test("no message holds a password or a visitor's data", async (database) => {
+test("no message shows a password or a visitor's data", async (database) => {
   const lines: string[] = [];
   const log = (...line: unknown[]) => lines.push(line.join(" "));
   const id = newId();

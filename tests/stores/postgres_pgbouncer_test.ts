@@ -16,7 +16,7 @@ Deno.test.afterAll(async () => {
 testSharedStore("postgres", { name: "postgres, PgBouncer", url: pooler?.url, counts: true });
 
 Deno.test({
-  name: "postgres, PgBouncer: nothing is left behind on the connections that are shared",
+  name: "postgres, PgBouncer: shared connections keep no setting and no statement",
   ignore,
   async fn() {
     const { default: postgres } = await import(["npm:postgres", "3.4.9"].join("@"));

@@ -19,7 +19,7 @@ async function until<T>(work: () => Promise<T>): Promise<T> {
   }
 }
 
-test("two tables or schemas in one database are two applications", async (database) => {
+test("programs with different tables or schemas share no session", async (database) => {
   await say(database, "create schema app; create schema other");
   const stores = await Promise.all([
     open({ url: urlOf(database) }),
@@ -51,7 +51,7 @@ test("two tables or schemas in one database are two applications", async (databa
 const COLUMNS = "key text primary key, content text not null, version text not null, user_hash text, " +
   "until double precision not null, used double precision";
 
-test("a database in another encoding than UTF8 is refused by name", async (database) => {
+test("a database that is not in UTF8 is refused by name", async (database) => {
   for (const encoding of ["LATIN1", "SQL_ASCII"]) {
     const other = `${database}_${encoding.toLowerCase()}`;
     await say("postgres", `create database ${other} encoding '${encoding}' locale 'C' template template0`);
@@ -86,7 +86,7 @@ test("a table whose rows are hidden by row security is refused", async (database
   }
 });
 
-test("transactions that were undone because they met others are repeated", async (database) => {
+test("transactions that conflicts have rolled back are repeated", async (database) => {
   await using store = await open({ url: urlOf(database) });
   const key = newId();
   await store.create(key, fresh());
@@ -103,7 +103,7 @@ test("transactions that were undone because they met others are repeated", async
   assertEquals(await say(database, "select last_value from undone"), ["16"]);
 });
 
-test("where transactions are serializable, those that meet are repeated", async (database) => {
+test("conflicting serializable transactions are repeated", async (database) => {
   await say(database, `alter database ${database} set default_transaction_isolation = serializable`);
   const stores = await Promise.all(Array.from({ length: 4 }, () => open({ url: urlOf(database) })));
   const keys = Array.from({ length: 15 }, () => newId());
@@ -120,7 +120,7 @@ test("where transactions are serializable, those that meet are repeated", async 
   for (const store of stores) await store.close!();
 });
 
-test("another program's table is refused by name and left alone", async (database) => {
+test("another program's table is refused by name, and unchanged", async (database) => {
   const theirs = [
     "create table sessions (sid text primary key, sess json, expire timestamp)",
     `create table sessions (${COLUMNS.replace("version text not null, ", "")})`,
@@ -148,7 +148,7 @@ test("another program's table is refused by name and left alone", async (databas
   }
 });
 
-test("a table's name is no way into the database", async () => {
+test("the name of a table cannot contain SQL", async () => {
   const Store = await storeClass("postgres");
   const names = [
     "",
@@ -185,7 +185,7 @@ test("a table's name is no way into the database", async () => {
   assertThrows(() => new Store({ url: urlOf("postgres"), ...more }), TypeError, 'no option "tabel"');
 });
 
-test("privileges that are missing are said at the start", async (database) => {
+test("the error at the start names the missing privileges", async (database) => {
   await say(database, `create role app login password '${PASSWORD}'`);
   try {
     const url = urlOf(database, { user: "app" });
@@ -215,7 +215,7 @@ test("privileges that are missing are said at the start", async (database) => {
   }
 });
 
-test("the first session or sweep makes the table, and no failure is logged", async (database) => {
+test("the first session or sweep makes the table without a failure", async (database) => {
   const lines: unknown[][] = [];
   const log = (...line: unknown[]) => void lines.push(line);
   await using store = await open({ url: urlOf(database), log });
@@ -224,14 +224,14 @@ test("the first session or sweep makes the table, and no failure is logged", asy
   assertEquals([await other.sweepAll!(), lines], [0, []]);
 });
 
-test("of many that start at once, one makes the table", async (database) => {
+test("if many stores start at the same time, one makes the table", async (database) => {
   const stores = await Promise.all(Array.from({ length: 8 }, () => open({ url: urlOf(database, { more: "?max=1" }) })));
   await Promise.all(stores.map((store) => store.ready!()));
   assertEquals(await say(database, "select count(*) from pg_indexes where tablename = 'sessions'"), ["4"]);
   for (const store of stores) await store.close!();
 });
 
-test("of users whose names are no text, each has their own sessions", async (database) => {
+test("users whose names are not well-formed have their own sessions", async (database) => {
   await using store = await open({ url: urlOf(database) });
   const users = ["\ud800", "\ud801", "\ufffd", "\0"];
   for (const user of users) await store.create(newId(), { ...fresh({ user }), user });
@@ -240,7 +240,7 @@ test("of users whose names are no text, each has their own sessions", async (dat
   }
 });
 
-test("what it looks for it finds by its indexes", async (database) => {
+test("queries use the indexes", async (database) => {
   await using store = await open({ url: urlOf(database) });
   await store.ready!();
   const plan = (where: string) =>
@@ -250,7 +250,7 @@ test("what it looks for it finds by its indexes", async (database) => {
   }
 });
 
-test("it is protected by TLS as the address asks", async (database) => {
+test("TLS is used as the address says", async (database) => {
   const dir = `${engine.dir}/data`;
   await make("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost", ...[
     "-addext",
@@ -296,7 +296,7 @@ test("it is protected by TLS as the address asks", async (database) => {
   }
 });
 
-test("it is reached by a socket, IPv6, and as the second of two hosts", async (database) => {
+test("it connects to a socket, IPv6, and the second of two hosts", async (database) => {
   const addresses = [
     `postgres://tester:${PASSWORD}@/${database}?host=${engine.dir}&port=${engine.port}`,
     `postgres://tester:${PASSWORD}@${encodeURIComponent(engine.dir)}:${engine.port}/${database}`,
@@ -313,7 +313,7 @@ test("it is reached by a socket, IPv6, and as the second of two hosts", async (d
   }
 });
 
-test("of a hot standby and its primary it takes the primary", async () => {
+test("of a hot standby and its primary, the store uses the primary", async () => {
   await using primary = await Engine.start("postgres");
   await using standby = await primary.standby();
   await using store = await open({
@@ -335,7 +335,7 @@ test("of a hot standby and its primary it takes the primary", async () => {
   assertEquals(await store.delete(to), true);
 });
 
-test("of two hosts it takes the one that can be written", async (database) => {
+test("of two hosts, the store uses the one that accepts writes", async (database) => {
   await using reader = await Engine.start("postgres", ["-c", "default_transaction_read_only=on"]);
   await using store = await open({
     url: urlOf(database, { host: `127.0.0.1:${reader.port},127.0.0.1` }).replace(database, "postgres"),
@@ -346,7 +346,7 @@ test("of two hosts it takes the one that can be written", async (database) => {
   await say("postgres", "drop table sessions");
 });
 
-test("a client of the program's own is used and not closed", async (database) => {
+test("a client that the program gives is used, and stays open", async (database) => {
   // deno-lint-ignore no-explicit-any -- the client must not come into the module graph of the tests
   const { default: postgres }: any = await import(["npm:postgres", "3.4.9"].join("@"));
   for (

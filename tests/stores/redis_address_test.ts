@@ -59,7 +59,7 @@ const BAD: readonly [address: string, message: RegExp][] = [
 ];
 
 Deno.test({
-  name: "redis: the addresses of providers are understood",
+  name: "redis: the addresses of providers work",
   ignore,
   async fn() {
     const Store = await storeClass("redis");
@@ -68,7 +68,7 @@ Deno.test({
 });
 
 Deno.test({
-  name: "redis: what an address says and no one would use is refused",
+  name: "redis: parts of an address that have no effect are refused",
   ignore,
   async fn() {
     const Store = await storeClass("redis");

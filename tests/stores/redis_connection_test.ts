@@ -24,7 +24,7 @@ async function hookedClient(engine: Engine) {
   return { client, really };
 }
 
-test("a connection that fell silent is replaced after the first refusal", async () => {
+test("a silent connection is replaced after the first failure", async () => {
   await using engine = await Engine.start("redis");
   await using proxy = new LossyProxy(engine.port);
   const logged: unknown[] = [];
@@ -37,7 +37,7 @@ test("a connection that fell silent is replaced after the first refusal", async 
   assertEquals(logged, [["error", "The connection to the session store failed", "no answer"]]);
 });
 
-test("a connection that falls silent between requests is replaced before the next", async () => {
+test("a connection that falls silent when idle is replaced before the next verb", async () => {
   await using engine = await Engine.start("redis");
   await using proxy = new LossyProxy(engine.port);
   const logged: unknown[] = [];
@@ -50,7 +50,7 @@ test("a connection that falls silent between requests is replaced before the nex
   assertEquals(logged.length, 1, logged.join());
 });
 
-test("a closed store refuses every verb, and a server that refuses is no lost connection", async () => {
+test("a closed store refuses verbs, and a refused connection is not logged", async () => {
   await using engine = await Engine.start("redis");
   const store = await open({ url: engine.url });
   await store.create(newId(), fresh());
@@ -75,7 +75,7 @@ test("errors of a given client are logged until the store is closed", async () =
   client.destroy();
 });
 
-test("a reply of Redis to a given client is an answer, and nothing is sent again", async () => {
+test("after an error reply to a given client, nothing is sent again", async () => {
   class ErrorReply extends Error {}
   let evals = 0;
   const client = {
@@ -93,7 +93,7 @@ test("a reply of Redis to a given client is an answer, and nothing is sent again
   assertEquals(evals, 2);
 });
 
-test("a deletion that is done late, during the look for it, is reported", async () => {
+test("a delete that Redis does late, during the next read, is reported", async () => {
   await using engine = await Engine.start("redis");
   const { client, really } = await hookedClient(engine);
   {
@@ -145,7 +145,7 @@ test("a user's session is in the user's set, even if adding it failed first", as
   client.destroy();
 });
 
-test("in a Cluster a session that moved lives as long as its record says", async () => {
+test("in a Cluster, a moved session lives as long as its record says", async () => {
   await using cluster = await Cluster.start();
   const name = "npm:@redis/client@6.3.1";
   const rootNodes = cluster.engines.map(({ port }) => ({ url: `redis://127.0.0.1:${port}` }));

@@ -28,7 +28,7 @@ async function clientOf(engine: Engine, isConnected = true) {
 
 const through = (engine: Engine, proxy: LossyProxy) => engine.url.replace(`:${engine.port}`, `:${proxy.port}`);
 
-test("when its master is demoted, it finds the new one behind the name at once", async () => {
+test("after its master is demoted, the store looks up the new one immediately", async () => {
   await using one = await Engine.start("redis", ["--masterauth", PASSWORD]);
   const replicaOf = ["--masterauth", PASSWORD, "--replicaof", "127.0.0.1", `${one.port}`];
   await using two = await Engine.start("redis", replicaOf);
@@ -66,7 +66,7 @@ test("a replica is not ready, and a server that became one is left", async () =>
   await store.ready!();
 });
 
-test("on a full server people log out, and are told if they cannot log in", async () => {
+test("with a full Redis visitors can log out, and a refused log-in fails", async () => {
   await using engine = await Engine.start("redis");
   await using store = await open({ url: engine.url });
   const [ended, moved, used] = [newId(), newId(), newId()];
@@ -83,7 +83,7 @@ test("on a full server people log out, and are told if they cannot log in", asyn
   assertEquals(await store.touch(used, Date.now() + 60_000), true);
 });
 
-test("a server that may evict live sessions is reported", async () => {
+test("a warning says that Redis may evict live sessions", async () => {
   await using engine = await Engine.start("redis");
   const memory = { "0": false, "100mb": true };
   for (const policy of ["noeviction", "allkeys-lru", "volatile-ttl"]) {
@@ -100,7 +100,7 @@ test("a server that may evict live sessions is reported", async () => {
 
 const ALLOWED = "PING GET SET DEL PEXPIRE EVAL TIME ZADD ZREM ZRANGE ZSCAN ZREMRANGEBYSCORE SCAN DBSIZE".split(" ");
 
-test("the documented commands are enough, and a missing one is named", async () => {
+test("the documented rights are enough, and a missing one is named", async () => {
   await using engine = await Engine.start("redis");
   const rules = ["resetkeys", "~app:*", "resetchannels", "-@all", ...ALLOWED.map((name) => `+${name}`)];
   await say(engine, "ACL", "SETUSER", "app", "reset", "on", ">pass%word", ...rules);
@@ -152,7 +152,7 @@ for (const kind of ["a server", "a Cluster"]) {
   });
 }
 
-test("keys that are no sessions take no room, however slow the count is", async () => {
+test("other keys take no room, however slow the count is", async () => {
   await using engine = await Engine.start("redis");
   await using store = await open({ url: engine.url, max: 3 });
   await say(engine, "MSET", "one", "1", "two", "2");
@@ -163,7 +163,7 @@ test("keys that are no sessions take no room, however slow the count is", async 
   await assertRejects(() => store.create(newId(), fresh()), StoreFullError);
 });
 
-test("sessions from a clock that was set back leave room for others", async () => {
+test("sessions from a clock that was set back take no room", async () => {
   await using engine = await Engine.start("redis");
   await using store = await open({ url: engine.url, max: 2 });
   const ahead = 86_400_000;
@@ -181,7 +181,7 @@ test("sessions from a clock that was set back leave room for others", async () =
   await store.create(newId(), fresh());
 });
 
-test("a user's entry without a session is no error, and goes in time", async () => {
+test("a key in a user's set without a session is no error, and expires", async () => {
   await using engine = await Engine.start("redis");
   await using store = await open({ url: engine.url });
   const id = newId();
@@ -195,7 +195,7 @@ test("a user's entry without a session is no error, and goes in time", async () 
   assert(left > 590_000 && left < 700_000, `${left}`);
 });
 
-test("a session that moved has a time, and a value that is over goes in a minute", async () => {
+test("moved sessions have a time to live, and ended ones go in a minute", async () => {
   await using engine = await Engine.start("redis");
   await using store = await open({ url: engine.url });
   const [from, to] = [newId(), newId()];
@@ -209,7 +209,7 @@ test("a session that moved has a time, and a value that is over goes in a minute
   }
 });
 
-test("a record that is corrupt or of a later version is no session, and ends", async () => {
+test("corrupt records and those of later versions read as no session", async () => {
   await using engine = await Engine.start("redis");
   const logged: string[] = [];
   await using store = await open({ url: engine.url, log: (level, event) => logged.push(`${level} ${event}`) });
@@ -230,7 +230,7 @@ test("a record that is corrupt or of a later version is no session, and ends", a
   }
 });
 
-test("a session whose deadline moves on stays among its user's", async () => {
+test("a session with a later deadline stays in its user's set", async () => {
   await using engine = await Engine.start("redis");
   await using store = await open({ url: engine.url });
   const id = newId();
@@ -243,7 +243,7 @@ test("a session whose deadline moves on stays among its user's", async () => {
   assertEquals(await say(engine, "ZCARD", key), "0");
 });
 
-test("where the deadline comes first, the last use is still known", async () => {
+test("if the deadline comes first, the idle limit is still stored", async () => {
   await using engine = await Engine.start("redis");
   await using store = await open({ url: engine.url });
   const id = newId();
@@ -262,7 +262,7 @@ test("where the deadline comes first, the last use is still known", async () => 
   assertEquals((await store.read(id))?.data, { text: "é", n: 1 });
 });
 
-test("a user's session has its entry before it is there", async () => {
+test("a session's key is in the user's set before the session is stored", async () => {
   await using engine = await Engine.start("redis");
   await using other = await open({ url: engine.url });
   const client = await clientOf(engine);
@@ -286,7 +286,7 @@ test("a user's session has its entry before it is there", async () => {
   client.destroy();
 });
 
-test("a client that the program has is used, and left open", async () => {
+test("a client that the program gives is used, and stays open", async () => {
   await using engine = await Engine.start("redis");
   for (const isConnected of [true, false]) {
     const client = await clientOf(engine, isConnected);
@@ -301,7 +301,7 @@ test("a client that the program has is used, and left open", async () => {
   }
 });
 
-test("without its server verbs are refused in time, and recover", async () => {
+test("verbs fail in time while Redis is away, and then work again", async () => {
   await using engine = await Engine.start("redis");
   await engine.kill();
   await using store = await open({ url: engine.url });
@@ -329,7 +329,7 @@ test("without its server verbs are refused in time, and recover", async () => {
   }
 });
 
-test("after a failover of its Sentinel it goes on with the new master", async () => {
+test("after a failover by Sentinel, the store uses the new master", async () => {
   await using sentinel = await Sentinel.start();
   await using store = await open({ url: sentinel.url });
   await store.ready!();
@@ -346,7 +346,7 @@ test("after a failover of its Sentinel it goes on with the new master", async ()
   assertEquals(await store.delete(id), true);
 });
 
-test("a socket of the machine, and a database of one's own, are places, too", async () => {
+test("a Unix socket and the number of a database work", async () => {
   await using engine = await Engine.start("redis", ["--unixsocket", `/tmp/sessions-${crypto.randomUUID()}.sock`]);
   const socket = engine.more[1]!;
   const id = newId();

@@ -17,7 +17,7 @@ const open = (options: SharedOptions) => scoped("redis", options);
 const through = (engine: Engine, proxy: LossyProxy) => engine.url.replace(`:${engine.port}`, `:${proxy.port}`);
 
 for (const what of ["request", "answer"] as const) {
-  test(`a deletion whose ${what} is lost is reported as it was`, async () => {
+  test(`a delete whose ${what} is lost is reported as it was`, async () => {
     await using engine = await Engine.start("redis");
     await using proxy = new LossyProxy(engine.port);
     await using store = await open({ url: through(engine, proxy) });
@@ -48,7 +48,7 @@ for (const what of ["request", "answer"] as const) {
     assertEquals(await idsOf(other.sessionsOf!("Ada")), [to]);
   });
 
-  test(`a session whose making's ${what} is lost is made once`, async () => {
+  test(`a create whose ${what} is lost makes the session once`, async () => {
     await using engine = await Engine.start("redis");
     await using proxy = new LossyProxy(engine.port);
     await using store = await open({ url: through(engine, proxy) });
@@ -60,7 +60,7 @@ for (const what of ["request", "answer"] as const) {
   });
 }
 
-test("of a deletion whose answer is lost and a move, one has the session", async () => {
+test("of a delete whose answer is lost and a move, one succeeds", async () => {
   await using engine = await Engine.start("redis");
   await using proxy = new LossyProxy(engine.port);
   await using store = await open({ url: through(engine, proxy) });
@@ -78,7 +78,7 @@ test("of a deletion whose answer is lost and a move, one has the session", async
   }
 });
 
-test("a change whose answer is lost is made once, and known under others", async () => {
+test("a change whose answer is lost is made once, and found below others", async () => {
   await using engine = await Engine.start("redis");
   await using proxy = new LossyProxy(engine.port);
   await using store = await open({ url: through(engine, proxy) });
@@ -98,7 +98,7 @@ test("a change whose answer is lost is made once, and known under others", async
   assertEquals((await store.read(key))?.data, { n: 20, m: 20 });
 });
 
-test("in a Cluster a move whose answers are lost is reported as it was", async () => {
+test("in a Cluster, a move whose answers are lost is reported as it was", async () => {
   await using cluster = await Cluster.start();
   const name = "npm:@redis/client@6.3.1";
   const { createCluster } = await import(name);

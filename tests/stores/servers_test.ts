@@ -89,7 +89,7 @@ for (const type of [...ENGINES, "sqlite"] as const) {
       },
     });
 
-  test("who registers at one is known and logged out at both", async (url) => {
+  test("a visitor of one server is known and logged out at both", async (url) => {
     const settings = await env(type, url);
     const [one, two] = await Promise.all([Server.start(settings), Server.start(settings)]);
     try {
@@ -112,7 +112,7 @@ for (const type of [...ENGINES, "sqlite"] as const) {
     }
   }, false);
 
-  test("with one key, another application's cookie is nothing", async (url) => {
+  test("a cookie of an application with the same key has no effect", async (url) => {
     const settings = await env(type, url);
     const named = { ...settings, SESSION_KEY_PREFIX: "other:", SESSION_TABLE: "other_sessions" };
     const [one, two] = await Promise.all([Server.start(settings), Server.start(named)]);
@@ -127,7 +127,7 @@ for (const type of [...ENGINES, "sqlite"] as const) {
     }
   }, false);
 
-  test("restarts under load, one by one, lose nothing", async (url) => {
+  test("restarts under load, one after the other, lose nothing", async (url) => {
     const settings = await env(type, url);
     const servers = await Promise.all([Server.start(settings), Server.start(settings)]);
     const origins = servers.map(({ origin }) => origin);
@@ -164,7 +164,7 @@ for (const type of [...ENGINES, "sqlite"] as const) {
     }
   }, false);
 
-  test("the engine's death costs nothing acknowledged", async (
+  test("no acknowledged change is lost if the engine dies", async (
     url,
     engine,
   ) => {
@@ -261,7 +261,7 @@ for (const type of [...ENGINES, "sqlite"] as const) {
     },
   );
 
-  test("connections that died without a word are replaced", async (url, engine) => {
+  test("silent connections are replaced", async (url, engine) => {
     await using network = new LossyProxy(engine.port);
     const server = await Server.start(await env(type, url.replace(`:${engine.port}`, `:${network.port}`)));
     const all = visitors([server.origin]);
@@ -280,7 +280,7 @@ for (const type of [...ENGINES, "sqlite"] as const) {
     }
   });
 
-  test("without its engine a server says why it does not start", async (url, engine) => {
+  test("without its engine a server does not start, and says why", async (url, engine) => {
     await engine.kill();
     const server = await Server.spawn(await env(type, url));
     assertEquals(await server.ended(), 1);

@@ -98,7 +98,7 @@ export function testSharedStore(type: string, { url, options, ...differences }: 
       },
     });
 
-  test("of 1,000 saves that a log-out overtakes, none revives it", async (store, other) => {
+  test("1,000 changes that end after a log-out revive no session", async (store, other) => {
     for (let round = 0; round < 50; round++) {
       await Promise.all(Array.from({ length: 20 }, async () => {
         const id = newId();
@@ -113,7 +113,7 @@ export function testSharedStore(type: string, { url, options, ...differences }: 
     }
   });
 
-  test("of 1,000 changes at once in one process all are made", async (store) => {
+  test("1,000 concurrent changes in one process are all made", async (store) => {
     const key = newId();
     await store.create(key, fresh({ n: 0 }));
     const increment = (record: SessionRecord) => ({ ...record, data: { n: record.data["n"] as number + 1 } });
@@ -122,7 +122,7 @@ export function testSharedStore(type: string, { url, options, ...differences }: 
     assertEquals((await store.read(key))?.data, { n: 1000 });
   });
 
-  test("of 1,000 changes at once in four processes all are made", async (store) => {
+  test("1,000 concurrent changes from four processes are all made", async (store) => {
     const id = newId();
     await store.create(id, fresh({ n: 0 }));
     const script = new URL("increment.ts", import.meta.url).pathname;
@@ -141,7 +141,7 @@ export function testSharedStore(type: string, { url, options, ...differences }: 
     assertEquals((await store.read(id))?.data, { n: 1000 });
   });
 
-  test("a user's sessions that get new keys while they are listed are found", async (store, other) => {
+  test("a user's sessions that get new keys during a listing are found", async (store, other) => {
     if (store.sessionsOf === undefined) return;
     const keys = Array.from({ length: 450 }, () => newId());
     await createAll(store, keys.map((key, n) => [key, { ...fresh({ n }), user: "Ada" }]));
@@ -158,7 +158,7 @@ export function testSharedStore(type: string, { url, options, ...differences }: 
     assertEquals(found.size, keys.length);
   });
 
-  test("many sessions end in one call, which names those that it ended", async (store, other) => {
+  test("one call ends many sessions, and returns their keys", async (store, other) => {
     if (store.deleteMany === undefined) return;
     const keys = Array.from({ length: 500 }, () => newId());
     await createAll(store, keys.map((key) => [key, { ...fresh(), user: "Ada" }]));
@@ -168,7 +168,7 @@ export function testSharedStore(type: string, { url, options, ...differences }: 
     assertEquals([await store.deleteMany(keys), await Array.fromAsync(other.sessionsOf!("Ada"))], [[], []]);
   });
 
-  test("of 1,000 sessions used as they end, no extended one is lost", async (store, other) => {
+  test("of 1,000 sessions used near their end, no extended one is lost", async (store, other) => {
     let extended = 0;
     // How many times as long everything takes here as on a quick machine: so long that some end before they are used, and
     // some after.

@@ -9,7 +9,7 @@ import { replacing } from "../support/failing.ts";
 import { impatiently } from "../support/simulated_time.ts";
 import { Failing, MINUTE, test, writes } from "./sqlite_place.ts";
 
-test("a database that is busy for good is given up on after 2.5 seconds", async (path, open) => {
+test("a verb gives up a busy database after 2.5 seconds", async (path, open) => {
   const store = open();
   await store.ready();
   using writer = new DatabaseSync(path);
@@ -23,7 +23,7 @@ test("a database that is busy for good is given up on after 2.5 seconds", async 
   await store.create(newId(), fresh());
 });
 
-test("only a busy database is tried again, any other failure is said", async (path, open) => {
+test("only the error of a busy database is followed by another try", async (path, open) => {
   await open().ready();
   const client = new Failing(path, { timeout: 5 });
   const store = open({ client });
@@ -51,7 +51,7 @@ test("only a busy database is tried again, any other failure is said", async (pa
   client.close();
 });
 
-test("a change's error that looks like SQLite's own is the caller's", async (_path, open) => {
+test("an error of a change that looks like SQLite's reaches the caller", async (_path, open) => {
   const store = open();
   const key = newId();
   await store.create(key, fresh());
@@ -70,7 +70,7 @@ test("a change's error that looks like SQLite's own is the caller's", async (_pa
 
 for (const rollsBack of [false, true]) {
   const who = rollsBack ? "SQLite rolled back" : "no one rolled back yet";
-  test(`a commit that fails is a failure, and says why: ${who}`, async (path, open) => {
+  test(`a commit that fails throws its reason: ${who}`, async (path, open) => {
     await open().ready();
     const client = new Failing(path);
     const store = open({ client });
@@ -90,7 +90,7 @@ for (const rollsBack of [false, true]) {
   });
 }
 
-test("in a database that may not grow, people log out and stay logged in", async (path, open) => {
+test("in a full database visitors can log out, and uses extend sessions", async (path, open) => {
   await open().ready();
   using client = new DatabaseSync(path);
   const store = open({ client });
@@ -144,7 +144,7 @@ test("only work that ends sessions uses the reserve", async (path, open) => {
   });
 });
 
-test("on a full disk what was acknowledged is done, the rest undone", async (path, open) => {
+test("on a full disk acknowledged changes are stored, and no others", async (path, open) => {
   const mount = path.replace(/\/[^/]*$/, "");
   Deno.mkdirSync(mount, { recursive: true });
   await run("mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", mount);
@@ -193,7 +193,7 @@ test("on a full disk what was acknowledged is done, the rest undone", async (pat
 }, !canMount);
 
 for (const what of ["removed", "replaced"]) {
-  test(`a file that is ${what} while in use is noticed within a second`, async (path, open) => {
+  test(`verbs fail within a second if the file is ${what} while in use`, async (path, open) => {
     const store = open();
     const [key, other] = [newId(), newId()];
     await store.create(key, fresh({ n: 1 }));
@@ -218,7 +218,7 @@ for (const what of ["removed", "replaced"]) {
   });
 }
 
-test("reads look for the file four times a second at most", async (path, open) => {
+test("reads check the file four times per second at most", async (path, open) => {
   const store = open();
   const key = newId();
   await store.create(key, fresh({ n: 1 }));
@@ -234,7 +234,7 @@ test("reads look for the file four times a second at most", async (path, open) =
   });
 });
 
-test("without its journal nothing is answered, until it is back", async (path, open) => {
+test("without its journal every verb fails, until it is back", async (path, open) => {
   const [one, two] = [open(), open()];
   const [old, late] = [newId(), newId()];
   await one.create(old, fresh({ n: 1 }));
@@ -256,7 +256,7 @@ test("without its journal nothing is answered, until it is back", async (path, o
   }
 });
 
-test("a journal that is lost costs nothing if the program ends in order", async (path, open) => {
+test("a lost journal loses nothing if the program ends in order", async (path, open) => {
   const store = open();
   const key = newId();
   await store.create(key, fresh({ n: 1 }));
@@ -266,7 +266,7 @@ test("a journal that is lost costs nothing if the program ends in order", async 
   assertEquals((await open().read(key))?.data, { n: 1 });
 });
 
-test("a database whose file was moved is not made again at a start", async (path, open) => {
+test("a start does not make a database whose file was moved again", async (path, open) => {
   const store = open();
   const key = newId();
   await store.create(key, fresh({ n: 1 }));

@@ -18,7 +18,7 @@ testSharedStore("sqlite", {
   },
 });
 
-test("nothing is opened until it is used, and its user alone can read it", async (path, open) => {
+test("the first use opens the database, which only its user can read", async (path, open) => {
   const store = open();
   assertThrows(() => Deno.statSync(path), Deno.errors.NotFound);
   await store.ready();
@@ -30,7 +30,7 @@ test("nothing is opened until it is used, and its user alone can read it", async
   assertEquals(Deno.statSync(folder).mode! & 0o777, 0o700);
 });
 
-test("a corrupt record is no session, and is logged", async (path, open) => {
+test("a corrupt record reads as no session, and is logged", async (path, open) => {
   const lines: string[] = [];
   const store = open({ path, log: (...line) => lines.push(line.join(" ")) });
   const key = newId();
@@ -48,7 +48,7 @@ test("a corrupt record is no session, and is logged", async (path, open) => {
   assertEquals(database.prepare("SELECT count(*) AS n FROM sessions").get()!["n"], 0);
 });
 
-test("a later version's record is left as it is, and a log-out ends it", async (path, open) => {
+test("a later version's record stays unchanged until a log-out", async (path, open) => {
   const lines: string[] = [];
   const store = open({ path, log: (...line) => lines.push(line.join(" ")) });
   const key = newId();
@@ -68,7 +68,7 @@ test("a later version's record is left as it is, and a log-out ends it", async (
   assertEquals([await store.delete(key), await Array.fromAsync(store.sessionsOf("Ada"))], [true, []]);
 });
 
-test("while another process writes, it waits and lets others go on", async (path, open) => {
+test("while another process writes, a verb waits, and others continue", async (path, open) => {
   const store = open();
   const key = newId();
   await store.create(key, fresh({ n: 0 }));
@@ -83,7 +83,7 @@ test("while another process writes, it waits and lets others go on", async (path
   assertEquals((await update)?.data, { n: 1 });
 });
 
-test("closing waits for what was asked before, and refuses the rest", async (path, open) => {
+test("close waits for the running verbs, and later verbs are refused", async (path, open) => {
   const store = open();
   const key = newId();
   await store.create(key, fresh({ n: 0 }));
@@ -104,7 +104,7 @@ test("closing waits for what was asked before, and refuses the rest", async (pat
   assertEquals((await update)?.data, { n: 1 });
 });
 
-test("two tables in one database are two applications", async (_path, open) => {
+test("programs with different tables share no session", async (_path, open) => {
   using client = new DatabaseSync(dir + "/two.db");
   const one = open({ client, max: 2 });
   const two = open({ client, table: "Other", max: 2 });
@@ -127,7 +127,7 @@ test("two tables in one database are two applications", async (_path, open) => {
   assertEquals((await one.read(key))?.data, { n: 1 });
 });
 
-test("of a user's many sessions none is missed that gets a new key", async (_path, open) => {
+test("a listing misses no session that gets a new key", async (_path, open) => {
   const store = open();
   for (let n = 0; n < 450; n++) await store.create(newId(), { ...fresh({ n }), user: "Ada" });
   const all = await Array.fromAsync(store.sessionsOf("Ada"));
@@ -142,7 +142,7 @@ test("of a user's many sessions none is missed that gets a new key", async (_pat
   assertEquals(seen.sort((a, b) => Number(a) - Number(b)), Array.from({ length: 450 }, (_, n) => n));
 });
 
-test("long lists and many log-outs give others their turn", async (path, open) => {
+test("long listings and many log-outs give other requests their turn", async (path, open) => {
   const store = open();
   await store.ready();
   using database = new DatabaseSync(path);
@@ -167,7 +167,7 @@ test("long lists and many log-outs give others their turn", async (path, open) =
   assertEquals(database.prepare("SELECT n FROM sessions_total").get()!["n"], 0);
 });
 
-test("a sweep of all gives others their turn", async (path, open) => {
+test("sweepAll gives other requests their turn", async (path, open) => {
   const store = open();
   for (let n = 0; n < 3; n++) await store.create(newId(), fresh());
   using database = new DatabaseSync(path);
@@ -181,7 +181,7 @@ test("a sweep of all gives others their turn", async (path, open) => {
   assert(turns > 2, `${turns}`);
 });
 
-test("of many sessions it ends, it names those that were there", async (_path, open) => {
+test("deleteMany returns the keys of the sessions that were there", async (_path, open) => {
   const store = open();
   const keys = Array.from({ length: 500 }, () => newId());
   for (const key of keys) await store.create(key, fresh());
@@ -190,7 +190,7 @@ test("of many sessions it ends, it names those that were there", async (_path, o
   assertEquals([await store.deleteMany(keys), await Array.fromAsync(store.list())], [[], []]);
 });
 
-test("of users whose names are no text, each has their own sessions", async (_path, open) => {
+test("users whose names are not well-formed have their own sessions", async (_path, open) => {
   const store = open();
   for (const user of ["\ud800", "\ud801", "\ufffd"]) await store.create(newId(), { ...fresh({ user }), user });
   for (const user of ["\ud800", "\ud801", "\ufffd"]) {
@@ -220,7 +220,7 @@ test("another program's table of the same name is refused by name", async (_path
   }
 });
 
-test("a client keeps its settings, and is open after the store", async (path) => {
+test("a client keeps its settings, and stays open", async (path) => {
   Deno.mkdirSync(path.replace(/\/[^/]*$/, ""));
   using client = new DatabaseSync(path);
   const settings = () =>
@@ -239,7 +239,7 @@ test("a client keeps its settings, and is open after the store", async (path) =>
   await assertRejects(() => store.read(key), Error, "the store is closed");
 });
 
-test("options of no use are refused when the store is made", () => {
+test("unusable options are refused when the store is made", () => {
   const make = (options: object) => () => new SqliteStore(options as SqliteStoreOptions);
   const path = "/nowhere/sessions.db";
   assertThrows(make({}), TypeError, '"url", "path" and "client"');
@@ -289,7 +289,7 @@ test("options of no use are refused when the store is made", () => {
   return Promise.resolve();
 });
 
-test("a table may have the name of a word of SQL, and the longest name", async (path, open) => {
+test("a table can have a reserved word of SQL or 48 letters as its name", async (path, open) => {
   for (const table of ["order", "SELECT", "x".repeat(48)]) {
     const store = open({ path, table });
     const key = newId();
@@ -299,7 +299,7 @@ test("a table may have the name of a word of SQL, and the longest name", async (
   }
 });
 
-test("a store that cannot be opened says why, and opens when it can", async (path, open) => {
+test("a store that cannot open says why, and opens later", async (path, open) => {
   const folder = path.replace(/\/[^/]*$/, "");
   Deno.writeTextFileSync(folder, "a file in the folder's place");
   const store = open();
@@ -312,7 +312,7 @@ test("a store that cannot be opened says why, and opens when it can", async (pat
   await assertRejects(() => open({ path: `${folder}/no.db` }).ready(), Error, "not a database");
 });
 
-test("records from the future are not counted, and go with the sweep", async (path, open) => {
+test("records from the future are not counted, and are swept", async (path, open) => {
   let now = Date.now() + 86_400_000;
   const store = open({ path, max: 50, now: () => now });
   for (let n = 0; n < 50; n++) {
@@ -326,7 +326,7 @@ test("records from the future are not counted, and go with the sweep", async (pa
   await assertRejects(() => store.create(newId(), fresh()), StoreFullError);
 });
 
-test("a sweep in steps leaves no dead session, and takes no live one", async (path, open) => {
+test("the steps of a sweep remove every expired session, and no live one", async (path, open) => {
   let now = 1000;
   const store = open({ path, now: () => now, max: 300 });
   for (let n = 0; n < 300; n++) {
@@ -340,7 +340,7 @@ test("a sweep in steps leaves no dead session, and takes no live one", async (pa
   assertEquals([number("SELECT count(*) AS n FROM sessions"), number("SELECT n FROM sessions_total")], [101, 101]);
 });
 
-test("new sessions have the sweep keep up, so that the dead stay few", async (path, open) => {
+test("the sweep keeps up with new sessions, so few expired ones stay", async (path, open) => {
   let now = 1000;
   const store = open({ path, now: () => now });
   for (let n = 0; n < 400; n++) {
@@ -353,7 +353,7 @@ test("new sessions have the sweep keep up, so that the dead stay few", async (pa
   assert(database.prepare("SELECT count(*) AS n FROM sessions").get()!["n"] as number < 150);
 });
 
-test("a full sweep finds what it needs by the indexes", async (path, open) => {
+test("a sweep uses the indexes", async (path, open) => {
   await open().ready();
   using database = new DatabaseSync(path);
   const plan = (sql: string) => database.prepare(`EXPLAIN QUERY PLAN ${sql}`).all().map((row) => row["detail"]).join();

@@ -234,7 +234,7 @@ const event: fc.Arbitrary<Event> = fc.oneof(
 
 const events = fc.array(event, { maxLength: 40 });
 
-Deno.test("file store: whatever two processes do to it is what a plain map would do", async () => {
+Deno.test("file store: with two processes it does what a plain map would do", async () => {
   const dir = await Deno.makeTempDir();
   const clock = new Clock(Date.now());
   const stores = Array.from({ length: PROCESSES }, () => new FileStore({ dir, now: clock.now, log: silent }));
@@ -246,7 +246,7 @@ Deno.test("file store: whatever two processes do to it is what a plain map would
   }
 });
 
-Deno.test("file store: whatever one process does to it is what a plain map would do", async () => {
+Deno.test("file store: with one process it does what a plain map would do", async () => {
   await fc.assert(
     fc.asyncProperty(events, async (events) => {
       const dir = await Deno.makeTempDir();
@@ -263,7 +263,7 @@ Deno.test("file store: whatever one process does to it is what a plain map would
   );
 });
 
-Deno.test("memory store: whatever is done to it is what a plain map would do", async () => {
+Deno.test("memory store: it does what a plain map would do", async () => {
   await fc.assert(
     fc.asyncProperty(events, async (events) => {
       const clock = new Clock();

@@ -2,7 +2,7 @@
 import { assertEquals, assertRejects } from "@std/assert";
 import { eachOf } from "../../lib/stores/_each_of.ts";
 
-Deno.test("each of: keys are listed until none is missing, and each is given once", async () => {
+Deno.test("each of: keys are listed until none is missing, and each is yielded once", async () => {
   const listings = [["a", "moved", "b"], ["a", "new", "b"]];
   const stored: Record<string, number> = { a: 1, b: 2, new: 3 };
   const found = await Array.fromAsync(eachOf(() => listings.shift()!, (key) => stored[key]));

@@ -6,7 +6,7 @@ import { KeyTakenError } from "../../lib/store.ts";
 import { inSimulatedTime } from "../support/simulated_time.ts";
 import { clock, fresh, increment, loseNext, nOf, place } from "./entry_place.ts";
 
-Deno.test("entry store: an update without an answer is made once, whatever came after", async () => {
+Deno.test("entry store: an update without an answer is made once, even under others", async () => {
   for (const says of [undefined, false]) {
     const { engine, store, other } = place();
     const [key, to] = [newId(), newId()];
@@ -24,7 +24,7 @@ Deno.test("entry store: an update without an answer is made once, whatever came 
   }
 });
 
-Deno.test("entry store: other verbs of the same store may come after it, too", async () => {
+Deno.test("entry store: other verbs of the same store can follow a lost answer", async () => {
   const { engine, store } = place();
   const key = newId();
   await store.create(key, fresh({ n: 0 }));
@@ -36,7 +36,7 @@ Deno.test("entry store: other verbs of the same store may come after it, too", a
   assertEquals(nOf(await store.update(key, increment)), 1);
 });
 
-Deno.test("entry store: creates, moves and deletes without an answer are known", async () => {
+Deno.test("entry store: creates, moves and deletes without an answer are found", async () => {
   for (const says of [undefined, false]) {
     const { engine, store, other } = place();
     const [key, to, next] = [newId(), newId(), newId()];
@@ -51,7 +51,7 @@ Deno.test("entry store: creates, moves and deletes without an answer are known",
   }
 });
 
-Deno.test("entry store: what another process did is not called its own doing", async () => {
+Deno.test("entry store: work of another process is not reported as its own", async () => {
   const { engine, store, other } = place();
   const [key, to] = [newId(), newId()];
   await store.create(key, fresh({ n: 0 }));
@@ -65,7 +65,7 @@ Deno.test("entry store: what another process did is not called its own doing", a
   await assertRejects(() => store.create(to, fresh()), KeyTakenError);
 });
 
-Deno.test("entry store: a write that is late is repeated as it was, and counts once", async () => {
+Deno.test("entry store: a late write is repeated unchanged, and is done once", async () => {
   const { engine, store } = place();
   const key = newId();
   await store.create(key, fresh({ n: 0 }));
@@ -117,7 +117,7 @@ Deno.test("entry store: a move without an answer is finished before it is report
   assertEquals(looked, [key, key, to]);
 });
 
-Deno.test("entry store: eight other writers in between are borne, nine are told", async () => {
+Deno.test("entry store: after eight other writers, a verb fails and says why", async () => {
   const { engine, store, other } = place();
   const increments = async (key: string, writers: number) => {
     for (let n = 0; n < writers; n++) assert(await other().update(key, increment));
@@ -133,7 +133,7 @@ Deno.test("entry store: eight other writers in between are borne, nine are told"
   }
 });
 
-Deno.test("entry store: a refused write among old marks of eight others is tried again", async () => {
+Deno.test("entry store: a refused write is tried again, even under eight old marks", async () => {
   const { engine, store, other } = place();
   const key = newId();
   await other().create(key, fresh({ n: 0 }));
@@ -147,7 +147,7 @@ Deno.test("entry store: a refused write among old marks of eight others is tried
   assertEquals(nOf(await store.update(key, increment)), 11);
 });
 
-Deno.test("entry store: a write without an answer is looked for every 50 milliseconds", async () => {
+Deno.test("entry store: after a lost answer, it reads again every 50 milliseconds", async () => {
   const { engine, store } = place();
   const key = newId();
   await store.create(key, fresh({ n: 0 }));
@@ -160,7 +160,7 @@ Deno.test("entry store: a write without an answer is looked for every 50 millise
   assert(looks > 40 && looks <= 51, `${looks} looks`);
 });
 
-Deno.test("entry store: a write without an answer is looked for again after a silent look", async () => {
+Deno.test("entry store: after a lost answer and a silent read, it reads once more", async () => {
   for (const isDone of [true, false]) {
     const { engine, store } = place();
     const key = newId();

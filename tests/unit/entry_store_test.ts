@@ -30,7 +30,7 @@ const suite = storeTests({
 });
 for (const { name, run } of suite) Deno.test(name, () => inSimulatedTime(run));
 
-Deno.test("entry store: what cannot be written fails with the reason, tried twice", async () => {
+Deno.test("entry store: a write that throws is tried twice, then its error is thrown", async () => {
   const { engine, store } = place();
   const key = newId();
   await store.create(key, fresh({ n: 0 }));
@@ -63,7 +63,7 @@ Deno.test("entry store: what cannot be written fails with the reason, tried twic
   await assertRejects(() => store.ready(), RecordTooLargeError);
 });
 
-Deno.test("entry store: it measures a record with what it adds", async () => {
+Deno.test("entry store: the bytes that it adds count to the size of a record", async () => {
   const { engine, store, other } = place({ maxBytes: 1000 });
   const key = newId();
   await store.create(key, fresh({ n: 0, text: "" }));
@@ -77,7 +77,7 @@ Deno.test("entry store: it measures a record with what it adds", async () => {
   assert((await engine.get(key))!.content.length <= 1000);
 });
 
-Deno.test("entry store: a start waits longer for a connection than a verb does", async () => {
+Deno.test("entry store: ready waits longer for a connection than a verb does", async () => {
   for (const [seconds, starts, reads] of [[2, true, true], [9, true, false], [11, false, false]] as const) {
     const connecting = (): MapEntries => {
       let opening: Promise<void> | undefined;
@@ -105,7 +105,7 @@ Deno.test("entry store: it opens the engine before it counts or sweeps", async (
   assertEquals(calls, ["open", "sweep", "open", "count", "open"]);
 });
 
-Deno.test("entry store: a new session is stored without a look at its key", async () => {
+Deno.test("entry store: a new session is stored without a read before it", async () => {
   const { engine, store } = place();
   const { get } = engine;
   let looks = 0;
@@ -114,7 +114,7 @@ Deno.test("entry store: a new session is stored without a look at its key", asyn
   assertEquals(looks, 0);
 });
 
-Deno.test("entry store: the maximum is exact in one process, and a failure takes no room", async () => {
+Deno.test("entry store: the maximum is exact in one process, also after a failure", async () => {
   const { engine, store } = place({ max: 20 });
   engine.around = () => Promise.reject(new RecordTooLargeError("no"));
   await assertRejects(() => store.create(newId(), fresh()), RecordTooLargeError);
@@ -124,7 +124,7 @@ Deno.test("entry store: the maximum is exact in one process, and a failure takes
   for (const outcome of all) if (outcome.status === "rejected") assert(outcome.reason instanceof StoreFullError);
 });
 
-Deno.test("entry store: where counting is dear, the end of a session makes room for one", async () => {
+Deno.test("entry store: if a count is slow, an ended session makes room for one", async () => {
   const count = () => new Promise<number>((resolve) => setTimeout(() => resolve(20_000), 500));
   const engine = Object.assign(new MapEntries(), { count });
   const store = new EntryStore(engine, { name: "a map", log: silent, now: clock.now, max: 20_001 });
@@ -138,7 +138,7 @@ Deno.test("entry store: where counting is dear, the end of a session makes room 
   });
 });
 
-Deno.test("entry store: of several processes near the maximum each exceeds it by one", async () => {
+Deno.test("entry store: each of several processes exceeds the maximum by one at most", async () => {
   const { other, engine } = place({ max: 200 });
   engine.around = async (write) => {
     await new Promise((resolve) => setTimeout(resolve, Math.random() * 3));
@@ -150,7 +150,7 @@ Deno.test("entry store: of several processes near the maximum each exceeds it by
   assert(made >= 200 && made <= 204, `${made}`);
 });
 
-Deno.test("entry store: many end in one write, and those that changed one by one", async () => {
+Deno.test("entry store: many sessions end in one write, changed ones one by one", async () => {
   const { engine, store, other } = place();
   const keys = Array.from({ length: 10 }, () => newId());
   for (const key of keys) await store.create(key, fresh({ n: 0 }, "Ada"));
@@ -171,7 +171,7 @@ Deno.test("entry store: many end in one write, and those that changed one by one
   assertEquals(await store.deleteMany!(keys), []);
 });
 
-Deno.test("entry store: many that end without an answer are known", async () => {
+Deno.test("entry store: after a lost answer, deleteMany finds what it ended", async () => {
   const { engine, store, other } = place();
   const keys = Array.from({ length: 10 }, () => newId());
   for (const key of keys) await store.create(key, fresh());
@@ -179,7 +179,7 @@ Deno.test("entry store: many that end without an answer are known", async () => 
   assertEquals((await store.deleteMany!(keys)).length, 10);
 });
 
-Deno.test("entry store: an engine that does less makes a store that does less", async () => {
+Deno.test("entry store: the store has only the methods that its engine allows", async () => {
   const { entries, ...rest } = new MapEntries();
   const bare: Entries = {
     ...rest,
@@ -192,7 +192,7 @@ Deno.test("entry store: an engine that does less makes a store that does less", 
   await store.create(newId(), fresh());
 });
 
-Deno.test("entry store: a verb gives up after five seconds of others that come first", async () => {
+Deno.test("entry store: a verb gives up after five seconds of contention", async () => {
   const { engine, store } = place();
   const key = newId();
   await store.create(key, fresh({ n: 0 }));

@@ -4,7 +4,7 @@ import { newId } from "../../lib/id.ts";
 import { inSimulatedTime } from "../support/simulated_time.ts";
 import { fresh, increment, nOf, place } from "./entry_place.ts";
 
-Deno.test("entry store: the wait for a turn is no part of a call's second, and ends in time", async () => {
+Deno.test("entry store: the deadline of a call does not include the wait for a turn", async () => {
   const { engine, store } = place({ connections: 2 });
   const key = newId();
   await store.create(key, fresh({ n: 0 }));

@@ -13,7 +13,7 @@ Deno.test("estimate: without a maximum nothing is counted", async () => {
   assertEquals(counts, 0);
 });
 
-Deno.test("estimate: near the maximum each new session is counted for", async () => {
+Deno.test("estimate: near the maximum it counts before each new session", async () => {
   let sessions = 10;
   const count = () => Promise.resolve(sessions);
   const estimate = new Estimate({ count, max: 12, name: "a store", log: silent });

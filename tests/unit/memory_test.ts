@@ -17,7 +17,7 @@ function record(now: number, user?: string) {
   return { data: {}, created: now, idle: IDLE, expires: now + IDLE, deadline: now + 2 * IDLE, user };
 }
 
-Deno.test("memory store: dead sessions stay under a seventh of the live ones", async () => {
+Deno.test("memory store: expired sessions are under a seventh of the live ones", async () => {
   const clock = new Clock();
   const store = new MemoryStore({ now: clock.now });
   for (let made = 0; made < 20_000; made++) {
@@ -27,7 +27,7 @@ Deno.test("memory store: dead sessions stay under a seventh of the live ones", a
   }
 });
 
-Deno.test("memory store: sweepAll removes what is over, and counts it", async () => {
+Deno.test("memory store: sweepAll removes the expired sessions, and returns how many", async () => {
   const clock = new Clock();
   const store = new MemoryStore({ now: clock.now });
   for (let i = 0; i < 10; i++) await store.create(newId(), record(clock.time, "ada"));
@@ -37,7 +37,7 @@ Deno.test("memory store: sweepAll removes what is over, and counts it", async ()
   assertEquals(await Array.fromAsync(store.sessionsOf("ada")), []);
 });
 
-Deno.test("memory store: a full one finds the one session that is over, wherever it is", async () => {
+Deno.test("memory store: a full store finds the only expired session anywhere", async () => {
   const { now, pass, time } = new Clock();
   const MAX = 200;
   const store = new MemoryStore({ now, max: MAX });
@@ -49,7 +49,7 @@ Deno.test("memory store: a full one finds the one session that is over, wherever
   assertEquals(store.size, MAX);
 });
 
-Deno.test("memory store: a full one looks at a bounded number for each new session", async () => {
+Deno.test("memory store: a full store checks a bounded number for each new session", async () => {
   const clock = new Clock();
   const max = 30_000;
   let looks = 0;
@@ -63,7 +63,7 @@ Deno.test("memory store: a full one looks at a bounded number for each new sessi
   await counting.create(newId(), record(clock.time));
 });
 
-Deno.test("memory store: however many sessions there are, others have their turn", async () => {
+Deno.test("memory store: with many sessions, other requests have their turn", async () => {
   const clock = new Clock();
   let looks = 0;
   // Each look takes a hundredth of a millisecond.
@@ -94,7 +94,7 @@ Deno.test("memory store: however many sessions there are, others have their turn
   assertEquals(store.size, 0);
 });
 
-Deno.test("memory store: sessions that get new keys while they are listed are found", async () => {
+Deno.test("memory store: sessions that get new keys during a listing are found", async () => {
   const clock = new Clock();
   const store = new MemoryStore({ now: clock.now });
   const keys = Array.from({ length: 5 }, () => newId());
@@ -113,7 +113,7 @@ Deno.test("memory store: sessions that get new keys while they are listed are fo
   assertEquals(listed, 5);
 });
 
-Deno.test("memory store: it refuses what any other store would", async () => {
+Deno.test("memory store: it refuses the records that every store refuses", async () => {
   const clock = new Clock();
   const store = new MemoryStore({ now: clock.now });
   const key = newId();
@@ -128,7 +128,7 @@ Deno.test("memory store: it refuses what any other store would", async () => {
   assertEquals((await store.read(key))?.data, {});
 });
 
-Deno.test("stores: an option that is unknown or cannot work is refused by name", () => {
+Deno.test("stores: an option that is unknown or invalid is refused by name", () => {
   // deno-lint-ignore no-explicit-any -- what a program without types may give
   const file = (options: any) => () => new FileStore(options);
   // deno-lint-ignore no-explicit-any

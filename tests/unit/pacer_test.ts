@@ -48,7 +48,7 @@ function created({ pacer }: Paced, sessions: number): void {
   pacer.run();
 }
 
-test("with no new session it takes one step a second, while requests come", async (paced) => {
+test("without new sessions it takes one step per second while requests come", async (paced) => {
   for (const [passes, steps] of [[999, 0], [1, 1], [999, 1], [1, 2], [60_000, 3]]) {
     paced.time += passes!;
     for (let request = 0; request < 3; request++) paced.pacer.run();
@@ -57,7 +57,7 @@ test("with no new session it takes one step a second, while requests come", asyn
   }
 });
 
-test("new sessions call for as many steps as they have looks coming, no more", async (paced) => {
+test("new sessions cause as many steps as their checks need, and no more", async (paced) => {
   // 60 of 64 looks, 70, then 6 + 60 and 2 + 640.
   for (const [sessions, steps] of [[6, 0], [1, 1], [6, 2], [64, 12]]) {
     created(paced, sessions!);
@@ -66,7 +66,7 @@ test("new sessions call for as many steps as they have looks coming, no more", a
   }
 });
 
-test("a step that comes with time counts towards those that are called for", async (paced) => {
+test("a step that time caused counts for the new sessions, too", async (paced) => {
   created(paced, 6);
   paced.time += 1000;
   paced.pacer.run();
@@ -80,7 +80,7 @@ test("a step that comes with time counts towards those that are called for", asy
   assertEquals(paced.steps, 2);
 });
 
-test("run returns at once, and one step is taken at a time", async (paced) => {
+test("run returns immediately, and steps run one at a time", async (paced) => {
   let isRunning = false;
   const step = async () => {
     assert(!isRunning);
@@ -99,7 +99,7 @@ test("run returns at once, and one step is taken at a time", async (paced) => {
   await pacer.close();
 });
 
-test("close waits for the step that runs, and leaves those that are due", async (paced) => {
+test("close waits for the running step, and drops the others", async (paced) => {
   let begun = 0;
   let ended = 0;
   const step = async () => {
@@ -119,7 +119,7 @@ test("close waits for the step that runs, and leaves those that are due", async 
   assertEquals(begun, 1);
 });
 
-test("what was swept is logged once, and nothing is if nothing was", async (paced) => {
+test("swept sessions are logged once, and an empty sweep is not logged", async (paced) => {
   created(paced, 64);
   await paced.done();
   assertEquals(paced.logged, []);
@@ -129,7 +129,7 @@ test("what was swept is logged once, and nothing is if nothing was", async (pace
   assertEquals(paced.logged, ["info Expired sessions were swept 30"]);
 });
 
-test("a step that fails is logged, and the next one comes in its time", async (paced) => {
+test("a step that fails is logged, and the next one comes on time", async (paced) => {
   paced.outcome = new Error("disk on fire");
   created(paced, 7);
   await paced.done();

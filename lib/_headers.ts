@@ -79,12 +79,14 @@ export function replaceHeaders(headers: HeaderList, answer: Headers): void {
 }
 
 /**
- * Makes the answer that replaces a withheld one.
+ * Makes the answer that replaces a withheld one. An upgrade to a WebSocket is not replaced, because Deno then ends the
+ * whole server. The signal of a followed session aborts with the error.
  *
  * @param withheld The answer that is not sent. Some of its headers stay.
  * @param answer The answer that is sent.
  */
 export function replaceAnswer(withheld: Response, answer: Response): Response {
+  if (withheld.status === 101) return withheld;
   const headers = new Headers(withheld.headers);
   replaceHeaders(headers, answer.headers);
   return new Response(answer.body, { status: answer.status, statusText: answer.statusText, headers });

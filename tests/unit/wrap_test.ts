@@ -274,6 +274,29 @@ Deno.test("wrap: a wrapped handler that calls another one shares its session", a
   }
 });
 
+Deno.test("wrap: a WebSocket whose session cannot be stored opens, and the server goes on", async () => {
+  const { sessions, visit, request: signed } = site();
+  await visit(register);
+  const { headers } = signed();
+  const handler = sessions.wrap(async (request, open) => {
+    if (!request.headers.has("upgrade")) return new Response("hello");
+    const session = await open();
+    session.set("n", 1);
+    const { signal } = sessions.follow(session);
+    const { socket, response } = Deno.upgradeWebSocket(request);
+    socket.onopen = () => socket.close(4401, signal.reason.name);
+    await visit((session) => session.end()); // another request, in between
+    return response;
+  });
+  const server = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen() {} }, handler);
+  const address = `127.0.0.1:${server.addr.port}/`;
+  const socket = new WebSocket(`ws://${address}`, { headers });
+  const { code, reason } = await new Promise<CloseEvent>((resolve) => socket.onclose = resolve);
+  assertEquals([code, reason], [4401, "SessionGoneError"]);
+  assertEquals(await (await fetch(`http://${address}`)).text(), "hello");
+  await server.shutdown();
+});
+
 Deno.test("wrap: a log-in asks to bind the session, and the library answers below its path", async () => {
   const handler = new SessionManager<Data>({ ...BOUND, log: () => {} }).wrap(async (_request, open) => {
     (await open()).logIn("ada");

@@ -198,7 +198,12 @@ export function decode(text: string, expires?: number): SessionRecord | "corrupt
     (binding === undefined || isObject(binding)) &&
     (flashes === undefined || (Array.isArray(flashes) && flashes.every(isObject)));
   if (!isRecord) return "corrupt";
-  return freeze({ ...record, expires: expires ?? record.expires } as SessionRecord);
+  try {
+    return freeze({ ...record, expires: expires ?? record.expires } as SessionRecord);
+  } catch {
+    // It nests so deep that the stack is too small. No session can hold such a value.
+    return "corrupt";
+  }
 }
 
 /**

@@ -35,6 +35,14 @@ Deno.test("record: a string that is no record is corrupt", () => {
   }
 });
 
+Deno.test("record: JSON that nests too deep to be frozen is corrupt, and does not throw", () => {
+  const text = encode({ data: { deep: 0 }, ...TIMES }).replace(
+    '"deep":0',
+    `"deep":${"[".repeat(2e5)}${"]".repeat(2e5)}`,
+  );
+  assertEquals(decode(text), "corrupt");
+});
+
 Deno.test("record: one of a later version is not corrupt", () => {
   assertEquals(decode('{"version":2,"anything":true}'), "newer");
 });

@@ -47,6 +47,8 @@ export interface SessionState {
   readonly cookieDeletions: readonly string[];
   /** Whether the session can still be changed: it was not committed yet. */
   isOpen: boolean;
+  /** Whether the commit is storing the session at this moment. */
+  isSaving: boolean;
   /** The changes of the request, in order. */
   changes: ((draft: Draft) => void)[];
   /** Whether the changes apply to an empty session, not the stored one: after an end, or a log-in of another user. */
@@ -114,6 +116,7 @@ export function newState(now: () => number, origin: Origin = {}): SessionState {
     signedByOlderKey,
     cookieDeletions,
     isOpen: true,
+    isSaving: false,
     changes: [],
     startsEmpty: false,
     user: record?.user,

@@ -138,6 +138,15 @@ export class StoredSessions {
 
   /** Stores the changes of a request. Returns the `Set-Cookie` headers that the answer must have. */
   async save(state: SessionState): Promise<readonly string[]> {
+    state.isSaving = true;
+    try {
+      return await this.#save(state);
+    } finally {
+      state.isSaving = false;
+    }
+  }
+
+  async #save(state: SessionState): Promise<readonly string[]> {
     const { id, key, record } = state;
     if (id === undefined || key === undefined || record === undefined) {
       const cookie = await this.#create(state);

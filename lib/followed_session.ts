@@ -70,7 +70,7 @@ export class FollowedSession<Data extends object = Record<string, Json>> {
     this.#state = state;
     this.#access = access;
     Object.preventExtensions(this);
-    if (!state.isOpen) return;
+    if (!state.isOpen && !state.isSaving) return;
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     // The commit itself reports its failure.
     promise.catch(() => {});

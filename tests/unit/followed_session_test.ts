@@ -60,6 +60,30 @@ Deno.test("follow: a session that its own request created is followed", async ()
   assertEquals((await follow.read()).data, { name: "Ada" });
 });
 
+Deno.test("follow: a session that is followed while it is being stored is followed under its new id", async () => {
+  const stored = Promise.withResolvers<void>();
+  class SlowStore extends MemoryStore {
+    override async create(...args: Parameters<MemoryStore["create"]>): Promise<void> {
+      await stored.promise;
+      await super.create(...args);
+    }
+  }
+  const { sessions, request } = site({ store: new SlowStore(), now: Date.now });
+  const session = await sessions.open(request());
+  session.logIn("ada");
+  register(session);
+  const saving = sessions.save(session);
+  const follow = sessions.follow(session);
+  const changing = follow.change((session) => session.set("n", 1));
+  const { signal } = follow;
+  stored.resolve();
+  await saving;
+  await changing;
+  assertEquals((await follow.read()).data, { name: "Ada", n: 1 });
+  await sessions.endAll("ada");
+  assert(signal.aborted);
+});
+
 Deno.test("follow: a log-out in another request ends the followed session", async () => {
   const { follow, sessions, visit } = await followed();
   await visit((session) => session.logOut());

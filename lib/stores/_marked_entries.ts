@@ -219,7 +219,7 @@ export class MarkedEntries {
   }
 
   /** Reads all entries of a list, one after the other. */
-  async *each(list: () => AsyncIterable<Entry>): AsyncGenerator<readonly [key: string, seen: Seen]> {
+  async *each(list: () => AsyncIterable<Entry | undefined>): AsyncGenerator<readonly [key: string, seen: Seen]> {
     const iterator = await this.#call(() => Promise.resolve(list()[Symbol.asyncIterator]()));
     let isOpen = true;
     try {
@@ -228,7 +228,7 @@ export class MarkedEntries {
         const { done, value } = await this.#turn(() => this.#call(() => iterator.next()));
         if (done) return;
         isOpen = true;
-        yield [value.key, this.#see(value)];
+        if (value !== undefined) yield [value.key, this.#see(value)];
       }
     } finally {
       // The caller stopped before the end of the list.

@@ -77,8 +77,11 @@ export interface Entries {
    */
   putBoth(from: EntryWrite, to: EntryWrite): Promise<boolean>;
 
-  /** Lists all entries. An entry that is created or removed during the listing may be listed or not. */
-  list?(): AsyncIterable<Entry>;
+  /**
+   * Lists all entries. An entry that is created or removed during the listing may be listed or not. If the search for
+   * the next entry may take long, the list yields `undefined` in between: each step has the time of one call.
+   */
+  list?(): AsyncIterable<Entry | undefined>;
 
   /** Finds the entries that were written with this `user`, also those with `movedTo`, until their time `until`. */
   ofUser?(user: string): AsyncIterable<Entry>;

@@ -115,7 +115,7 @@ export class RedisEntries implements Entries {
     return true;
   }
 
-  async *list(): AsyncGenerator<Entry> {
+  async *list(): AsyncGenerator<Entry | undefined> {
     const known = new Set<string>();
     const masters = await this.#connection.ask((client) => this.#connection.masters(client));
     for (const master of masters) {
@@ -128,6 +128,8 @@ export class RedisEntries implements Entries {
         const keys = names.map((name) => name.slice(this.#prefix.length)).filter((key) => isId(key) && !known.has(key));
         for (const key of keys) known.add(key);
         yield* await this.getMany(keys);
+        // Among many keys of other programs, the next session's key may be far away.
+        yield undefined;
       } while (cursor !== "0");
     }
   }

@@ -8,7 +8,10 @@ import { CALL_DEADLINE, within } from "./_deadline.ts";
 const COUNT_AGE = 5000;
 /** The part of the free room that a process may use before it counts again: other processes use the room, too. */
 const PART = 1 / 16;
-/** If the last count found at most this many sessions, and there seems to be room, the next count may come any time. */
+/**
+ * If the last count found at most this many sessions in less than `CALL_DEADLINE`, and there seems to be room, the next
+ * count may come any time.
+ */
 const FEW = 10_000;
 /** Otherwise the next count comes only after a wait: the time that the last count took beyond `CHEAP`, times this. */
 const SHARE = 20;
@@ -33,7 +36,8 @@ export interface EstimateOptions {
  * the maximum by one session at most.
  *
  * A count that takes longer than 25 ms makes the next one wait, if there are more than 10,000 sessions or the store is
- * full. Then the maximum may be exceeded by more, and a full store may notice a little later that there is room again.
+ * full. So does a count that takes longer than a second, or fails after a second. Then the maximum may be exceeded by
+ * more, and a full store may notice a little later that there is room again.
  */
 export class Estimate {
   #count: () => Promise<number>;
@@ -48,11 +52,14 @@ export class Estimate {
   #underway = new Set<Promise<void>>();
   /** The result of the last count. */
   #counted = 0;
+  /** When the last count began, and when it ended. */
+  #startedAt = -Infinity;
   #countedAt = -Infinity;
   /** How long the last count took, in milliseconds. */
   #took = Infinity;
   /** The running count. */
   #counting: Promise<boolean> | undefined;
+  #isClosed = false;
 
   /** @param options The count, the maximum, and what messages need. */
   constructor(options: EstimateOptions) {
@@ -99,20 +106,23 @@ export class Estimate {
     this.#total -= sessions;
   }
 
-  /** Waits for the running count. */
+  /** Waits for the running count, but not long. */
   async close(): Promise<void> {
-    await this.#counting;
+    this.#isClosed = true;
+    if (this.#counting !== undefined) await within(this.#name, this.#counting, CALL_DEADLINE).catch(() => {});
   }
 
-  /** Counts. Returns whether there is room; `false` if the count failed or took too long. */
+  /** Counts. Returns whether there is room; `false` if the count failed, or is not done a second after it began. */
   async #hasRoom(): Promise<boolean> {
-    const isCounted = await within(this.#name, this.#startCount(), CALL_DEADLINE).catch(() => false);
+    const counting = this.#startCount();
+    const left = this.#startedAt + CALL_DEADLINE - performance.now();
+    const isCounted = left > 0 && await within(this.#name, counting, left).catch(() => false);
     return isCounted && this.#total < this.#max;
   }
 
   /** Whether the next count may begin, or has begun. */
   #mayCount(): boolean {
-    if (this.#total < this.#max && this.#counted <= FEW) return true;
+    if (this.#total < this.#max && this.#counted <= FEW && this.#took < CALL_DEADLINE) return true;
     return performance.now() - this.#countedAt >= (this.#took - CHEAP) * SHARE;
   }
 
@@ -121,7 +131,7 @@ export class Estimate {
   }
 
   async #countNow(): Promise<boolean> {
-    const start = performance.now();
+    this.#startedAt = performance.now();
     const before = this.#total;
     const allowed = this.#allowed;
     const { size } = this.#underway;
@@ -131,12 +141,12 @@ export class Estimate {
       this.#total += this.#counted + size - before;
       return true;
     } catch (error) {
-      this.#log("error", "The sessions could not be counted", reasonOf(error));
+      if (!this.#isClosed) this.#log("error", "The sessions could not be counted", reasonOf(error));
       return false;
     } finally {
       this.#countedAt = performance.now();
       // The time at most doubles from one count to the next: one slow count on a busy machine causes no long wait.
-      this.#took = Math.min(this.#countedAt - start, 2 * this.#took);
+      this.#took = Math.min(this.#countedAt - this.#startedAt, 2 * this.#took);
     }
   }
 }

@@ -1,6 +1,7 @@
 /** PostgresStore and what goes wrong: lost answers, connections of no use, locks, records that are no use. */
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { newId } from "../../lib/id.ts";
+import type { Log } from "../../lib/log.ts";
 import type { SessionRecord } from "../../lib/record.ts";
 import { LossyProxy } from "../support/lossy_proxy.ts";
 import { PASSWORD } from "./engines.ts";
@@ -272,4 +273,25 @@ test("no message shows a password or a visitor's data", async (database) => {
     for (const secret of [PASSWORD, "visitor's own"]) assert(!text.includes(secret), text);
   }
   assertStringIncludes(failures[3]!, `127.0.0.1:${PORT_THAT_REFUSES}`);
+});
+
+test("a count may take longer than a verb, and comes after the table is made", async (database) => {
+  const messages: string[] = [];
+  const log: Log = (_level, message, detail) => void messages.push(`${message} ${detail}`);
+  {
+    await using store = await open({ url: urlOf(database), max: 2, log });
+    await store.create(newId(), fresh());
+  }
+  await using store = await open({ url: urlOf(database), max: 2, log });
+  await store.read(newId());
+  const locked = say(database, "begin; lock table sessions; select pg_sleep(1.5); commit");
+  while ((await say(database, "select 1 from pg_locks where mode = 'AccessExclusiveLock' and granted")).length === 0);
+  await store.create(newId(), fresh()).catch(() => {});
+  await locked;
+  assertEquals(messages, []);
+});
+
+test("the sweep of an operator needs no other verb before it", async (database) => {
+  await using store = await open({ url: urlOf(database) });
+  assertEquals(await store.sweepAll!(), 0);
 });

@@ -3,7 +3,7 @@ import type { Log } from "../../log.ts";
 import { loadClient } from "../_client.ts";
 import { parsePostgresAddress, type PostgresAddress, tlsOf } from "./address.ts";
 import { reasonOf } from "../../_reason.ts";
-import { CALL_DEADLINE, DEADLINE } from "../_deadline.ts";
+import { CALL_DEADLINE, DEADLINE, within } from "../_deadline.ts";
 import { pause, turn } from "../_pause.ts";
 
 /** The `postgres` package. It is not loaded if the program gives its own client. */
@@ -84,7 +84,6 @@ export class PostgresConnection {
    * @param values The values for `$1` and so on.
    */
   async ask(statement: string, values: readonly Value[] = []): Promise<readonly Row[]> {
-    if (this.#isClosed) throw new Error("the store is closed");
     const running = this.#ask(statement, values);
     this.#running.add(running);
     try {
@@ -107,8 +106,11 @@ export class PostgresConnection {
 
   /** Waits for the running verbs, and ends the connections. A client that the program gave stays open. */
   async close(): Promise<void> {
-    // A verb may start another statement after the one that is awaited here.
-    for (; this.#running.size > 0; await turn()) await Promise.allSettled(this.#running);
+    const end = performance.now() + CALL_DEADLINE;
+    // A verb may start another statement after the one that is awaited here. A count may take longer, and is given up.
+    for (; this.#running.size > 0 && performance.now() < end; await turn()) {
+      await within(this.server, Promise.allSettled(this.#running), end - performance.now()).catch(() => {});
+    }
     this.#isClosed = true;
     const client = this.#client;
     this.#client = undefined;
@@ -135,6 +137,7 @@ export class PostgresConnection {
   }
 
   async #connected(): Promise<PostgresClient> {
+    if (this.#isClosed) throw new Error("the store is closed");
     const known = this.#given ?? this.#client;
     if (known !== undefined) return known;
     await this.load();

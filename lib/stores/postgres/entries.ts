@@ -6,6 +6,8 @@ import { makeTable } from "./table.ts";
 
 /** The most rows that one step of a sweep removes for each of its two conditions. */
 export const SWEEP_SIZE = 500;
+/** How long a count may take, in milliseconds. No request waits for all of it. */
+const COUNT_DEADLINE = 20_000;
 /** The most rows that one query of a list returns. */
 const BATCH = 100;
 /** The error code of a missing table, https://www.postgresql.org/docs/current/errcodes-appendix.html. */
@@ -119,9 +121,12 @@ export class PostgresEntries implements Entries {
   }
 
   async count(): Promise<number> {
-    const statement = `select count(*) as total from ${this.#table} where used <= $2 and until > $1`;
-    const [row] = await this.#ask(statement, [this.#now(), this.#now() + CLOCK_SKEW]);
-    return Number(row!["total"]);
+    // Both statements run in one transaction, so the setting applies to this count alone.
+    const [, rows] = await this.#ask(`
+      select set_config('statement_timeout', '${COUNT_DEADLINE}', true);
+      select count(*) as total from ${this.#table} where used <= ${this.#now() + CLOCK_SKEW} and until > ${this.#now()}
+    `) as unknown as [unknown, readonly Row[]];
+    return Number(rows[0]!["total"]);
   }
 
   async sweep(onRemoved?: (count: number) => void): Promise<number> {
@@ -151,7 +156,7 @@ export class PostgresEntries implements Entries {
     return { rows: rows.length, sessions: rows.filter(({ used }) => used !== null).length };
   }
 
-  async #ask(statement: string, values: readonly Value[]): Promise<readonly Row[]> {
+  async #ask(statement: string, values: readonly Value[] = []): Promise<readonly Row[]> {
     try {
       return await this.#connection.ask(statement, values);
     } catch (error) {

@@ -54,7 +54,7 @@ const record = (data: SessionRecord["data"] = {}, user?: string): SessionRecord 
 });
 const set = (data: SessionRecord["data"]) => (record: SessionRecord) => ({ ...record, data });
 
-/** A database, and a store that is given it. */
+/** A database, and a store that uses it. */
 interface Place {
   path: string;
   kv: Kv;
@@ -79,7 +79,7 @@ function test(behaviour: string, fn: (place: Place) => Promise<void>): void {
   });
 }
 
-/** The same database with one method of its steps, or of itself, done otherwise. */
+/** The same database, with another version of one method, or of one method of its atomic steps. */
 function altered(
   kv: Kv,
   changes: { commit?: (commit: () => Promise<{ ok: boolean }>) => Promise<{ ok: boolean }> },
@@ -98,7 +98,7 @@ function altered(
   };
 }
 
-/** Steps with something done around each. */
+/** Atomic steps with some work around each commit. */
 function hooked({ before, after }: WriteHooks) {
   return {
     commit: async (commit: () => Promise<{ ok: boolean }>) => {
@@ -166,7 +166,7 @@ test("a session that is too large is refused, and the old one stays", async ({ s
   assertEquals((await store.read(id))?.data, { text });
 });
 
-test("1,000 concurrent changes from four processes are all made", async ({ path, store }) => {
+test("1,000 changes from four real processes are all made", async ({ path, store }) => {
   const id = newId();
   const url = `denokv:${path}`;
   const now = Date.now();
@@ -192,9 +192,9 @@ test("1,000 concurrent changes from four processes are all made", async ({ path,
 });
 
 test("of 200 sessions used near their end, no extended one is lost", async ({ kv }) => {
-  // Slower than the others' sessions of a few milliseconds, since two processes share a file.
+  // The sessions live longer than in the tests of other stores, because two processes share a file.
   const [store, other] = [new DenoKvStore({ client: kv }), new DenoKvStore({ client: kv })];
-  /** Uses sessions; returns how many of them were extended. */
+  /** Uses sessions. Returns how many of them were extended. */
   const use = async (slowness: number): Promise<number> => {
     const later = async (milliseconds: number) => {
       await new Promise((resolve) => setTimeout(resolve, Math.random() * milliseconds * slowness));
@@ -203,7 +203,7 @@ test("of 200 sessions used near their end, no extended one is lost", async ({ kv
       const [created, idle] = [Date.now(), (800 + 2 * index) * slowness];
       return { id: newId(), data: {}, created, idle, expires: created + idle, deadline: created + MINUTE };
     });
-    // In small groups, as a call may take a second.
+    // The groups are small, because a call may take a second.
     for (let at = 0; at < lives.length; at += 20) {
       await Promise.all(lives.slice(at, at + 20).map(({ id, ...made }) => store.create(id, made)));
     }

@@ -1,13 +1,13 @@
-/** Engines: real Redis, PostgreSQL and memcached servers for tests, each on a free port and in a folder of its own. */
+/** Engines: real servers of Redis, PostgreSQL and memcached for tests, each with its own port and folder. */
 import { freeze } from "../support/freeze.ts";
 
-/** The engines there are, by the `SESSION_TYPE` that uses them. */
+/** The engines, by the `SESSION_TYPE` that uses them. */
 export type EngineType = "redis" | "postgres" | "memcached";
 
-/** The password that has to be given to those that take one. */
+/** The password of the engines that have one. */
 export const PASSWORD = "not-to-be-logged";
 
-/** A server that keeps sessions, and can be ended, stopped and brought back. */
+/** A server that stores sessions. A test can kill it, stop it, and start it again. */
 export class Engine {
   #process: Deno.ChildProcess | undefined;
 
@@ -15,13 +15,13 @@ export class Engine {
     readonly type: EngineType,
     readonly dir: string,
     readonly port: number,
-    /** Whom PostgreSQL runs as, because it refuses to run as root. */
+    /** The user of PostgreSQL's process, because it refuses to run as root. */
     readonly user: { uid?: number; gid?: number },
-    /** What its command says beside what all of its kind say. */
+    /** More arguments for its command. */
     readonly more: readonly string[],
   ) {}
 
-  /** Starts one, on a free port of 127.0.0.1; its command may say more. */
+  /** Starts an engine on a free port of 127.0.0.1, with more arguments for its command if needed. */
   static async start(type: EngineType, more: readonly string[] = []): Promise<Engine> {
     const dir = await Deno.makeTempDir({ prefix: `sessions-${type}-` });
     const user = type === "postgres" && Deno.uid() === 0 ? await userOf("postgres") : {};
@@ -31,7 +31,7 @@ export class Engine {
     return engine;
   }
 
-  /** What `SESSION_URL` is for it. */
+  /** Its address, for `SESSION_URL`. */
   get url(): string {
     const address = `127.0.0.1:${this.port}`;
     if (this.type === "redis") return `redis://:${PASSWORD}@${address}`;
@@ -39,7 +39,7 @@ export class Engine {
     return `memcached://${address}`;
   }
 
-  /** Brings it up, with what it kept, and waits until it answers. */
+  /** Starts it again with its stored data, and waits until it answers. */
   async up(): Promise<void> {
     const [program, ...args] = await this.#command();
     this.#process = new Deno.Command(program!, { args, ...this.user, stdout: "null", stderr: "null" }).spawn();
@@ -51,7 +51,7 @@ export class Engine {
     throw new Error(`${program} does not start`);
   }
 
-  /** Starts a hot standby of it, a PostgreSQL that follows and only reads. */
+  /** Starts a hot standby of this PostgreSQL: a read-only copy that follows it. */
   async standby(): Promise<Engine> {
     const dir = await Deno.makeTempDir({ prefix: "sessions-standby-" });
     const engine = new Engine(this.type, dir, freePort(), this.user, this.more);
@@ -60,7 +60,7 @@ export class Engine {
     return engine;
   }
 
-  /** Makes this PostgreSQL, which must not run, a hot standby of another one: a copy that follows. */
+  /** Makes this PostgreSQL, which must not run, a hot standby of another one. */
   async follow(primary: Engine): Promise<void> {
     const { uid, gid } = this.user;
     if (uid !== undefined) await Deno.chown(this.dir, uid, gid!);
@@ -69,7 +69,7 @@ export class Engine {
     await this.#run("pg_basebackup", ["-D", `${this.dir}/data`, "-d", source, "-R", "-c", "fast", "-X", "stream"]);
   }
 
-  /** Says something to this PostgreSQL, as an operator would. */
+  /** Sends a statement to this PostgreSQL, as an operator would. */
   async say(sql: string): Promise<void> {
     const url = `postgresql://tester:${PASSWORD}@127.0.0.1:${this.port}/postgres`;
     await this.#run("psql", [url, "-qX", "-v", "ON_ERROR_STOP=1", "-c", sql]);
@@ -82,23 +82,23 @@ export class Engine {
 
   /** Ends it as a crash would, and waits until it has ended. */
   async kill(): Promise<void> {
-    // PostgreSQL is several processes: told to quit, they all end at once and clean up nothing.
+    // PostgreSQL has several processes. SIGQUIT ends all of them immediately, without cleaning up.
     this.#signal(this.type === "postgres" ? "SIGQUIT" : "SIGKILL");
     await this.#process?.status;
     this.#process = undefined;
   }
 
-  /** Makes it stand still, with its connections open. */
+  /** Stops its processes, with its connections open. */
   async freeze(): Promise<void> {
     for (const pid of await this.#pids()) await freeze(pid);
   }
 
-  /** Lets it go on. */
+  /** Continues its processes. */
   async thaw(): Promise<void> {
     for (const pid of await this.#pids()) Deno.kill(pid, "SIGCONT");
   }
 
-  /** Ends it and removes what it kept. */
+  /** Kills it, and removes its folder. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.kill();
     await Deno.remove(this.dir, { recursive: true });
@@ -130,7 +130,7 @@ export class Engine {
       case "postgres":
         return [
           ...[await binary("postgres"), "-D", `${dir}/data`, "-p", `${port}`, "-c", "listen_addresses=127.0.0.1"],
-          // Without waiting for the disk it still outlives any end but that of the machine.
+          // Without `fsync`, changes still survive every crash except one of the whole machine.
           ...["-c", `unix_socket_directories=${dir}`, "-c", "fsync=off"],
           ...this.more,
         ];
@@ -179,7 +179,7 @@ export class Engine {
   }
 }
 
-/** A port of 127.0.0.1 that is free now; the one 10,000 above it is a port, too, as a Redis Cluster needs it. */
+/** A free port of 127.0.0.1. A Redis Cluster also needs the port 10,000 above it, so the port is below 55,000. */
 export function freePort(): number {
   while (true) {
     const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
@@ -189,14 +189,14 @@ export function freePort(): number {
   }
 }
 
-/** Where Debian has a program of PostgreSQL: in a folder for each version. */
+/** The path of a program of PostgreSQL. Debian has a folder for each version. */
 async function binary(name: string): Promise<string> {
   try {
     for await (const version of Deno.readDir("/usr/lib/postgresql")) {
       return `/usr/lib/postgresql/${version.name}/bin/${name}`;
     }
   } catch {
-    // Elsewhere it is found by name.
+    // On other systems, the program is found by its name.
   }
   return name;
 }

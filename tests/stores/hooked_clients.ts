@@ -1,17 +1,17 @@
-/** Clients of the shared engines for the suite: with hooks around their writes, and for changes past a store. */
+/** Clients of the shared engines for the suite: with hooks around their writes, and for changes without a store. */
 import type { StoreSubject, WriteHooks } from "../../lib/store_suite.ts";
 import type { SessionStore } from "../../lib/store.ts";
 import { MemcachedConnection } from "../../lib/stores/memcached/connection.ts";
 import { type SharedOptions, storeClass } from "./shared.ts";
 
-/** A subject's means to test lost answers, corrupt records and those of later versions. */
+/** The functions of a subject that test lost answers, corrupt records and those of later versions. */
 export type Means = Required<Pick<StoreSubject, "openHooked" | "rewrite">>;
 
-// Their clients are imported by computed names, as they are in the lock files of the stores only.
+// The clients are imported by computed names, because only the lock files of the stores have them.
 const POSTGRES = ["npm:postgres", "3.4.9"].join("@");
 const REDIS = ["npm:@redis/client", "6.3.1"].join("@");
 
-/** A function with hooks around it. */
+/** A function with hooks around each call. */
 function around<Args extends unknown[], T>(work: (...args: Args) => PromiseLike<T>, { before, after }: WriteHooks) {
   return async (...args: Args): Promise<T> => {
     await before();
@@ -31,7 +31,7 @@ async function openOn(
   return Object.assign(store, { close: async () => void (await end(), await close()) });
 }
 
-/** Where the text of a record begins in an entry of the base's. */
+/** The position of a record's text in the content of an entry. */
 function editEntry(content: string, edit: (text: string) => string): string {
   const [head, text = ""] = content.split("\n");
   return `${head}\n${edit(text)}`;

@@ -1,9 +1,9 @@
-/** Increments a counter in a session 250 times at once, as one of several processes. Arguments: type, key, options. */
+/** Increments a counter in a session by 250 concurrent changes, in its own process. Arguments: type, key, options. */
 import { storeClass } from "./shared.ts";
 
 const [type, key, options] = Deno.args as [string, string, string];
 const store = new (await storeClass(type))(JSON.parse(options));
-// On a busy machine several processes that start may need longer than a verb may take.
+// On a busy machine, the start of several processes may take longer than a verb may take.
 for (let tries = 1;; tries++) {
   try {
     await store.ready?.();

@@ -1,4 +1,4 @@
-/** MemcachedStore and what goes wrong: lost answers, a silent server, no space, records that are too large. */
+/** Faults of MemcachedStore: lost answers, a silent server, no space, records that are too large. */
 import { assert, assertEquals, assertMatch, assertRejects, assertThrows } from "@std/assert";
 import { newId } from "../../lib/id.ts";
 import { RecordTooLargeError } from "../../lib/errors.ts";
@@ -97,7 +97,7 @@ test("visitors can log out if memcached has no space", async () => {
     }
   }, Error);
   assertMatch(message, /out of memory/);
-  // Memcached keeps space by size: what is as small as a mark must have none, too.
+  // Memcached has separate space for each size of value. The space for small values must be full, too.
   const client = await connectionTo(engine);
   const small = Array.from(
     { length: 30_000 },
@@ -202,7 +202,7 @@ test("parts of an address that have no effect are refused", async () => {
   assertThrows(() => new Store({ url, max: 5 }), TypeError, "cannot count");
   assertThrows(() => new Store({ url, ...{ prefx: "a" } }), TypeError, 'no option "prefx"');
   assertThrows(() => new Store({}), TypeError, '"url" and "client"');
-  // As memjs has it.
+  // A client of the package memjs.
   for (const client of [{ get() {}, set() {}, delete() {} }, {}, url, null]) {
     assertThrows(() => new Store({ client }), TypeError, '"memcache-client"');
   }

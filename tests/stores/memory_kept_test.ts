@@ -1,4 +1,4 @@
-/** What the stores keep in memory of a session: nothing, once the session has ended. */
+/** The stores keep nothing of an ended session in memory. */
 import { assert, assertEquals } from "@std/assert";
 import { newId } from "../../lib/id.ts";
 import type { SessionStore } from "../../lib/store.ts";
@@ -41,7 +41,7 @@ for (const [name, open] of Object.entries(OPENERS)) {
         await store.create(key, { ...times, data: { n: 0 }, user });
         const add = (n: number) => store.update(key, (record) => ({ ...record, data: { n } }));
         await Promise.all([1, 2, 3].map(add));
-        // The file store caches no record of a file that was made just now.
+        // The file store does not cache the record of a file that it has just made.
         await new Promise((resolve) => setTimeout(resolve, 60));
         await store.touch(key, now + 61_000);
         await store.read(key);

@@ -1,4 +1,4 @@
-/** Addresses of MongoDB: those that providers hand out, and those that the store would contradict. */
+/** Addresses of MongoDB: those of providers, and those with options that the store refuses. */
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { checkAddress } from "../../lib/stores/mongodb/address.ts";
 

@@ -1,14 +1,14 @@
-/** Starts a server that speaks MongoDB's protocol, for tests. `TEST_MONGODB_SERVER` says how: a command, given ports. */
+/** Starts a server with MongoDB's protocol for tests. `TEST_MONGODB_SERVER` is its command, which gets ports. */
 import { freeze } from "../support/freeze.ts";
 
 const command = Deno.env.get("TEST_MONGODB_SERVER")?.trim().split(/\s+/);
 
-/** Whether there is one to be started; without one, tests that need it are ignored. */
+/** Whether there is a command for a server. Without one, the tests that need a server are ignored. */
 export const hasServer: boolean = command !== undefined;
 
-/** A server on free ports of 127.0.0.1: one, or as many as a replica set has members. */
+/** A server on free ports of 127.0.0.1: on one port, or on a port for each member of a replica set. */
 export class MongoServer {
-  /** Where it listens. */
+  /** The ports that it listens on. */
   readonly ports: readonly number[];
   #process: Deno.ChildProcess | undefined;
 
@@ -16,7 +16,7 @@ export class MongoServer {
     this.ports = ports;
   }
 
-  /** Starts one and waits until it answers. */
+  /** Starts a server, and waits until it answers. */
   static async start(members = 1): Promise<MongoServer> {
     const listeners = Array.from({ length: members }, () => Deno.listen({ hostname: "127.0.0.1", port: 0 }));
     const server = new MongoServer(listeners.map(({ addr }) => addr.port));
@@ -25,7 +25,7 @@ export class MongoServer {
     return server;
   }
 
-  /** Its address, with a database's name. */
+  /** Its address, with the name of a database. */
   url(database: string): string {
     return `mongodb://${this.ports.map((port) => `127.0.0.1:${port}`).join()}/${database}`;
   }
@@ -51,17 +51,17 @@ export class MongoServer {
     throw new Error(`${program} does not start`);
   }
 
-  /** Makes it stand still, with its connections open; on a busy machine that takes a while. */
+  /** Stops its process, with its connections open. On a busy machine this takes a while. */
   async freeze(): Promise<void> {
     await freeze(this.#process!.pid);
   }
 
-  /** Lets it go on. */
+  /** Continues its process. */
   thaw(): void {
     this.#process!.kill("SIGCONT");
   }
 
-  /** Ends it as a crash would. */
+  /** Kills it. */
   async kill(): Promise<void> {
     const process = this.#process;
     this.#process = undefined;

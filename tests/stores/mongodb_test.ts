@@ -1,4 +1,4 @@
-/** The MongoDB store, on a server that `TEST_MONGODB_SERVER` starts. The suite runs on the one at `TEST_MONGODB_URL` too. */
+/** The MongoDB store, on a server that `TEST_MONGODB_SERVER` starts. The suite also runs at `TEST_MONGODB_URL`. */
 import { assert, assertEquals, assertMatch, assertRejects, assertThrows } from "@std/assert";
 import { newId } from "../../lib/id.ts";
 import type { SessionRecord } from "../../lib/record.ts";
@@ -52,7 +52,7 @@ async function connect(url: string): Promise<Client> {
   return new MongoClient(url);
 }
 
-/** What is used of the client here. It is imported by a computed name, as it is in the lock file of the store only. */
+/** The parts of the client that the tests use. It is imported by a computed name: only the store's lock file has it. */
 interface Client {
   db(): {
     command(command: object): Promise<object>;
@@ -71,7 +71,7 @@ interface Client {
   close(): Promise<void>;
 }
 
-/** Does something until it works, for half a minute: a server on a busy machine takes a while to come back. */
+/** Repeats some work until it succeeds, for half a minute: on a busy machine a server needs time to come back. */
 async function until(work: () => Promise<void>): Promise<void> {
   for (let tries = 1;; tries++) {
     try {
@@ -84,7 +84,7 @@ async function until(work: () => Promise<void>): Promise<void> {
   }
 }
 
-/** A collection of one's own, and what opens it. */
+/** A collection, and functions that open stores on it. */
 interface Place {
   url: string;
   collection: string;
@@ -258,7 +258,7 @@ test("a verb whose request or answer is lost is done once", async ({ store, open
     assertEquals((updated as SessionRecord).data, { n: 1 });
     assertEquals((await store.read(id))?.data, { n: 1 });
     assertEquals(await losing("updates", () => lossy.touch(id, Date.now() + 60_000)), true);
-    // The three steps of a move: the new document, the old one's end, and the arrival.
+    // A move has three steps: it writes the new document, then the old one, and then shows the new one.
     let last = id;
     for (const step of ["upsert", " to", "$unset"]) {
       const to = newId();
@@ -300,7 +300,7 @@ test("verbs fail in time while MongoDB is away, and then work again", async ({ o
   await own.freeze();
   await fail();
   own.thaw();
-  // What was sent while it stood still may have been done by then.
+  // The server may have done by then what was sent while it stood still.
   await until(() => store.create(newId(), fresh()));
   await own.kill();
   await fail();

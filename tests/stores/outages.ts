@@ -1,6 +1,7 @@
 /**
- * What engines' outages cost: under load, each is killed, stopped for a while or failed over. For each it prints what was
- * acknowledged, what of that was lost or revived, and how long it took to work again. Arguments: engines, or none for all.
+ * Measures what outages cost: kills, stops and fails over each engine under load. Prints how many changes were
+ * acknowledged, how many of these were lost or revived, and how long it took until the engine worked again.
+ * Arguments: engines, or none for all.
  */
 import { newId } from "../../lib/id.ts";
 import type { SessionStore } from "../../lib/store.ts";
@@ -10,18 +11,18 @@ import { Cluster, say, Sentinel, until } from "./redis_engines.ts";
 import { fresh, openShared, set } from "./shared.ts";
 
 const WORKERS = 16;
-/** Longer than any verb may take, in milliseconds. */
+/** The most milliseconds that a verb may take. */
 const HUNG = 6000;
 
-/** A session of one worker, and what was acknowledged of it. */
+/** A session of one worker, with its acknowledged changes. */
 interface Known {
   id: string;
   n: number;
-  /** How many changes may have been made, or not. */
+  /** How many changes have an unknown outcome. */
   doubts: number;
 }
 
-/** What is known of all sessions while the engine is troubled. */
+/** The acknowledged state of all sessions during an outage. */
 class Ledger {
   acknowledged = 0;
   refused = 0;
@@ -29,10 +30,10 @@ class Ledger {
   longest = 0;
   readonly live = new Set<Known>();
   readonly ended: string[] = [];
-  /** The two ids of moves that were refused: only where keys lie apart may both be there, the new one known to no one. */
+  /** The two ids of each refused move. Both may exist only if keys are on several servers. No one knows the new one. */
   readonly either: (readonly [string, string])[] = [];
 
-  /** Makes sessions, uses, moves and ends them, until told to stop. */
+  /** Makes, uses, moves and ends sessions, while `isRunning` returns `true`. */
   async work(store: SessionStore, isRunning: () => boolean): Promise<void> {
     const own: Known[] = [];
     while (isRunning()) {
@@ -50,7 +51,7 @@ class Ledger {
       const made = { id: newId(), n: 0, doubts: 0 };
       await store.create(made.id, fresh({ n: 0 }, 600_000));
       this.live.add(made);
-      // Some are left alone, so that they are as old as the outage.
+      // Some sessions are not changed again, so that they are older than the outage.
       if (Math.random() < 0.7) own.push(made);
     } else if (dice < 0.6) {
       known.doubts++;
@@ -58,7 +59,7 @@ class Ledger {
       known.doubts--;
       if (updated !== undefined) known.n++;
     } else {
-      // Whatever comes out, this one is not used again.
+      // This session is not used again, whether the verb succeeds or not.
       own.splice(own.indexOf(known), 1);
       this.live.delete(known);
       if (dice < 0.8) {
@@ -78,7 +79,7 @@ class Ledger {
     }
   }
 
-  /** Compares what is stored with what was acknowledged. */
+  /** Compares the stored sessions with the acknowledged state. */
   async check(store: SessionStore): Promise<{ lost: number; revived: number; doubled: number }> {
     let [lost, revived, doubled] = [0, 0, 0];
     for (const { id, n, doubts } of this.live) {
@@ -93,16 +94,16 @@ class Ledger {
   }
 }
 
-/** An engine and what is done to it. */
+/** An engine and its outage. */
 interface Outage {
   readonly what: string;
   readonly type: string;
-  /** Whether something may be lost, as its documentation says. */
+  /** Whether changes may be lost, as the documentation says. */
   readonly mayLose?: boolean;
-  /** Whether a move that was refused may leave a session that no one knows, as well. */
+  /** Whether a refused move may leave a second session, whose id no one knows. */
   readonly mayDouble?: boolean;
   start(): Promise<AsyncDisposable & { readonly url: string }>;
-  /** Troubles the engine; returns when it could work again. */
+  /** Causes the outage. Resolves when the engine could work again. */
   trouble(place: never): Promise<void>;
 }
 

@@ -1,7 +1,7 @@
-/** PgBouncer in front of a PostgreSQL server, for tests: transaction pooling, and its defaults otherwise. */
+/** PgBouncer in front of a PostgreSQL server, for tests: with transaction pooling, and its defaults otherwise. */
 import { type Engine, PASSWORD } from "./engines.ts";
 
-/** A pooler that runs. */
+/** A running pooler. */
 export class PgBouncer {
   #process: Deno.ChildProcess;
 
@@ -9,7 +9,7 @@ export class PgBouncer {
     this.#process = process;
   }
 
-  /** Starts one on a free port of 127.0.0.1. */
+  /** Starts a pooler on a free port of 127.0.0.1. */
   static async start(engine: Engine): Promise<PgBouncer> {
     const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
     const { port } = listener.addr;
@@ -48,7 +48,7 @@ export class PgBouncer {
     throw new Error("pgbouncer does not start");
   }
 
-  /** The address of a database through it. */
+  /** The address of a database behind the pooler. */
   get url(): string {
     return `postgres://tester:${PASSWORD}@127.0.0.1:${this.port}/postgres`;
   }

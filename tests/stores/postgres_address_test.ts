@@ -1,8 +1,8 @@
-/** The addresses of PostgreSQL, as its own programs, providers and other clients write them. */
+/** Addresses of PostgreSQL, as its own programs, providers and other clients write them. */
 import { assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import { parsePostgresAddress, type PostgresAddress } from "../../lib/stores/postgres/address.ts";
 
-/** What an address says, where it differs from `postgres://me@db/db`. */
+/** Asserts how a parsed address differs from that of `postgres://me@db/db`. */
 function differences(address: string): Partial<PostgresAddress> {
   const plain = parsePostgresAddress("postgres://me@db/db");
   return Object.fromEntries(
@@ -12,7 +12,7 @@ function differences(address: string): Partial<PostgresAddress> {
   );
 }
 
-/** An address that cannot be used, and what the error must say. */
+/** Asserts that an address is refused, and with which message. */
 function refused(address: string, part: string): void {
   const { message } = assertThrows(() => parsePostgresAddress(address), TypeError);
   assertStringIncludes(message, part);

@@ -1,4 +1,4 @@
-/** PostgresStore and what goes wrong: lost answers, connections of no use, locks, records that are no use. */
+/** Faults of PostgresStore: lost answers, unusable connections, locks, unusable records. */
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { newId } from "../../lib/id.ts";
 import type { Log } from "../../lib/log.ts";
@@ -24,7 +24,7 @@ for (const what of ["request", "answer"] as const) {
       proxy.loseNext(what, made);
       await store.create(made, fresh({ n: 1 }));
       for (const id of [ended, from]) await store.create(id, fresh({ n: 1 }));
-      // What is written names the version that it replaces, and what is read does not.
+      // A write contains the version that it replaces. A read does not.
       proxy.loseNext(what, await versionOf(database, ended));
       assertEquals([await store.delete(ended), await store.delete(ended)], [true, false]);
       proxy.loseNext(what, to);
@@ -75,7 +75,7 @@ test("a change whose answer is lost is found below another's change", async (dat
   await using store = await open({ url: urlOf(database, { port: proxy.port }) });
   const id = newId();
   await store.create(id, fresh({ n: 1 }));
-  // As if another process changed it as soon as it was changed.
+  // The trigger acts like another process that changes the session immediately after each change.
   await say(
     database,
     `create function f() returns trigger language plpgsql as $$ begin
@@ -115,7 +115,7 @@ test("a verb that waits for a lock fails, and has no late effect", async (databa
   const id = newId();
   await store.create(id, fresh({ n: 1 }));
   const lock = say(database, "begin; update sessions set until = until; select pg_sleep(4); commit");
-  // It ends with the database, if the test ends first.
+  // If the test ends first, this ends with the database.
   lock.catch(() => {});
   const locks = "select 1 from pg_locks where relation = 'sessions'::regclass and mode = 'RowExclusiveLock'";
   while ((await say(database, locks)).length === 0);
@@ -136,7 +136,7 @@ test("a burst of verbs waits for the connections of a slow database", async (dat
     `alter table sessions rename to plain;
     create view sessions as select * from plain where pg_sleep(0.05) is not null`,
   );
-  // Over both connections, they take one and a half seconds.
+  // With two connections they take one and a half seconds.
   const read = await Promise.allSettled(Array.from({ length: 60 }, () => store.read(key)));
   assertEquals(read.filter(({ status }) => status === "rejected"), []);
   assertEquals((await store.update(key, set({ n: 2 })))?.data, { n: 2 });

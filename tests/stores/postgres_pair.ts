@@ -1,11 +1,11 @@
-/** A PostgreSQL and its hot standby, for tests: the standby takes over, and the old primary comes back as its standby. */
+/** A PostgreSQL and its hot standby, for tests of a failover and back. */
 import { Engine, PASSWORD } from "./engines.ts";
 
 /** A primary and a standby that confirms every change. */
 export class Pair {
   #primary: Engine;
   #standby: Engine;
-  /** Their address. Its first host is the standby. */
+  /** Their address. The first host is the standby. */
   readonly url: string;
 
   private constructor(primary: Engine, standby: Engine) {
@@ -35,7 +35,7 @@ export class Pair {
     await this.#confirm(next);
   }
 
-  /** Has a primary acknowledge what its standby has, too. */
+  /** Makes a primary acknowledge a change only when its standby has it, too. */
   async #confirm(primary: Engine): Promise<void> {
     await primary.say("alter system set synchronous_standby_names = '*'");
     await primary.say("select pg_reload_conf()");

@@ -1,4 +1,4 @@
-/** The PostgreSQL store behind PgBouncer, which hands its connections out for a transaction each, as it is by default. */
+/** The PostgreSQL store behind PgBouncer, which lends each connection for one transaction. */
 import { assertEquals } from "@std/assert";
 import { newId } from "../../lib/id.ts";
 import { Engine } from "./engines.ts";

@@ -1,4 +1,4 @@
-/** A real PostgreSQL server for the tests of its store, with a database for each. */
+/** A real PostgreSQL server for the tests of its store, with a database for each test. */
 import type { SessionStore } from "../../lib/store.ts";
 import { Engine, PASSWORD } from "./engines.ts";
 import { type SharedOptions, storeClass } from "./shared.ts";
@@ -14,7 +14,7 @@ Deno.test.afterAll(async () => {
   if (!ignore) await engine[Symbol.asyncDispose]();
 });
 
-/** Declares a test on a database of its own: its name, which is that of its address too. */
+/** Declares a test with its own database. The test gets the name of the database. */
 export function test(behaviour: string, fn: (database: string) => Promise<void>): void {
   Deno.test({
     name: `postgres store: ${behaviour}`,
@@ -31,7 +31,7 @@ export function test(behaviour: string, fn: (database: string) => Promise<void>)
   });
 }
 
-/** Says something to the server, as an operator would; returns the rows as text, with "|" between the values. */
+/** Sends a statement to the server, as an operator would. Returns the rows as strings, with "|" between the values. */
 export async function say(database: string, sql: string): Promise<string[]> {
   const { success, stdout, stderr } = await new Deno.Command("psql", {
     args: [
@@ -55,7 +55,7 @@ export async function say(database: string, sql: string): Promise<string[]> {
   return new TextDecoder().decode(stdout).split("\n").filter(Boolean);
 }
 
-/** The address of a database, by what differs. */
+/** The address of a database. The options change parts of it. */
 export function urlOf(
   database: string,
   { port = engine.port, user = "tester", host = "127.0.0.1", more = "" } = {},

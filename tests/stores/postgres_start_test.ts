@@ -1,4 +1,4 @@
-/** PostgresStore and where it finds its sessions: tables, privileges, TLS, sockets, several hosts, clients. */
+/** How PostgresStore reaches its sessions: tables, privileges, TLS, sockets, several hosts, clients. */
 import { assert, assertEquals, assertRejects, assertStringIncludes, assertThrows } from "@std/assert";
 import { newId } from "../../lib/id.ts";
 import { Engine, PASSWORD } from "./engines.ts";
@@ -7,7 +7,7 @@ import { fresh, set, storeClass } from "./shared.ts";
 
 const PORT_THAT_REFUSES = 9;
 
-/** Waits until something works. */
+/** Repeats some work until it succeeds. */
 async function until<T>(work: () => Promise<T>): Promise<T> {
   for (const end = Date.now() + 15_000;;) {
     try {
@@ -47,7 +47,7 @@ test("programs with different tables or schemas share no session", async (databa
   assert((await say(database, tables)).includes("other.order"));
 });
 
-/** What the columns of a table of this store are. */
+/** The columns of a table of this store. */
 const COLUMNS = "key text primary key, content text not null, version text not null, user_hash text, " +
   "until double precision not null, used double precision";
 
@@ -177,7 +177,7 @@ test("the name of a table cannot contain SQL", async () => {
     assertThrows(() => new Store({ url: urlOf("postgres"), max }), RangeError, '"max"');
   }
   assertThrows(() => new Store({}), TypeError, 'one of "url" and "client"');
-  // As a Pool of the package "pg" has it.
+  // A Pool of the package "pg".
   for (const client of [{ connect() {}, query() {}, end() {}, on() {} }, {}, urlOf("postgres"), null]) {
     assertThrows(() => new Store({ client }), TypeError, 'a client of the package "postgres"');
   }
@@ -326,7 +326,7 @@ test("of a hot standby and its primary, the store uses the primary", async () =>
   await until(async () => {
     await using reader = await open({ url: standby.url });
     await assertRejects(() => reader.ready!(), Error, "read-only transaction");
-    // A store does not serve what is old, either.
+    // The store does not read from the standby, either.
     await assertRejects(() => reader.read(to), Error, "read-only transaction");
   });
   await primary.kill();

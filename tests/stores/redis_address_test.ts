@@ -1,4 +1,4 @@
-/** Where RedisStore finds Redis: the addresses that providers give, and those that say what no one would use. */
+/** Addresses of Redis: those of providers, and those with parts that have no effect. */
 import { assert, assertMatch, assertRejects, assertThrows } from "@std/assert";
 import { newId } from "../../lib/id.ts";
 import { Engine, PASSWORD } from "./engines.ts";
@@ -78,7 +78,7 @@ Deno.test({
       assert(!/se.?cret/.test(error.message), error.message);
     }
     assertThrows(() => new Store({}), TypeError, '"url" and "client"');
-    // As ioredis and node-redis 3 have it.
+    // Clients of the packages ioredis and node-redis 3.
     const other = { status: "ready", get() {}, eval() {}, pttl() {}, zrange() {}, on() {} };
     for (const client of [other, {}, "redis://localhost", null]) {
       assertThrows(() => new Store({ client }), TypeError, '"@redis/client" or "redis"');

@@ -1,4 +1,4 @@
-/** RedisStore and its connection: it is replaced when it falls silent, closed once, and a given client's errors count. */
+/** The connection of RedisStore: it is replaced if it is silent, and closed once; a given client's errors are logged. */
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { newId } from "../../lib/id.ts";
 import { LossyProxy } from "../support/lossy_proxy.ts";
@@ -104,7 +104,7 @@ test("a delete that Redis does late, during the next read, is reported", async (
     client.eval = (script: string, options: unknown) => {
       client.eval = really.eval;
       late = () => really.eval(script, options);
-      // As Redis answers while it must not write, so that it is not sent again.
+      // After this answer of Redis, the command is not sent again.
       return Promise.reject(Object.assign(new (class ErrorReply extends Error {})("ERR late")));
     };
     client.get = async (name: string) => {

@@ -1,7 +1,7 @@
-/** Redis engines for tests: what is said to them directly, a master with a replica behind a Sentinel, and a Cluster. */
+/** Redis engines for tests: commands to one server, a master with a replica behind a Sentinel, and a Cluster. */
 import { Engine, freePort, PASSWORD } from "./engines.ts";
 
-/** Says something to one Redis, as an operator would; what it answers is returned as text. */
+/** Sends a command to one Redis, as an operator would. Returns the answer as a string. */
 export async function say(engine: Engine, ...command: string[]): Promise<string> {
   const args = ["-h", "127.0.0.1", "-p", `${engine.port}`, "--no-auth-warning", "-a", PASSWORD, ...command];
   const { stdout, stderr } = await new Deno.Command("redis-cli", { args }).output();
@@ -9,7 +9,7 @@ export async function say(engine: Engine, ...command: string[]): Promise<string>
   return `${decoder.decode(stdout)}${decoder.decode(stderr)}`.trim();
 }
 
-/** Waits until something is true. */
+/** Waits until a check succeeds. */
 export async function until(what: string, check: () => Promise<boolean>): Promise<void> {
   for (let tries = 0; tries < 300; tries++) {
     if (await check()) return;
@@ -58,7 +58,7 @@ export class Sentinel {
     return sentinel;
   }
 
-  /** What `SESSION_URL` is for it. */
+  /** Its address, for `SESSION_URL`. */
   get url(): string {
     return `redis://:${PASSWORD}@127.0.0.1:${this.port}?sentinel=sessions`;
   }
@@ -69,14 +69,14 @@ export class Sentinel {
     return this.engines.find(({ port }) => address.includes(`${port}`))!;
   }
 
-  /** Makes the replica the master, as an operator would, and waits until it is. */
+  /** Makes the replica the master, as an operator would, and waits until it is the master. */
   async failover(): Promise<void> {
     const old = await this.master();
     await this.say("SENTINEL", "FAILOVER", "sessions");
     await until("the other one is the master", async () => await this.master() !== old);
   }
 
-  /** Says something to the Sentinel. */
+  /** Sends a command to the Sentinel. */
   async say(...command: string[]): Promise<string> {
     const args = ["-h", "127.0.0.1", "-p", `${this.port}`, ...command];
     return new TextDecoder().decode((await new Deno.Command("redis-cli", { args }).output()).stdout);
@@ -90,14 +90,14 @@ export class Sentinel {
   }
 }
 
-/** Three masters that share the keys, and their replicas. */
+/** A Cluster: three masters that share the keys, and their replicas. */
 export class Cluster {
   private constructor(readonly engines: readonly Engine[]) {}
 
   /**
    * Starts them, and waits until they know each other.
    *
-   * @param replicas How many each master has.
+   * @param replicas How many replicas each master has.
    */
   static async start(replicas = 0): Promise<Cluster> {
     const options = ["--cluster-enabled", "yes", "--cluster-node-timeout", "2000", "--masterauth", PASSWORD];
@@ -120,7 +120,7 @@ export class Cluster {
     return cluster;
   }
 
-  /** What `SESSION_URL` is for it. */
+  /** Its address, for `SESSION_URL`. */
   get url(): string {
     const [first, second] = this.engines;
     return `redis://:${PASSWORD}@127.0.0.1:${first!.port}?cluster&node=127.0.0.1:${second!.port}`;

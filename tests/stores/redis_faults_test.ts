@@ -1,4 +1,4 @@
-/** RedisStore and what goes wrong: demoted masters, full memory, forbidden commands, other applications. */
+/** Faults of RedisStore: demoted masters, full memory, forbidden commands, other applications. */
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { newId } from "../../lib/id.ts";
 import { CLOCK_SKEW } from "../../lib/record.ts";
@@ -16,7 +16,7 @@ function test(behaviour: string, fn: () => Promise<void>): void {
 
 const open = (options: SharedOptions) => scoped("redis", options);
 
-/** A client as a program has it, connected or not. */
+/** A client of a program, connected or not. */
 async function clientOf(engine: Engine, isConnected = true) {
   const name = "npm:@redis/client@6.3.1";
   const { createClient } = await import(name);
@@ -157,7 +157,7 @@ test("other keys take no room, however slow the count is", async () => {
   await using store = await open({ url: engine.url, max: 3 });
   await say(engine, "MSET", "one", "1", "two", "2");
   await store.read(newId());
-  // After a slow count, a store that seems full is not counted again for a while.
+  // After a slow count, a store that seems full does not count again for a while.
   await say(engine, "CLIENT", "PAUSE", "200");
   for (let n = 0; n < 3; n++) await store.create(newId(), fresh());
   await assertRejects(() => store.create(newId(), fresh()), StoreFullError);
@@ -224,7 +224,7 @@ test("corrupt records and those of later versions read as no session", async () 
     assertEquals([await store.update(id, set({})), await store.move(id, newId(), set({}))], [undefined, undefined]);
     assertEquals(await idsOf(store.list!()), []);
     assertEquals(await Array.fromAsync(store.sessionsOf!("Ada")), isNewer ? [[id, undefined]] : []);
-    // A corrupt one stays where it can be looked at.
+    // A corrupt record stays, so that an operator can look at it.
     assertEquals(await store.delete(id), isNewer);
     assertEquals(await say(engine, "EXISTS", `session:${id}`), isNewer ? "0" : "1");
   }

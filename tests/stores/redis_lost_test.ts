@@ -1,4 +1,4 @@
-/** RedisStore when requests and answers are lost on the way: what it reports is what happened. */
+/** Lost requests and answers of RedisStore: it reports what really happened. */
 import { assert, assertEquals } from "@std/assert";
 import { newId } from "../../lib/id.ts";
 import type { SessionRecord } from "../../lib/record.ts";

@@ -4,7 +4,7 @@ import { testSharedStore } from "./shared.ts";
 
 const url = Deno.env.get("TEST_REDIS_URL");
 const prefix = `test-${crypto.randomUUID()}:`;
-// A client of one's own is of one server here.
+// The hooked client is a client of one server.
 const isOneServer = url !== undefined && !/[?&](sentinel|cluster)\b/.test(url);
 testSharedStore("redis", {
   url,

@@ -1,4 +1,4 @@
-/** Servers that share a store: the main job, restarts, and engines that die, stand still or were never there. */
+/** Servers that share a store: log-ins and log-outs, restarts, and engines that die, stop, or are missing. */
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { LossyProxy } from "../support/lossy_proxy.ts";
 import { Browser, Server } from "../support/server.ts";
@@ -7,7 +7,7 @@ import { Engine, type EngineType, PASSWORD } from "./engines.ts";
 const names = (Deno.env.get("TEST_ENGINES") ?? "").split(",");
 const ENGINES: EngineType[] = ["redis", "postgres", "memcached"];
 
-/** Longer than any answer may take; what takes longer hangs. */
+/** The most milliseconds that an answer may take. */
 const HUNG = 8000;
 
 async function env(type: string, url: string): Promise<Record<string, string>> {
@@ -29,7 +29,7 @@ async function folder(): Promise<string> {
   return dir;
 }
 
-/** A visitor who may be served by any server, and never waits for ever. */
+/** A visitor whose requests go to a random server, with a time limit. */
 class Visitor extends Browser {
   acknowledged = "";
   inDoubt = false;
@@ -44,7 +44,7 @@ class Visitor extends Browser {
     super("http://any", send);
   }
 
-  /** Registers under a new name; returns the status. */
+  /** Registers under a new name. Returns the status. */
   async register(): Promise<number> {
     const name = `${this.name}-${++this.#count}`;
     const status = await this.post("/add", { username: name });
@@ -62,7 +62,7 @@ class Visitor extends Browser {
   }
 }
 
-/** Waits until the store works again for the server, which no one tells to try. */
+/** Waits until the store works again for the server. */
 async function recovered(visitor: Visitor): Promise<void> {
   const end = Date.now() + 15_000;
   while (Date.now() < end) {
@@ -145,7 +145,7 @@ for (const type of [...ENGINES, "sqlite"] as const) {
     try {
       for (const index of [0, 1]) {
         await new Promise((resolve) => setTimeout(resolve, 300));
-        // As a balancer does it: no new requests to the one that is to stop, which then has a moment for those it has.
+        // Like a load balancer: the server that will stop gets no new requests, and has a moment for the running ones.
         const before = requests;
         const kept = servers[1 - index]!.origin;
         origins.splice(0, 2, kept, kept);
@@ -193,7 +193,7 @@ for (const type of [...ENGINES, "sqlite"] as const) {
       isDown = true;
       const anonymous = new Browser(server.origin);
       const known = all[0]!;
-      // Requests under way are tried again for a while, before any is refused.
+      // A server tries the running requests again for a while, before it refuses one.
       for (let i = 0; i < 10 || (refused === 0 && i < 60); i++) {
         for (const path of ["/healthz", "/", "/add", "/style.css"]) {
           const response = await anonymous.request(path);
@@ -215,8 +215,8 @@ for (const type of [...ENGINES, "sqlite"] as const) {
       assert(untouched.length > 50);
       for (const visitor of [...untouched, ...all]) {
         const name = await visitor.greeted();
-        // Memcached keeps nothing. Elsewhere, who was told 503 last may be logged out, if the engine still ended the old
-        // session but could not say so; no one has another name than the one that was acknowledged.
+        // Memcached keeps nothing. With other engines, a visitor whose last answer was 503 may be logged out: the engine
+        // may have ended the old session before it died. No visitor has a name that was not acknowledged.
         if (type === "memcached" || visitor.inDoubt) assert([undefined, visitor.acknowledged].includes(name));
         else assertEquals(name, visitor.acknowledged);
       }
@@ -267,7 +267,7 @@ for (const type of [...ENGINES, "sqlite"] as const) {
     const all = visitors([server.origin]);
     try {
       for (const visitor of all) assertEquals(await visitor.register(), 303);
-      // So many at once that every connection there may be is there.
+      // So many concurrent requests open every connection that the server may open.
       await Promise.all([...all, ...all, ...all].map((visitor) => visitor.greeted()));
       network.silence();
       const response = await all[0]!.request("/");

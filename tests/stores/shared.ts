@@ -1,4 +1,4 @@
-/** What every shared store passes besides the suite: two processes, and races with the end, on a real engine. */
+/** The tests of every shared store, besides the suite: several processes, and races with the end, on a real engine. */
 import { assert, assertEquals } from "@std/assert";
 import { newId } from "../../lib/id.ts";
 import type { Log } from "../../lib/log.ts";
@@ -7,7 +7,7 @@ import type { SessionStore } from "../../lib/store.ts";
 import { type StoreSubject, testStore } from "../../lib/store_suite.ts";
 import { type StoreName, STORES } from "../../lib/stores/table.ts";
 
-/** The options that shared stores have; not every store has each. */
+/** The options of shared stores. Not every store has all of them. */
 export interface SharedOptions {
   readonly url?: string | undefined;
   readonly client?: unknown;
@@ -19,7 +19,7 @@ export interface SharedOptions {
   readonly now?: (() => number) | undefined;
 }
 
-/** A shared store's class, loaded without its client coming into the module graph of the tests. */
+/** The class of a shared store. The computed name keeps the client out of the module graph of the tests. */
 export async function storeClass(type: string): Promise<new (options: SharedOptions) => SessionStore> {
   const { module, className } = STORES[type as StoreName];
   return (await import(new URL(`../../lib/stores/${module}`, import.meta.url).href))[className];
@@ -39,7 +39,7 @@ export async function openShared(type: string, options: SharedOptions): Promise<
   }
 }
 
-/** Makes a shared store that is closed at the end of the block; it connects when it is used. */
+/** Makes a shared store that is closed at the end of the block. It connects at its first use. */
 export async function scoped(type: string, options: SharedOptions): Promise<SessionStore & AsyncDisposable> {
   const store = new (await storeClass(type))(options);
   return Object.assign(store, { [Symbol.asyncDispose]: async () => await store.close?.() });
@@ -61,11 +61,11 @@ export function set(data: SessionRecord["data"]): (record: SessionRecord) => Ses
   return (record) => ({ ...record, data: { ...record.data, ...data } });
 }
 
-/** What differs between the engines. */
+/** The differences between the engines. */
 export interface Shared extends Partial<StoreSubject> {
-  /** Where it is; `undefined` leaves its tests out, by name. */
+  /** The address. If it is `undefined`, the tests are reported as ignored. */
   readonly url: string | undefined;
-  /** What keeps these sessions apart from others, such as a prefix. */
+  /** Options that keep these sessions apart from others, such as a prefix. */
   readonly options?: SharedOptions | undefined;
 }
 
@@ -113,7 +113,7 @@ export function testSharedStore(type: string, { url, options, ...differences }: 
     }
   });
 
-  test("1,000 concurrent changes in one process are all made", async (store) => {
+  test("1,000 concurrent changes in one process are made in order", async (store) => {
     const key = newId();
     await store.create(key, fresh({ n: 0 }));
     const increment = (record: SessionRecord) => ({ ...record, data: { n: record.data["n"] as number + 1 } });
@@ -122,7 +122,7 @@ export function testSharedStore(type: string, { url, options, ...differences }: 
     assertEquals((await store.read(key))?.data, { n: 1000 });
   });
 
-  test("1,000 concurrent changes from four processes are all made", async (store) => {
+  test("1,000 changes from four real processes are all made", async (store) => {
     const id = newId();
     await store.create(id, fresh({ n: 0 }));
     const script = new URL("increment.ts", import.meta.url).pathname;
@@ -149,7 +149,7 @@ export function testSharedStore(type: string, { url, options, ...differences }: 
     let next = 0;
     for await (const [, record] of store.sessionsOf("Ada")) {
       found.add(record?.data["n"]);
-      // Each of them moves once, before it is found or after.
+      // Each session moves once, before or after it is found.
       if (found.size % 30 === 0 && next < keys.length) {
         const moving = keys.slice(next, next += 30);
         await Promise.all(moving.map((key) => other.move(key, newId(), (record) => record)));
@@ -170,8 +170,8 @@ export function testSharedStore(type: string, { url, options, ...differences }: 
 
   test("of 1,000 sessions used near their end, no extended one is lost", async (store, other) => {
     let extended = 0;
-    // How many times as long everything takes here as on a quick machine: so long that some end before they are used, and
-    // some after.
+    // How much slower this machine is than a quick one. The times are scaled so that some sessions end before they are
+    // used, and some do not.
     let scale = 1;
     for (let round = 0; round < 20; round++) {
       const before = extended;
@@ -207,13 +207,13 @@ async function createAll(store: SessionStore, sessions: [key: string, record: Se
   while (sessions.length > 0) await Promise.all(sessions.splice(0, 50).map((session) => store.create(...session)));
 }
 
-/** Does something up to some milliseconds from now. */
+/** Does some work after a random time of at most some milliseconds. */
 async function later<T>(work: () => Promise<T>, milliseconds = 3): Promise<T> {
   await new Promise((resolve) => setTimeout(resolve, Math.random() * milliseconds));
   return await work();
 }
 
-/** Removes what the tests left. The engine removes expired sessions. */
+/** Removes the sessions that the tests left. The engine removes expired ones. */
 async function removeAll(type: string, options: SharedOptions): Promise<void> {
   const store = await openShared(type, options);
   for await (const [id] of store.list?.() ?? []) await store.delete(id);

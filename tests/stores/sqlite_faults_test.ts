@@ -1,4 +1,4 @@
-/** The SQLite store and what goes wrong: a busy database, commits that fail, full disks, files that are replaced. */
+/** Faults of the SQLite store: a busy database, commits that fail, full disks, replaced files. */
 import { assert, assertEquals, assertRejects, assertStringIncludes, assertThrows } from "@std/assert";
 import { dirname } from "node:path";
 import { DatabaseSync, type StatementSync } from "node:sqlite";
@@ -30,7 +30,7 @@ test("only the error of a busy database is followed by another try", async (path
   const key = newId();
   await store.create(key, fresh({ n: 1 }));
   client.statement = "BEGIN IMMEDIATE";
-  // What the codes mean: https://sqlite.org/rescode.html
+  // The codes are explained at https://sqlite.org/rescode.html.
   const [ERROR, LOCKED, NOMEM, READONLY, IOERR, CORRUPT, PROTOCOL] = [1, 6, 7, 8, 10, 11, 15];
   for (const code of [ERROR, LOCKED, NOMEM, READONLY, IOERR, CORRUPT, PROTOCOL, 1 << 8 | IOERR, 5 << 8 | READONLY]) {
     client.errcode = code;
@@ -170,7 +170,7 @@ test("on a full disk acknowledged changes are stored, and no others", async (pat
         const failure = await verb().catch((error) => error);
         done[index % 3]! += failure ? 0 : 1;
         if (ended.has(key)) live.delete(key);
-        // With the reason that tells an operator what to do.
+        // The reason tells an operator what to do.
         if (failure) assertStringIncludes(failure.message, "database or disk is full");
         for (const reader of [store, other]) {
           if (failure) assertEquals(await reader.read(to), undefined);
@@ -245,7 +245,7 @@ test("without its journal every verb fails, until it is back", async (path, open
       await assertRejects(write, Error, `${path}-wal was removed while it was in use`);
     }
   }
-  // Who comes now makes no journal in the place of the one with the sessions.
+  // A store that opens now does not make a new journal in place of the one with the sessions.
   await assertRejects(() => open().ready(), Error, `${path}-wal was removed while it was in use`);
   assertThrows(() => Deno.statSync(`${path}-wal`), Deno.errors.NotFound);
   Deno.renameSync(`${path}-lost`, `${path}-wal`);
@@ -315,7 +315,7 @@ async function run(program: string, ...args: string[]): Promise<void> {
   if (!success) throw new Error(new TextDecoder().decode(stderr));
 }
 
-/** Fills a disk up, but for some bytes. */
+/** Fills a disk, except for some bytes. */
 function fill(path: string, free: number): void {
   using file = Deno.openSync(path, { write: true, create: true });
   let size = 0;

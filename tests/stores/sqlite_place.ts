@@ -1,19 +1,19 @@
-/** Databases of their own for the tests of the SQLite store, and what makes them fail. */
+/** A database for each test of the SQLite store, and a client that fails on purpose. */
 import { DatabaseSync, type SQLInputValue, type StatementResultingChanges, type StatementSync } from "node:sqlite";
 import { newId } from "../../lib/id.ts";
 import { SqliteStore, type SqliteStoreOptions } from "../../lib/stores/sqlite/store.ts";
 import { fresh, set } from "./shared.ts";
 
-/** Where they are, until the tests end. */
+/** The folder of the databases. It is removed when the tests end. */
 export const dir: string = Deno.makeTempDirSync();
 globalThis.addEventListener("unload", () => Deno.removeSync(dir, { recursive: true }));
 
-/** In milliseconds. */
+/** A minute, in milliseconds. */
 export const MINUTE = 60_000;
 
 let count = 0;
 
-/** Declares a test with a database of its own: its path, and what opens a store in it, to be closed at the end. */
+/** Declares a test with its own database: it gets the path, and a function that opens stores, which are closed later. */
 export function test(
   behaviour: string,
   fn: (path: string, open: (options?: SqliteStoreOptions) => SqliteStore) => Promise<void>,
@@ -38,17 +38,17 @@ export function test(
   });
 }
 
-/** A database that fails on purpose. */
+/** A client that fails on purpose. */
 export class Failing extends DatabaseSync {
   /** The statement that fails. */
   statement = "";
-  /** With which code, as SQLite's errors have it. */
+  /** The code of the error. */
   errcode = 0;
-  /** How often it still does. */
+  /** How many more times it fails. */
   times = Infinity;
-  /** How often it did. */
+  /** How many times it failed. */
   failed = 0;
-  /** Whether SQLite ends the transaction when that fails. */
+  /** Whether SQLite rolls the transaction back when the statement fails. */
   rollsBack = false;
 
   override prepare(sql: string): StatementSync {

@@ -1,4 +1,4 @@
-/** The SQLite store: the suite, and what only a database in a file has. */
+/** The SQLite store: the suite, and the behaviour of a database in a file. */
 import { assert, assertEquals, assertRejects, assertStringIncludes, assertThrows } from "@std/assert";
 import { DatabaseSync } from "node:sqlite";
 import { newId } from "../../lib/id.ts";
@@ -134,7 +134,7 @@ test("a listing misses no session that gets a new key", async (_path, open) => {
   const seen: unknown[] = [];
   for await (const [, record] of store.sessionsOf("Ada")) {
     seen.push(record?.data["n"]);
-    // Sessions that were seen and sessions that were not get new keys, the first of all and the last of all.
+    // Sessions that were listed and sessions that were not yet listed get new keys, also the first and the last one.
     const [key] = all[(seen.length * 7) % 450]!;
     const to = `${seen.length % 2 ? "00000000" : "ffffffff"}${newId().slice(8)}`;
     if (seen.length % 20 === 0) assert(await store.move(key, to, (same) => same));
@@ -277,7 +277,7 @@ test("unusable options are refused when the store is made", () => {
   for (const table of tables) assertThrows(make({ path, table }), TypeError, '"table" must be');
   for (const max of [-1, NaN, 1.5, Infinity]) assertThrows(make({ path, max }), RangeError, '"max" must be');
   assertThrows(make({ path, max: "5" }), TypeError, '"max" must be');
-  // A client of another package, such as better-sqlite3, and a path in its place.
+  // A client of another package, such as better-sqlite3, and a path in place of a client.
   const other = { prepare() {}, exec() {}, transaction() {}, pragma() {} };
   for (const client of [other, path, {}, null]) {
     assertThrows(make({ client }), TypeError, '"client" must be a DatabaseSync of node:sqlite');

@@ -1,4 +1,4 @@
-/** Properties: whatever is done to a store, and in whatever order, it does what a plain map would. */
+/** Properties: after any commands in any order, a store has what a plain map would have. */
 // deno-lint-ignore no-import-prefix -- only tests use it, so only their lock file names it
 import fc from "npm:fast-check@4.10.2";
 import { assertEquals } from "@std/assert";
@@ -11,35 +11,35 @@ import { MemoryStore } from "../../lib/stores/memory.ts";
 import { Clock } from "../../lib/testing.ts";
 import { pathOf } from "./file_place.ts";
 
-/** How many sessions and processes the commands are about. */
+/** The numbers of sessions and processes. */
 const SESSIONS = 3;
 const PROCESSES = 2;
 /** How long a session lives at most, in milliseconds. */
 const ABSOLUTE = 10_000;
-/** Whose some of the sessions are. */
+/** The user of some of the sessions. */
 const USER = "Ada";
-/** Times the usual number of rounds: four where `TEST_FULL` is set. */
+/** The factor for the number of rounds: four if `TEST_FULL` is set. */
 const TIMES = Deno.env.has("TEST_FULL") ? 4 : 1;
 
-/** Something that is done to one session, through the store of one process. */
+/** A command for one session, at the store of one process. */
 interface Command {
   readonly verb: "create" | "read" | "look" | "update" | "touch" | "delete" | "move" | "sweep";
   readonly session: number;
   readonly process: number;
   readonly key: string;
   readonly value: Json;
-  /** How long the session lives from then on unless it is used, in milliseconds. */
+  /** How long the session then lives unless it is used, in milliseconds. */
   readonly idle: number;
 }
 
-/** What happens next: commands at once, or something from outside. */
+/** An event: concurrent commands, or something from outside. */
 type Event =
   | { readonly atOnce: readonly Command[] }
   | { readonly passes: number }
   | { readonly waits: number }
   | { readonly corrupts: number; readonly content: string };
 
-/** What a session is to the model: its data, whose it is, and its ends. */
+/** A session of the model: its data, its user, and its ends. */
 interface Known {
   readonly id: string;
   readonly data: Record<string, Json>;
@@ -60,7 +60,7 @@ interface Ids {
   readonly next: string;
 }
 
-/** What a command does to the model, and what it answers. */
+/** The model after a command, and the expected answer. */
 function expected(model: Model, command: Command, ids: readonly Ids[], now: number): [Model, unknown] {
   const { verb, session, idle } = command;
   const { id, next } = ids[session]!;
@@ -98,7 +98,7 @@ function expected(model: Model, command: Command, ids: readonly Ids[], now: numb
   }
 }
 
-/** Does a command to a store, and returns its answer. */
+/** Sends a command to a store, and returns its answer. */
 async function actual(store: SessionStore, { id, next }: Ids, command: Command, now: number): Promise<unknown> {
   const { idle } = command;
   const expires = now + idle;
@@ -138,7 +138,7 @@ function* orders<T>(items: readonly T[]): Generator<T[]> {
   }
 }
 
-/** Plays events on a store and the model alike. */
+/** Plays events on the stores and on the model, and compares them. */
 async function play(stores: readonly SessionStore[], clock: Clock, dir: string | undefined, events: readonly Event[]) {
   let model: Model = new Map();
   const group = await stores[0]!.groupOf?.(USER);
@@ -156,7 +156,7 @@ async function play(stores: readonly SessionStore[], clock: Clock, dir: string |
       const known = model.get(event.corrupts);
       if (dir === undefined || known === undefined) continue;
       await Deno.writeTextFile(pathOf(dir, known.id), event.content, { create: false }).catch(() => {});
-      // What is done by hand is noticed a quarter of a second later.
+      // A running store notices a change by hand only a quarter of a second later, so the stores are closed.
       for (const store of stores) await store.close?.();
       model = new Map([...model].filter(([session]) => session !== event.corrupts));
     } else {
@@ -165,7 +165,7 @@ async function play(stores: readonly SessionStore[], clock: Clock, dir: string |
         event.atOnce.map((command) => actual(stores[command.process]!, ids[command.session]!, command, time)),
       );
       const tasks = event.atOnce.map((command, index) => ({ command, answer: JSON.stringify(answers[index]) }));
-      // What was done at once must have been as if in some order, seen from all sides.
+      // The concurrent commands must have the effect of some order, and every process must see the same.
       const seen = await Promise.all(
         everything().map((read) => actual(stores[read.process]!, ids[read.session]!, read, time)),
       );
@@ -194,7 +194,7 @@ async function play(stores: readonly SessionStore[], clock: Clock, dir: string |
           data,
         );
       }
-      // A session that is over never comes back, and its id is not used again.
+      // A session that is over never comes back. Its id is not used again.
       if (known === undefined) ids[session] = made();
       else if (known.id === next) ids[session] = { id: next, next: newId(group) };
     }
@@ -212,7 +212,7 @@ const command: fc.Arbitrary<Command> = fc.record({
   idle: fc.integer({ min: 1, max: 5000 }),
 });
 
-// No one knows a session's id before it is made.
+// No other command uses a session's id before the session is made.
 const atOnce = fc.array(command, { minLength: 1, maxLength: 3 }).map((commands) => {
   const made = commands.filter(({ verb }) => verb === "create").map(({ session }) => session);
   return commands.filter(({ verb, session }) => verb === "create" || verb === "sweep" || !made.includes(session));
@@ -221,7 +221,7 @@ const atOnce = fc.array(command, { minLength: 1, maxLength: 3 }).map((commands) 
 const event: fc.Arbitrary<Event> = fc.oneof(
   { weight: 20, arbitrary: fc.record({ atOnce }) },
   { weight: 5, arbitrary: fc.record({ passes: fc.integer({ min: 0, max: 3000 }) }) },
-  // Long enough for records to be kept in memory.
+  // This is long enough for the file store to cache records.
   { weight: 1, arbitrary: fc.record({ waits: fc.constant(60) }) },
   {
     weight: 2,

@@ -1,4 +1,4 @@
-/** Runs the tests of the shared stores on real servers, which it starts and ends. Arguments: stores, or none for all. */
+/** Runs the tests of the shared stores on real servers, which it starts and ends. Arguments: stores; none means all. */
 import { Engine, type EngineType } from "./engines.ts";
 import { Cluster, Sentinel } from "./redis_engines.ts";
 
@@ -8,7 +8,7 @@ const root = new URL("../../", import.meta.url).pathname;
 const outcomes: string[] = [];
 let failed = false;
 
-/** Runs Deno with some arguments and keeps how many tests it counted last. */
+/** Runs Deno with some arguments, and records the outcome with the number of passed tests. */
 async function run(what: string, args: string[], env: Record<string, string> = {}): Promise<void> {
   const process = new Deno.Command(Deno.execPath(), { args, env, cwd: root, stdout: "piped" }).spawn();
   let count = "";
@@ -34,7 +34,7 @@ async function suite(what: string, type: EngineType, url: string): Promise<void>
   await run(what, [...test, `--lock=${lockOf(type)}`, file], { [`TEST_${type.toUpperCase()}_URL`]: url });
 }
 
-/** The other tests of a store, which start what they need. */
+/** The other tests of a store. They start the servers that they need. */
 function othersOf(type: string): string[] {
   const files = Array.from(Deno.readDirSync(`${root}tests/stores`), ({ name }) => name);
   const others = files.filter((name) => name.startsWith(`${type}_`) && /^[a-z]+_\w+_test\.ts$/.test(name));
@@ -42,7 +42,7 @@ function othersOf(type: string): string[] {
 }
 
 for (const type of types) {
-  // What is loaded by a computed name is not checked with the tests.
+  // The tests load the store by a computed name, so their own check leaves it out.
   const lock = `--lock=${lockOf(type)}`;
   await run(`types of the ${type} store`, ["check", "--quiet", lock, `lib/stores/${type}/store.ts`]);
   {

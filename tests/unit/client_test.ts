@@ -1,4 +1,4 @@
-/** Clients of engines: a missing package is named, and any other failure stays as it is. */
+/** Clients of engines: the error of a missing package names it, and any other failure is unchanged. */
 import { assertEquals, assertRejects } from "@std/assert";
 import { loadClient } from "../../lib/stores/_client.ts";
 

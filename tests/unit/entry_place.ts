@@ -28,7 +28,7 @@ export function place(options: { max?: number; maxBytes?: number; connections?: 
   };
 }
 
-/** Loses the next answer, after the write was done and something else was done in between. */
+/** Loses the next answer, after the write was done and other work was done in between. */
 export function loseNext(engine: MapEntries, between: () => Promise<unknown>, says?: boolean): void {
   const { around } = engine;
   engine.around = async (write) => {

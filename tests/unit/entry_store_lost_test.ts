@@ -1,4 +1,4 @@
-/** The base of stores on compare-and-set: what became of a write whose answer was lost. */
+/** The base of stores with compare-and-set: writes whose answers are lost. */
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { newId } from "../../lib/id.ts";
 import type { SessionRecord } from "../../lib/record.ts";
@@ -174,7 +174,7 @@ Deno.test("entry store: after a lost answer and a silent read, it reads once mor
       return never;
     };
     const ended = inSimulatedTime(() => store.delete(key));
-    // What was not done has no time left to be tried again.
+    // If the write was not done, there is no time left for another try.
     if (isDone) assertEquals(await ended, true);
     else await assertRejects(() => ended, Error, "a map: no answer in 1 seconds");
     assertEquals(looks, 2);

@@ -1,4 +1,4 @@
-/** The base of stores on compare-and-set, on an engine in memory. */
+/** The base of stores with compare-and-set, on an engine in memory. */
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { RecordTooLargeError, StoreFullError } from "../../lib/errors.ts";
 import { newId } from "../../lib/id.ts";

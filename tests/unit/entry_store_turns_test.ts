@@ -1,4 +1,4 @@
-/** The base of stores on compare-and-set when more verbs come than the engine has connections. */
+/** The base of stores with compare-and-set: more verbs than the engine has connections. */
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { newId } from "../../lib/id.ts";
 import { inSimulatedTime } from "../support/simulated_time.ts";
@@ -27,7 +27,7 @@ Deno.test("entry store: the deadline of a call does not include the wait for a t
   };
   await inSimulatedTime(async () => {
     const read = await Promise.allSettled(Array.from({ length: 20 }, () => store.read(key)));
-    // Two at a time: those of the seventh pair wait for 2.4 seconds.
+    // Two verbs run at a time. Those of the seventh pair wait for 2.4 seconds.
     assertEquals(read.map(({ status }) => status), [...Array(14).fill("fulfilled"), ...Array(6).fill("rejected")]);
     const { reason } = read[14] as PromiseRejectedResult;
     assertEquals(reason.message, "a map: no connection was free in 2.5 seconds");
@@ -62,7 +62,7 @@ Deno.test("entry store: a fast engine gets many calls at once, until it becomes 
     assertEquals(await readAll(10), 2);
     milliseconds = 10;
     assert(await readAll(200) >= 50);
-    // Single calls need no more than the connections.
+    // Single calls need no more turns than there are connections.
     for (let n = 0; n < 200; n++) await readAll(1);
     milliseconds = 300;
     assertEquals(await readAll(10), 2);

@@ -1,4 +1,4 @@
-/** The memory store: beside the suite, that it forgets what is over, and what a user's index holds. */
+/** The memory store, besides the suite: it removes expired sessions, and keeps the index of users up to date. */
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { RecordTooLargeError, StoreFullError } from "../../lib/errors.ts";
 import { newId } from "../../lib/id.ts";
@@ -12,7 +12,7 @@ import { replacing } from "../support/failing.ts";
 
 const IDLE = 1000;
 
-/** A session's record that is made now. */
+/** The record of a session that is made now. */
 function record(now: number, user?: string) {
   return { data: {}, created: now, idle: IDLE, expires: now + IDLE, deadline: now + 2 * IDLE, user };
 }
@@ -53,7 +53,7 @@ Deno.test("memory store: a full store checks a bounded number for each new sessi
   const clock = new Clock();
   const max = 30_000;
   let looks = 0;
-  // The clock is asked once for each look.
+  // Each check of a session reads the clock once.
   const counting = new MemoryStore({ now: () => (looks++, clock.time), max });
   for (let made = 0; made < max; made++) await counting.create(newId(), record(clock.time));
   looks = 0;
@@ -66,7 +66,7 @@ Deno.test("memory store: a full store checks a bounded number for each new sessi
 Deno.test("memory store: with many sessions, other requests have their turn", async () => {
   const clock = new Clock();
   let looks = 0;
-  // Each look takes a hundredth of a millisecond.
+  // Each check takes a hundredth of a millisecond.
   const store = new MemoryStore({ now: () => (looks++, clock.time) });
   for (let made = 0; made < 20_000; made++) await store.create(newId(), record(clock.time, "ada"));
   const verbs: (() => Promise<unknown>)[] = [

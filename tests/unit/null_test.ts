@@ -1,4 +1,4 @@
-/** NullStore: it knows no user, and says so. */
+/** NullStore: it stores nothing. */
 import { assertEquals, assertRejects } from "@std/assert";
 import { newId } from "../../lib/id.ts";
 import { NullStore } from "../../lib/stores/null.ts";

@@ -4,15 +4,15 @@ import { silent } from "../../lib/log.ts";
 import { Pacer } from "../../lib/stores/_pacer.ts";
 import { replacing } from "../support/failing.ts";
 
-/** A pacer of steps of 64 looks, ten of them for each session, whose clock the test moves. */
+/** A pacer whose steps check 64 entries, ten for each new session. The test moves its clock. */
 interface Paced {
   readonly pacer: Pacer;
   readonly logged: string[];
   /** How many steps were begun. */
   steps: number;
-  /** How many sessions each step removes, or why it fails. */
+  /** How many sessions each step removes, or the error that it throws. */
   outcome: number | Error;
-  /** Milliseconds. */
+  /** The time, in milliseconds. */
   time: number;
   /** Waits for the steps that are due. */
   done(): Promise<void>;
@@ -58,7 +58,7 @@ test("without new sessions it takes one step per second while requests come", as
 });
 
 test("new sessions cause as many steps as their checks need, and no more", async (paced) => {
-  // 60 of 64 looks, 70, then 6 + 60 and 2 + 640.
+  // After 60 of 64 checks no step is due, after 70 one, then after 6 + 60 one, and after 2 + 640 ten.
   for (const [sessions, steps] of [[6, 0], [1, 1], [6, 2], [64, 12]]) {
     created(paced, sessions!);
     await paced.done();

@@ -39,7 +39,7 @@ const suite = storeTests({
   counts: true,
 });
 for (const { name, run } of suite) {
-  const isLong = name.endsWith("though others always come first");
+  const isLong = name.endsWith("even if others always write first");
   Deno.test({ name, ignore, fn: isLong ? () => impatiently(run) : run });
 }
 
@@ -194,7 +194,7 @@ test("1,000 changes from four real processes are all made", async ({ path, store
 test("of 200 sessions used near their end, no extended one is lost", async ({ kv }) => {
   // The sessions live longer than in the tests of other stores, because two processes share a file.
   const [store, other] = [new DenoKvStore({ client: kv }), new DenoKvStore({ client: kv })];
-  /** Uses sessions. Returns how many of them were extended. */
+  /** Uses sessions. Returns how many of them were extended; 0 if a call got no answer in time on a busy machine. */
   const use = async (slowness: number): Promise<number> => {
     const later = async (milliseconds: number) => {
       await new Promise((resolve) => setTimeout(resolve, Math.random() * milliseconds * slowness));
@@ -213,7 +213,7 @@ test("of 200 sessions used near their end, no extended one is lost", async ({ kv
         await one.sweepAll!();
       }
     });
-    const extended = await Promise.all(lives.map(async ({ id, expires }, index) => {
+    const outcomes = await Promise.allSettled(lives.map(async ({ id, expires }, index) => {
       const one = index % 2 ? store : other;
       await later(1600);
       const longer = (record: SessionRecord) => ({ ...record, idle: MINUTE, expires: Date.now() + MINUTE });
@@ -223,7 +223,10 @@ test("of 200 sessions used near their end, no extended one is lost", async ({ kv
       assertEquals(await other.read(id) !== undefined, isUsed);
       return isUsed;
     }));
-    return extended.filter(Boolean).length;
+    const failures = outcomes.filter((outcome) => outcome.status === "rejected").map(({ reason }) => reason);
+    for (const failure of failures) if (!/no answer in/.test(String(failure))) throw failure;
+    if (failures.length > 0) return 0;
+    return outcomes.filter((outcome) => outcome.status === "fulfilled" && outcome.value).length;
   };
   for (const slowness of [1, 2, 4, 8]) {
     const extended = await use(slowness);

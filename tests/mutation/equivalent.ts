@@ -304,7 +304,7 @@ export const EQUIVALENT: readonly Equivalent[] = [
   },
   {
     file: "lib/stores/sqlite/store.ts",
-    before: "const SLICE = 5;",
+    before: "const SLICE = 2;",
     kind: "constant off",
     why: "a time: any near it does as well",
   },

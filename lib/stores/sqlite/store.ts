@@ -44,8 +44,11 @@ export interface SqliteStoreOptions extends StoreOptions {
 const SWEEP_SIZE = 64;
 /** How many expired sessions may be swept for each new session, in steps of `SWEEP_SIZE`. */
 const SWEPT_PER_CREATE = 8;
-/** How long one transaction may end sessions, in milliseconds. After it, other requests have their turn. */
-const SLICE = 5;
+/**
+ * How long one transaction may end sessions, in milliseconds. After it, other requests have their turn. It is short,
+ * because the commit comes on top, and takes up to 20 ms on a slow disk if SQLite moves its journal into the database.
+ */
+const SLICE = 2;
 /** The most sessions that are read in one batch. After it, other requests have their turn. */
 const BATCH = 50;
 /** If the records of a batch have more characters than this, the batch ends early. */

@@ -11,7 +11,7 @@ import type { SessionCookie } from "./session_cookie.ts";
 import { applyChanges, type SessionState, setId } from "./_session_state.ts";
 import type { Change } from "./store.ts";
 import { endOldest, listTimes, timeAfter, type TimesByKey, type UserAccess } from "./_user_sessions.ts";
-import { Watch } from "./_watch.ts";
+import { Watcher } from "./_watcher.ts";
 
 /** The parts and settings of the manager that a commit needs. */
 interface StoredSessionsOptions {
@@ -47,7 +47,7 @@ const KEY_BYTES = 150;
 /** Reads, stores and ends sessions for the manager. */
 export class StoredSessions {
   /** Aborts the signals of followed sessions. */
-  readonly watch: Watch = new Watch(async (key) => await this.read(key) !== undefined);
+  readonly watcher: Watcher = new Watcher(async (key) => await this.read(key) !== undefined);
   /** The parts of the manager that find and end the sessions of a user. */
   readonly users: UserAccess;
 
@@ -216,7 +216,7 @@ export class StoredSessions {
         : { ...changed, ...times, user: state.user, binding: undefined };
     });
     if (moved === undefined) throw this.reportGone(from, state.user);
-    this.watch.abort([from]);
+    this.watcher.abort([from]);
     setId(state, id);
     this.emit("new id", to, moved.user);
     await this.#finishLogIn(state, to, moved, before);
@@ -228,7 +228,7 @@ export class StoredSessions {
     const { store, cookie } = this.#options;
     // The end comes first, because it needs no space.
     if (await store.delete(key)) {
-      this.watch.abort([key]);
+      this.watcher.abort([key]);
       this.emit(state.endedBy === "logOut" && user !== undefined ? "logged out" : "ended", key, user);
     } else if (!this.#endedKeys.get(key)) throw this.reportGone(key, user);
     setId(state, undefined);
@@ -272,7 +272,7 @@ export class StoredSessions {
 
   /** Aborts the signals of a user's sessions that were ended, and reports their ends. */
   #noteEnded(keys: readonly string[], user: string): void {
-    this.watch.abort(keys);
+    this.watcher.abort(keys);
     for (const key of keys) {
       this.#endedKeys.set(key, true, KEY_BYTES);
       this.emit("ended", key, user);

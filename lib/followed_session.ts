@@ -8,11 +8,11 @@ import type { Json, SessionRecord } from "./record.ts";
 import { Session, stateOf } from "./session.ts";
 import { applyChanges, newState, type SessionState } from "./_session_state.ts";
 import type { Change } from "./store.ts";
-import type { Watch } from "./_watch.ts";
+import type { Watcher } from "./_watcher.ts";
 
 /** The parts of the manager that a followed session needs. */
 interface Access {
-  readonly watch: Watch;
+  readonly watcher: Watcher;
   read(key: string): Promise<SessionRecord | undefined>;
   update(key: string, change: Change): Promise<SessionRecord | undefined>;
   /** Reports that the session is gone. Returns the error to throw. */
@@ -93,7 +93,7 @@ export class FollowedSession<Data extends object = Record<string, Json>> {
     if (this.#controller === undefined) {
       const controller = this.#controller = new AbortController();
       this.#committedKey().then(
-        (key) => key !== undefined && this.#controller === controller && this.#access.watch.add(key, controller),
+        (key) => key !== undefined && this.#controller === controller && this.#access.watcher.add(key, controller),
         (failure) => controller.abort(failure),
       );
     }
@@ -103,7 +103,7 @@ export class FollowedSession<Data extends object = Record<string, Json>> {
   /** Stops the reads that `signal` started. Call it when the socket or stream closes. */
   close(): void {
     const { key } = this.#state;
-    if (this.#controller !== undefined && key !== undefined) this.#access.watch.remove(key, this.#controller);
+    if (this.#controller !== undefined && key !== undefined) this.#access.watcher.remove(key, this.#controller);
     this.#controller = undefined;
   }
 

@@ -165,9 +165,9 @@ export class SessionManager<Data extends object = Record<string, Json>> {
    * - `Secure-Session-Registration`, after a log-in with the option `bound` (device-bound sessions).
    *
    * @param session The session that `open` returned. It can be committed once.
-   * @param response The answer. It is not changed, but its body is cancelled if the commit fails.
-   * @returns The answer to send: a copy with the headers. An answer of status 101 cannot be copied, so `commit` adds
-   * the headers to it and returns it.
+   * @param response The answer. Its body is cancelled if the commit fails.
+   * @returns The answer to send: a copy with the headers. Only an answer of status 101 cannot be copied, so `commit`
+   * adds the headers to it and returns it.
    * @throws {SessionGoneError} if another request ended the session in between; nothing was stored.
    * @throws {StoreFullError} if the session is new and the store is full.
    * @throws {SessionStoreError} if the store fails. Each operation of the store was done completely or not at all. If
@@ -187,14 +187,14 @@ export class SessionManager<Data extends object = Record<string, Json>> {
       throw error;
     }
     const answer = response.status === 101 ? response : new Response(response.body, response);
-    addSessionHeaders(answer.headers, cookies, this.registration(session));
+    addSessionHeaders(answer.headers, cookies, this.registrationHeader(session));
     return answer;
   }
 
   /**
    * Stores the changes of the request, as `commit` does, for a program that makes the answer afterwards. Give that
-   * answer `Vary: Cookie`, `Cache-Control: no-store` if it shows data of the session, and the header that
-   * `registration` returns.
+   * answer `Vary: Cookie`, `Cache-Control: no-store` if it shows data of the session, and the header of
+   * `registrationHeader`.
    *
    * @param session The session that `open` returned. It can be saved once.
    * @returns The `Set-Cookie` headers that the answer must have: usually none or one. There are more at the end of a
@@ -242,7 +242,7 @@ export class SessionManager<Data extends object = Record<string, Json>> {
    */
   follow(session: Session<Data>): FollowedSession<Data> {
     return new FollowedSession(stateOf(session), {
-      watch: this.#sessions.watch,
+      watcher: this.#sessions.watcher,
       read: async (key) => (await this.#sessions.read(key))?.record,
       update: (key, change) => this.#sessions.update(key, change),
       reportGone: (key) => this.#sessions.reportGone(key),
@@ -265,8 +265,8 @@ export class SessionManager<Data extends object = Record<string, Json>> {
   /**
    * Ends all sessions of a user, as after a change of password (ASVS 5, 7.4.3). When it resolves, all sessions whose
    * log-in was answered before the call have ended, at every server. If the session of this request is one of them, its
-   * changes are answered with 409, unless you call `session.logOut()` first. `logOut` starts a new session, for which
-   * you can set values and flash messages.
+   * changes are answered with 409, unless you also call `session.logOut()`, before or after `endAll`. Values that are
+   * set and messages that are flashed after `logOut` are stored in a new session.
    *
    * @param user The user, as given to `logIn`.
    * @param options `except`: a session that stays live, such as that of the request.
@@ -343,9 +343,9 @@ export class SessionManager<Data extends object = Record<string, Json>> {
    * `wrap` and the adapters set it. A program that calls `save` must set it.
    *
    * @param session A session that was saved.
-   * @returns The header's value, or `undefined` if the answer needs none.
+   * @returns The header's value, or `undefined` if the answer needs no such header.
    */
-  registration(session: Session<Data>): string | undefined {
+  registrationHeader(session: Session<Data>): string | undefined {
     return stateOf(session).registration;
   }
 
@@ -356,7 +356,7 @@ export class SessionManager<Data extends object = Record<string, Json>> {
 
   /** Finishes background work of the store and closes its connections. */
   async close(): Promise<void> {
-    this.#sessions.watch.close();
+    this.#sessions.watcher.close();
     await this.#store.close();
   }
 

@@ -66,7 +66,7 @@ export function nodeSessions<Data extends object>(sessions: SessionManager<Data>
         return () => {};
       }
       const cookies = await sessions.save(session);
-      return (headers) => addSessionHeaders(headers, cookies, sessions.registration(session));
+      return (headers) => addSessionHeaders(headers, cookies, sessions.registrationHeader(session));
     } catch (error) {
       if (error instanceof SessionError) return error.getResponse();
       return unexpected(error);

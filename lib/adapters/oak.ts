@@ -89,7 +89,7 @@ export function oakSessions<Data extends object>(sessions: SessionManager<Data>)
         if (session === undefined) return;
         if (context.respond === false) checkNeedsNoCookie(session);
         const headers = await headersOf(response);
-        addSessionHeaders(headers, await sessions.save(session), sessions.registration(session));
+        addSessionHeaders(headers, await sessions.save(session), sessions.registrationHeader(session));
       } catch (error) {
         if (!(error instanceof SessionError)) throw error;
         await replace(response, error.getResponse());

@@ -145,7 +145,7 @@ export function pageRoutes(options: PageOptions): Routes {
       session.set("user", username);
       session.set("greet", `Successfully registered username - ${username}.`);
       const answer = answers.withCookies(answers.toHome(), await sessions.save(session));
-      const registration = sessions.registration(session);
+      const registration = sessions.registrationHeader(session);
       if (registration !== undefined) answer.headers.set("secure-session-registration", registration);
       return answer;
     } catch (error) {

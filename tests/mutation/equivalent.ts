@@ -32,7 +32,7 @@ export const EQUIVALENT: readonly Equivalent[] = [
     why: "the answer comes later than both lines",
   },
   {
-    file: "lib/_watch.ts",
+    file: "lib/_watcher.ts",
     before: "for (let at = 0; at < keys.length; at += BATCH) {",
     kind: "comparison changed",
     why: "a batch of nothing more",
@@ -317,7 +317,7 @@ export const EQUIVALENT: readonly Equivalent[] = [
   },
   {
     file: "lib/stores/file/store.ts",
-    before: "return await this.#locked(key, (_, found) => found);",
+    before: "return await this.#withLock(key, (_, found) => found);",
     kind: "await dropped",
     why: "nothing follows",
   },

@@ -3,7 +3,7 @@ import { assert, assertEquals, assertRejects } from "@std/assert";
 import { SessionGoneError, SessionStoreError } from "../../lib/errors.ts";
 import type { Session } from "../../lib/session.ts";
 import { MemoryStore } from "../../lib/stores/memory.ts";
-import { Watch } from "../../lib/_watch.ts";
+import { Watcher } from "../../lib/_watcher.ts";
 import { replacing } from "../support/failing.ts";
 import { inSimulatedTime } from "../support/simulated_time.ts";
 import { type Data, failing, register, site } from "../support/site.ts";
@@ -229,7 +229,7 @@ Deno.test("follow: a watched session is read once per second until it is closed"
 Deno.test("follow: sessions that are followed at different times are read together", async () => {
   await inSimulatedTime(async () => {
     const reads: string[] = [];
-    const watch = new Watch((key) => Promise.resolve(reads.push(key) > 0));
+    const watch = new Watcher((key) => Promise.resolve(reads.push(key) > 0));
     watch.add("a", new AbortController());
     await wait(500);
     watch.add("b", new AbortController());
@@ -243,7 +243,7 @@ Deno.test("follow: a watch that is closed during a check reads no further sessio
   await inSimulatedTime(async () => {
     let reads = 0;
     const firstRead = Promise.withResolvers<boolean>();
-    const watch = new Watch(() => ++reads === 1 ? firstRead.promise : Promise.resolve(true));
+    const watch = new Watcher(() => ++reads === 1 ? firstRead.promise : Promise.resolve(true));
     for (let n = 0; n < 120; n++) watch.add(`key ${n}`, new AbortController());
     await wait(1500);
     const batch = reads;
@@ -255,7 +255,7 @@ Deno.test("follow: a watch that is closed during a check reads no further sessio
 });
 
 Deno.test("follow: a closed watch leaves no timer", () => {
-  const watch = new Watch(() => Promise.resolve(true));
+  const watch = new Watcher(() => Promise.resolve(true));
   watch.add("key", new AbortController());
   watch.close();
 });
@@ -264,7 +264,7 @@ Deno.test("follow: a signal that starts during another's check is read once per 
   await inSimulatedTime(async () => {
     let reads = 0;
     const firstRead = Promise.withResolvers<boolean>();
-    const watch = new Watch(() => ++reads === 1 ? firstRead.promise : Promise.resolve(true));
+    const watch = new Watcher(() => ++reads === 1 ? firstRead.promise : Promise.resolve(true));
     const [last, next] = [new AbortController(), new AbortController()];
     watch.add("key", last);
     await wait(1500);

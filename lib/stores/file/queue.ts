@@ -54,7 +54,7 @@ export class Queue {
    *
    * @throws {Error} if another process keeps the lock for too long.
    */
-  async locked<T>(key: string, work: Work<T>): Promise<Exclude<Locked<T>, "busy">> {
+  async withLock<T>(key: string, work: Work<T>): Promise<Exclude<Locked<T>, "busy">> {
     const before = this.#last.get(key);
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#last.set(key, promise);

@@ -4,10 +4,11 @@
  * A session's id and its key have 40 hex digits each, and begin with the same 8 digits, the group:
  *
  * - id = group + 128 secret random bits. Only the browser has it.
- * - key = group + hash of the id. The session's file is `<dir>/<the first 3 digits>/<the other 37>.json`.
+ * - key = group + hash of the id. The session's file is `<dir>/<the first 3 digits>/<the other 37>.json`. The first 3
+ *   digits are its shard: the name of a subfolder.
  *
  * The group is a hash of the user's name, or random if no user is logged in. So the sessions of a user are in one
- * subfolder, and need no index. The protocol:
+ * shard, and need no index. The protocol:
  *
  * - A process replaces or removes a file only while it holds the file's exclusive lock. The operating system releases
  *   the lock when the process dies.
@@ -47,7 +48,7 @@ import { exists, isLocked, lstat, reasonOf } from "./calls.ts";
 import { Census } from "./census.ts";
 import { Files } from "./files.ts";
 import { Folder } from "./folder.ts";
-import { keysOf, pathOf, shardOf } from "./names.ts";
+import { keysWith, pathOf, shardOf } from "./names.ts";
 import { type FileStoreOptions, type Settings, settingsOf } from "./options.ts";
 import { probe } from "./probe.ts";
 import { Queue } from "./queue.ts";
@@ -98,7 +99,7 @@ export class FileStore implements SessionStore {
   #files: Files;
   #sweep: Sweep;
   #isProbed = false;
-  // Stores the changes of a session that wait at the same time in one write.
+  // If several changes of one session are waiting, they are stored together, in one write.
   #updates = new UpdateBatcher((key, change) => this.#update(key, change));
 
   /**
@@ -125,7 +126,7 @@ export class FileStore implements SessionStore {
 
   /**
    * Makes the folder if it is missing, tests its file system, and starts to count the sessions in it. Calling this is
-   * optional: the first `create` does the same.
+   * optional: the first `create` does these three things, too, and the first change joins the roster.
    *
    * @throws {Error} if files cannot be made or locked in the folder, or if other files are in it. It is also thrown if
    * the folder has sessions but its secret is lost. (The secret is made before the first session.)
@@ -160,7 +161,7 @@ export class FileStore implements SessionStore {
         throw new StoreFullError(`Cannot create a session: "${dir}" may hold ${max} live sessions`);
       }
       await this.#files.make(key, record);
-      this.#sweep.created(endOf(record));
+      this.#sweep.noteCreated(endOf(record));
     });
   }
 
@@ -176,8 +177,8 @@ export class FileStore implements SessionStore {
         // The folder may have been missing at the read (a disk that was not mounted), and be back at the check.
         if (exists(pathOf(this.#settings.dir, key))) content = await this.#contentOf(key);
       }
-      // `#locked` moves a corrupt file out of the way, and then does no work, because there is no live session.
-      if (content === "corrupt") await this.#locked(key, () => undefined);
+      // `#withLock` moves a corrupt file out of the way, and then does no work, because there is no live session.
+      if (content === "corrupt") await this.#withLock(key, () => undefined);
       return this.#live(content);
     });
   }
@@ -204,7 +205,7 @@ export class FileStore implements SessionStore {
     const ended: string[] = [];
     const slice = new TimeSlice();
     for (const key of keys) {
-      if (await this.#locked(key, (path) => this.#files.remove(key, path))) ended.push(key);
+      if (await this.#withLock(key, (path) => this.#files.remove(key, path))) ended.push(key);
       await slice.yieldIfOver();
     }
     await this.#try(() => this.#files.flushFolders(ended));
@@ -235,19 +236,19 @@ export class FileStore implements SessionStore {
    * Finds the live sessions of a user.
    *
    * If a newer version of the library wrote a record, this version cannot read the user in it. The store yields such a
-   * session, without a record, if its key has the user's group. If two users have the same group (a chance of one in
-   * four billion), a log-out everywhere of one of them also ends the other's sessions that the newer version wrote.
+   * session, without a record, if its key has the user's group. Two users have the same group with a chance of one in
+   * four billion. If one of them is then logged out everywhere, the other loses sessions of the newer version.
    */
   async *sessionsOf(user: string): AsyncGenerator<StoredSession> {
     try {
       this.#folder.checkSecret();
-      // The check has read the secret. It is made before the first session, so a folder without it has no sessions.
+      // The check has read the secret, if there is one. A folder without a secret has no sessions yet.
       if (!this.#folder.knowsSecret) return;
       const group = this.#folder.groupOf(user);
       const list = async () => {
         const names = await this.#census.list(shardOf(group));
         this.#folder.checkSecret();
-        return keysOf(group, names);
+        return keysWith(group, names);
       };
       // `eachOf` lists again if a listed session has got a new key.
       for await (const [key, content] of eachOf(list, (key) => this.#contentOf(key))) {
@@ -265,7 +266,7 @@ export class FileStore implements SessionStore {
     try {
       this.#folder.checkSecret();
       for await (const [shard, names] of this.#census.shards()) {
-        for (const key of keysOf(shard, names)) {
+        for (const key of keysWith(shard, names)) {
           const record = this.#live(this.#listed(key));
           if (record !== undefined) yield [key, record];
           await slice.yieldIfOver();
@@ -295,7 +296,7 @@ export class FileStore implements SessionStore {
     this.#roster.leave();
   }
 
-  /** Tests the file system. The cache compares times, so it needs times in milliseconds, by the machine's clock. */
+  /** Tests the file system. If its file times have milliseconds and follow the machine's clock, the cache is used. */
   async #probe(): Promise<void> {
     if (await probe(this.#settings)) this.#reader.startCaching();
     else this.#reader.stopCaching();
@@ -308,16 +309,16 @@ export class FileStore implements SessionStore {
 
   /**
    * The content of a session's file. This method leaves a corrupt file in its place, because it may be the unfinished
-   * file of a new session, which a listing has found. The callers of `read` know only keys of finished files, so `read`
-   * moves a corrupt file out of the way.
+   * file of a new session, which a listing has found. The callers of the verb `read` know only keys of finished files,
+   * so that verb moves a corrupt file out of the way.
    */
   async #contentOf(key: string): Promise<Content> {
     try {
       return this.#reader.read(key);
     } catch (error) {
-      // On Windows, this waits until another process has unlocked the file.
+      // On Windows, this waits until another process has unlocked the file. The file is finished then.
       if (!isLocked(error)) throw error;
-      return await this.#locked(key, (_, found) => found);
+      return await this.#withLock(key, (_, found) => found);
     }
   }
 
@@ -336,7 +337,7 @@ export class FileStore implements SessionStore {
 
   /** Changes a live session while its file is locked. Returns `undefined` if there is no such session. */
   async #withLive<T>(key: string, work: WorkOn<SessionRecord, T>): Promise<T | undefined> {
-    const result = await this.#locked(key, (path, found) => found === "newer" ? undefined : work(path, found));
+    const result = await this.#withLock(key, (path, found) => found === "newer" ? undefined : work(path, found));
     if (result !== undefined) await this.#roster.waitAfterChange();
     return result;
   }
@@ -348,17 +349,17 @@ export class FileStore implements SessionStore {
    * @param work Is called with a live record, or with `"newer"` if a later version of the library wrote it.
    * @returns The result of the work; `undefined` if there is no such session.
    */
-  async #locked<T>(key: string, work: WorkOn<SessionRecord | "newer", T>): Promise<T | undefined> {
+  async #withLock<T>(key: string, work: WorkOn<SessionRecord | "newer", T>): Promise<T | undefined> {
     try {
       const path = pathOf(this.#settings.dir, key);
-      const outcome = await this.#queue.locked(key, (stat, file) => {
+      const outcome = await this.#queue.withLock(key, (stat, file) => {
         this.#folder.checkSecret();
         const content = this.#reader.readLocked(key, path, stat, file);
         if (content === "corrupt") this.#files.setAside(key, path);
         const found = content === "newer" ? content : this.#live(content);
         return found && work(path, found);
       });
-      // `queue.locked` returns the result of the work in an object, or else "missing" or "not a file".
+      // `queue.withLock` returns the result of the work in an object, or else "missing" or "not a file".
       if (typeof outcome === "object") return outcome.result;
       this.#folder.checkSecret();
       if (outcome === "not a file") this.#files.setAside(key, path);
@@ -386,7 +387,7 @@ export class FileStore implements SessionStore {
     }
   }
 
-  /** The error to throw for a failure. A file call's failure gets the folder's path. Other errors stay the same. */
+  /** The error to throw for a failure: that of the caller's change or of the library, or one that names the folder. */
   #failure(error: unknown): unknown {
     if (error instanceof ChangeError) return error.cause;
     if (error instanceof SessionError || error instanceof TypeError) return error;

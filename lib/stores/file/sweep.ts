@@ -54,7 +54,7 @@ export class Sweep {
   }
 
   /** Records that a session was made, and when it ends. Each new session makes some names due for a check. */
-  created(end: number): void {
+  noteCreated(end: number): void {
     this.noteEnd(end);
     if (this.#settings.now() >= this.#earliest) this.#pacer.created();
   }

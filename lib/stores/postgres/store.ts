@@ -58,8 +58,8 @@ const RULES = { url: ADDRESS, client: clientRule('a client of the package "postg
  * to find out what the database did. It does this on a new connection, unless the program gave the client. An operation
  * takes at most five seconds in all.
  *
- * - On a direct connection, a failure that the store reports is final, because the server cancels the statement after
- *   one second, too (`statement_timeout`).
+ * - On a direct connection, an operation that failed is not executed later, because the server cancels its statement
+ *   after one second, too (`statement_timeout`).
  * - Through a pooler, or with a client of your own, the server does not cancel the statement. If the statement waits
  *   for a lock, the database may execute it after the store has reported a failure.
  *

@@ -1,4 +1,4 @@
-/** Watch: aborts the signals of a followed session within about a second after any process ended the session. */
+/** Watcher: aborts the signals of a followed session within about a second after any process ended the session. */
 import { SessionGoneError } from "./errors.ts";
 
 /** Milliseconds between two checks of the store. */
@@ -7,7 +7,7 @@ const PAUSE = 1000;
 const BATCH = 50;
 
 /** Watches the sessions that open sockets and streams follow. Each session costs one read per second. */
-export class Watch {
+export class Watcher {
   #isStored: (key: string) => Promise<boolean>;
   #watched = new Map<string, Set<AbortController>>();
   #timer: ReturnType<typeof setTimeout> | undefined;

@@ -142,6 +142,21 @@ test("verbs fail in time if memcached is silent or away, and then recover", asyn
   assertEquals(await store.read(id), undefined);
 });
 
+test("a connection that falls silent is replaced, although more requests come", async () => {
+  await using engine = await Engine.start("memcached");
+  await using proxy = new LossyProxy(engine.port);
+  await using store = await open({ url: through(proxy) });
+  const id = newId();
+  await store.create(id, fresh({ n: 1 }));
+  proxy.silence();
+  const reads = [];
+  for (let n = 0; n < 30; n++) {
+    reads.push(store.read(id).then(() => "answered", () => "failed"));
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+  assertEquals((await Promise.all(reads)).slice(20), Array(10).fill("answered"));
+});
+
 test("a client that the program gives is used, and stays open", async () => {
   await using engine = await Engine.start("memcached");
   const client = await connectionTo(engine);

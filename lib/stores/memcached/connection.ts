@@ -20,9 +20,6 @@ export interface MemcachedClient {
 /** The address of memcached: a host and a port, or the path of a socket. */
 export type MemcachedTarget = { readonly host: string; readonly port: number } | { readonly path: string };
 
-/** The milliseconds without an answer after which the connection counts as lost. */
-const SILENCE = 1000;
-
 interface Reply {
   readonly line: string;
   readonly value?: string;
@@ -34,13 +31,13 @@ interface Waiting {
 }
 
 /**
- * Speaks memcached's text protocol. It connects at its first use. If the connection breaks, or no answer comes, all
- * waiting commands fail, and the next command connects again.
+ * Speaks memcached's text protocol. It connects at its first use. If the connection breaks, all waiting commands fail,
+ * and the next command connects again.
  */
 export class MemcachedConnection implements MemcachedClient {
   #target: MemcachedTarget;
   #socket: Promise<Socket> | undefined;
-  #close: (() => void) | undefined;
+  #break: ((reason: string) => void) | undefined;
   #isClosed = false;
 
   /** @param target The address of memcached. */
@@ -71,10 +68,16 @@ export class MemcachedConnection implements MemcachedClient {
     if (line !== "DELETED") refused(line);
   }
 
+  /** Drops the connection, because no answer came. Waiting commands fail. */
+  reconnect(): void {
+    this.#socket = undefined;
+    this.#break?.("no answer");
+  }
+
   /** Closes the connection. Waiting commands fail. */
   close(): void {
     this.#isClosed = true;
-    this.#close?.();
+    this.#break?.("the store was closed");
   }
 
   #waiting: Waiting[] = [];
@@ -95,10 +98,7 @@ export class MemcachedConnection implements MemcachedClient {
       const waiting: Waiting[] = this.#waiting = [];
       let received = Buffer.alloc(0);
       let failure: Error | undefined;
-      this.#close = () => socket.destroy(new Error("the store was closed"));
-      socket.setTimeout(SILENCE, () => {
-        if (socket.connecting || waiting.length > 0) socket.destroy(new Error("no answer"));
-      });
+      const breakThis = this.#break = (reason) => socket.destroy(new Error(reason));
       socket.on("connect", () => resolve(socket));
       socket.on("data", (bytes: Buffer) => {
         received = Buffer.concat([received, bytes]);
@@ -111,7 +111,7 @@ export class MemcachedConnection implements MemcachedClient {
       });
       socket.on("error", (error: Error) => failure = error);
       socket.on("close", () => {
-        this.#socket = undefined;
+        if (this.#break === breakThis) this.#socket = undefined;
         const reason = failure?.message || (failure as { code?: string } | undefined)?.code || "the connection broke";
         reject(new Error(reason));
         for (const { reject } of waiting.splice(0)) reject(new Error(reason));

@@ -4,7 +4,7 @@ import { RecordTooLargeError } from "../../errors.ts";
 import { CALL_DEADLINE } from "../_deadline.ts";
 import { readContent, versionOf } from "../_marks.ts";
 import type { Entries, Entry, EntryWrite, NewEntry } from "../entries.ts";
-import type { MemcachedClient } from "./connection.ts";
+import type { MemcachedClient, MemcachedConnection } from "./connection.ts";
 
 /** The longest time to live, in seconds. Memcached reads a greater number as a date, in seconds since 1970. */
 const LONGEST_RELATIVE = 30 * 24 * 60 * 60;
@@ -12,18 +12,33 @@ const LONGEST_RELATIVE = 30 * 24 * 60 * 60;
 /** Sessions as values in memcached. */
 export class MemcachedEntries implements Entries {
   #client: MemcachedClient;
+  #own: MemcachedConnection | undefined;
   #prefix: string;
   #now: () => number;
 
   /**
-   * @param client The client of memcached.
+   * @param client The client that the program gave, or the store's own connection.
    * @param prefix The prefix of the keys.
    * @param now The clock, in milliseconds since 1970.
    */
-  constructor(client: MemcachedClient, prefix: string, now: () => number) {
-    this.#client = client;
+  constructor(
+    client: { readonly given: MemcachedClient } | { readonly own: MemcachedConnection },
+    prefix: string,
+    now: () => number,
+  ) {
+    this.#own = "own" in client ? client.own : undefined;
+    this.#client = "own" in client ? client.own : client.given;
     this.#prefix = prefix;
     this.#now = now;
+  }
+
+  reconnect(): void {
+    this.#own?.reconnect();
+  }
+
+  close(): Promise<void> {
+    this.#own?.close();
+    return Promise.resolve();
   }
 
   async get(key: string): Promise<Entry | undefined> {

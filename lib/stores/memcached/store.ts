@@ -50,8 +50,6 @@ const RULES = {
  * ```
  */
 export class MemcachedStore extends EntryStore {
-  #own: MemcachedConnection | undefined;
-
   /**
    * Makes a store. The store connects at its first use.
    *
@@ -63,19 +61,12 @@ export class MemcachedStore extends EntryStore {
     checkUrlOrClient("MemcachedStore", options);
     const { url, client, prefix = "session:" } = options;
     const address = url === undefined ? undefined : parse(url);
-    const own = address && new MemcachedConnection(address.target);
-    super(new MemcachedEntries(client ?? own!, checkPrefix(prefix), common.now), {
+    const used = address === undefined ? { given: client! } : { own: new MemcachedConnection(address.target) };
+    super(new MemcachedEntries(used, checkPrefix(prefix), common.now), {
       ...common,
       name: address === undefined ? "memcached" : `memcached at ${address.name}`,
       maxBytes: MAX_BYTES + HEAD_BYTES,
     });
-    this.#own = own;
-  }
-
-  /** Closes the connection. A client that the program gave stays open. */
-  override async close(): Promise<void> {
-    await super.close();
-    this.#own?.close();
   }
 }
 

@@ -16,7 +16,8 @@ import { LateOpenError, noMiddlewareError, Opener } from "../_opener.ts";
 /** Sessions over `node:http`. */
 export interface NodeSessions<Data extends object> {
   /**
-   * The middleware. Use it before the routes. It stores each session that a request opened before the answer is sent.
+   * The middleware. Use it before the routes. If a request opens its session, the session is stored before the answer
+   * is sent.
    */
   readonly middleware: (request: IncomingMessage, response: ServerResponse, next: () => void) => void;
   /** Opens the session of a request. A second call returns the same session. In Fastify give it `request.raw`. */

@@ -285,6 +285,36 @@ export const EQUIVALENT: readonly Equivalent[] = [
     why: "a bound: one failure more or less does as well",
   },
   {
+    file: "lib/commands/copy.ts",
+    before: "failedInARow = 0;",
+    kind: "constant off",
+    why: "a bound: one failure more or less does as well",
+  },
+  {
+    file: "lib/commands/copy.ts",
+    before: "const GIVE_UP = 50;",
+    kind: "constant off",
+    why: "a bound: one failure more or less does as well",
+  },
+  {
+    file: "lib/commands/copy.ts",
+    before: "if (++failedInARow >= GIVE_UP) return;",
+    kind: "comparison changed",
+    why: "a bound: one failure more or less does as well",
+  },
+  {
+    file: "lib/commands/copy.ts",
+    before: "const AT_ONCE = 16;",
+    kind: "constant off",
+    why: "a bound: one session more at the same time does as well",
+  },
+  {
+    file: "lib/commands/copy.ts",
+    before: "outcome.failed++;",
+    kind: "lines swapped",
+    why: "neither line reads what the other sets",
+  },
+  {
     file: "lib/stores/sqlite/connection.ts",
     before: "} else if (code !== BUSY || performance.now() - start > DEADLINE) throw this.#failure(error);",
     kind: "comparison changed",

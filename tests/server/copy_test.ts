@@ -4,7 +4,7 @@ import { copy, copyAll, targetOf } from "../../lib/commands/copy.ts";
 import { Progress } from "../../lib/commands/output.ts";
 import { newId } from "../../lib/id.ts";
 import { silent } from "../../lib/log.ts";
-import type { SessionRecord } from "../../lib/record.ts";
+import { MAX_RECORD_BYTES, type SessionRecord } from "../../lib/record.ts";
 import { readConfig } from "../../lib/server/config.ts";
 import { KeyTakenError, type SessionStore } from "../../lib/store.ts";
 import { MemoryStore } from "../../lib/stores/memory.ts";
@@ -76,6 +76,28 @@ Deno.test("copy: it gives up if the store refuses every session", async () => {
   assertEquals([half.copied, half.failed], [500, 500], "a store that takes some sessions is not given up");
   const unlisted = target(create);
   await assertRejects(() => copyAll(unlisted, from, noop), Error, "cannot list");
+});
+
+Deno.test("copy: a session that cannot be copied is an error, after the others are copied", async () => {
+  await withFolder(async (dir) => {
+    const from = await filled(3);
+    const tooLarge: SessionRecord = { ...record(), data: { blob: "x".repeat(MAX_RECORD_BYTES) } };
+    const list = async function* () {
+      yield [newId(), tooLarge] as const;
+      yield* from.list();
+    };
+    const target = targetOf(readConfig({}), "sqlite", `sqlite:${dir}/sessions.db`);
+    let printed = "";
+    const write = (bytes: Uint8Array) => {
+      printed += new TextDecoder().decode(bytes);
+      return bytes.length;
+    };
+    await replacing(Deno.stdout, "writeSync", () => write, async () => {
+      const copying = copy({ list } as unknown as SessionStore, target, silent);
+      await assertRejects(() => copying, Error, "not every session was copied: ");
+    });
+    assertEquals(printed, "Copied 3, left 0 that were there already, failed 1\n");
+  });
 });
 
 Deno.test("copy: the other store is closed, also after a failure", async () => {

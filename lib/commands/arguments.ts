@@ -15,8 +15,10 @@ export const USAGE = `Usage: session-server                     serves
 /** The answer to `help`. */
 export const HELP = `${USAGE}
 
-"sessions copy" copies every live session of the store that the settings name into another store. Cookies stay
-valid. Stop the servers first: changes made during the copy may be missing in it.
+"sessions revoke" takes the first digits of a handle, as "sessions list" shows it, or the value of
+a session's cookie. "sessions copy" copies every live session of the store that the settings name
+into another store. Cookies stay valid. Stop the servers first: changes made during the copy may be
+missing in it.
 
 Settings, from the environment; an empty value counts as unset (defaults in brackets):
 ${explainSettings()}`;

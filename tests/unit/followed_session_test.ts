@@ -60,7 +60,7 @@ Deno.test("follow: a session that its own request created is followed", async ()
   assertEquals((await follow.read()).data, { name: "Ada" });
 });
 
-Deno.test("follow: a session that is followed while it is being stored is followed under its new id", async () => {
+Deno.test("follow: a session that is followed during its commit is read by its new id", async () => {
   const stored = Promise.withResolvers<void>();
   class SlowStore extends MemoryStore {
     override async create(...args: Parameters<MemoryStore["create"]>): Promise<void> {

@@ -28,6 +28,8 @@ export function toJson(value: unknown, failure: string): Json {
   }
 
   function copyList(value: readonly unknown[], place: string): Json[] {
+    // JSON drops the other members of a list, such as the groups of a match.
+    if (Object.keys(value).length > value.length) throw refused(place, "a list with members besides its items");
     // `map` would skip holes.
     return Array.from(value, (item, index) => copy(item, `${place}[${index}]`));
   }

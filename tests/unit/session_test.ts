@@ -72,6 +72,7 @@ Deno.test("session: set refuses a value that JSON would change, and names its pl
   const wrong = [
     ...[() => {}, Symbol("s"), 1n, NaN, Infinity, -Infinity, cycle, new Map(), new Set([1]), new Date(), /x/],
     ...[new Uint8Array(2), new (class Cart {})(), Object(1), [undefined], [, 1], { a: undefined }, { a: [NaN] }],
+    ..."tea".matchAll(/t/g),
     ...[{ [Symbol("s")]: 1 }, { toJSON: () => 1 }, { deep: { map: new Map([[1, 2]]) } }, nested(10_000)],
   ];
   for (const value of wrong) {

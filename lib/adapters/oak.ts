@@ -16,7 +16,7 @@ export interface OakContext {
   readonly request: { readonly headers: Headers; readonly method: string; readonly url: URL };
   /** The answer. */
   readonly response: OakResponse;
-  /** Whether Oak sends the answer: not after `upgrade` and `sendEvents`, which have sent one. */
+  /** Whether Oak sends the answer. It is `false` after `upgrade` and `sendEvents`, which have sent one. */
   readonly respond?: boolean | undefined;
 }
 
@@ -28,7 +28,7 @@ export interface OakResponse {
   body: unknown;
   /** The headers. */
   readonly headers: Headers;
-  /** Whether it can be changed: not after `with`, which has made the answer. */
+  /** Whether it can be changed. It is `false` after `with`, which has made the `Response`. */
   readonly writable: boolean;
   /** Makes the `Response` that Oak sends. */
   toDomResponse(): Promise<unknown>;
@@ -45,7 +45,8 @@ export interface OakSessions<Data extends object> {
 /**
  * Makes a middleware for Oak. A request that opens no session costs nothing, and its answer stays cacheable. If a
  * handler throws, nothing is stored and the error goes on to Oak. The middleware answers an error of the library with
- * 409, 413 or 503.
+ * 409, 413 or 503. After `upgrade` and `sendEvents` no cookie can be sent, so a session that needs one is not stored,
+ * and the middleware throws an error.
  *
  * @param sessions The manager.
  * @throws {TypeError} if it is not a manager.

@@ -1,12 +1,12 @@
 /** Log-ins and log-outs: which user's data a session has, and how many sessions of a user stay live. */
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
-import { SessionGoneError } from "../../lib/errors.ts";
+import { SessionGoneError, SessionStoreError } from "../../lib/errors.ts";
 import type { SessionRecord } from "../../lib/record.ts";
 import type { Session } from "../../lib/session.ts";
 import type { StoredSession } from "../../lib/store.ts";
 import { MemoryStore } from "../../lib/stores/memory.ts";
 import { Clock } from "../../lib/testing.ts";
-import { type Data, register, site } from "../support/site.ts";
+import { type Data, failing, register, site } from "../support/site.ts";
 
 Deno.test("log-in: the data of a guest and of the same user stay", async () => {
   const { visit } = site();
@@ -110,6 +110,18 @@ Deno.test("log-in: with a maximum, a user's most recently used sessions stay liv
   assertEquals(live, [0, 3]);
   assertEquals((await Array.fromAsync(sessions.of("ada"))).length, 3);
   assertEquals((await Array.fromAsync(sessions.of("bob"))).length, 1);
+});
+
+Deno.test("log-in: it fails if the sessions above its maximum cannot be ended", async () => {
+  const { newBrowser, request, sessions, visit } = site({
+    store: failing(["delete"], new MemoryStore()),
+    now: Date.now,
+  });
+  await visit((session) => session.logIn("ada"), newBrowser());
+  const session = await sessions.open(request());
+  session.logIn("ada", { most: 1 });
+  await assertRejects(() => sessions.save(session), SessionStoreError);
+  assertEquals((await Array.fromAsync(sessions.of("ada"))).length, 2, "the new session stays");
 });
 
 Deno.test("log-in: one browser can log in repeatedly with a maximum of one session", async () => {

@@ -184,11 +184,11 @@ Deno.test("sessions: a failure of the store is thrown and logged, and stored dat
 Deno.test("sessions: a page that only reads is answered if its session cannot be extended", async () => {
   const clock = new Clock();
   const memory = new MemoryStore({ now: clock.now });
-  const { browser, visit } = site({ store: failing(["touch"], memory), now: clock.now });
+  const { browser, sessions, visit } = site({ store: failing(["touch"], memory), now: clock.now });
   await visit(register);
   clock.pass(30);
   assertEquals(await visit(), { name: "Ada" });
-  assertEquals(browser.setCookies, []);
+  assertEquals([browser.setCookies, sessions.counters.used, sessions.counters.failed], [[], 0, 1]);
 });
 
 Deno.test("sessions: a full store refuses new ones, and the others stay usable", async () => {

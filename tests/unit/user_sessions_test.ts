@@ -71,6 +71,23 @@ Deno.test("users: endAll() counts each session once, even if there are several b
   assertEquals(sessions.counters.ended, 1201);
 });
 
+Deno.test("users: endAll() gives the store batches of 1 to 500 keys", async () => {
+  const clock = new Clock();
+  const batches: number[] = [];
+  const memory = new (class extends MemoryStore {
+    async deleteMany(keys: readonly string[]) {
+      batches.push(keys.length);
+      for (const key of keys) await this.delete(key);
+      return keys;
+    }
+  })({ now: clock.now });
+  const { sessions } = site({ store: memory, now: clock.now });
+  const { time } = clock;
+  const times = { created: time, idle: 60_000, expires: time + 60_000, deadline: time + 600_000 };
+  for (let n = 0; n < 1201; n++) await memory.create(newId(), { data: {}, ...times, user: "ada" });
+  assertEquals([await sessions.endAll("ada"), batches], [1201, [500, 500, 201]]);
+});
+
 Deno.test("users: endAll() can leave the session of the request alive", async () => {
   const { sessions, laptop, phone, userOf, request } = await devices();
   const except = await sessions.open(request(laptop));

@@ -120,7 +120,9 @@ export class StoredSessions {
         "Cannot store a session: end() or endAll() has ended it; call session.logOut() after that, then set or flash",
       );
     }
-    return new SessionGoneError("Cannot store a session: another request has ended it, or given it a new id");
+    return new SessionGoneError(
+      "Cannot read or store a session: it has ended, or another request has given it a new id",
+    );
   }
 
   /** Reports a refusal. */

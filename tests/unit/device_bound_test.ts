@@ -1,6 +1,8 @@
 /** Device-bound sessions: the protocol, with a test in place of the browser. */
 import { assert, assertEquals, assertMatch, assertThrows } from "@std/assert";
 import type { SessionOptions } from "../../lib/session_options.ts";
+import { MemoryStore } from "../../lib/stores/memory.ts";
+import { failing } from "../support/site.ts";
 import { boundDevice, Device, makeProof, newKeys, part, place, type ProofOptions } from "./bound_place.ts";
 
 Deno.test("bound: a log-in sends the registration header of the draft", async () => {
@@ -223,6 +225,13 @@ Deno.test("bound: a registration is valid once, for its own log-in, within a min
   const guest = new Device(one.sessions);
   guest.challenge = challenge;
   assertEquals((await guest.register()).status, 400);
+});
+
+Deno.test("bound: a registration that cannot be stored is answered 503", async () => {
+  const { device } = place({ store: failing(["update"], new MemoryStore()), now: Date.now });
+  await device.logIn();
+  const answer = await device.register();
+  assertEquals([answer.status, answer.headers.getSetCookie()], [503, []]);
 });
 
 Deno.test("bound: of two concurrent registrations one is stored", async () => {

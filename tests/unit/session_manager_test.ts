@@ -234,6 +234,7 @@ Deno.test("sessions: invalid options are refused at construction", () => {
   assertThrows(make({ keys: [] }), TypeError, "at least one key");
   assertThrows(make({ keys: [KEY, "x".repeat(31)] }), RangeError, "key 2: needed at least 32 bytes, received 31");
   for (const idle of [0, 0.5, -1, NaN, 400 * 86_400 + 1]) assertThrows(make({ idle }), RangeError, '"idle"');
+  for (const idle of [1, 400 * 86_400]) make({ idle, absolute: idle })();
   assertThrows(make({ absolute: 0 }), RangeError, '"absolute"');
   for (const name of ["", "a b", "a;b", "a=b", "é", "x".repeat(101)]) {
     assertThrows(make({ cookie: { name } }), TypeError, "session cookie");

@@ -79,6 +79,8 @@ Deno.test("session: set refuses a value that JSON would change, and names its pl
     assertThrows(() => session.set("cart", value), TypeError, 'Cannot set "cart"');
     assertThrows(() => session.update("cart", () => value), TypeError, 'Cannot update "cart"');
   }
+  assertThrows(() => session.set("cart", { a: [1, NaN] }), TypeError, "its value at .a[1] must be one that JSON keeps");
+  assertThrows(() => session.set("cart", NaN), TypeError, "its value must be one that JSON keeps");
   assertEquals(session.changed, false);
   const right = [null, true, 0, -1.5, "", "\ud800", [], {}, Object.create(null), [[{ a: [1] }]], nested(100)];
   for (const value of right) session.set("cart", value);

@@ -1,4 +1,4 @@
-/** A scenario of clocks: file systems that keep whole seconds, and a clock that is set, on a machine of its own. */
+/** A scenario of clocks, on a separate machine: file systems that keep whole seconds, and a clock that is set. */
 import { assertEquals } from "@std/assert";
 import { type Disk, Machine, makeDisks, missingForMachine } from "./machine.ts";
 import type { Scenario, Stage } from "./scenario.ts";
@@ -8,7 +8,7 @@ const DISKS: readonly Disk[] = [
   { name: "two_seconds", system: "vfat", options: [] },
 ];
 
-/** Not in the table: coarse times and clock steps. */
+/** Disks with coarse times, and a clock that is set. */
 export const clock: Scenario = {
   name: "clock",
   rounds: 1,
@@ -27,12 +27,12 @@ export const clock: Scenario = {
     const said = machine.lines<{ disk?: string }>();
     for (const disk of disks) {
       assertEquals(said.filter((line) => line.disk === disk), [
-        { disk, born: 300, atOnce: 300, used: 300, swept: 0, after: 300 },
+        { disk, born: 300, first: 300, used: 300, swept: 0, after: 300 },
         { disk, dead: 0 },
         { disk, ahead: 50, usable: 0, again: 50, listed: 50 },
       ]);
     }
     return "ext4 with times of 1 s and vfat with 2 s: 2 × 300 made, used and not swept, 2 × 300 made while the clock " +
-      "steps, 0 dead; 2 × 50 from a clock a day ahead are gone and take no room";
+      "steps, 0 expired when new; 2 × 50 from a clock a day ahead are gone and take no room";
   },
 };

@@ -1,4 +1,4 @@
-/** Runs in a machine of its own: makes and uses sessions on disks with coarse times, and while the clock is set. */
+/** Runs in a separate machine: makes and uses sessions on disks with coarse times, and while the clock is set. */
 import { FileStore } from "../../lib/stores/file/store.ts";
 import { life, wait } from "./tools.ts";
 import { newId } from "../../lib/id.ts";
@@ -39,12 +39,12 @@ for (const disk of disks) {
   const store = new FileStore({ dir });
   await store.ready();
 
-  // Coarse times: a session that was just made or used is there, by this store and by one that looks at the files.
+  // Coarse times: a session that was just made or used is there, for this store and for one that reads the files.
   const IDLE = 8000;
   const short = await make(store, MANY, IDLE);
   const made = Date.now();
   const other = new FileStore({ dir, cacheBytes: 0 });
-  const atOnce = await living(other, short.ids);
+  const first = await living(other, short.ids);
   await wait(3000);
   let used = 0;
   for (const [i, id] of short.ids.entries()) {
@@ -54,13 +54,13 @@ for (const disk of disks) {
       : await store.update(id, (record) => ({ ...record, expires })) !== undefined;
     if (isThere) used++;
   }
-  // By now all would be over if they had not been used.
+  // Without their use, all sessions would be over now.
   await wait(Math.max(0, made + IDLE + 100 - Date.now()));
   const swept = await store.sweepAll();
-  say({ disk, born: short.born, atOnce, used, swept, after: await living(other, short.ids) });
+  say({ disk, born: short.born, first, used, swept, after: await living(other, short.ids) });
   await other.close();
 
-  // Small steps back and forth all the time.
+  // The clock steps back and forth while sessions are made.
   let dead = 0;
   for (let i = 0; i < 60; i++) {
     await setClock(Date.now() + (i % 2 === 0 ? 2000 : -2000));
@@ -69,7 +69,7 @@ for (const disk of disks) {
   say({ disk, dead });
   await store.close();
 
-  // A day ahead and back: what was made in between is no session, is swept and takes no room.
+  // The clock goes a day ahead and back: sessions that were made in between are over, are swept, and take no room.
   const full = new FileStore({ dir: `/mnt/${disk}/full`, max: 50 });
   await full.ready();
   await setClock(Date.now() + DAY);

@@ -1,4 +1,4 @@
-/** A server that counts a session's visits, on a free port: the smallest one that two requests could make lose one. */
+/** A small server that counts the visits of a session. Two requests at the same time could make it lose one. */
 import { FileStore, SessionManager } from "../../lib/mod.ts";
 
 const sessions = new SessionManager<{ visits: number }>({
@@ -8,7 +8,7 @@ const sessions = new SessionManager<{ visits: number }>({
 const handler = sessions.wrap(async (_request, open) => {
   const session = await open();
   session.update("visits", (visits = 0) => visits + 1);
-  // Others get their turn between the reading and the storing.
+  // Other requests run between the reading and the storing.
   await new Promise((resolve) => setTimeout(resolve, 2 * Math.random()));
   return new Response();
 });

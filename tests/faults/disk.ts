@@ -1,4 +1,4 @@
-/** Scenarios of the disk: full, read-only, its folder gone, its files turned into something else. */
+/** Scenarios of the disk: it is full or read-only, its folder is gone, or its files are corrupt. */
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { createApp } from "../../lib/server/app.ts";
 import type { Visitor } from "../../lib/server/pages.ts";
@@ -13,21 +13,21 @@ const HOUR = { PERMANENT_SESSION_LIFETIME: "3600" };
 const NO_SPACE = "No space left on device (os error 28)";
 const READ_ONLY = "Read-only file system (os error 30)";
 
-/** A visitor of the app in this process, where calls can be made to fail. */
+/** A visitor of the app in this process, in which calls can be made to fail. */
 function visitorOf(dir: string): { browser: Browser; store: FileStore } {
   const store = new FileStore({ dir });
   const sessions = new SessionManager<Visitor>({ store, keys: ["a secret key of at least 32 bytes"] });
   return { browser: new Browser("http://localhost", createApp({ sessions, store })), store };
 }
 
-/** Registers a visitor again and changes the session, each of the calls failing once. */
+/** Registers a visitor and changes the session again and again, so that each of the calls fails once. */
 async function failEachStep(dir: string, message: string): Promise<number> {
   for (const step of [...CREATE, ...UPDATE]) {
     const { browser, store } = visitorOf(dir);
     assertEquals(await browser.post("/add", { username: "Ada" }), 303);
     const cookie = browser.cookies.get("session")!;
     const files = filesIn(dir).length;
-    // In a folder that is already there, nothing has to be made.
+    // A subfolder is made only if it is missing, so the empty ones are removed.
     if (step.name === "make the folder") { for (const path of spareFolders(dir, cookie)) await Deno.remove(path); }
     await failing(step, message, async () => {
       if (CREATE.includes(step)) {
@@ -44,7 +44,7 @@ async function failEachStep(dir: string, message: string): Promise<number> {
     });
     assert((await browser.get("/")).includes("Hi, <bdi>Ada</bdi>!"), "the old value is intact");
     assertEquals(filesIn(dir).length, files, `${step.name}: nothing is left behind`);
-    assertEquals(await browser.post("/add", { username: "Eve" }), 303, "it works again without help");
+    assertEquals(await browser.post("/add", { username: "Eve" }), 303, "it works again without a restart");
   }
   return CREATE.length + UPDATE.length;
 }
@@ -66,7 +66,7 @@ async function run(command: string, ...args: string[]): Promise<boolean> {
   }
 }
 
-/** Runs `test` on a small file system of its own. Returns false if this machine does not let one be mounted. */
+/** Runs `test` on a separate small file system. Returns `false` if none can be mounted on this machine. */
 export async function onOwnDisk(dir: string, options: string, test: (disk: string) => Promise<void>): Promise<boolean> {
   const disk = `${dir}/disk`;
   await Deno.mkdir(disk);
@@ -107,7 +107,7 @@ async function assertLogsOut(browser: Browser, origin: string): Promise<void> {
   old.cookies.set("session", browser.cookies.get("session")!);
   assertEquals(await browser.post("/remove"), 303);
   assert((await browser.get("/")).includes(STRANGER));
-  assert((await old.get("/")).includes(STRANGER), "the old cookie is good for nothing");
+  assert((await old.get("/")).includes(STRANGER), "the old cookie opens nothing");
 }
 
 /** F4. No space at each step of a save. */
@@ -122,20 +122,20 @@ export const noSpace: Scenario = {
         const browser = new Browser(origin);
         assertEquals(await browser.post("/add", { username: "Ada" }), 303);
         for (const fill of [fillBytes, fillFiles]) {
-          // Folders of sessions that have moved would make room when they are swept.
+          // Empty subfolders would make room when they are swept.
           for (const path of spareFolders(data, browser.cookies.get("session")!)) await Deno.remove(path);
           fill(disk);
           await assertReadsOnly(browser, origin);
           assertEquals(filesIn(data).length, 1, "nothing is left behind");
           await assertLogsOut(browser, origin);
           await Deno.remove(`${disk}/filler`, { recursive: true });
-          assertEquals(await browser.post("/add", { username: "Ada" }), 303, "it works again without help");
+          assertEquals(await browser.post("/add", { username: "Ada" }), 303, "it works again without a restart");
         }
       });
     });
     const real = isMounted
       ? "a disk full of bytes, then of files"
-      : "no disk could be mounted here, so only injected ones";
+      : "no disk can be mounted here, so only injected failures";
     return `${failed} failing steps, ${real}: 503, old value intact, nothing left behind, pages 200, log-out works`;
   },
 };
@@ -158,7 +158,7 @@ function fillFiles(disk: string): void {
   }
 }
 
-/** F5. A visitor's record is turned into something that is none. */
+/** F5. A visitor's record becomes something that is no record. */
 export const corrupt: Scenario = {
   name: "F5-corrupt",
   rounds: 1,
@@ -192,7 +192,7 @@ export const corrupt: Scenario = {
         const cookie = browser.cookies.get("session")!;
         const path = fileOf(data, cookie);
         await Deno.remove(path);
-        // Put in its place with a time at which its record would have lived, or the sweep may come first.
+        // Its time is in the future; otherwise the sweep might remove it first.
         const beside = `${path}.making`;
         await makeIt(beside);
         if ((await Deno.lstat(beside)).isFile) await Deno.utime(beside, Date.now() / 1000, Date.now() / 1000 + 3600);
@@ -205,7 +205,7 @@ export const corrupt: Scenario = {
         assert((await browser.get("/")).includes("Hi, <bdi>Eve</bdi>!"), kind);
         await Deno.lstat(`${path}.corrupt`);
       }
-      // What a later version of the program wrote is left for it.
+      // A record of a later version is left alone.
       const browser = new Browser(server.origin);
       await browser.post("/add", { username: "Ada" });
       const path = fileOf(data, browser.cookies.get("session")!);
@@ -223,7 +223,7 @@ export const corrupt: Scenario = {
     assertEquals(await Deno.readTextFile(target), secret);
     return `${
       Object.keys(make).length
-    } kinds: fresh visitor, 200, put aside; what a link names, and a later version's, is untouched`;
+    } kinds: fresh visitor, 200, put aside; the target of a link and a later version's record are untouched`;
   },
 };
 
@@ -243,7 +243,7 @@ export const readOnly: Scenario = {
         assertEquals(await browser.post("/remove"), 503);
         assert((await browser.get("/")).includes("Hi, <bdi>Ada</bdi>!"), "the log-out was refused");
         assert(await run("mount", "-o", "remount,rw", disk));
-        assertEquals(await browser.post("/add", { username: "Ada" }), 303, "it works again without help");
+        assertEquals(await browser.post("/add", { username: "Ada" }), 303, "it works again without a restart");
       });
     });
     const data = `${dir}/data`;
@@ -252,7 +252,7 @@ export const readOnly: Scenario = {
       assertEquals(await browser.post("/add", { username: "Ada" }), 303);
       const cookie = browser.cookies.get("session")!;
       await Deno.rename(data, `${dir}/away`);
-      // The session is in memory for a quarter of a second more.
+      // For a quarter of a second, the session is still answered from the cache.
       await new Promise((resolve) => setTimeout(resolve, 300));
       const response = await browser.request("/");
       await response.body?.cancel();
@@ -262,9 +262,9 @@ export const readOnly: Scenario = {
       await Deno.rename(`${dir}/away`, data);
       browser.cookies.set("session", cookie);
       assert((await browser.get("/")).includes("Hi, <bdi>Ada</bdi>!"));
-      assertEquals(await browser.post("/add", { username: "Ada" }), 303, "it works again without help");
+      assertEquals(await browser.post("/add", { username: "Ada" }), 303, "it works again without a restart");
     });
-    const real = isMounted ? "a disk mounted read-only" : "none could be mounted read-only here, so injected failures";
+    const real = isMounted ? "a disk mounted read-only" : "no disk can be mounted here, so only injected failures";
     return `${real}, then the folder taken away: strangers 200, sessions 503; put back: as before`;
   },
 };

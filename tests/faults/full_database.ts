@@ -1,10 +1,10 @@
-/** A scenario of SQLite on a full disk: what is answered must be so, however little space is left. */
+/** A scenario of SQLite on a full disk: the answers must be true, however little space is left. */
 import { assert, assertEquals } from "@std/assert";
 import { Browser, Server } from "../support/server.ts";
 import { onOwnDisk } from "./disk.ts";
 import { accepted, type Scenario, type Stage } from "./scenario.ts";
 
-/** Fills a disk up to some bytes. */
+/** Fills a disk, except for some bytes. */
 function fill(disk: string, free: number): void {
   using file = Deno.openSync(`${disk}/filler`, { write: true, create: true });
   try {
@@ -15,7 +15,7 @@ function fill(disk: string, free: number): void {
   file.truncateSync(Math.max(0, file.statSync().size - free));
 }
 
-/** Not in the table: visitors register, register again and log out while the database's disk fills up. */
+/** Visitors register, register again and log out while the database's disk fills up. */
 export const fullDatabase: Scenario = {
   name: "full-database",
   rounds: 20,
@@ -46,7 +46,7 @@ export const fullDatabase: Scenario = {
     assert(figures.refused + figures.notRenewed > 0, "the disk was full");
     return `${figures.renewed} renewals done and ${figures.notRenewed} refused, ${figures.loggedOut} log-outs done and ` +
       `${figures.notLoggedOut} refused, ${figures.refused} of ${figures.made + figures.refused} new ones refused: ` +
-      "each as it was answered";
+      "each as its answer said";
   },
 };
 
@@ -87,12 +87,12 @@ async function fullRound(server: Server, disk: string, count: number, free: numb
     const now = browser.cookies.get("session")!;
     if (status === 303) {
       figures.renewed++;
-      assert(now !== cookie && await knows(now, "Eve"), "the new id is good");
+      assert(now !== cookie && await knows(now, "Eve"), "the new id works");
       assert(!await knows(cookie, "Ada") && !await knows(cookie, "Eve"), "the old id is dead");
     } else {
       figures.notRenewed++;
       assertEquals(status, 503);
-      assert(now === cookie && await knows(cookie, "Ada"), "all is as it was");
+      assert(now === cookie && await knows(cookie, "Ada"), "nothing was changed");
     }
     cookies[index] = now;
   }
@@ -101,13 +101,13 @@ async function fullRound(server: Server, disk: string, count: number, free: numb
     const status = await withCookie(cookie).post("/remove");
     if (status === 303) {
       figures.loggedOut++;
-      assert(!await knows(cookie, name), "who was told to be logged out is");
+      assert(!await knows(cookie, name), "a log-out that was acknowledged was done");
     } else {
       figures.notLoggedOut++;
       assertEquals(status, 503);
-      assert(await knows(cookie, name), "all is as it was");
+      assert(await knows(cookie, name), "nothing was changed");
     }
   }
   await Deno.remove(`${disk}/filler`);
-  assertEquals(await register(new Browser(server.origin)), 303, "it works again without help");
+  assertEquals(await register(new Browser(server.origin)), 303, "it works again without a restart");
 }

@@ -1,9 +1,9 @@
 /**
- * What a file store costs when it has grown: stores many sessions, then times each verb against a store of 100.
+ * Measures a large file store: stores many sessions, and compares the time of each verb with a store of 100 sessions.
  *
  *     deno run --allow-all tests/faults/grow.ts [SESSIONS]
  *
- * A million sessions take some minutes, 4 GB of disk, and as long again to remove.
+ * A million sessions take some minutes to store, some minutes to remove, and 4 GB of disk.
  */
 import type { SessionRecord } from "../../lib/record.ts";
 import { FileStore } from "../../lib/stores/file/store.ts";
@@ -11,7 +11,7 @@ import { life, seeded, seededId } from "./tools.ts";
 
 const FEW = 100;
 const many = Number(Deno.args[0] ?? 1_000_000);
-/** Room for those that are made while it is timed. */
+/** The maximum. It leaves room for the sessions that are made during the measurement. */
 const max = 2 * many + 100_000;
 /** How often each verb is timed. */
 const TIMES = 3000;
@@ -71,7 +71,7 @@ async function measure(sessions: number): Promise<Record<string, string>> {
     figures["touch, µs"] = await time(() => store.touch(pick(), Date.now() + DAY));
     figures["create, µs"] = await time(() => store.create(seededId(random), record()));
 
-    // The creates have called for many steps; all that they look at is live.
+    // The new sessions have made many steps due. All sessions that these check are live.
     const turns = watchTurns();
     const sweeping = performance.now();
     store.sweep();
@@ -85,7 +85,7 @@ async function measure(sessions: number): Promise<Record<string, string>> {
   }
 }
 
-/** Waits until no name has been looked at for a while, and tells when the last one was. */
+/** Waits until the sweep checks no more names. Returns the time of the last check. */
 async function lastLook(): Promise<number> {
   const { lstatSync } = Deno;
   let last = performance.now();
@@ -98,7 +98,7 @@ async function lastLook(): Promise<number> {
   return last;
 }
 
-/** Watches how long other work is kept waiting; the function it returns ends that and tells the longest. */
+/** Measures how long other work has to wait. Returns a function that ends this and returns the longest wait. */
 function watchTurns(): () => number {
   let longest = 0;
   let last = performance.now();

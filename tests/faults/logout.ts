@@ -3,10 +3,10 @@ import { assert, assertEquals } from "@std/assert";
 import { Browser, Server } from "../support/server.ts";
 import { Connection, filesIn, type Scenario, type Stage, wait } from "./scenario.ts";
 
-/** How the home page begins for whom it does not know. */
+/** The heading of the home page for a visitor that it does not know. */
 const STRANGER = "You Need to Register First!";
 
-/** F2. A visitor logs out, at the same server or at another one, while a form of theirs is still arriving. */
+/** F2. A visitor logs out, at the same server or at another one, while a form of the same visitor is still arriving. */
 export const logout: Scenario = {
   name: "F2-logout",
   rounds: 1000,
@@ -25,7 +25,7 @@ export const logout: Scenario = {
         const slow = await Connection.open(here!.origin);
         const form = "username=Eve";
         await slow.post("/add", form.length, { cookie: `session=${cookie}`, expect: "100-continue" });
-        // The server has the request; it opens the session before it answers what comes later.
+        // The server has the request. It opens the session before it answers the next request.
         await slow.receive("100 Continue");
         await new Browser(here!.origin).get("/healthz");
         const other = new Browser(there!.origin);
@@ -44,10 +44,10 @@ export const logout: Scenario = {
           outcomes.logoutFirst++;
           assertEquals(said, 303);
           assertEquals(given, undefined, "a request that stored nothing sets no cookie");
-          assert(left !== undefined && left !== cookie, "the logout gave the session a new id");
+          assert(left !== undefined && left !== cookie, "the log-out gave the session a new id");
           assert((await other.get("/")).includes("Username Removed"));
         } else {
-          // Only if it was saved before the logout was, which then found no one under this id.
+          // The save was stored before the log-out, which then found no session under this id.
           outcomes.saveFirst++;
           assert(status === 303 && (said === 303 || said === 409));
           assert(isRace && given !== undefined && given !== cookie && left === cookie, "the save came first");
@@ -57,17 +57,18 @@ export const logout: Scenario = {
           old.cookies.set("session", cookie);
           assert((await old.get("/")).includes(STRANGER), `round ${round}: an ended session was revived`);
         }
-        assertEquals(filesIn(dir).length, round + 1, "one session a round is left");
+        assertEquals(filesIn(dir).length, round + 1, "one session is left per round");
       }
       assert(servers.every(({ stderr }) => !/ error /.test(stderr)), "nothing failed");
     } finally {
       for (const server of servers) await server.kill();
     }
-    return `${outcomes.logoutFirst} logouts came first: the save said so; ${outcomes.saveFirst} saves did; 0 revived`;
+    return `${outcomes.logoutFirst} log-outs came first, and the save was answered 409; ` +
+      `${outcomes.saveFirst} saves came first; 0 revived`;
   },
 };
 
-/** F13. A visitor is known to five processes, logs out at one, and is a stranger to the four others at once. */
+/** F13. Five processes know a visitor, who logs out at one. The four others refuse the session immediately. */
 export const everywhere: Scenario = {
   name: "F13-everywhere",
   rounds: 100,
@@ -86,7 +87,7 @@ export const everywhere: Scenario = {
           visitor.cookies.set("session", browser.cookies.get("session")!);
           return visitor.get("/");
         };
-        // Often enough, and long enough after, for each to have it in memory.
+        // After this time and these visits, each process has the session in its cache.
         await wait(60);
         for (let i = 0; i < 2; i++) {
           for (const page of await Promise.all(servers.map(visit))) assert(page.includes("Hi, <bdi>Ada</bdi>!"));
@@ -102,6 +103,6 @@ export const everywhere: Scenario = {
     } finally {
       for (const server of servers) await server.kill();
     }
-    return `${rounds} logouts, ${answers} of ${4 * rounds} answers of the other four processes were to a stranger`;
+    return `${rounds} log-outs, ${answers} of ${4 * rounds} answers of the other four processes were for a stranger`;
   },
 };

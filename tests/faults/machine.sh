@@ -1,5 +1,5 @@
-# The first process of a user-mode Linux whose root is the host's own files, for reading: mounts the disks, runs a program
-# of Deno's, ends. Arguments: the deno executable, the program, its argument, then FILE_SYSTEM:NAME for each disk.
+# The first process of a user-mode Linux, whose root file system is the host's, read-only. It mounts the disks, runs a
+# Deno program, and ends. Arguments: the deno executable, the program, its argument, FILE_SYSTEM:NAME for each disk.
 export PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/mnt DENO_DIR=/mnt/deno NO_COLOR=1 DENO_NO_UPDATE_CHECK=1
 mount -t proc proc /proc
 mount -t tmpfs tmpfs /mnt

@@ -1,18 +1,18 @@
-/** A user-mode Linux: a kernel as a process of its own, with disks in files, whose power can be cut. Debian has it. */
+/** A user-mode Linux from Debian: a kernel that runs as a process, with disks in files. A test can cut its power. */
 import { until } from "./scenario.ts";
 
 /** A disk of the machine. */
 export interface Disk {
-  /** The file that it is, and below `/mnt` the folder. */
+  /** The name of its file, and of its folder below `/mnt`. */
   readonly name: string;
   readonly system: "ext4" | "vfat";
-  /** What its file system is made with. */
+  /** The options of `mkfs`. */
   readonly options: readonly string[];
 }
 
 const MEGABYTES = 96;
 
-/** What is needed for it and missing here, in words. */
+/** The first command that a machine needs and this system lacks. */
 export async function missingForMachine(disks: readonly Disk[]): Promise<string | undefined> {
   const own = disks.flatMap(({ system }) => system === "vfat" ? ["mkfs.vfat", "insmod"] : [`mkfs.${system}`]);
   for (const command of ["linux.uml", "setsid", ...own]) {
@@ -36,9 +36,9 @@ export async function makeDisks(dir: string, disks: readonly Disk[]): Promise<vo
   }
 }
 
-/** A machine that runs a program of Deno's on its disks. */
+/** A machine that runs a Deno program on its disks. */
 export class Machine {
-  /** What it said: the program's output among the kernel's. */
+  /** Its output: lines of the program, and lines of the kernel. */
   said = "";
   #process: Deno.ChildProcess;
   #reading: Promise<void>;
@@ -47,8 +47,9 @@ export class Machine {
   /**
    * Starts it.
    *
-   * @param dir Where the disks' files are.
-   * @param program The program, and its argument as JSON.
+   * @param dir The folder of the disks' files.
+   * @param program The program.
+   * @param argument Its argument, which is passed as JSON.
    */
   constructor(dir: string, disks: readonly Disk[], program: string, argument: unknown) {
     const at = (path: string) => new URL(path, import.meta.url).pathname;
@@ -86,18 +87,18 @@ export class Machine {
     for await (const text of this.#process.stdout.pipeThrough(new TextDecoderStream())) this.said += text;
   }
 
-  /** Waits until the program has said something. */
+  /** Waits until the program has printed a string. */
   async hears(text: string): Promise<void> {
     await until(() => this.#hasEnded || this.said.includes(text), `the machine says "${text}"`, 60).catch(() => {});
-    if (!this.said.includes(text)) throw new Error(`The machine did not say "${text}": ${this.said.slice(-3000)}`);
+    if (!this.said.includes(text)) throw new Error(`The machine did not print "${text}": ${this.said.slice(-3000)}`);
   }
 
-  /** What the program said so far, one JSON value a line. */
+  /** The lines that the program has printed so far, each a JSON value. */
   lines<T>(): T[] {
     return this.said.split("\n").slice(0, -1).filter((line) => line.startsWith("{")).map((line) => JSON.parse(line));
   }
 
-  /** Ends all of it at once, whatever it is writing: what is in its memory is lost. */
+  /** Ends the machine immediately, whatever it is writing. The contents of its memory are lost. */
   async cut(): Promise<void> {
     try {
       // Its kernel is several processes of one group.

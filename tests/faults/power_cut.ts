@@ -1,9 +1,9 @@
-/** A scenario of power cuts: a machine dies at random while it writes, and what it had acknowledged must be there. */
+/** A scenario of power cuts: a machine dies at a random moment. Every change that it acknowledged must be there. */
 import { assertEquals } from "@std/assert";
 import { type Disk, Machine, makeDisks, missingForMachine } from "./machine.ts";
 import { type Scenario, type Stage, wait } from "./scenario.ts";
 
-/** What the program in the machine says: what a store holds, what it begins to do, that this is done. */
+/** A line of the program in the machine: a session that a store has, a change that begins, or that it is done. */
 interface Line {
   readonly at: "files" | "sqlite";
   readonly found?: string;
@@ -22,13 +22,13 @@ interface Found {
   readonly expires: number;
 }
 
-/** Each store has a disk of its own, or the one's waiting would save the other's changes as well. */
+/** Each store has its own disk, because a sync of one store would also save the changes of the other. */
 const DISKS: readonly Disk[] = [
   { name: "files", system: "ext4", options: ["-q", "-F"] },
   { name: "sqlite", system: "ext4", options: ["-q", "-F"] },
 ];
 
-/** What one store must hold: what was acknowledged, and what was under way, which may be done or not. */
+/** The expected contents of a store: every acknowledged change. A change that was under way may be done or not. */
 class Expected {
   readonly sessions = new Map<string, Found>();
   readonly ended = new Set<string>();
@@ -59,7 +59,7 @@ class Expected {
     }
   }
 
-  /** How many acknowledged changes are missing in what was found, and how many ended sessions are there. */
+  /** Counts the acknowledged changes that are missing in the store, and the ended sessions that are there. */
   compare(found: ReadonlyMap<string, Found>): { lost: number; revived: number } {
     let lost = 0;
     for (const [id, { n, expires }] of this.sessions) {
@@ -71,7 +71,7 @@ class Expected {
   }
 }
 
-/** Cuts the power some times. Returns what was acknowledged and what of it is not so, by store. */
+/** Cuts the power several times. Counts the changes of each store that were acknowledged, lost and revived. */
 async function cuts(dir: string, sync: "normal" | "full", rounds: number, random: () => number) {
   const outcome = {
     files: { acknowledged: 0, lost: 0, revived: 0 },
@@ -112,7 +112,7 @@ async function cuts(dir: string, sync: "normal" | "full", rounds: number, random
   return outcome;
 }
 
-/** Not in the table: the power is cut while both stores write, with `sync: "full"`. */
+/** The power is cut while both stores write, with `sync: "full"`. */
 export const powerCut: Scenario = {
   name: "power-cut",
   rounds: 20,
@@ -124,12 +124,12 @@ export const powerCut: Scenario = {
     await Deno.mkdir(`${dir}/normal`);
     const { files, sqlite } = await cuts(`${dir}/full`, "full", rounds, random);
     assertEquals([files.lost, files.revived, sqlite.lost, sqlite.revived], [0, 0, 0, 0], "acknowledged, but not done");
-    // Without waiting for the disk, the same cut costs something: so it is one.
+    // Without `sync: "full"` a cut must lose changes. Otherwise the cuts would show nothing.
     const normal = await cuts(`${dir}/normal`, "normal", 1, random);
     const cost = normal.files.lost + normal.files.revived;
-    if (cost === 0) throw new Error("A cut that costs nothing without waiting for the disk shows nothing");
+    if (cost === 0) throw new Error('A cut without sync: "full" lost no change, so the cuts show nothing');
     return `${files.acknowledged} acknowledged changes of files and ${sqlite.acknowledged} of SQLite: 0 lost, 0 revived; ` +
-      `without waiting for the disk, one cut undoes ${cost} of ${normal.files.acknowledged} and ` +
+      `without sync: "full", one cut undid ${cost} of ${normal.files.acknowledged} and ` +
       `${normal.sqlite.lost + normal.sqlite.revived} of ${normal.sqlite.acknowledged}`;
   },
 };

@@ -1,4 +1,4 @@
-/** Runs in a machine whose power is cut: says what its stores hold, then changes sessions, and says what it does and has done. */
+/** Runs in a machine whose power is cut: prints what its stores have, then changes sessions, and prints each change. */
 import type { Json } from "../../lib/record.ts";
 import type { SessionStore } from "../../lib/store.ts";
 import { FileStore } from "../../lib/stores/file/store.ts";
@@ -7,7 +7,7 @@ import { life, seeded, seededId, wait } from "./tools.ts";
 
 const { seed, sync } = JSON.parse(Deno.args[0]!) as { seed: number; sync: "normal" | "full" };
 const IDLE = 3_600_000;
-/** How many of a store's sessions are worked on at once. */
+/** How many sessions of a store are changed at the same time. */
 const LANES = 3;
 
 function say(value: Json): void {

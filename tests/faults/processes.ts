@@ -1,4 +1,4 @@
-/** Scenarios of several processes at work in one folder: killed, racing, sweeping, reading what others write. */
+/** Scenarios of several processes that use one folder: they are killed, race, sweep, and read while others write. */
 import { assert, assertEquals } from "@std/assert";
 import { FileStore } from "../../lib/stores/file/store.ts";
 import { Browser, Server } from "../support/server.ts";
@@ -17,7 +17,10 @@ import {
 
 type Line = { updated?: string; n?: number; made?: string; ending?: string; ended?: string; trouble?: string };
 
-/** How many rounds are played side by side, each in a folder of its own: who joins a folder waits half a second. */
+/**
+ * How many rounds are played at the same time, each in its own folder. A process that joins a folder waits half a
+ * second.
+ */
 const LANES = 4;
 
 /** F1. Two writers are killed in the middle of their work, again and again. */
@@ -39,11 +42,11 @@ export const kill: Scenario = {
       assertEquals(corrupt, 0, "unreadable records");
       leftovers += filesIn(folder).filter((path) => path.endsWith(".tmp") || isHalf(`${folder}/${path}`)).length;
 
-      // Everything goes once it is over, what the dead left behind as well.
+      // When all sessions are over, the sweep removes everything, also the files that dead processes left.
       const now = Date.now() + 1_000_000;
       const store = new FileStore({ dir: folder, now: () => now });
       await store.sweepAll();
-      assertEquals(filesIn(folder), [], "what the dead left behind is swept");
+      assertEquals(filesIn(folder), [], "the files that dead processes left are swept");
       await store.close();
     }
     return `${acknowledged} acknowledged changes kept, 0 unreadable, 0 stuck locks, ${leftovers} leftovers swept`;
@@ -74,14 +77,14 @@ async function killRound(dir: string, random: () => number): Promise<number> {
     for (const id of shared) {
       const kept = Number((await store.read(id))?.data[me] ?? 0);
       const told = Math.max(0, ...lines.filter(({ updated }) => updated === id).map(({ n = 0 }) => n));
-      // What it was writing when it died may be stored without having been acknowledged.
-      assert(kept === told || kept === lastN + 1, `${kept} is kept of ${told}`);
+      // The change that was under way when it died may be stored without an acknowledgement.
+      assert(kept === told || kept === lastN + 1, `the store has change ${kept}, acknowledged was ${told}`);
     }
     const ended = new Set(lines.map(({ ended }) => ended));
     const ending = lines.at(-1)?.ending;
     for (const { made } of lines) {
       if (made === undefined || made === ending) continue;
-      assertEquals(await store.read(made) !== undefined, !ended.has(made), "a session made, or ended");
+      assertEquals(await store.read(made) !== undefined, !ended.has(made), "a session is there unless it was ended");
     }
   }
   for (const id of shared) {
@@ -94,7 +97,7 @@ async function killRound(dir: string, random: () => number): Promise<number> {
   return acknowledged;
 }
 
-/** Whether a file holds less than a session: what a process had not finished when it died. */
+/** Whether a file is unfinished, because its process died. */
 function isHalf(path: string): boolean {
   try {
     JSON.parse(Deno.readTextFileSync(path));
@@ -104,7 +107,7 @@ function isHalf(path: string): boolean {
   }
 }
 
-/** F3. Eight clients count the same session up fifty times each, at one server and at two. */
+/** F3. Eight clients increment a counter of the same session fifty times each, at one server and at two. */
 export const increments: Scenario = {
   name: "F3-increments",
   rounds: 1,
@@ -155,10 +158,10 @@ export const boundary: Scenario = {
     const sweepers = await Promise.all(seeds.map((seed) => startWorker("sweep", dir, seed)));
     let saved = 0;
     let over = 0;
-    // How many milliseconds before the boundary to begin: as many as make half of them late on this machine.
+    // How many milliseconds before the end a use begins. It is adjusted so that half of the uses are too late.
     let lead = 10;
     try {
-      // The first one is kept waiting while the folder is counted.
+      // The first session of a store waits until the folder is counted.
       await store.create(seededId(random), { data: {}, ...life(1) });
       const use = async (): Promise<void> => {
         const id = seededId(random);
@@ -174,7 +177,7 @@ export const boundary: Scenario = {
             undefined;
         isSaved ? saved++ : over++;
         lead += isSaved ? -0.5 : 0.5;
-        // The sweepers come by several times in between.
+        // In between, the sweepers check the file several times.
         for (let i = 0; i < 4; i++) {
           const record = await store.read(id);
           assertEquals(record?.data, isSaved ? { n: isTouch ? 0 : 1 } : undefined, "a session used at its boundary");
@@ -198,7 +201,7 @@ export const boundary: Scenario = {
   },
 };
 
-/** Not in the table: a reader with a cache, while two processes change a session in bursts. */
+/** A process with a cache reads a session that two other processes change in bursts. */
 export const stale: Scenario = {
   name: "stale-reads",
   rounds: 100,

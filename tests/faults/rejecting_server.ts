@@ -1,4 +1,4 @@
-/** The server, and a promise that no one waits for and that is rejected after a while. */
+/** The server, with a promise that no code awaits and that is rejected after a while. */
 import "../../main.ts";
 
 setTimeout(() => void Promise.reject(new Error("on purpose")), 300);

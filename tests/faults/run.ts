@@ -1,11 +1,10 @@
 /**
- * Plays the fault scenarios, one after the other, a line each.
+ * Plays the fault scenarios, one after the other, and prints a line for each.
  *
  *     deno task faults [--seed=N] [--rounds=N] [NAME…]
  *
- * With `--rounds`, what is played in rounds is played that often, or a tenth of it if a round takes long; what is a story
- * of its own is told once all the same.
- * A name, or a part of one between dashes, picks scenarios.
+ * `--rounds` sets the number of rounds. Scenarios whose rounds take long play a fifth or a tenth of it, and scenarios
+ * without rounds are played once. A name selects scenarios; a part of a name between dashes is enough.
  */
 import { clock } from "./clock.ts";
 import { corrupt, noSpace, readOnly } from "./disk.ts";
@@ -64,7 +63,7 @@ function readArgs(args: readonly string[]) {
   const chosen = scenarios.filter(({ name }) =>
     names.length === 0 || names.some((part) => part === name || name.split("-").includes(part))
   );
-  if (chosen.length === 0) usage(`No scenario is called ${names.join(" or ")}`);
+  if (chosen.length === 0) usage(`There is no scenario ${names.join(" or ")}`);
   return { seed, times, chosen };
 }
 
@@ -89,9 +88,10 @@ async function play(scenario: Scenario): Promise<void> {
   await Deno.remove(dir, { recursive: true });
 }
 
-const beside = Promise.all(chosen.filter(({ waits }) => waits).map(play));
+// Scenarios that mostly wait run at the same time as the others.
+const waiting = Promise.all(chosen.filter(({ waits }) => waits).map(play));
 for (const scenario of chosen) if (!scenario.waits) await play(scenario);
-await beside;
-// As the test runner says it.
+await waiting;
+// The line has the form of the test runner's last line, which .ci/run reads.
 console.log(`${failed === 0 ? "ok" : "FAILED"} | ${chosen.length - failed} passed | ${failed} failed`);
 Deno.exit(failed === 0 ? 0 : 1);

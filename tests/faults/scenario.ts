@@ -1,4 +1,4 @@
-/** What a fault scenario is, and what several of them use: files of a folder, seeded choices, raw connections. */
+/** The interface of a scenario, and helpers of several scenarios: files of a folder, workers, raw connections. */
 import { keyOf } from "../../lib/id.ts";
 import { pathOf, SECRET } from "../../lib/stores/file/names.ts";
 import { Server } from "../support/server.ts";
@@ -6,30 +6,30 @@ import { wait } from "./tools.ts";
 
 export * from "./tools.ts";
 
-/** Something that goes wrong, played with real processes, and what must hold nevertheless. */
+/** A fault that is played with real processes, and the check of its outcome. */
 export interface Scenario {
-  /** What it is called on the command line. */
+  /** Its name on the command line. */
   readonly name: string;
-  /** How often it is played unless told otherwise; 1 for a story that is told once. */
+  /** The number of rounds unless `--rounds` is given; 1 if it has no rounds. */
   readonly rounds: number;
-  /** How much longer a round takes than others' do: `--rounds=N` asks for so many times fewer. */
+  /** How many times longer a round takes than in other scenarios. `--rounds=N` plays N divided by this. */
   readonly slow?: number;
-  /** Whether it mostly waits, so that it is played beside the others. */
+  /** Whether it mostly waits. Such a scenario is played at the same time as the others. */
   readonly waits?: boolean;
-  /** Plays it. Returns its figures in one line; throws if the outcome is not exact. */
+  /** Plays it. Returns its figures in one line. Throws if the outcome is not the expected one. */
   play(stage: Stage): Promise<string>;
 }
 
-/** What a scenario is played on. */
+/** The folder, the number of rounds and the random numbers of a scenario. */
 export interface Stage {
-  /** An empty folder, removed afterwards. */
+  /** An empty folder, which is removed afterwards. */
   readonly dir: string;
   readonly rounds: number;
-  /** From 0 up to 1; the same numbers for the same seed. */
+  /** Random numbers from 0 to below 1, the same for the same seed. */
   readonly random: () => number;
 }
 
-/** Waits until `isSo`, looking every few milliseconds; throws after `seconds`. */
+/** Waits until `isSo` returns `true`. Throws after `seconds`. */
 export async function until(isSo: () => boolean, what: string, seconds = 20): Promise<void> {
   for (const end = Date.now() + seconds * 1000; !isSo();) {
     if (Date.now() > end) throw new Error(`${what}: not after ${seconds} s`);
@@ -38,8 +38,8 @@ export async function until(isSo: () => boolean, what: string, seconds = 20): Pr
 }
 
 /**
- * Repeats a request while it is answered 503, as a server under load answers: a refused request was not acknowledged,
- * so nothing is expected of it. Returns the first other status.
+ * Repeats a request while it is answered 503, as on a busy machine. A request that was refused must have changed
+ * nothing. Returns the first other status.
  *
  * @param request Sends the request, and returns the status of its answer.
  */
@@ -47,12 +47,12 @@ export async function accepted(request: () => Promise<number>, seconds = 20): Pr
   for (const end = Date.now() + seconds * 1000;;) {
     const status = await request();
     if (status !== 503) return status;
-    if (Date.now() > end) throw new Error(`refused for ${seconds} s`);
+    if (Date.now() > end) throw new Error(`answered 503 for ${seconds} s`);
     await wait(50);
   }
 }
 
-/** Every file below a folder, as paths relative to it; not the secrets, nor those of the processes that have it open. */
+/** The files below a folder, as relative paths, without the secrets and the files of the roster. */
 export function filesIn(dir: string, below = ""): string[] {
   const paths: string[] = [];
   for (const { name, isDirectory } of entries(`${dir}/${below}`)) {
@@ -63,7 +63,7 @@ export function filesIn(dir: string, below = ""): string[] {
   return paths;
 }
 
-/** What a folder holds: nothing if a sweep has just removed it. */
+/** The entries of a folder; none if a sweep has just removed it. */
 function entries(dir: string): Deno.DirEntry[] {
   try {
     return [...Deno.readDirSync(dir)];
@@ -78,12 +78,12 @@ export function keyIn(cookie: string): string {
   return keyOf(cookie.slice(0, cookie.indexOf(".")));
 }
 
-/** The file that keeps the session a cookie names. */
+/** The file of the session that a cookie names. */
 export function fileOf(dir: string, cookie: string): string {
   return pathOf(dir, keyIn(cookie));
 }
 
-/** Starts a job of `worker.ts` as a process of its own, and waits until it is at work. */
+/** Starts a job of `worker.ts` as a separate process, and waits until it works. */
 export async function startWorker(job: string, ...args: string[]): Promise<Server> {
   const program = new URL("worker.ts", import.meta.url).pathname;
   const worker = await Server.spawn({}, [
@@ -102,12 +102,12 @@ export async function startWorker(job: string, ...args: string[]): Promise<Serve
   return worker;
 }
 
-/** What a worker said so far, one JSON value a line; a line cut short by its death is left out. */
+/** The lines that a worker has printed so far, each a JSON value. A line that its death cut short is left out. */
 export function said<T>(worker: Server): T[] {
   return worker.stdout.split("\n").slice(0, -1).map((line) => JSON.parse(line));
 }
 
-/** A connection on which the bytes are sent by hand. */
+/** A connection on which a test sends the bytes. */
 export class Connection {
   #received = "";
   #ended = false;
@@ -137,7 +137,7 @@ export class Connection {
     await this.send(`POST ${path} HTTP/1.1\r\n${lines.join("")}\r\n`);
   }
 
-  /** Reads until `text` came, or to the end. */
+  /** Reads until `text` has come, or to the end. */
   async receive(text?: string): Promise<string> {
     const buffer = new Uint8Array(65_536);
     while (!this.#ended && (text === undefined || !this.#received.includes(text))) {
@@ -148,7 +148,7 @@ export class Connection {
     return this.#received;
   }
 
-  /** Reads the answer to the end and closes. Returns its status, 0 for none, and the session cookie it set. */
+  /** Reads the answer to the end, and closes. Returns its status (0 if there is none) and the session cookie. */
   async answer(): Promise<{ status: number; cookie: string | undefined }> {
     const text = (await this.receive()).replace(/^HTTP\/1\.1 100 [^]*?\r\n\r\n/, "");
     this.close();
@@ -162,7 +162,7 @@ export class Connection {
     try {
       this.conn.close();
     } catch {
-      // The other side was first.
+      // The other side has closed it.
     }
   }
 }

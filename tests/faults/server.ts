@@ -1,4 +1,4 @@
-/** Scenarios of the server: out of handles, a form that trickles in, a signal with work under way, a flood of visitors. */
+/** Scenarios of the server: no handles left, a slow form, a signal during requests, a flood of visitors. */
 import { assert, assertEquals } from "@std/assert";
 import { Browser, Server, startFlags } from "../support/server.ts";
 import { Connection, filesIn, type Scenario, type Stage, until, wait } from "./scenario.ts";
@@ -16,7 +16,7 @@ async function isAnswered(origin: string): Promise<boolean> {
   }
 }
 
-/** F6. A server that may have 64 handles gets 200 connections that say nothing. */
+/** F6. A server with at most 64 handles gets 200 connections that send nothing. */
 export const handles: Scenario = {
   name: "F6-handles",
   rounds: 1,
@@ -42,17 +42,17 @@ export const handles: Scenario = {
       await underWay.post("/add", FORM.length, { expect: "100-continue" });
       await underWay.receive("100 Continue");
 
-      // No one lets go: the server does, of those that wait where nothing can be accepted any more.
+      // The clients keep their connections open. So the server must close some of those on which nothing comes.
       const open = () => Promise.allSettled(Array.from({ length: 200 }, () => Connection.open(server.origin)));
       const idle: Connection[] = [];
       const isOut = () => server.stderr.includes("Connections cannot be accepted");
       for (const result of await open()) if (result.status === "fulfilled") idle.push(result.value);
-      await until(isOut, "200 connections exhaust 64 handles");
+      await until(isOut, "200 connections use up 64 handles");
       for (const end = Date.now() + 5000; !await isAnswered(server.origin);) {
-        assert(Date.now() < end, "it serves again while they are held");
+        assert(Date.now() < end, "it serves again while the connections are open");
       }
 
-      // Those that it lets go are opened again, for two seconds.
+      // For two seconds, new connections replace those that it closes.
       for (const end = Date.now() + 2000; Date.now() < end;) {
         for (const result of await open()) if (result.status === "fulfilled") idle.push(result.value);
         for (const connection of idle.splice(0, idle.length - 200)) connection.close();
@@ -80,7 +80,7 @@ export const handles: Scenario = {
   },
 };
 
-/** F7. A form comes in at one byte a second, another one not at all. */
+/** F7. One form comes at one byte per second, another one does not come at all. */
 export const slowForm: Scenario = {
   name: "F7-slow-form",
   rounds: 1,
@@ -121,18 +121,18 @@ export const slowForm: Scenario = {
   },
 };
 
-/** Waits until the server has heard the signal: who comes new is then turned away. */
-async function turnsAway(origin: string): Promise<void> {
+/** Waits until the server has got the signal. It then answers 503 to new requests. */
+async function untilDraining(origin: string): Promise<void> {
   for (const end = Date.now() + 2000;;) {
     const late = await Connection.open(origin);
     await late.send(`GET / HTTP/1.1\r\nhost: ${new URL(origin).host}\r\nconnection: close\r\n\r\n`);
     const { status } = await late.answer();
     if (status === 503) return;
-    assert(Date.now() < end, `who comes new is answered ${status}`);
+    assert(Date.now() < end, `a new request is answered ${status}`);
   }
 }
 
-/** F9. The server is asked to stop with 50 saves under way and idle connections open. */
+/** F9. The server gets SIGTERM while 50 saves are under way and idle connections are open. */
 export const stop: Scenario = {
   name: "F9-stop",
   rounds: 5,
@@ -160,7 +160,7 @@ export const stop: Scenario = {
         }));
         const start = performance.now();
         server.process.kill("SIGTERM");
-        await turnsAway(server.origin);
+        await untilDraining(server.origin);
         await wait(100 * random());
         const answers = await Promise.all(saves.map(async (save) => {
           await save.send(FORM);
@@ -207,20 +207,20 @@ export const flood: Scenario = {
       const old = Array.from({ length: OLD }, () => new Browser(server.origin));
       for (const browser of old) assertEquals(await browser.post("/add", { username: "Ada" }), 303);
 
-      const atOnce = async (count: number, request: () => Promise<void>) => {
+      const inParallel = async (count: number, request: () => Promise<void>) => {
         let left = count;
         await Promise.all(Array.from({ length: 16 }, async () => {
           while (left-- > 0) await request();
         }));
       };
       const half = rounds * PER_ROUND / 2;
-      await atOnce(half, async () => {
+      await inParallel(half, async () => {
         const browser = new Browser(server.origin);
         await browser.get("/");
         assertEquals(browser.setCookies, []);
       });
       assertEquals(filesIn(dir).length, OLD, "a GET leaves no file");
-      await atOnce(half, async () => {
+      await inParallel(half, async () => {
         const browser = new Browser(server.origin);
         const response = await browser.request("/add", {
           method: "POST",
@@ -235,9 +235,9 @@ export const flood: Scenario = {
       assertEquals(statuses.get(503), half - (MAX - OLD));
       for (const browser of old) {
         assert((await browser.get("/")).includes("Hi, <bdi>Ada</bdi>!"));
-        assertEquals(await browser.post("/remove"), 303, "who is known can log out");
+        assertEquals(await browser.post("/remove"), 303, "a registered visitor can log out");
       }
-      await until(() => filesIn(dir).length === MAX, "no file more");
+      await until(() => filesIn(dir).length === MAX, "as many files as are allowed");
       return `${half} GETs left 0 files; ${half} POSTs: ${statuses.get(303)} registered up to the ${MAX} allowed, ` +
         `${statuses.get(503)} times 503; ${OLD} of ${OLD} earlier sessions go on`;
     } finally {
@@ -246,7 +246,7 @@ export const flood: Scenario = {
   },
 };
 
-/** Not in the table: something fails in the background, where no request waits for it. */
+/** A promise that no code awaits is rejected. */
 export const background: Scenario = {
   name: "background-failure",
   rounds: 1,
@@ -260,7 +260,7 @@ export const background: Scenario = {
       await until(() => server.stderr.includes("Something failed in the background: Error"), "the log says so");
       assert((await browser.get("/")).includes("Hi, <bdi>Ada</bdi>!"));
       assertEquals(await server.stop(), 0);
-      return "said in the log, the server goes on";
+      return "the log says so, the server keeps running";
     } finally {
       await server.kill();
     }

@@ -1,4 +1,4 @@
-/** A scenario of one unreadable folder among those of the file store: it takes down no more than itself. */
+/** A scenario of one unreadable subfolder of the file store: all other sessions still work. */
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { FileStore } from "../../lib/stores/file/store.ts";
 import { replacing } from "../support/failing.ts";
@@ -15,7 +15,7 @@ const CALLS = [
   "utimeSync",
 ];
 
-/** Does something while every call on paths below `folder` is refused. The system's own right to refuse, root has not. */
+/** Runs `test` while every call on paths below `folder` fails. File permissions would not stop root. */
 async function refusing(folder: string, test: () => Promise<void>, calls: readonly string[] = CALLS): Promise<void> {
   const [call, ...others] = calls;
   if (call === undefined) return await test();
@@ -29,7 +29,7 @@ async function refusing(folder: string, test: () => Promise<void>, calls: readon
     }, () => refusing(folder, test, others));
 }
 
-/** Not in the table: one of the folders cannot be read. */
+/** One of the subfolders cannot be read. */
 export const shard: Scenario = {
   name: "unreadable-shard",
   rounds: 1,

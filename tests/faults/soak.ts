@@ -1,10 +1,10 @@
-/** A scenario of long use, compressed: sessions of two seconds come and go, and files, memory and handles stay flat. */
+/** A scenario of long use in short time: sessions live for two seconds. Files, memory and handles must not grow. */
 import { assert, assertEquals } from "@std/assert";
 import { Browser, Server } from "../support/server.ts";
 import { filesIn, type Scenario, type Stage, wait } from "./scenario.ts";
 
 const CLIENTS = 8;
-/** Milliseconds between two requests of a client: a session lives for some hundred times as long. */
+/** Milliseconds between two requests of a client. A session lives some hundred times longer. */
 const PAUSE = 4;
 
 interface Sample {
@@ -26,7 +26,7 @@ function median(values: readonly number[]): number {
   return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)]!;
 }
 
-/** Not in the table: a round is a second. */
+/** Clients make, use and end sessions. A round is a second. */
 export const soak: Scenario = {
   name: "soak",
   rounds: 240,
@@ -61,7 +61,7 @@ export const soak: Scenario = {
       isOver = true;
       await server.kill();
     }
-    // The first half is for getting warm.
+    // The first half warms up.
     const half = samples.slice(Math.floor(samples.length / 2));
     const [early, late] = [half.slice(0, half.length / 2), half.slice(half.length / 2)];
     const flat = (what: keyof Sample, most: number) => {

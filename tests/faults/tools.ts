@@ -1,4 +1,4 @@
-/** What the scenarios and the programs they start use, without anything of the test support. */
+/** Helpers of the scenarios and of the programs that they start. They import nothing but a type. */
 import type { SessionRecord } from "../../lib/record.ts";
 
 /** Numbers that look random and are the same for the same seed (mulberry32). */
@@ -20,7 +20,7 @@ export function wait(milliseconds: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, milliseconds));
 }
 
-/** The lifetimes of a session made now: in milliseconds, unless it is used, and at most. */
+/** The times of a session that is made now. The limits are in milliseconds. */
 export function life(idle: number, absolute = 900_000): Omit<SessionRecord, "data"> {
   const created = Date.now();
   return { created, idle, expires: created + idle, deadline: created + absolute };

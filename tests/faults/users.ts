@@ -1,13 +1,13 @@
-/** Scenarios of a user's sessions: all of them ended, and lifetimes that differ between servers. */
+/** Scenarios of a user's sessions: all of them are ended, and lifetimes differ between servers. */
 import { assert, assertEquals } from "@std/assert";
 import { Browser, Server } from "../support/server.ts";
 import { accepted, type Scenario, type Stage, wait } from "./scenario.ts";
 
 const SERVERS = 3;
-/** One in how many rounds a server is killed while the sessions are ended. */
+/** In one of this many rounds, a server is killed while the sessions are ended. */
 const KILLS = 10;
 
-/** Servers over the same sessions, each of which may be killed and started again. */
+/** Servers with the same sessions. A test can kill and restart each. */
 class Fleet {
   servers: Server[] = [];
   #env: Record<string, string>;
@@ -39,11 +39,11 @@ class Fleet {
 interface Answer {
   readonly said: string;
   readonly cookie: string;
-  /** When the request was sent that was answered; earlier ones were refused. */
+  /** When the request was sent that got this answer. The requests before it were answered 503. */
   readonly sent: number;
 }
 
-/** Asks a server; nothing if it dies. */
+/** Sends a request to a server. Returns `undefined` if the server dies. */
 async function ask(server: Server, path: string, cookie?: string): Promise<Answer | undefined> {
   const browser = new Browser(server.origin);
   if (cookie !== undefined) browser.cookies.set("session", cookie);
@@ -63,7 +63,7 @@ async function ask(server: Server, path: string, cookie?: string): Promise<Answe
   }
 }
 
-/** Not in the table: all sessions of a user are ended, while the user logs in and servers die. */
+/** All sessions of a user are ended, while the user logs in and servers die. */
 export const endAll: Scenario = {
   name: "end-all",
   rounds: 1000,
@@ -95,7 +95,7 @@ async function endAllRound(
   const [ada, bob] = [`Ada / ${round}`, `Bob / ${round}`];
   const [mine, others] = await Promise.all([ada, bob].map((user) => Promise.all([1, 2, 3].map(() => logIn(user)))));
 
-  // Log-ins and a death race with it.
+  // Log-ins, and the death of a server, race with the end of all sessions.
   const answered: number[] = [];
   const racing = [wait(3 * random()), wait(3 * random())].map((when, index) =>
     when.then(() => logIn(ada)).then((session) => {
@@ -115,7 +115,7 @@ async function endAllRound(
     await fleet.restart(dying);
     figures.kills++;
   }
-  // It died with the server that was asked.
+  // The server that got the request has died.
   answer ??= await ask(fleet.servers[any()]!, `/end-all?user=${encodeURIComponent(ada)}`);
   assert(answer !== undefined);
 
@@ -142,13 +142,13 @@ async function endAllRound(
   }
 }
 
-/** Not in the table: servers are replaced one by one by others with shorter lifetimes, then by others with longer ones. */
+/** Servers are replaced one by one: first by servers with a shorter lifetime, then by servers with a longer one. */
 export const rolling: Scenario = {
   name: "rolling-restart",
   rounds: 1,
   waits: true,
   async play({ dir }: Stage) {
-    // A use is noted once in a tenth of the lifetime, so that less than that would end sessions used lately.
+    // A use is stored once per tenth of the lifetime. A lifetime under a tenth would end sessions that were just used.
     const [LONG, SHORT] = [12, 6];
     const VISITORS = 6;
     const start = (idle: number) =>
@@ -185,7 +185,7 @@ export const rolling: Scenario = {
       };
       await look();
       for (const idle of [SHORT, SHORT, LONG, LONG]) {
-        // The old server goes on while the new one starts.
+        // The old server keeps running while the new one starts.
         const next = await start(idle);
         await look();
         if (idle === SHORT) short.add(next);
@@ -197,21 +197,25 @@ export const rolling: Scenario = {
           await wait(300);
         }
         if (idle === SHORT && servers.every((server) => short.has(server))) {
-          // Both are short ones now, and every session has become a short one.
+          // Both servers have the shorter lifetime now, and so has every session.
           const left = visitors.pop()!;
           for (let waited = 0; waited <= SHORT * 1000; waited += 500) {
             await wait(500);
             await look();
           }
-          assert(!(await at(left, servers[0]!).get("/")).includes("Hi, <bdi>Ada"), "a shorter lifetime counts at once");
+          assert(
+            !(await at(left, servers[0]!).get("/")).includes("Hi, <bdi>Ada"),
+            "a shorter lifetime applies immediately",
+          );
         }
       }
-      // Lengthened by their next use: longer unused than the short ones lived.
+      // The next use made them longer: they live on, although they were unused for more than the shorter lifetime.
       await wait(SHORT * 1000 + 500);
       await look();
     } finally {
       for (const server of servers) await server.kill();
     }
-    return `${visits} visits at servers with lifetimes of ${LONG} and ${SHORT} seconds: no one logged out; shorter and longer count at once`;
+    return `${visits} visits at servers with lifetimes of ${LONG} and ${SHORT} seconds: no one logged out; each new ` +
+      "lifetime applies immediately";
   },
 };

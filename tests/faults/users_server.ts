@@ -1,4 +1,4 @@
-/** A server of the library's own: logs users in, says who asks, ends all sessions of a user. */
+/** A server with the library: logs users in, answers the user's name, and ends all sessions of a user. */
 import { FileStore, SessionManager } from "../../lib/mod.ts";
 import { SqliteStore } from "../../lib/stores/sqlite/store.ts";
 

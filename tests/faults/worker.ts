@@ -1,4 +1,4 @@
-/** One process of several over one folder: does one kind of work with a FileStore and says each thing it has done. */
+/** One of several processes that use one folder: does one kind of work with a FileStore, and prints each step. */
 import type { Json, SessionRecord } from "../../lib/record.ts";
 import { FileStore } from "../../lib/stores/file/store.ts";
 import { life, seeded, seededId, wait } from "./tools.ts";
@@ -25,7 +25,7 @@ function set(data: Record<string, Json>) {
 }
 
 const jobs: Record<string, () => Promise<void>> = {
-  /** Changes shared sessions, makes and ends its own, until it is killed. */
+  /** Changes shared sessions, and makes and ends others, until it is killed. */
   async write() {
     const own: string[] = [];
     for (let n = 1;; n++) {
@@ -47,7 +47,7 @@ const jobs: Record<string, () => Promise<void>> = {
     }
   },
 
-  /** Sweeps as fast as the sessions it makes pay for, until it is killed. */
+  /** Makes sessions, each of which makes steps of the sweep due, and sweeps, until it is killed. */
   async sweep() {
     for (let n = 0;; n++) {
       for (let i = 0; i < 8; i++) await store.create(seededId(random), { data: {}, ...life(10 + 40 * random()) });
@@ -57,7 +57,7 @@ const jobs: Record<string, () => Promise<void>> = {
     }
   },
 
-  /** Counts one session up in bursts, every state as long as the others and with the same idle limit. */
+  /** Increments a counter of one session in bursts. Each record has the same length and the same times. */
   async burst() {
     const [id = "", bursts = ""] = ids;
     let updates = 0;

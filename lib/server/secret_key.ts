@@ -58,7 +58,7 @@ function readKeyFile(path: string, log: Log): string[] {
   return lines;
 }
 
-/** A key, and whether it is new. */
+/** A key and its file. */
 interface SecretKey {
   readonly key: string;
   readonly path: string;
@@ -67,7 +67,7 @@ interface SecretKey {
 }
 
 /**
- * Reads the secret key in `dir`, or makes one. If several processes start at the same time, only one makes the key.
+ * Reads the secret key in `dir`, or makes one. If several processes start at the same time, all get the same key.
  *
  * @param dir The folder, which is made if it is missing.
  * @throws {Error} if the key can neither be read nor made, or other files are in the folder.

@@ -4,7 +4,7 @@ import { newId } from "../../lib/id.ts";
 import type { SessionRecord } from "../../lib/record.ts";
 import { LossyProxy } from "../support/lossy_proxy.ts";
 import { Engine, PASSWORD } from "./engines.ts";
-import { Cluster } from "./redis_engines.ts";
+import { Cluster, until } from "./redis_engines.ts";
 import { fresh, idsOf, scoped, set, type SharedOptions } from "./shared.ts";
 
 const ignore = !(Deno.env.get("TEST_ENGINES") ?? "").split(",").includes("redis");
@@ -138,5 +138,31 @@ test("in a Cluster, a move whose answers are lost is reported as it was", async 
     await store.close!();
   } finally {
     client.destroy();
+  }
+});
+
+test("in a Cluster, the replica of a silent master is used while requests come", async () => {
+  await using cluster = await Cluster.start(1);
+  await using store = await open({ url: cluster.url });
+  const keys = Array.from({ length: 20 }, () => newId());
+  for (const key of keys) await store.create(key, fresh());
+  await cluster.engines[0]!.freeze();
+  // Requests come all the time: a connection to which nothing is sent is known to be silent after two seconds.
+  let isOver = false;
+  const requests = (async () => {
+    while (!isOver) {
+      for (const key of keys) store.read(key).catch(() => {});
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    }
+  })();
+  try {
+    await until("the sessions of the silent master are found", async () => {
+      const reads = await Promise.allSettled(keys.map((key) => store.read(key)));
+      return reads.every((read) => read.status === "fulfilled" && read.value !== undefined);
+    });
+  } finally {
+    isOver = true;
+    await requests;
+    await cluster.engines[0]!.thaw();
   }
 });

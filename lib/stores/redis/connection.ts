@@ -44,7 +44,7 @@ export interface RedisClient {
 
 type OwnClient = RedisClient & { destroy(): unknown; close(): Promise<unknown> };
 type ClusterClient = RedisClient & {
-  readonly masters: readonly unknown[];
+  readonly masters: readonly { readonly host: string; readonly port: number }[];
   nodeClient(node: unknown): Promise<unknown> | unknown;
 };
 
@@ -68,8 +68,11 @@ export class RedisConnection {
   readonly isCluster: boolean;
   #given: RedisClient | undefined;
   #address: RedisAddress | undefined;
+  /** The masters of a Cluster, as the last client knew them. */
+  #masters: RedisAddress["nodes"] = [];
   #connecting: Promise<RedisClient> | undefined;
   #client: RedisClient | undefined;
+  #connectedAt = -Infinity;
   #isClosed = false;
   #log: Log;
 
@@ -130,9 +133,16 @@ export class RedisConnection {
     return await Promise.all(cluster.masters.map((node) => cluster.nodeClient(node) as Promise<NodeClient>));
   }
 
-  /** Makes the next command use a new connection. */
+  /**
+   * Makes the next command use a new connection. The client of a Cluster does not notice that a node is silent while
+   * commands are sent to it. So it is replaced, too. The new one asks the nodes that are known for the present masters.
+   */
   reconnect(): void {
-    if (this.#client !== undefined && !this.isCluster) this.#drop(this.#client, new Error("no answer"));
+    const client = this.#client;
+    // A call that waited for a new connection says nothing about it.
+    if (client === undefined || performance.now() - this.#connectedAt < CALL_DEADLINE) return;
+    if (this.isCluster) this.#masters = (client as ClusterClient).masters.map(({ host, port }) => ({ host, port }));
+    this.#drop(client, new Error("no answer"));
   }
 
   /** Closes the connection. A client that the program gave stays open. */
@@ -147,7 +157,10 @@ export class RedisConnection {
     if (this.#isClosed) return Promise.reject(new Error("the store was closed"));
     if (this.#connecting !== undefined) return this.#connecting;
     const connecting = this.#given !== undefined ? this.#connectGiven(this.#given) : this.#connectOwn();
-    return this.#connecting = connecting.then((client) => this.#client = client, (error) => {
+    return this.#connecting = connecting.then((client) => {
+      this.#connectedAt = performance.now();
+      return this.#client = client;
+    }, (error) => {
       this.#connecting = undefined;
       throw error;
     });
@@ -159,7 +172,7 @@ export class RedisConnection {
   }
 
   async #connectOwn(): Promise<RedisClient> {
-    const client = await makeClient(this.#address!);
+    const client = await makeClient({ ...this.#address!, nodes: [...this.#address!.nodes, ...this.#masters] });
     let isConnected = false;
     client.on("error", (error) => {
       if (!isConnected) return;
@@ -226,7 +239,11 @@ async function makeClient(address: RedisAddress): Promise<OwnClient> {
   };
   if (kind === "cluster") {
     const reconnectStrategy = (count: number) => Math.min(50 * 2 ** count, 1000) + Math.random() * 100;
-    const rootNodes = nodes.map((node) => ({ socket: { ...node, ...tls } as { host: string; port: number } }));
+    // A node that is silent is given up early, so that another one is asked before the deadline of the waiting callers.
+    const brief = { connectTimeout: SILENCE / 2, socketTimeout: SILENCE / 2 };
+    const rootNodes = nodes.map((node) => ({
+      socket: { ...node, ...tls, ...brief } as { host: string; port: number },
+    }));
     const defaults = { ...options, socket: { ...tls, ...timeouts, reconnectStrategy } };
     // If a node is unreachable, the client soon asks the other nodes which one replaces it.
     const topologyRefreshOnReconnectionAttemptStrategy = SILENCE / 2;
@@ -234,6 +251,8 @@ async function makeClient(address: RedisAddress): Promise<OwnClient> {
       rootNodes,
       defaults,
       topologyRefreshOnReconnectionAttemptStrategy,
+      // The client connects although one of the masters may be unreachable.
+      minimizeConnections: true,
     }) as unknown as OwnClient;
   }
   // The client does not reconnect: RedisConnection makes a new one, so that the name is looked up again.

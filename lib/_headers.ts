@@ -79,6 +79,17 @@ export function replaceHeaders(headers: HeaderList, answer: Headers): void {
 }
 
 /**
+ * A copy of an answer, whose headers can be changed. An answer of status 101 cannot be copied; its headers can be changed.
+ *
+ * @param response The answer. The copy has its body.
+ */
+export function copyOf(response: Response): Response {
+  const { body, status, statusText, headers } = response;
+  // The headers are copied here, because the Response of @hono/node-server would share those of an answer of fetch.
+  return status === 101 ? response : new Response(body, { status, statusText, headers: new Headers(headers) });
+}
+
+/**
  * Makes the answer that replaces a withheld one. An upgrade to a WebSocket is not replaced, because Deno then ends the
  * whole server. The signal of a followed session aborts with the error.
  *

@@ -4,7 +4,7 @@
  * @module
  */
 import { SessionError } from "../errors.ts";
-import { addSessionHeaders, replaceAnswer, replaceHeaders } from "../_headers.ts";
+import { addSessionHeaders, copyOf, replaceAnswer, replaceHeaders } from "../_headers.ts";
 import { noMiddlewareError, Opener } from "../_opener.ts";
 import { checkOptions, MANAGER } from "../_options.ts";
 import { type Session, stateOf } from "../session.ts";
@@ -119,8 +119,7 @@ function checkNeedsNoCookie(session: object): void {
 /** The headers of the answer. Oak gets a copy of an answer that `with` has made, because that one may be unchangeable. */
 async function headersOf(response: OakResponse): Promise<Headers> {
   if (response.writable) return response.headers;
-  const made = await response.toDomResponse() as Response;
-  const copy = made.status === 101 ? made : new Response(made.body, made);
+  const copy = copyOf(await response.toDomResponse() as Response);
   response.toDomResponse = () => Promise.resolve(copy);
   return copy.headers;
 }

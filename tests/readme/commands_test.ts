@@ -1,11 +1,11 @@
-/** Runs the commands of the README and the other documents as they stand there, in a copy of the project. */
+/** Runs the commands of the documents, word for word, in a copy of the project. */
 import { assert } from "@std/assert";
 import { SETTINGS } from "../../lib/server/settings.ts";
 
-// "```sh" blocks are run in order; "```sh slow" ones, and those with a task that does not serve, only where this is
-// "all", as they take long or need a network. Those that run the tests are left out, as this is one of them. A block is
-// over when it ends, or when it says that a server listens; that one runs until the next server starts. What is only to
-// be read is fenced as "console" or "text"; the programs in "ts" blocks have a test of their own.
+// The blocks "```sh" run in order. The blocks "```sh slow", and those with a task that does not serve, take long or
+// need a network, so they run only if this is "all". Blocks that run the tests are left out, because this is one of the
+// tests. A block is over when its script ends or prints that a server listens. That server runs until the next one
+// starts. Blocks that are only to be read are "console" or "text". The programs in "ts" blocks run in other tests.
 const RUNS_SLOW = Deno.env.get("TEST_README") === "all";
 const RUNS_TESTS = /task (test|ok)\b/;
 const QUICK = 20_000;
@@ -54,7 +54,7 @@ Deno.test({
         await t.step({
           name: `${document}: ${script.trim().split("\n")[0]}`,
           ignore: RUNS_TESTS.test(script) || (!RUNS_SLOW && (isSlow || !hasPrograms(script))),
-          // A server may outlive its step.
+          // A server may run longer than its step.
           sanitizeOps: false,
           sanitizeResources: false,
           fn: async () => {
@@ -76,14 +76,14 @@ Deno.test({
   },
 });
 
-/** Runs a script until it ends well or a server listens; fails if it does neither in time. */
+/** Runs a script until it succeeds or a server listens. Throws if it fails, or does neither in time. */
 async function run(
   script: string,
   cwd: string,
   env: Record<string, string>,
   limit: number,
 ): Promise<Server | undefined> {
-  // In a process group of its own, so that everything it starts can be ended.
+  // The script has its own process group, so that all of its processes can be ended.
   const process = new Deno.Command("sh", {
     args: ["-e", "-c", script],
     cwd,
@@ -94,12 +94,12 @@ async function run(
     stdout: "piped",
     stderr: "piped",
   }).spawn();
-  let said = "";
+  let printed = "";
   const listens = Promise.withResolvers<string>();
   const read = async (stream: ReadableStream<Uint8Array>) => {
     for await (const text of stream.pipeThrough(new TextDecoderStream())) {
-      said += text;
-      const [, origin] = /^Listening on (\S+)\/$/m.exec(said) ?? [];
+      printed += text;
+      const [, origin] = /^Listening on (\S+)\/$/m.exec(printed) ?? [];
       if (origin !== undefined) listens.resolve(origin);
     }
   };
@@ -111,7 +111,7 @@ async function run(
   if (outcome === "late") {
     end(process, "SIGKILL");
     await output;
-    throw new Error(`neither ended nor listened within ${limit / 1000} seconds:\n${script}\n${said}`);
+    throw new Error(`neither ended nor listened within ${limit / 1000} seconds:\n${script}\n${printed}`);
   }
   if (typeof outcome === "string") {
     const { hostname, port } = new URL(outcome);
@@ -119,7 +119,7 @@ async function run(
     return { process, output };
   }
   await output;
-  if (!outcome.success) throw new Error(`exit code ${outcome.code}:\n${script}\n${said}`);
+  if (!outcome.success) throw new Error(`exit code ${outcome.code}:\n${script}\n${printed}`);
 }
 
 async function stop(server: Server | undefined): Promise<void> {
@@ -139,7 +139,7 @@ function end(process: Deno.ChildProcess, signal: Deno.Signal): void {
   }
 }
 
-/** This process's environment without any setting, with `deno` found in `bin`, and `npx` too unless the real one runs. */
+/** The environment without settings. `PATH` begins with a folder that has `deno`, and `npx` unless slow blocks run. */
 function environment(bin: string, port: number): Record<string, string> {
   Deno.mkdirSync(bin);
   const shim = (name: string, lines: string) => {
@@ -154,7 +154,7 @@ function environment(bin: string, port: number): Record<string, string> {
   return { ...env, PATH: `${bin}:${env.PATH}`, PORT: String(port), NO_COLOR: "1" };
 }
 
-/** Whether the system has what the lines of a script start with. */
+/** Whether the system has the programs with which the lines of a script begin. */
 function hasPrograms(script: string): boolean {
   const names = script.replaceAll("\\\n", " ").split("\n").map((line) => /^(?:\w+=\S* +)*([\w.-]+)/.exec(line)?.[1]);
   const builtin = ["deno", "npx", "cd", "export", "set", "test"];

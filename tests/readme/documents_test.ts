@@ -1,9 +1,9 @@
-/** The documents: what they link to is there, what they name exists, and the README is short enough to be read. */
+/** Documents: their links lead somewhere, the tests that they name exist, and the README is short. */
 import { assert, assertEquals } from "@std/assert";
 
 const root = new URL("../../", import.meta.url).pathname;
 
-/** The project's files of an ending, by their paths. */
+/** The paths of the project's files with an ending. */
 function files(ending: string, folder = ""): string[] {
   return [...Deno.readDirSync(root + folder)].flatMap(({ name, isDirectory }) => {
     if (/^(\.git|dist|session_data|node_modules|target)$/.test(name)) return [];
@@ -47,11 +47,11 @@ Deno.test("documents: every test that SECURITY.md names exists", () => {
   const sources = files("_test.ts").map(read).concat(
     files(".ts").filter((path) => path.includes("lib/_suite")).map(read),
   ).join("\n");
-  // Each point of a list ends on the name of its test, if it has one.
+  // A point of a list ends with the name of its test, if it has one.
   const rows = read("SECURITY.md").split(/^- |^#|\n\n/m);
   const named = rows.flatMap((row) => /`([^`]+)`\s*$/.exec(row)?.[1]?.replace(/\s+/g, " ") ?? []);
   assert(named.length > 20);
-  // The name of a store or a browser comes before those of a suite.
+  // In the tests of a suite, the name of a store or a browser comes first.
   const isThere = (name: string) => sources.includes(name) || sources.includes(name.replace(/^[\w ]+: /, ""));
   assertEquals(named.filter((name) => !isThere(name)), []);
 });
@@ -60,7 +60,7 @@ Deno.test("documents: no source file is longer than 400 lines, no test name than
   for (const path of files(".ts")) {
     const text = read(path);
     assert(text.split("\n").length <= 401, path);
-    assert(/^(#!.*\n)?\/\*\*/.test(text), `${path} begins with what it is for`);
+    assert(/^(#!.*\n)?\/\*\*/.test(text), `${path} must begin with a comment that says its job`);
   }
   for (const path of files("_test.ts")) {
     for (const [, name = ""] of read(path).matchAll(/Deno\.test\("([^"]+)"/g)) assert(name.length <= 80, name);

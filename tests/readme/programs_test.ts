@@ -1,11 +1,11 @@
-/** The README's program, as a reader would try it: in an empty project beside a copy of this one. */
+/** The README's program runs as a reader would try it: in an empty project beside a copy of this one. */
 import { assertEquals } from "@std/assert";
 import { Browser, Server } from "../support/server.ts";
 
 const root = new URL("../../", import.meta.url).pathname;
 const readme = Deno.readTextFileSync(`${root}README.md`);
 
-// The compiler takes some seconds for each of them.
+// Each of these checks takes the compiler some seconds.
 const ignore = !Deno.env.has("TEST_FULL");
 
 /** The README's only block of a language. */
@@ -15,7 +15,7 @@ function block(language: string): string {
   return found[0]![1]!;
 }
 
-/** Runs Deno in a folder; returns what it said if it failed. */
+/** Runs Deno in a folder. Returns its standard error if it failed, else the empty string. */
 async function deno(cwd: string, ...args: string[]): Promise<string> {
   const { success, stderr } = await new Deno.Command(Deno.execPath(), { args, cwd, env: { NO_COLOR: "1" } }).output();
   return success ? "" : new TextDecoder().decode(stderr);
@@ -53,7 +53,7 @@ Deno.test("README: the library works word for word in an empty project", async (
         const strict = { ...JSON.parse(block("json")), compilerOptions };
         await Deno.writeTextFile(`${project}/strict.json`, JSON.stringify(strict));
         const exports = Object.keys(JSON.parse(await Deno.readTextFile(`${root}deno.json`)).exports);
-        // Those whose client comes from npm are checked with their lock files.
+        // The exports that need a client from npm are checked elsewhere, with their lock files.
         const own = exports.filter((name) => !/redis|postgres|mongodb/.test(name));
         const imports = own.map((name) => `import "sessions${name.slice(1)}";\n`).join("");
         await Deno.writeTextFile(`${project}/all.ts`, imports);

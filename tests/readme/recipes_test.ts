@@ -1,4 +1,4 @@
-/** Runs the recipes of the library's documents that need packages of their own, where TEST_README is "all". */
+/** Runs the programs of the library's documents that need packages, if TEST_README is "all". */
 import { assert } from "@std/assert";
 
 const root = new URL("../../", import.meta.url).pathname;

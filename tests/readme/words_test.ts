@@ -1,9 +1,9 @@
-/** Words: those that stop a reader from another country at the first reading are not used (CONTRIBUTING.md). */
+/** Words: code and documents have no words that stop readers from other countries (CONTRIBUTING.md). */
 import { assertEquals } from "@std/assert";
 
 const root = new URL("../../", import.meta.url).pathname;
 
-/** The words, and what to write in their place. */
+/** The words, and their replacements. */
 const WORDS: readonly [words: RegExp, instead: string][] = [
   [/\banew\b/i, "again"],
   [/\bmeanwhile\b/i, "in between"],
@@ -19,7 +19,7 @@ const WORDS: readonly [words: RegExp, instead: string][] = [
   ],
 ];
 
-/** Where such a word is right: in the table of words itself, and as the name of a system's user. */
+/** The lines in which such a word is right: the table of words itself, and the name of a system's user. */
 const RIGHT: readonly [file: string, line: string][] = [
   ["CONTRIBUTING.md", "| whoever, somebody, nobody "],
   ["CONTRIBUTING.md", "| anew, meanwhile "],

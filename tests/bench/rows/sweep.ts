@@ -48,8 +48,8 @@ export async function measureMillion(): Promise<void> {
 }
 
 /**
- * `POST /add` while expired sessions are swept, compared with none. Each new session makes the server check twelve files,
- * so the registrations themselves cause the sweep.
+ * `POST /add` while expired sessions are swept, compared with none. Each new session makes the server check twelve
+ * files, so the registrations cause the sweep.
  */
 export async function measureSweep(): Promise<void> {
   const p99 = { with: [] as number[], without: [] as number[] };

@@ -19,6 +19,37 @@ export const EQUIVALENT: readonly Equivalent[] = [
     why: "no two sessions have the same key",
   },
   {
+    file: "lib/_user_sessions.ts",
+    before: "emptyPasses = found === 0 ? emptyPasses + 1 : 0;",
+    kind: "lines swapped",
+    why: "only one listing more",
+  },
+  {
+    file: "lib/_user_sessions.ts",
+    before: "const EMPTY_PASSES = 2;",
+    kind: "constant off",
+    why: "only one listing more",
+  },
+  {
+    file: "lib/_user_sessions.ts",
+    before: "batch.push(key);",
+    kind: "lines swapped",
+    why: "a full batch is ended when the next key is found, or after the last one",
+  },
+  {
+    file: "lib/_user_sessions.ts",
+    before:
+      "for (let at = 0; at < surplus.length; at += BATCH) await endMany(access, user, surplus.slice(at, at + BATCH));",
+    kind: "comparison changed",
+    why: "a batch of nothing more",
+  },
+  {
+    file: "lib/_stored_sessions.ts",
+    before: "return changes.length > 0 || renews || keepsEmpty || endedBy !== undefined || signedByOlderKey ||",
+    kind: "comparison changed",
+    why: "save stores nothing either if there is nothing to store: the check only saves time",
+  },
+  {
     file: "lib/_session_state.ts",
     before:
       "const { id, key, record, isLifeShortened = false, signedByOlderKey = false, cookieDeletions = NO_COOKIES } = origin;",

@@ -107,11 +107,15 @@ Deno.test("session: __proto__, constructor and toString are ordinary keys", asyn
 });
 
 Deno.test("session: one that was ended is empty, and later changes have no effect", async () => {
-  const { session } = await stored({ name: "Ada" });
+  const { session, sessions } = await stored({ name: "Ada" });
+  session.renew();
   session.end();
   session.set("name", "Bob");
   session.logOut();
+  session.renew();
   assertEquals(session.data, {});
+  assertEquals((await sessions.save(session)).map((line) => line.split(";")[0]), ["session="]);
+  assertThrows(() => session.end(), Error, "sessions.follow");
 });
 
 Deno.test("session: a log-in makes it the user's under a new id, and keeps the data", async () => {

@@ -38,7 +38,7 @@ export class MongoEntries implements Entries {
 
   async get(key: string): Promise<Entry | undefined> {
     const document = await this.#documents.findOne({ _id: key });
-    return document === null ? undefined : await this.#arrived(document);
+    return document === null ? undefined : await this.#shown(document);
   }
 
   async put({ entry, seen }: EntryWrite): Promise<boolean> {
@@ -49,12 +49,13 @@ export class MongoEntries implements Entries {
 
   /** The new entry is hidden until the old one is written. That write decides that the session has moved. */
   async putBoth(from: EntryWrite, { entry }: EntryWrite): Promise<boolean> {
-    const coming = { ...toDocument(entry), from: from.entry.key, sweepAt: toDate(from.entry.until) };
-    // The write of an earlier attempt may arrive late. Its version is smaller, so it does not replace this one.
+    const hidden = { ...toDocument(entry), from: from.entry.key, sweepAt: toDate(from.entry.until) };
+    // This replaces the hidden entry of an earlier try. The version of an earlier try is smaller, so its write does not
+    // replace this entry if it arrives late.
     const earlier = { _id: entry.key, from: from.entry.key, version: { $lte: entry.version } };
-    const isComing = await unlessThere(this.#documents.replaceOne(earlier, coming, { upsert: true }));
-    if (!isComing || !await this.put(from)) return false;
-    await this.#arrive(coming);
+    const isHidden = await unlessThere(this.#documents.replaceOne(earlier, hidden, { upsert: true }));
+    if (!isHidden || !await this.put(from)) return false;
+    await this.#show(hidden);
     return true;
   }
 
@@ -102,7 +103,7 @@ export class MongoEntries implements Entries {
   async *#find(filter: Filter<Document>): AsyncGenerator<Entry> {
     // The deadline applies to each request for more documents, not to the whole iteration.
     for await (const document of this.#documents.find(filter, { timeoutMode: "iteration", batchSize: BATCH })) {
-      const entry = await this.#arrived(document);
+      const entry = await this.#shown(document);
       if (entry !== undefined) yield entry;
     }
   }
@@ -111,16 +112,17 @@ export class MongoEntries implements Entries {
    * The entry of a document. A document with `from` belongs to a move. If the old entry was written, the rest of the
    * move is done here. If not, there is no entry yet.
    */
-  async #arrived(document: Document): Promise<Entry | undefined> {
+  async #shown(document: Document): Promise<Entry | undefined> {
     const { _id: key, content, version, from } = document;
     if (from !== undefined) {
       if ((await this.#documents.findOne({ _id: from }))?.version !== version) return undefined;
-      await this.#arrive(document);
+      await this.#show(document);
     }
     return { key, content, version };
   }
 
-  async #arrive({ _id, version, expires, deadline }: Document): Promise<void> {
+  /** Shows the new entry of a move. */
+  async #show({ _id, version, expires, deadline }: Document): Promise<void> {
     const sweepAt = toDate(endOf({ expires: expires!, deadline: deadline! }));
     await this.#documents.updateOne({ _id, version }, { $set: { sweepAt }, $unset: { from: 1 } });
   }

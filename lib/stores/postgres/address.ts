@@ -89,24 +89,24 @@ export function parsePostgresAddress(address: string): PostgresAddress {
     }
     if (query.getAll(name).length > 1) throw new TypeError(`the address has the parameter "${name}" more than once`);
   }
-  const text = (name: string) => query.get(name) || undefined;
+  const parameter: Parameter = (name) => query.get(name) || undefined;
 
-  const given = text("host") ?? decodeURIComponent(url.hostname);
+  const given = parameter("host") ?? decodeURIComponent(url.hostname);
   const folder = /^[/@]/.test(given) ? given : undefined;
-  const nodes = text("host") && !folder ? given.split(",").map((host) => [host, ""] as const) : [
+  const nodes = parameter("host") && !folder ? given.split(",").map((host) => [host, ""] as const) : [
     [given, url.port] as const,
     ...more,
   ];
-  const ports = (text("port") ?? "").split(",");
-  const { tls, files, warnings } = protection(text);
-  const application = text("application_name") ?? text("fallback_application_name") ?? "sessions";
-  const options = text("options");
-  const user = text("user") ?? decodeURIComponent(url.username);
+  const ports = (parameter("port") ?? "").split(",");
+  const { tls, files, warnings } = tlsParameters(parameter);
+  const application = parameter("application_name") ?? parameter("fallback_application_name") ?? "sessions";
+  const options = parameter("options");
+  const user = parameter("user") ?? decodeURIComponent(url.username);
   if (user === "") throw new TypeError(`the address must name a user, as in ${EXAMPLE}`);
-  oneOf(text, "client_encoding", ["utf8", "UTF8", "UTF-8", "utf-8", "auto"]);
-  oneOf(text, "gssencmode", ["disable", "prefer"]);
+  oneOf(parameter, "client_encoding", ["utf8", "UTF8", "UTF-8", "utf-8", "auto"]);
+  oneOf(parameter, "gssencmode", ["disable", "prefer"]);
   // All three values get a server that accepts writes, because the store cannot use a read-only one.
-  oneOf(text, "target_session_attrs", ["any", "read-write", "primary"]);
+  oneOf(parameter, "target_session_attrs", ["any", "read-write", "primary"]);
   const hosts = nodes.map(([host]) => host.replace(/^\[|\]$/g, "") || "localhost");
 
   return {
@@ -114,15 +114,16 @@ export function parsePostgresAddress(address: string): PostgresAddress {
     ports: nodes.map(([, port], index) => whole("port", port || ports[index] || ports[0] || "5432", 65_535)),
     folder,
     user,
-    password: text("password") ?? decodeURIComponent(url.password),
-    database: text("dbname") ?? (decodeURIComponent(url.pathname.slice(1)) || user),
-    schema: text("schema"),
+    password: parameter("password") ?? decodeURIComponent(url.password),
+    database: parameter("dbname") ?? (decodeURIComponent(url.pathname.slice(1)) || user),
+    schema: parameter("schema"),
     tls: folder === undefined ? tls : "disable",
     files,
-    isDirect: oneOf(text, "sslnegotiation", ["postgres", "direct"]) === "direct",
-    prepares: !isOff(text, "prepare") && !isOff(text, "prepared_statements") && !isOn(text, "pgbouncer") &&
-      text("statement_cache_size") !== "0" && text("prepareThreshold") !== "0",
-    max: whole("max", text("max") ?? "10", 10_000),
+    isDirect: oneOf(parameter, "sslnegotiation", ["postgres", "direct"]) === "direct",
+    prepares: !isOff(parameter, "prepare") && !isOff(parameter, "prepared_statements") &&
+      !isOn(parameter, "pgbouncer") &&
+      parameter("statement_cache_size") !== "0" && parameter("prepareThreshold") !== "0",
+    max: whole("max", parameter("max") ?? "10", 10_000),
     startup: { application_name: application, ...(options === undefined ? {} : { options }) },
     warnings,
   };
@@ -153,18 +154,21 @@ function split(address: string): { url: URL; more: (readonly [host: string, port
   return { url, more };
 }
 
+/** Returns the value of a parameter of an address; `undefined` if it is missing or empty. */
+type Parameter = (name: string) => string | undefined;
+
 /** The TLS that the parameters ask for, the files of certificates, and the warnings. */
-function protection(text: (name: string) => string | undefined): Pick<PostgresAddress, "tls" | "files" | "warnings"> {
-  const ssl = text("ssl");
+function tlsParameters(parameter: Parameter): Pick<PostgresAddress, "tls" | "files" | "warnings"> {
+  const ssl = parameter("ssl");
   const isPlain = ssl === "true" || ssl === "1" || ssl === "false" || ssl === "0";
-  const name = text("sslmode") ?? (isPlain ? (ssl === "true" || ssl === "1" ? "verify-full" : "disable") : ssl);
+  const name = parameter("sslmode") ?? (isPlain ? (ssl === "true" || ssl === "1" ? "verify-full" : "disable") : ssl);
   let tls = MODES[name ?? "prefer"];
-  if (tls === undefined) throw unusable(text("sslmode") ? "sslmode" : "ssl", name!, Object.keys(MODES));
-  const accept = oneOf(text, "sslaccept", ["strict", "accept_invalid_certs"]);
-  const root = text("sslrootcert");
+  if (tls === undefined) throw unusable(parameter("sslmode") ? "sslmode" : "ssl", name!, Object.keys(MODES));
+  const accept = oneOf(parameter, "sslaccept", ["strict", "accept_invalid_certs"]);
+  const root = parameter("sslrootcert");
   // As in libpq, an address that names a root certificate asks for a check of the server's certificate.
   if (tls === "require" && (root !== undefined || accept === "strict")) tls = "verify";
-  const [cert, key] = [text("sslcert"), text("sslkey")];
+  const [cert, key] = [parameter("sslcert"), parameter("sslkey")];
   if ((cert === undefined) !== (key === undefined)) {
     throw new TypeError('the address must have both of "sslcert" and "sslkey", or neither');
   }
@@ -173,7 +177,7 @@ function protection(text: (name: string) => string | undefined): Pick<PostgresAd
     ...(cert === undefined ? {} : { cert }),
     ...(key === undefined ? {} : { key }),
   };
-  const binding = oneOf(text, "channel_binding", ["disable", "prefer", "require"]);
+  const binding = oneOf(parameter, "channel_binding", ["disable", "prefer", "require"]);
   if (binding === "require" && (tls === "disable" || tls === "prefer")) {
     throw new TypeError('the address has "channel_binding=require", which needs TLS: add "sslmode=require" or better');
   }
@@ -186,11 +190,11 @@ function protection(text: (name: string) => string | undefined): Pick<PostgresAd
 }
 
 function oneOf<T extends string>(
-  text: (name: string) => string | undefined,
+  parameter: Parameter,
   name: string,
   values: readonly T[],
 ): T | undefined {
-  const value = text(name);
+  const value = parameter(name);
   if (value === undefined || values.includes(value as T)) return value as T | undefined;
   throw unusable(name, value, values);
 }
@@ -208,10 +212,10 @@ function whole(name: string, value: string, most: number): number {
   throw new TypeError(`the address must have a whole number from 1 to ${most} as "${name}": received "${value}"`);
 }
 
-function isOff(text: (name: string) => string | undefined, name: string): boolean {
-  return oneOf(text, name, ["true", "false", "1", "0"])?.match(/^(false|0)$/) != null;
+function isOff(parameter: Parameter, name: string): boolean {
+  return oneOf(parameter, name, ["true", "false", "1", "0"])?.match(/^(false|0)$/) != null;
 }
 
-function isOn(text: (name: string) => string | undefined, name: string): boolean {
-  return oneOf(text, name, ["true", "false", "1", "0"])?.match(/^(true|1)$/) != null;
+function isOn(parameter: Parameter, name: string): boolean {
+  return oneOf(parameter, name, ["true", "false", "1", "0"])?.match(/^(true|1)$/) != null;
 }

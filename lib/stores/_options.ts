@@ -48,8 +48,8 @@ export function checkUrlOrClient(store: string, options: { readonly url?: unknow
  * @param store The name of the store's class.
  * @param options The options that the program gave.
  * @param rules The rules for the options that only this store has.
- * @throws {TypeError} if an option is invalid; the message names it. Throws a {@linkcode RangeError} if a number is out
- * of range.
+ * @throws {TypeError} if an option is unknown or invalid; the message names it.
+ * @throws {RangeError} if a number is out of range.
  *
  * @example
  * ```ts

@@ -146,11 +146,11 @@ function parse(url: string | undefined): { path: string | undefined; name: strin
   if (file !== undefined) return { path: file, name: `Deno KV at "${file}"`, isRemote: false };
   const address = /^https?:\/\//.test(url) ? URL.parse(url) : null;
   if (address === null || address.hash !== "") {
-    throw new TypeError("The address of a Deno KV must be denokv:PATH or https://HOST/…");
+    throw new TypeError("the address must be denokv:PATH or https://HOST/…");
   }
   if (address.username !== "" || address.password !== "") {
     throw new TypeError(
-      "The address of a Deno KV must not hold a user or password: the access token goes into DENO_KV_ACCESS_TOKEN",
+      "the address must not hold a user or password: the access token goes into DENO_KV_ACCESS_TOKEN",
     );
   }
   return { path: url, name: `Deno KV at ${address.host}`, isRemote: true };

@@ -57,7 +57,8 @@ export class DenoKvStore extends EntryStore {
    * Makes a store. The store opens the database at its first use.
    *
    * @param options The address of the database, or the open database, and the options that differ from their defaults.
-   * @throws {TypeError} if an option is unknown or invalid; the message names it.
+   * @throws {TypeError} if an option, or a part of the address, is invalid; the message names it.
+   * @throws {RangeError} if a number is out of range.
    */
   constructor(options: DenoKvStoreOptions = {}) {
     const common = checkStoreOptions("DenoKvStore", options, RULES);

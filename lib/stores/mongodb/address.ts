@@ -32,24 +32,24 @@ export function checkAddress(url: string): string {
   const { hosts, options = "" } = SHAPE.exec(url)?.groups ?? {};
   if (hosts === undefined || !isEncoded(url)) {
     throw new TypeError(
-      "The address of a MongoDB must be like mongodb://user:password@host:port/database or mongodb+srv://…: " +
+      "the address must be like mongodb://user:password@host:port/database or mongodb+srv://…: " +
         "characters such as % / @ : # in a name or password must be percent-encoded",
     );
   }
   for (const [, port] of hosts.matchAll(/:(\d+)(?=,|$)/g)) {
     if (Number(port) < 1 || Number(port) > 65_535) {
-      throw new TypeError(`The port in the address of a MongoDB must be from 1 to 65535: received ${port}`);
+      throw new TypeError(`the port in the address must be from 1 to 65535: received ${port}`);
     }
   }
   const seen = new Set<string>();
   for (const [name, value] of new URLSearchParams(options)) {
     const key = name.toLowerCase();
-    if (OWN.includes(key)) throw new TypeError(`The address of a MongoDB must leave "${name}" to the store`);
-    if (seen.has(key)) throw new TypeError(`The address of a MongoDB has "${name}" more than once`);
+    if (OWN.includes(key)) throw new TypeError(`the address must leave "${name}" to the store`);
+    if (seen.has(key)) throw new TypeError(`the address has the parameter "${name}" more than once`);
     seen.add(key);
     const allowed = ONLY.get(key);
     if (allowed !== undefined && !allowed.includes(value)) {
-      throw new TypeError(`"${name}" in the address of a MongoDB must be ${allowed.join(" or ")}: received "${value}"`);
+      throw new TypeError(`"${name}" in the address must be ${allowed.join(" or ")}: received "${value}"`);
     }
   }
   return hosts;

@@ -133,6 +133,6 @@ async function makeClient(url: string): Promise<MongoConnection> {
     const [, secrets = ""] = /^[^@]*\/\/([^@]*)@/.exec(url) ?? [];
     const reason = reasonOf(error);
     const isSecret = secrets.split(":").some((secret) => secret !== "" && reason.includes(secret));
-    throw new TypeError(`The address of a MongoDB cannot be used${isSecret ? "" : `: ${reason}`}`);
+    throw new TypeError(`the address cannot be used${isSecret ? "" : `: ${reason}`}`);
   }
 }

@@ -47,7 +47,8 @@ export class MongoStore extends EntryStore {
    * Makes a store. The store connects at its first use.
    *
    * @param options The address or the client of MongoDB, and the options that differ from their defaults.
-   * @throws {TypeError} if an option is unknown or invalid; the message names it.
+   * @throws {TypeError} if an option, or a part of the address, is invalid; the message names it.
+   * @throws {RangeError} if a number is out of range.
    */
   constructor(options: MongoStoreOptions) {
     const common = checkStoreOptions("MongoStore", options, RULES);

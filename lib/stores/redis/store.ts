@@ -49,8 +49,8 @@ export class RedisStore extends EntryStore {
    * Makes a store. The store connects at its first use.
    *
    * @param options The address or the client of Redis, and the options that differ from their defaults.
-   * @throws {TypeError} if an option, or a part of the address, is invalid; the message names it. Throws a
-   * {@linkcode RangeError} if a number is out of range.
+   * @throws {TypeError} if an option, or a part of the address, is invalid; the message names it.
+   * @throws {RangeError} if a number is out of range.
    */
   constructor(options: RedisStoreOptions) {
     const common = checkStoreOptions("RedisStore", options, RULES);

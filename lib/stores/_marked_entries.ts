@@ -184,8 +184,13 @@ export class MarkedEntries {
     return await this.#turn(() => this.#write([this.#toWrite(draft, this.#newMark())]));
   }
 
-  /** Does several writes. Returns the keys of those that are known to be done. */
-  async putMany(drafts: readonly Draft[]): Promise<string[]> {
+  /**
+   * Does several writes. Returns the keys of the entries that were written.
+   *
+   * @param again Called with each key whose write was refused, or is late. It reads the entry, writes it if needed, and
+   * returns whether it did.
+   */
+  async putMany(drafts: readonly Draft[], again: (key: string) => Promise<boolean>): Promise<string[]> {
     const done: string[] = [];
     for (const batch of batches(drafts)) {
       const mark = this.#newMark();
@@ -194,7 +199,12 @@ export class MarkedEntries {
       const isDone = await this.#turn(() => this.#call(() => this.#entries.putMany!(writes))).catch(() => false);
       const isOwn = ({ writer, number }: Mark) => writer === mark.writer && number === mark.number;
       const isWritten = ([, { marks }]: readonly [string, Seen]) => marks.some(isOwn);
-      done.push(...isDone ? keys : (await this.getMany(keys)).filter(isWritten).map(([key]) => key));
+      const written = isDone ? keys : (await this.getMany(keys)).filter(isWritten).map(([key]) => key);
+      done.push(...written);
+      for (const key of keys.filter((key) => !written.includes(key))) {
+        // If the late write comes before that of `again`, the entry has its mark.
+        if (await again(key) || isWritten([key, await this.get(key)])) done.push(key);
+      }
     }
     return done;
   }

@@ -156,9 +156,7 @@ export class EntryStore implements SessionStore {
   }
 
   async delete(key: string): Promise<boolean> {
-    const isEnded = await this.#marked.settle(key, undefined, (seen) => {
-      return this.#isThere(seen) ? { outcome: true, drafts: [{ key, seen }] } : { outcome: false };
-    });
+    const isEnded = await this.#end(key);
     if (isEnded) this.#estimate.ended(1);
     return isEnded;
   }
@@ -187,6 +185,12 @@ export class EntryStore implements SessionStore {
       if (before === undefined) return { outcome: undefined };
       const record = freeze(change(before));
       return { outcome: record, drafts: draft(seen, { record, text: encode(record, this.#maxRecordBytes) })! };
+    });
+  }
+
+  async #end(key: string): Promise<boolean> {
+    return await this.#marked.settle(key, undefined, (seen) => {
+      return this.#isThere(seen) ? { outcome: true, drafts: [{ key, seen }] } : { outcome: false };
     });
   }
 
@@ -237,11 +241,9 @@ export class EntryStore implements SessionStore {
 
   async #deleteMany(keys: readonly string[]): Promise<readonly string[]> {
     const there = (await this.#marked.getMany(keys)).filter(([, seen]) => this.#isThere(seen));
-    const ended = new Set(await this.#marked.putMany(there.map(([key, seen]) => ({ key, seen }))));
-    this.#estimate.ended(ended.size);
-    // A session that was changed in between was not ended. `delete` reads it again.
-    for (const [key] of there) if (!ended.has(key) && await this.delete(key)) ended.add(key);
-    return [...ended];
+    const ended = await this.#marked.putMany(there.map(([key, seen]) => ({ key, seen })), (key) => this.#end(key));
+    this.#estimate.ended(ended.length);
+    return ended;
   }
 
   /** The record, if it is one of a live session. */

@@ -179,6 +179,26 @@ Deno.test("entry store: after a lost answer, deleteMany finds what it ended", as
   assertEquals((await store.deleteMany!(keys)).length, 10);
 });
 
+Deno.test("entry store: deleteMany also finds what a late write ended", async () => {
+  const { engine, store } = place();
+  const keys = Array.from({ length: 10 }, () => newId());
+  for (const key of keys) await store.create(key, fresh());
+  const { around } = engine;
+  let late: (() => boolean) | undefined;
+  engine.around = (write) => {
+    engine.around = around;
+    late = write;
+    return Promise.reject(new Error("no answer"));
+  };
+  const getMany = engine.getMany.bind(engine);
+  engine.getMany = async (keys) => {
+    const entries = await getMany(keys);
+    late?.();
+    return entries;
+  };
+  assertEquals((await store.deleteMany!(keys)).length, 10);
+});
+
 Deno.test("entry store: the store has only the methods that its engine allows", async () => {
   const { entries, ...rest } = new MapEntries();
   const bare: Entries = {

@@ -267,14 +267,16 @@ for (const type of [...ENGINES, "sqlite"] as const) {
     const all = visitors([server.origin]);
     try {
       for (const visitor of all) assertEquals(await visitor.register(), 303);
-      // So many concurrent requests open every connection that the server may open.
-      await Promise.all([...all, ...all, ...all].map((visitor) => visitor.greeted()));
+      // So many concurrent requests open every connection that the server may open. A busy machine may refuse some.
+      await Promise.all([...all, ...all, ...all].map(async (visitor) => (await visitor.request("/")).body?.cancel()));
       network.silence();
       const response = await all[0]!.request("/");
       await response.body?.cancel();
       assert([200, 503].includes(response.status), "some ask again on a new connection");
-      await recovered(all[0]!);
-      for (const visitor of all) assertEquals(await visitor.greeted(), visitor.acknowledged);
+      for (const visitor of all) {
+        await recovered(visitor);
+        assertEquals(await visitor.greeted(), visitor.acknowledged);
+      }
     } finally {
       await server.stop();
     }

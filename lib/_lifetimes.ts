@@ -48,7 +48,7 @@ export class Lifetimes {
       created: now,
       idle,
       expires: now + idle,
-      deadline: now + (overrides?.absolute ?? this.#absolute),
+      deadline: now + this.#absoluteOf(overrides),
       overrides,
     };
   }
@@ -84,6 +84,11 @@ export class Lifetimes {
 
   /** The deadline of a session. A log-in with its own absolute lifetime has fixed it in the record. */
   #deadlineOf({ overrides, created, deadline }: SessionRecord): number {
-    return overrides?.absolute === undefined ? created + this.#absolute : deadline;
+    return overrides?.absolute === undefined ? created + this.#absoluteOf(overrides) : deadline;
+  }
+
+  /** The absolute lifetime. A log-in that asks only for a longer idle lifetime gets an absolute one of the same length. */
+  #absoluteOf(overrides: LifetimeOverrides | undefined): number {
+    return overrides?.absolute ?? Math.max(this.#absolute, overrides?.idle ?? 0);
   }
 }

@@ -87,8 +87,8 @@ export class SessionManager<Data extends object = Record<string, Json>> {
    */
   constructor(options: SessionOptions) {
     checkSessionOptions(options);
-    const { store, keys, cookie, idle = 1800, absolute = 43_200, refresh = true, permanent = true } = options;
-    const { log = standardErrorLog, on, now = Date.now, bound } = options;
+    const { store, keys, cookie, idle = 1800, refresh = true, permanent = true } = options;
+    const { absolute = Math.max(43_200, idle), log = standardErrorLog, on, now = Date.now, bound } = options;
     const listeners = [logEvents(withErrorReport("The log of sessions", log))];
     if (on !== undefined) listeners.push(withErrorReport("A listener of session events", on));
     const emit: Listener = (event: SessionEvent) => {

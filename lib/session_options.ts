@@ -16,7 +16,10 @@ export interface SessionOptions {
   readonly cookie?: CookieOptions | undefined;
   /** Seconds a session lives after its last use: 1,800 unless given. */
   readonly idle?: number | undefined;
-  /** The most seconds that a session lives, even if it is used: 43,200 (twelve hours) unless given. */
+  /**
+   * The most seconds that a session lives, even if it is used. Unless given, 43,200 (twelve hours), or `idle` if that is
+   * longer.
+   */
   readonly absolute?: number | undefined;
   /**
    * Whether a use extends the session's life even if it changes nothing: `true` unless given. Such a use is stored only

@@ -1,6 +1,9 @@
 /** Lifetimes: when sessions end, with a clock that the tests move. */
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { type Act, register, site } from "../support/site.ts";
+import type { LogInOptions } from "../../lib/session.ts";
+import { SessionManager } from "../../lib/session_manager.ts";
+import { MemoryStore } from "../../lib/stores/memory.ts";
+import { type Act, KEY, register, site } from "../support/site.ts";
 
 const SECOND = 1000;
 
@@ -24,6 +27,30 @@ Deno.test("lifetimes: no number of uses extends a session beyond the absolute li
   }
   clock.pass(1);
   assertEquals(await visit(), {});
+});
+
+Deno.test("lifetimes: a longer idle limit alone sets the absolute one, too", async () => {
+  const day = 86_400;
+  const manager = new SessionManager({ store: new MemoryStore(), keys: [KEY], idle: 2 * day, now: () => 0 });
+  const session = await manager.open(new Request("http://localhost/"));
+  const deadlineAfter = (options: LogInOptions) => {
+    session.logIn("Ada", options);
+    return manager.endTimes(session).deadline / SECOND / day;
+  };
+  assertEquals(manager.endTimes(session).deadline / SECOND / day, 2);
+  const deadlines = [{}, { idle: 30 * day }, { idle: 30 * day, absolute: 7 * day }, { idle: day }].map(deadlineAfter);
+  assertEquals(deadlines, [2, 30, 7, 2]);
+});
+
+Deno.test("lifetimes: a log-in for longer than the absolute limit lives that long", async () => {
+  const { clock, visit } = site();
+  await visit((session) => session.logIn("Ada", { idle: 3000 }));
+  for (const seconds of [1500, 1499]) {
+    clock.pass(seconds);
+    await visit((session) => assertEquals(session.user, "Ada"));
+  }
+  clock.pass(1);
+  await visit((session) => assertEquals(session.user, undefined));
 });
 
 Deno.test("lifetimes: a use is stored once per tenth of the lifetime, without a cookie", async () => {

@@ -21,6 +21,16 @@ export function toMilliseconds(seconds: number): number {
   return Math.round(seconds * 1000);
 }
 
+/** The times at which a session ends, in milliseconds since 1970. None is later than the deadline. */
+export interface EndTimes {
+  /** When the stored session ends if this request does not extend it; `undefined` if it is not stored yet. */
+  readonly storedExpires: number | undefined;
+  /** When the session ends after the commit of this request, unless it is used again. */
+  readonly expires: number;
+  /** When the session ends even if it is used. */
+  readonly deadline: number;
+}
+
 /** The limits of sessions: those of the manager, or those that a session's log-in asked for. */
 export class Lifetimes {
   #idle: number;
@@ -87,7 +97,7 @@ export class Lifetimes {
     return overrides?.absolute === undefined ? created + this.#absoluteOf(overrides) : deadline;
   }
 
-  /** The absolute lifetime. A log-in that asks only for a longer idle lifetime gets an absolute one of the same length. */
+  /** The absolute lifetime. If a log-in asks only for a longer idle lifetime, the absolute one is as long. */
   #absoluteOf(overrides: LifetimeOverrides | undefined): number {
     return overrides?.absolute ?? Math.max(this.#absolute, overrides?.idle ?? 0);
   }

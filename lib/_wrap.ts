@@ -1,8 +1,9 @@
 /** Wrap: adds the session to a handler, and answers for it if the session cannot be opened or stored. */
-import { SessionError, SessionGoneError, type SessionStoreError, type StoreFullError } from "./errors.ts";
+import { answerTo, ERROR_ANSWERS, type ErrorAnswers } from "./error_answers.ts";
+import { SessionError } from "./errors.ts";
 import { replaceAnswer } from "./_headers.ts";
 import { Opener } from "./_opener.ts";
-import { checkOptions, FUNCTION } from "./_options.ts";
+import { checkOptions } from "./_options.ts";
 import type { Session } from "./session.ts";
 
 /** Opens the session of the request. Every call returns the same session. */
@@ -13,19 +14,6 @@ interface Sessions<Data extends object> {
   answerBound(request: Request): Promise<Response> | undefined;
   open(request: Request): Promise<Session<Data>>;
   commit(session: Session<Data>, response: Response): Promise<Response>;
-}
-
-/** The answers of `wrap` that replace the ones in plain text. */
-export interface WrapOptions {
-  /**
-   * Answers a request that stored nothing, because another one ended its session in between, gave it a new id, or took
-   * the same value. The visitor may try again.
-   */
-  readonly gone?: ((request: Request, error: SessionGoneError) => Response | Promise<Response>) | undefined;
-  /** Answers a request whose session could not be read or stored, because the store fails or is full. */
-  readonly unavailable?:
-    | ((request: Request, error: SessionStoreError | StoreFullError) => Response | Promise<Response>)
-    | undefined;
 }
 
 /** The openers of the requests that wrapped handlers are answering, by manager. */
@@ -41,9 +29,9 @@ function openersOf<Data extends object>(sessions: Sessions<Data>): WeakMap<Reque
 export function wrapHandler<Data extends object, Rest extends unknown[]>(
   sessions: Sessions<Data>,
   handler: (request: Request, open: Open<Data>, ...rest: Rest) => Response | Promise<Response>,
-  options: WrapOptions,
+  options: ErrorAnswers<Request>,
 ): (request: Request, ...rest: Rest) => Promise<Response> {
-  checkOptions("Cannot wrap a handler", options, { gone: FUNCTION, unavailable: FUNCTION });
+  checkOptions("Cannot wrap a handler", options, ERROR_ANSWERS);
   if (typeof handler !== "function") {
     throw new TypeError(`Cannot wrap a handler: needed a function, received ${typeof handler}`);
   }
@@ -72,11 +60,4 @@ export function wrapHandler<Data extends object, Rest extends unknown[]>(
       openers.delete(request);
     }
   };
-}
-
-async function answerTo(request: Request, error: SessionError, options: WrapOptions): Promise<Response> {
-  const { gone, unavailable } = options;
-  if (error instanceof SessionGoneError) return await gone?.(request, error) ?? error.getResponse();
-  if (error.statusCode !== 503) return error.getResponse();
-  return await unavailable?.(request, error as SessionStoreError | StoreFullError) ?? error.getResponse();
 }

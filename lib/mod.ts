@@ -4,17 +4,18 @@
  * @module
  */
 export { isCrossSite } from "./cross_site.ts";
+export type { ErrorAnswers } from "./error_answers.ts";
 export * from "./errors.ts";
 export { FollowedSession } from "./followed_session.ts";
 export type { EventType, Listener, Refusal, SessionCounters, SessionEvent } from "./events.ts";
 export { handleOf, keyOf, newId } from "./id.ts";
 export { createLog, type Level, type Log } from "./log.ts";
 export type { Binding, Json, LifetimeOverrides, PublicKey, SessionData, SessionRecord, StoredFlash } from "./record.ts";
-export { MAX_LIFETIME } from "./_lifetimes.ts";
+export { type EndTimes, MAX_LIFETIME } from "./_lifetimes.ts";
 export { type Flash, type LogInOptions, Session } from "./session.ts";
 export type { SessionKey, Settable, SettableAs, Stored } from "./session_data.ts";
 export type { CookieOptions } from "./session_cookie.ts";
-export { type EndTimes, SessionManager } from "./session_manager.ts";
+export { SessionManager } from "./session_manager.ts";
 export type { BoundOptions, RequestLike, SessionOptions } from "./session_options.ts";
 export { MIN_KEY_BYTES, Signer, type Unsigned } from "./signer.ts";
 export type { Change, SessionStore, StoredSession } from "./store.ts";
@@ -23,4 +24,4 @@ export * from "./stores/file/store.ts";
 export * from "./stores/memory.ts";
 export * from "./stores/null.ts";
 export type { UserSession } from "./_user_sessions.ts";
-export type { Open, WrapOptions } from "./_wrap.ts";
+export type { Open } from "./_wrap.ts";

@@ -6,11 +6,12 @@
 import { answerBoundRequest } from "./_bound_answers.ts";
 import { type ReadRecord, StoredSessions } from "./_stored_sessions.ts";
 import type { DeviceBound } from "./device_bound.ts";
+import type { ErrorAnswers } from "./error_answers.ts";
 import { type Listener, logEvents, newCounters, type SessionCounters, type SessionEvent } from "./events.ts";
 import { FollowedSession } from "./followed_session.ts";
 import { addSessionHeaders, checkResponse } from "./_headers.ts";
 import { ReportingStore } from "./_reporting_store.ts";
-import { Lifetimes } from "./_lifetimes.ts";
+import { type EndTimes, Lifetimes } from "./_lifetimes.ts";
 import { standardErrorLog } from "./log.ts";
 import { endOf, type Json, type SessionRecord } from "./record.ts";
 import { checkOptions, OBJECT } from "./_options.ts";
@@ -20,17 +21,7 @@ import { SessionCookie, type SignedId } from "./session_cookie.ts";
 import { checkSessionOptions, headersOf, type RequestLike, type SessionOptions } from "./session_options.ts";
 import { continuedRecord, newState, NO_COOKIES } from "./_session_state.ts";
 import { endSession, endSessions, showSessions, type UserSession } from "./_user_sessions.ts";
-import { type Open, wrapHandler, type WrapOptions } from "./_wrap.ts";
-
-/** The times at which a session ends, in milliseconds since 1970. None is later than the deadline. */
-export interface EndTimes {
-  /** When the stored session ends if this request does not extend it; `undefined` if it is not stored yet. */
-  readonly storedExpires: number | undefined;
-  /** When the session ends after the commit of this request, unless it is used again. */
-  readonly expires: number;
-  /** When the session ends even if it is used. */
-  readonly deadline: number;
-}
+import { type Open, wrapHandler } from "./_wrap.ts";
 
 /**
  * Server-side sessions for any handler from `Request` to `Response`. The browser gets a signed random id; the data stay
@@ -99,7 +90,6 @@ export class SessionManager<Data extends object = Record<string, Json>> {
     this.#store = new ReportingStore(store, emit);
     this.#cookie = new SessionCookie(cookie, keys);
     this.#lifetimes = new Lifetimes(idle, absolute, now);
-    const parts = { store: this.#store, cookie: this.#cookie, lifetimes: this.#lifetimes };
     if (bound !== undefined) {
       const { path, lifetime = 300 } = bound;
       // The module is loaded at its first use, so that programs without bound sessions never load it.
@@ -111,7 +101,9 @@ export class SessionManager<Data extends object = Record<string, Json>> {
       this.#boundPath = `${path.replace(/\/$/, "")}/`;
     }
     this.#sessions = new StoredSessions({
-      ...parts,
+      store: this.#store,
+      cookie: this.#cookie,
+      lifetimes: this.#lifetimes,
       refresh,
       permanent,
       now,
@@ -229,7 +221,7 @@ export class SessionManager<Data extends object = Record<string, Json>> {
    */
   wrap<Rest extends unknown[]>(
     handler: (request: Request, open: Open<Data>, ...rest: Rest) => Response | Promise<Response>,
-    options: WrapOptions = {},
+    options: ErrorAnswers<Request> = {},
   ): (request: Request, ...rest: Rest) => Promise<Response> {
     return wrapHandler(this, handler, options);
   }
@@ -263,10 +255,12 @@ export class SessionManager<Data extends object = Record<string, Json>> {
   }
 
   /**
-   * Ends all sessions of a user, as after a change of password (ASVS 5, 7.4.3). When it resolves, all sessions whose
-   * log-in was answered before the call have ended, at every server. If the session of this request is one of them, its
-   * changes are answered with 409, unless you also call `session.logOut()`, before or after `endAll`. Values that are
-   * set and messages that are flashed after `logOut` are stored in a new session.
+   * Ends all sessions of a user, as after a change of password (ASVS 5, 7.4.3). When it resolves, they have ended at
+   * every server: all those whose log-in was answered before the call.
+   *
+   * If the session of this request is one of them, and the request changes it, the request is answered 409. To avoid
+   * this, call `session.logOut()`, before or after `endAll`. Values that are set and messages that are flashed after
+   * `logOut` are stored in a new session.
    *
    * @param user The user, as given to `logIn`.
    * @param options `except`: a session that stays live, such as that of the request.
@@ -324,12 +318,13 @@ export class SessionManager<Data extends object = Record<string, Json>> {
    *
    * @param request The request.
    * @returns The answer, or `undefined` if the request is not for one of the two addresses below the option's path.
-   * @throws {TypeError} if the argument is no request, or a request for one of these addresses without `Headers`.
+   * @throws {TypeError} if the argument is no request, or if it is for one of these addresses and has no `Headers`.
    */
   answerBound(request: RequestLike & { readonly method: string }): Promise<Response> | undefined {
     const [loadDeviceBound, path] = [this.#loadDeviceBound, this.#boundPath];
     if (loadDeviceBound === undefined || path === undefined) return undefined;
-    // Node's adapter makes the headers when they are read, so they are not read for other addresses.
+    // Most requests are for other addresses. They return here, because Node's adapter makes the headers when they are
+    // read, which takes time. A request without an address goes on, and is checked below.
     if (request?.url?.includes(path) === false) return undefined;
     headersOf("Cannot answer a request", request);
     const pathname = URL.parse(request.url ?? "")?.pathname;

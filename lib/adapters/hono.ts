@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { answerTo, ERROR_ANSWERS, type ErrorAnswers } from "../error_answers.ts";
 import { SessionError } from "../errors.ts";
 import { replaceAnswer } from "../_headers.ts";
 import { noMiddlewareError, Opener } from "../_opener.ts";
@@ -37,7 +38,8 @@ export interface HonoSessions<Data extends object> {
  * there is an `onError`.
  *
  * @param sessions The manager.
- * @throws {TypeError} if it is not a manager.
+ * @param options Your own answers for 409 and 503, in place of plain text.
+ * @throws {TypeError} if the first argument is not a manager, or an option is unknown or invalid.
  *
  * @example
  * ```ts
@@ -62,8 +64,12 @@ export interface HonoSessions<Data extends object> {
  * assertEquals(await (await app.request("/")).text(), "Visit 1");
  * ```
  */
-export function honoSessions<Data extends object>(sessions: SessionManager<Data>): HonoSessions<Data> {
+export function honoSessions<Data extends object, Context extends HonoContext = HonoContext>(
+  sessions: SessionManager<Data>,
+  options: ErrorAnswers<Context> = {},
+): HonoSessions<Data> {
   checkOptions("Cannot make a middleware", { sessions }, { sessions: MANAGER });
+  checkOptions("Cannot make a middleware", options, ERROR_ANSWERS);
   // Each opener has two keys. One is the context, because a middleware may replace the request. The other is the
   // request, because one Hono app may pass it to another.
   const openers = new WeakMap<object, Opener<Data>>();
@@ -101,7 +107,7 @@ export function honoSessions<Data extends object>(sessions: SessionManager<Data>
         answer = await finish(context, opener);
       } catch (error) {
         if (!(error instanceof SessionError)) throw error;
-        answer = replaceAnswer(context.res!, error.getResponse());
+        answer = replaceAnswer(context.res!, await answerTo(context as Context, error, options));
       } finally {
         opener.drop();
         // A test may send the same `Request` again.

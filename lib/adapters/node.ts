@@ -5,6 +5,7 @@
  * @module
  */
 import type { IncomingMessage, ServerResponse } from "node:http";
+import { answerTo, ERROR_ANSWERS, type ErrorAnswers } from "../error_answers.ts";
 import { SessionError } from "../errors.ts";
 import { giveUpCommit, type Session } from "../session.ts";
 import type { SessionManager } from "../session_manager.ts";
@@ -31,7 +32,8 @@ export interface NodeSessions<Data extends object> {
  * handler's. If it cannot be opened, the handler's own answer stays, unless its status is 500: then 503 replaces it.
  *
  * @param sessions The manager.
- * @throws {TypeError} if it is not a manager.
+ * @param options Your own answers for 409 and 503, in place of plain text.
+ * @throws {TypeError} if the first argument is not a manager, or an option is unknown or invalid.
  *
  * @example
  * ```ts ignore
@@ -53,15 +55,28 @@ export interface NodeSessions<Data extends object> {
  * app.listen(8000);
  * ```
  */
-export function nodeSessions<Data extends object>(sessions: SessionManager<Data>): NodeSessions<Data> {
+export function nodeSessions<Data extends object, Received extends IncomingMessage = IncomingMessage>(
+  sessions: SessionManager<Data>,
+  options: ErrorAnswers<Received> = {},
+): NodeSessions<Data> {
   checkOptions("Cannot make a middleware", { sessions }, { sessions: MANAGER });
+  checkOptions("Cannot make a middleware", options, ERROR_ANSWERS);
   const openers = new WeakMap<IncomingMessage, Opener<Data>>();
 
+  /** The answer to an error of the library. */
+  const answer = (request: IncomingMessage, error: SessionError) =>
+    answerTo(request as Received, error, options).catch(unexpected);
+
   /** Stores the session. Returns the function that adds its headers to the answer, or another answer. */
-  async function finish(opener: Opener<Data>, status: number): Promise<Outcome> {
+  async function finish(request: IncomingMessage, opener: Opener<Data>, status: number): Promise<Outcome> {
     try {
       const session = await opener.sessionToCommit();
-      if (session === undefined) return afterFailure(opener.failure, status);
+      if (session === undefined) {
+        const { failure } = opener;
+        if (!(failure instanceof SessionError)) return () => {};
+        // A framework answers with 500 to an error that it does not know.
+        return status === 500 ? await answer(request, failure) : retryAfter(failure, status);
+      }
       if (status >= 500) {
         giveUpCommit(session);
         return () => {};
@@ -69,8 +84,23 @@ export function nodeSessions<Data extends object>(sessions: SessionManager<Data>
       const cookies = await sessions.save(session);
       return (headers) => addSessionHeaders(headers, cookies, sessions.registrationHeader(session));
     } catch (error) {
-      if (error instanceof SessionError) return error.getResponse();
-      return unexpected(error);
+      return error instanceof SessionError ? await answer(request, error) : unexpected(error);
+    }
+  }
+
+  /**
+   * Answers a request whose handler did not catch an error of the library. If the answer has begun, its connection
+   * ends. Throws any other error again.
+   */
+  function answerError(error: unknown, request: IncomingMessage, response: ServerResponse): void {
+    if (error instanceof SessionError && !response.headersSent) {
+      openers.get(request)?.drop();
+      void answer(request, error).then((made) => send(response, made));
+    } else if (error instanceof SessionError || error instanceof LateOpenError) {
+      console.error(error);
+      if (!response.writableEnded) response.destroy();
+    } else {
+      throw error;
     }
   }
 
@@ -91,7 +121,7 @@ export function nodeSessions<Data extends object>(sessions: SessionManager<Data>
           );
         }
         holdBack(response, async (status) => {
-          const outcome = await finish(opener, status);
+          const outcome = await finish(request, opener, status);
           isReplaced = outcome instanceof Response;
           return outcome;
         });
@@ -101,7 +131,7 @@ export function nodeSessions<Data extends object>(sessions: SessionManager<Data>
       const fail = (error: unknown) => {
         // If another answer replaces this one, a pipeline into it ends early. That is not an error.
         if (isReplaced && (error as { code?: unknown } | undefined)?.code === "ERR_STREAM_PREMATURE_CLOSE") return;
-        answerError(error, opener, response);
+        answerError(error, request, response);
       };
       try {
         // In frameworks `next` returns nothing. A program without one may give an async function, which nothing awaits.
@@ -142,30 +172,11 @@ function requestOf(
   };
 }
 
-/** The outcome for a handler that could not open its session, or whose session was dropped. */
-function afterFailure(failure: unknown, status: number): Outcome {
-  if (!(failure instanceof SessionError)) return () => {};
-  const answer = failure.getResponse();
-  // A framework answers with 500 to an error that it does not know.
-  if (status === 500) return answer;
+/** Adds `Retry-After` to the handler's own answer to a failed `open`, if it has the status of the failure. */
+function retryAfter(failure: SessionError, status: number): Outcome {
+  const plain = failure.getResponse();
+  const seconds = plain.headers.get("retry-after");
   return (headers) => {
-    const retryAfter = answer.headers.get("retry-after");
-    if (status === answer.status && retryAfter !== null) headers.set("retry-after", retryAfter);
+    if (status === plain.status && seconds !== null) headers.set("retry-after", seconds);
   };
-}
-
-/**
- * Answers a request whose handler did not catch an error of the library. If the answer has begun, its connection ends.
- * Throws any other error again.
- */
-function answerError<Data extends object>(error: unknown, opener: Opener<Data>, response: ServerResponse): void {
-  if (error instanceof SessionError && !response.headersSent) {
-    opener.drop();
-    void send(response, error.getResponse());
-  } else if (error instanceof SessionError || error instanceof LateOpenError) {
-    console.error(error);
-    if (!response.writableEnded) response.destroy();
-  } else {
-    throw error;
-  }
 }

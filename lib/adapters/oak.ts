@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { answerTo, ERROR_ANSWERS, type ErrorAnswers } from "../error_answers.ts";
 import { SessionError } from "../errors.ts";
 import { addSessionHeaders, copyOf, replaceAnswer, replaceHeaders } from "../_headers.ts";
 import { noMiddlewareError, Opener } from "../_opener.ts";
@@ -49,7 +50,8 @@ export interface OakSessions<Data extends object> {
  * and the middleware throws an error.
  *
  * @param sessions The manager.
- * @throws {TypeError} if it is not a manager.
+ * @param options Your own answers for 409 and 503, in place of plain text.
+ * @throws {TypeError} if the first argument is not a manager, or an option is unknown or invalid.
  *
  * @example
  * ```ts ignore
@@ -71,8 +73,12 @@ export interface OakSessions<Data extends object> {
  * await app.listen({ port: 8000 });
  * ```
  */
-export function oakSessions<Data extends object>(sessions: SessionManager<Data>): OakSessions<Data> {
+export function oakSessions<Data extends object, Context extends OakContext = OakContext>(
+  sessions: SessionManager<Data>,
+  options: ErrorAnswers<Context> = {},
+): OakSessions<Data> {
   checkOptions("Cannot make a middleware", { sessions }, { sessions: MANAGER });
+  checkOptions("Cannot make a middleware", options, ERROR_ANSWERS);
   const openers = new WeakMap<OakContext["request"], Opener<Data>>();
   return {
     async middleware(context, next) {
@@ -93,7 +99,7 @@ export function oakSessions<Data extends object>(sessions: SessionManager<Data>)
         addSessionHeaders(headers, await sessions.save(session), sessions.registrationHeader(session));
       } catch (error) {
         if (!(error instanceof SessionError)) throw error;
-        await replace(response, error.getResponse());
+        await replace(response, await answerTo(context as Context, error, options));
       } finally {
         opener.drop();
       }

@@ -4,7 +4,7 @@ import { SessionGoneError, SessionStoreError } from "../../lib/errors.ts";
 import type { Session } from "../../lib/session.ts";
 import { SessionManager } from "../../lib/session_manager.ts";
 import { MemoryStore } from "../../lib/stores/memory.ts";
-import type { WrapOptions } from "../../lib/_wrap.ts";
+import type { ErrorAnswers } from "../../lib/error_answers.ts";
 import { BOUND, type Data, failing, KEY, register, site } from "../support/site.ts";
 
 const HOME = "http://localhost/";
@@ -113,7 +113,7 @@ Deno.test("wrap: an error's answer keeps what does not describe the one it repla
     "accept-ranges": "bytes",
     "cache-control": "public, max-age=600",
   };
-  const handler = (options?: WrapOptions) =>
+  const handler = (options?: ErrorAnswers<Request>) =>
     down().wrap(async (_request, open) => {
       (await open()).set("n", 1);
       return new Response("secret!", { headers });

@@ -96,7 +96,8 @@ Deno.test("wrong use: a log's level and functions are refused by name", () => {
 
 Deno.test("wrong use: adapters refuse a manager or a context of another type", () => {
   const { sessions } = site();
-  for (const make of [honoSessions, oakSessions, nodeSessions]) {
+  type Adapter = (manager: typeof sessions) => { open(context: object): unknown };
+  for (const make of [honoSessions, oakSessions, nodeSessions] as unknown as Adapter[]) {
     for (const none of [undefined, null, {}]) assertThrows(() => make(wrong(none)), TypeError, '"sessions" must be');
     const { open } = make(sessions);
     for (const none of [undefined, {}]) assertThrows(() => open(wrong(none)), Error, "the middleware");

@@ -1,0 +1,130 @@
+/** A program's own answers for 409 and 503, with each adapter. */
+// deno-lint-ignore-file no-import-prefix -- in deno.json, every program would download the frameworks
+import { Application, type Context as OakContext } from "npm:@oakserver/oak@14.1.0";
+import { assertEquals, assertThrows } from "@std/assert";
+import express from "npm:express@5.3.0";
+import { type Context, Hono } from "npm:hono@4.13.19";
+import { honoSessions } from "../../lib/adapters/hono.ts";
+import { nodeSessions } from "../../lib/adapters/node.ts";
+import { oakSessions } from "../../lib/adapters/oak.ts";
+import type { SessionRecord } from "../../lib/record.ts";
+import { SessionManager } from "../../lib/session_manager.ts";
+import { MemoryStore } from "../../lib/stores/memory.ts";
+import { type Data, KEY } from "../support/site.ts";
+import { Browser } from "../support/server.ts";
+import { serving } from "./node_place.ts";
+
+/** A manager whose store makes no session after `fail` was called. */
+function failingLater() {
+  let isDown = false;
+  class Store extends MemoryStore {
+    override create(key: string, record: SessionRecord) {
+      return isDown ? Promise.reject(new Error("the disk is on fire")) : super.create(key, record);
+    }
+  }
+  return { manager: new SessionManager<Data>({ store: new Store(), keys: [KEY] }), fail: () => void (isDown = true) };
+}
+
+const page = (status: number, text: string) =>
+  new Response(`<p>${text}`, { status, headers: { "content-type": "text/html", "x-own": "yes" } });
+
+/** Visits a program: a log-in, a request whose session ends before its answer, and one while the store fails. */
+async function visit(browser: Browser, fail: () => void) {
+  await browser.get("/log-in");
+  const seen: unknown[] = [];
+  for (const path of ["/ended", "/log-in"]) {
+    const response = await browser.request(path);
+    const names = ["content-type", "x-own", "x-program", "retry-after"];
+    seen.push([response.status, await response.text(), ...names.map((name) => response.headers.get(name))]);
+    fail();
+  }
+  assertEquals(seen, [
+    [409, "<p>/ended: gone", "text/html", "yes", "kept", null],
+    [503, "<p>/log-in: SessionStoreError", "text/html", "yes", "kept", null],
+  ]);
+}
+
+Deno.test("hono: a program can make its own answers for 409 and 503", async () => {
+  const { manager, fail } = failingLater();
+  const { middleware, open } = honoSessions(manager, {
+    gone: (c: Context) => page(409, `${c.req.path}: gone`),
+    unavailable: (c, error) => Promise.resolve(page(503, `${c.req.path}: ${error.name}`)),
+  });
+  const app = new Hono();
+  app.use(middleware);
+  app.get("/:act", async (c) => {
+    c.header("x-program", "kept");
+    (await open(c)).logIn("ada");
+    if (c.req.path === "/ended") await manager.endAll("ada");
+    return c.text("");
+  });
+  await visit(new Browser("http://localhost", async (request) => await app.request(request)), fail);
+});
+
+Deno.test("express: a program can make its own answers for 409 and 503", async () => {
+  const { manager, fail } = failingLater();
+  const { middleware, open } = nodeSessions(manager, {
+    gone: ({ url }) => page(409, `${url}: gone`),
+    unavailable: ({ url }, error) => Promise.resolve(page(503, `${url}: ${error.name}`)),
+  });
+  const app = express();
+  app.use(middleware);
+  // deno-lint-ignore no-explicit-any -- Express's types need @types/express
+  app.get("/:act", async (request: any, response: any) => {
+    response.set("x-program", "kept");
+    (await open(request)).logIn("ada");
+    if (request.path === "/ended") await manager.endAll("ada");
+    response.send("");
+  });
+  await serving(app, (browser) => visit(browser, fail));
+});
+
+Deno.test("oak: a program can make its own answers for 409 and 503", async () => {
+  const { manager, fail } = failingLater();
+  const { middleware, open } = oakSessions(manager, {
+    gone: ({ request }: OakContext) => page(409, `${request.url.pathname}: gone`),
+    unavailable: ({ request }, error) => Promise.resolve(page(503, `${request.url.pathname}: ${error.name}`)),
+  });
+  const app = new Application({ logErrors: false });
+  app.use(middleware);
+  app.use(async (context) => {
+    context.response.headers.set("x-program", "kept");
+    (await open(context)).logIn("ada");
+    if (context.request.url.pathname === "/ended") await manager.endAll("ada");
+    context.response.body = "";
+  });
+  const send = async (request: Request) => await app.handle(request as never) as unknown as Response;
+  await visit(new Browser("http://localhost", send), fail);
+});
+
+Deno.test("express: an answer of its own that throws becomes a 500, and ends nothing", async () => {
+  const { manager } = failingLater();
+  const { middleware, open } = nodeSessions(manager, { gone: () => Promise.reject(new Error("mine")) });
+  const app = express();
+  app.use(middleware);
+  // deno-lint-ignore no-explicit-any -- Express's types need @types/express
+  app.get("/", async (request: any, response: any) => {
+    (await open(request)).set("n", 1);
+    await manager.endAll("ada");
+    response.send("");
+  });
+  // deno-lint-ignore no-explicit-any -- Express's types need @types/express
+  app.get("/log-in", async (request: any, response: any) => {
+    (await open(request)).logIn("ada");
+    response.send("");
+  });
+  await serving(app, async (browser) => {
+    await browser.get("/log-in");
+    const response = await browser.request("/");
+    assertEquals([response.status, await response.text()], [500, "Internal Server Error\n"]);
+    assertEquals(await browser.get("/log-in"), "");
+  });
+});
+
+Deno.test("adapters: an unknown option is refused by name", () => {
+  const { manager } = failingLater();
+  for (const adapter of [honoSessions, nodeSessions, oakSessions] as ((...args: unknown[]) => unknown)[]) {
+    assertThrows(() => adapter(manager, { gon: () => {} }), TypeError, 'there is no option "gon"');
+    assertThrows(() => adapter(manager, { gone: 409 }), TypeError, '"gone" must be a function');
+  }
+});

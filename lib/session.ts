@@ -25,10 +25,7 @@ export interface Flash {
 export interface LogInOptions {
   /** Seconds the session lives after its last use. */
   readonly idle?: number | undefined;
-  /**
-   * The most seconds that it lives from this log-in on, even if it is used. Unless given, those of the manager, or `idle`
-   * if that is longer.
-   */
+  /** The most seconds that it lives, even if it is used. Unless given, the manager's, or `idle` if that is longer. */
   readonly absolute?: number | undefined;
   /** Whether the cookie stays when the browser is closed. */
   readonly permanent?: boolean | undefined;

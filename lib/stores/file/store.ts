@@ -66,6 +66,7 @@ type WorkOn<Found, T> = (path: string, found: Found) => T | Promise<T>;
  * Sessions as JSON files in a folder.
  *
  * Several processes may share the folder if file locks work between them, as on local file systems of Linux and macOS.
+ * On Windows the store was not tested: use at most one process.
  * The sessions survive if a process dies at any moment. Unless `sync` is `"full"`, the store does not wait for the
  * disk. Then a power cut may undo the changes of the last seconds. If a file is unreadable after it, that session is
  * lost.
@@ -77,7 +78,7 @@ type WorkOn<Found, T> = (path: string, found: Found) => T | Promise<T>;
  *
  * const dir = await Deno.makeTempDir();
  * const store = new FileStore({ dir });
- * const now = Date.now();
+ * const now = Date.now(); // records have milliseconds
  * const id = newId(await store.groupOf("Ada")); // the manager sends it to the browser
  * const key = keyOf(id);
  * const life = { created: now, idle: 60_000, expires: now + 60_000, deadline: now + 600_000 };
@@ -125,8 +126,9 @@ export class FileStore implements SessionStore {
   }
 
   /**
-   * Makes the folder if it is missing, tests its file system, and starts to count the sessions in it. Calling this is
-   * optional: the first `create` does these three things, too, and the first change joins the roster.
+   * Makes the folder if it is missing, tests its file system, starts to count the sessions in it, and joins the roster.
+   * Calling this is optional. Without it, the first `create` does the first three, and the first change of a stored
+   * session joins the roster.
    *
    * @throws {Error} if files cannot be made or locked in the folder, or if other files are in it. It is also thrown if
    * the folder has sessions but its secret is lost. (The secret is made before the first session.)
@@ -267,7 +269,7 @@ export class FileStore implements SessionStore {
       this.#folder.checkSecret();
       for await (const [shard, names] of this.#census.shards()) {
         for (const key of keysWith(shard, names)) {
-          const record = this.#live(this.#listed(key));
+          const record = this.#live(this.#readForList(key));
           if (record !== undefined) yield [key, record];
           await slice.yieldIfOver();
         }
@@ -308,9 +310,9 @@ export class FileStore implements SessionStore {
   }
 
   /**
-   * The content of a session's file. This method leaves a corrupt file in its place, because it may be the unfinished
-   * file of a new session, which a listing has found. The callers of the verb `read` know only keys of finished files,
-   * so that verb moves a corrupt file out of the way.
+   * The content of a session's file. A listing can find the file of a new session before it is finished, and such a
+   * file looks corrupt. So this method leaves a corrupt file in its place. The store's `read` moves it out of the way:
+   * its callers get a key only after the file is finished.
    */
   async #contentOf(key: string): Promise<Content> {
     try {
@@ -323,7 +325,7 @@ export class FileStore implements SessionStore {
   }
 
   /** The content of a session's file, for the list. It is not cached. If the file cannot be read, that is logged. */
-  #listed(key: string): Content {
+  #readForList(key: string): Content {
     const { dir, log } = this.#settings;
     const path = pathOf(dir, key);
     try {
@@ -387,7 +389,7 @@ export class FileStore implements SessionStore {
     }
   }
 
-  /** The error to throw for a failure: that of the caller's change or of the library, or one that names the folder. */
+  /** Errors of the caller's change and of the library stay the same. Any other gets a message that names the folder. */
   #failure(error: unknown): unknown {
     if (error instanceof ChangeError) return error.cause;
     if (error instanceof SessionError || error instanceof TypeError) return error;

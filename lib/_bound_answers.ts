@@ -99,13 +99,14 @@ async function refresh(
   return isStored ? secondCookieAnswer(bound, renewed) : newChallenge(latest);
 }
 
-/** The session of the request's cookie, bound or not; `undefined` if it is unknown, or not exactly one cookie came. */
+/** The session of the request's cookie, bound or not. Of several cookies, that of the only live session counts. */
 async function find({ stored, cookie }: Access, { headers }: RequestLike): Promise<KeyedRecord | undefined> {
-  const { ids } = cookie.read(headers.get("cookie"));
-  const [id] = ids;
-  if (id === undefined || ids.length > 1) return undefined;
-  const read = await stored.read(id.key);
-  return read && { key: id.key, record: read.record };
+  const live: KeyedRecord[] = [];
+  for (const { key } of cookie.read(headers.get("cookie")).ids) {
+    const read = await stored.read(key);
+    if (read !== undefined) live.push({ key, record: read.record });
+  }
+  return live.length === 1 ? live[0] : undefined;
 }
 
 /** Runs `work`, which verifies a proof. If the proof is invalid, reports a refusal, and throws the error again. */

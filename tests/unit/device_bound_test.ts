@@ -269,6 +269,17 @@ Deno.test("bound: after a log-out the browser is told that the session is over",
   assertEquals([refreshed.status, await refreshed.json()], [200, { session_identifier: device.id, continue: false }]);
 });
 
+Deno.test("bound: a renewal finds the live session beside the cookie of an ended one", async () => {
+  const { clock, device, sessions } = await boundDevice();
+  const ended = new Device(sessions);
+  await ended.logIn("bob");
+  await sessions.endAll("bob");
+  device.cookies.set("other=1; __Host-session", ended.cookies.get("__Host-session")!);
+  clock.pass(300);
+  assertEquals((await device.refresh()).headers.getSetCookie().length, 1);
+  assertEquals(await device.user(), "ada");
+});
+
 Deno.test("bound: a renewal stores nothing if the session is ended at the same time", async () => {
   const { device, sessions, store } = await boundDevice();
   const refreshing = device.refresh();

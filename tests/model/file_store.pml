@@ -1,23 +1,23 @@
 /*
  * The file store's protocol: several processes work on one session's file at the same time, and one of them dies at any
  * step. A step is one call of the file system, or several if a lock keeps all other processes from acting in between.
- * Checked by run.ts; with -DNO_... one line of the protocol is left out, and a fault must be found.
+ * run.ts checks this model. -DNO_... leaves out one rule of the protocol; Spin must then find a fault.
  */
 
 /* The names: the session's id, and the one that a renewal gives it. */
 #define OLD 0
 #define NEW 1
 
-/* Times, in minutes: when the session ends unless it is used, when it does once it was, and how old a file that is no
- * record must be before it counts as that of a process that died. */
+/* Times, in minutes: the end of the session unless it is used, its end after a use, and the age from which an
+ * unfinished file counts as one of a dead process. */
 #define SOON 1
 #define LATER 9
 #define LEFTOVER 1
 
-/* The file system: files by number (0: none), what a name stands for, and which process has the lock of a file (0: none). */
+/* The file system: the files by number, the file of each name, and the process that has the lock of a file; 0: none. */
 typedef File {
-  bool whole;     /* no process is half through writing it */
-  byte changes;   /* made to the session, as bits */
+  bool whole;     /* it is written completely */
+  byte changes;   /* the changes of the session, as bits */
   byte expires;
   byte mtime;
   byte holder
@@ -27,17 +27,17 @@ byte name[2];
 byte beside;      /* the temporary file beside OLD */
 byte now;
 
-/* What was answered, to be compared with what is there. */
+/* The answers, which are compared with the files. */
 byte acknowledged;       /* changes */
-byte promised = SOON;    /* how long it lives at least */
-bool gone;               /* a caller was told that the session is */
+byte promised = SOON;    /* the session lives at least until then */
+bool gone;               /* a caller was told that the session is gone */
 bool ended;              /* a caller was told that it ended the session */
 bool moved;              /* a caller was told the session's new id */
-bool removed;            /* OLD's name is, by a log-out, or a sweep that was right */
-bool taken;              /* OLD's name is, by a renewal */
+bool removed;            /* a log-out, or a sweep after the end, removed OLD's name */
+bool taken;              /* a renewal removed OLD's name */
 
 byte working;            /* the processes that are not done, as bits */
-byte killed;             /* the one that dies */
+byte killed;             /* the process that dies */
 
 #define end(f) (file[f].mtime > file[f].expires -> file[f].mtime : file[f].expires)
 #define isOver(f) (end(f) <= now)
@@ -52,8 +52,8 @@ inline finish(number, content) {
 }
 
 /*
- * tryLocked: opens the file, locks it, and looks whether the name still stands for it; begins again if not. f is 0 if
- * there is none. A request is late if it comes after a caller was told that the session is gone.
+ * tryLocked: opens the file, locks it, and checks that the name still stands for it; begins again if not. f is 0 if
+ * there is no file. A request is late if it comes after a caller was told that the session is gone.
  */
 #ifndef NO_RECHECK
 #define isSame(n) (name[n] == f)
@@ -68,7 +68,7 @@ inline tryLocked(n, locks) {
     if :: f != 0 -> break :: else fi
   od
 }
-/* With -DNO_..._LOCK one of them works without. */
+/* With -DNO_..._LOCK one verb takes no lock. */
 #ifndef NO_WRITE_LOCK
 #define WRITE_LOCK true
 #else
@@ -91,11 +91,11 @@ inline tryLocked(n, locks) {
 #endif
 
 inline unlock(number) { if :: file[number].holder == me -> file[number].holder = 0 :: else fi }
-/* The end counts as told only if no other process has the lock: it may have looked before the end came. */
+/* The end counts as told only if no other process has the lock: that process may have checked before the end. */
 inline tellOver() { gone = gone || file[f].holder == 0 || file[f].holder == me }
 inline leave() { unlock(f); working = working & ~bit(me); f = 0; late = false }
 
-/* A process that dies lets go of its locks. */
+/* A process that dies releases its locks. */
 inline die() {
   d_step {
 #ifndef NO_LOCK_DIES
@@ -113,7 +113,8 @@ proctype Writer(byte me, change) {
   {
     tryLocked(OLD, WRITE_LOCK);
     if :: d_step { f == 0 -> assert(removed || taken); leave() }; goto done :: else fi;
-    /* #live: what is over is no session; Files.replace: beside, on what is stored now, then over it */
+    /* #live: a session that is over does not count. Files.replace: the changed record is written to the temporary file,
+     * which is renamed over the first. */
     if
 #ifndef NO_LIVE
     :: d_step { isOver(f) -> tellOver(); leave() }; goto done
@@ -172,7 +173,7 @@ done:
   } unless { killed == me -> die() }
 }
 
-/* move: under the lock of the old file the new one is written, in its place, then the old one removed. */
+/* move: under the lock of the old file, the new one is written in its place. Then the old one is removed. */
 proctype Mover(byte me) {
   byte f, start;
   bool late;
@@ -186,7 +187,7 @@ proctype Mover(byte me) {
     d_step { start = now; make(4, name[NEW]) };
     finish(4, file[f].changes);
 #ifndef NO_LATE
-    /* Files.make: a sweep may have taken it for a dead one's */
+    /* Files.make: a sweep may have taken it for the file of a dead process */
     if :: d_step { now >= start + LEFTOVER -> name[NEW] = 0; leave() }; goto done :: else fi;
 #endif
 #ifndef NO_ORDER
@@ -198,7 +199,7 @@ done:
   } unless { killed == me -> die() }
 }
 
-/* Sweep.#look: looks without a lock, then again under it. A file that is no record is left for a minute. */
+/* Sweep.#look: checks without a lock, then again under the lock. An unfinished file stays for a minute. */
 #define mayGo(f) (file[f].whole -> isOver(f) : file[f].mtime + LEFTOVER <= now)
 #ifndef NO_LOOK_AGAIN
 #define mayStillGo(f) mayGo(f)
@@ -244,7 +245,7 @@ proctype Reader(byte me) {
 
 proctype Clock() { do :: now < LAST -> now++ :: else -> break od }
 
-/* Both writers are alike, so that the death of one is enough. */
+/* Both writers do the same, so the death of one is enough. */
 #define kill(n) atomic { (working & bit(n)) != 0 -> killed = n }
 proctype Killer() {
   if :: kill(1) :: kill(3) :: kill(4) :: kill(5) :: kill(6) :: kill(7) :: kill(8) :: skip fi
@@ -265,7 +266,7 @@ init {
     run Clock(); run Killer()
   };
   timeout;
-  /* All processes are done. None waits for a lock, and the files are as the answers said. */
+  /* All processes are done. None waits for a lock, and the files agree with the answers. */
   assert(working == 0);
   assert(!(ended && (name[OLD] != 0 || moved)));
   assert(!(moved && name[OLD] != 0));

@@ -1,20 +1,20 @@
 /*
- * The folder's secret: one of the processes that start first makes it, and all know the folder by it from then on.
- * Later the folder goes away, as a disk that is unmounted, and comes back. Any step may be the last of one process.
- * Checked by run.ts; with -DNO_... one line is left out, and a fault must be found.
+ * The folder's secret: one of the first processes makes it, and from then on all processes recognize the folder by it.
+ * Later the folder goes away, as when its disk is unmounted, and comes back. One process may die at any step.
+ * run.ts checks this model. -DNO_... leaves out one rule; Spin must then find a fault.
  */
 
-/* What the path stands for: the folder, or the empty one below its mount point. */
+/* The folder at the path: the store's, or the empty one at the mount point. */
 #define FOLDER 0
 #define BELOW 1
 byte place;
-byte secret[2];      /* who made it; 0 for none */
-bool onDisk;         /* the folder's secret, so that a power cut leaves it */
-bool hasSession;     /* in the folder */
-byte used;           /* the secret by which sessions were made */
-byte known[3];       /* which secret a process knows */
-bool hasMade[3];     /* a session, so that it has seen the secret on the disk */
-byte mounts;         /* how often the folder went away or came back */
+byte secret[2];      /* the process that made it; 0: none */
+bool onDisk;         /* the folder's secret is on the disk, and survives a power cut */
+bool hasSession;     /* a session is in the folder */
+byte used;           /* the secret with which sessions were made */
+byte known[3];       /* the secret that a process knows */
+bool hasMade[3];     /* the process has made a session, so the secret was on the disk */
+byte mounts;         /* how many times the folder went away or came back */
 byte killed;
 
 /* Folder.check */
@@ -30,7 +30,7 @@ inline check() {
 #else
   :: found == 0 -> known[me] = 0;
 #endif
-    /* Sessions without a secret are refused. */
+    /* A folder with sessions and without a secret is refused. */
     if
     :: place == FOLDER && hasSession ->
 #ifndef NO_LOOK_AGAIN
@@ -91,7 +91,7 @@ proctype Process(byte me) {
   {
     create();
     create();
-    /* read: the session is there, whatever the path stands for now */
+    /* read: the session exists, whichever folder is at the path now */
     if
     :: place == FOLDER
     :: place == BELOW ->
@@ -110,7 +110,7 @@ proctype Process(byte me) {
   } unless { killed == me }
 }
 
-/* Once the processes have made a session, their folder may go and come back. */
+/* After the processes have made a session, their folder may go away and come back. */
 proctype Mounts() {
   (hasMade[1] || killed == 1) && (hasMade[2] || killed == 2);
   d_step { place = BELOW; mounts++ };

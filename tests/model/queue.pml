@@ -1,17 +1,17 @@
 /*
- * The queue for a session's lock: processes that change the session again and again, with tickets for those that wait.
- * Any step may be the last of one process. Checked by run.ts; with -DNO_... one line is left out, and a fault must be
- * found: a process that waits is overtaken again and again, or waits for ever.
+ * The queue for a session's lock: processes change the session again and again, and a process that waits has a ticket.
+ * One process may die at any step. run.ts checks this model. -DNO_... leaves out one rule; Spin must then find a fault:
+ * a process that waits is overtaken again and again, or waits for ever.
  */
 #define PROCESSES 3
-/* One of them is busy, and its tickets win where numbers are the same. */
+/* Process 0 makes most changes, and its ticket goes first if two have the same number. */
 #define CHANGES (me == 0 -> 4 : 1)
 
 byte ticket[PROCESSES];              /* its number; 0 for none */
 bool isDead[PROCESSES];
 byte holder = PROCESSES;             /* of the lock; PROCESSES for none */
-byte overtaken[9];                   /* who waits, by whom, how often */
-byte left = PROCESSES;               /* how many are not done */
+byte overtaken[9];                   /* how many times a waiting process was overtaken, by each other one */
+byte left = PROCESSES;               /* the number of processes that are not done */
 byte killed = PROCESSES;
 
 #define wins(i) (first == PROCESSES || ticket[i] < ticket[first])
@@ -40,7 +40,7 @@ inline find() {
 #define ahead(i) false
 #endif
 
-/* enter: a number above those that are there, looked up a step before */
+/* enter: takes a number above the highest one, which it looked up one step before */
 inline enter() {
   d_step {
     high = 0; i = 0;
@@ -57,7 +57,8 @@ inline enter() {
 #endif
 }
 
-/* A process that comes while another waits may be on its way already, and may have got the same number: twice at most. */
+/* A newcomer may have looked before the ticket was there, and may then get the same number. So it overtakes at most
+ * twice. */
 inline count() {
   i = 0;
   do
@@ -92,7 +93,7 @@ proctype Process(byte me) {
         :: else
         fi;
         if :: ticket[me] == 0 -> enter() :: else fi;
-        /* Looking again makes no difference before that. */
+        /* Before this is true, another look would change nothing. */
         (holder == PROCESSES && !(ahead(0) || ahead(1) || ahead(2)))
       od;
       holder = PROCESSES;
@@ -113,6 +114,6 @@ init {
   atomic { run Process(0); run Process(1); run Process(2) };
   if :: killed = 0 :: killed = 1 :: skip fi;
   timeout;
-  /* No process waits for a dead one. The one to die may also have been done before. */
+  /* No process waits for a dead one. The process that was to die may have been done before. */
   assert(left == 0)
 }

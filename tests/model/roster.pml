@@ -1,25 +1,25 @@
 /*
  * The roster: a process that is alone in the folder answers from its cache, and no other process changes the session in
  * between. Any time may pass between two steps, so every process may be stopped at any moment, for any time.
- * Checked by run.ts; with -DNO_... one line is left out, and a stale answer must be found.
+ * run.ts checks this model. -DNO_... leaves out one rule; Spin must then find a stale answer.
  */
 
-/* In ticks of 250 ms. Less than a period of 1 may reach from one tick into the next; a wait of 2 may be little over 1. */
+/* Ticks of 250 ms. A period of 1 tick may reach into the next tick. A wait of 2 ticks may be little longer than 1. */
 #define PERIOD 2
 #define WAIT 2
 #define END 6
 byte now;
 
-/* What a process has in the roster's folder: nothing, a file that it has made, one that it has also locked. */
+/* The entry of a process in the roster's folder: none, a file that it has made, or a file that it has also locked. */
 #define NOTHING 0
 #define MADE 1
 #define HELD 2
 byte entry[2];
 
-byte version;         /* how often the session's file was changed */
+byte version;         /* how many times the session's file was changed */
 byte acknowledged;    /* the last change that was answered */
 
-/* Roster.#look: is there another process? A file that no process has locked is one of a dead process, and is removed. */
+/* Roster.#look: looks for another process. A file without a lock is one of a dead process, and is removed. */
 inline look() {
 #ifndef NO_STAMP
   lookedAt = now;
@@ -44,7 +44,7 @@ inline look() {
   other = 0
 }
 
-/* Roster.join: makes a file of its own, and locks it; again if another process has removed it before that. */
+/* Roster.join: makes a file and locks it. If another process has removed it before the lock, it begins again. */
 inline enter() {
   do
   :: entry[me] = MADE;
@@ -59,7 +59,7 @@ inline enter() {
   od
 }
 
-/* Roster.leave; a process that dies does the same, or leaves a file that no process has locked. */
+/* Roster.leave. A process that dies does the same, or leaves a file without a lock. */
 inline leave() {
   if :: entry[me] = NOTHING :: entry[me] == HELD -> entry[me] = MADE fi
 }

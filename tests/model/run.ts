@@ -1,11 +1,11 @@
 /**
- * Checks the models of the file store with Spin, then each again with one line of the protocol left out: the checker must
- * find no fault in the first, and one in each of the others.
+ * Checks the models of the file store with Spin, and each model again without one of its rules. Spin must find no fault
+ * in a whole model, and a fault in each of the others.
  *
  *     deno task model
  */
 
-/** A model, who takes part, and which of its lines can be left out. */
+/** A model, its definitions, and the rules that are left out, one at a time. */
 interface Model {
   readonly name: string;
   readonly defines: readonly string[];
@@ -59,23 +59,23 @@ const models: readonly Model[] = [
 
 async function run(dir: string, command: string, ...args: readonly string[]): Promise<string> {
   const { success, stdout, stderr } = await new Deno.Command(command, { args: [...args], cwd: dir }).output();
-  const said = new TextDecoder().decode(stdout) + new TextDecoder().decode(stderr);
-  if (!success) throw new Error(`${command} ${args.join(" ")}: ${said}`);
-  return said;
+  const output = new TextDecoder().decode(stdout) + new TextDecoder().decode(stderr);
+  if (!success) throw new Error(`${command} ${args.join(" ")}: ${output}`);
+  return output;
 }
 
-/** Lets Spin go through every state of a model. Returns how many there are, and the first assertion that does not hold. */
+/** Lets Spin try every state of a model. Returns the number of states, and the first assertion that is violated. */
 async function check(name: string, defines: readonly string[]): Promise<{ states: number; fault: string | undefined }> {
   const dir = await Deno.makeTempDir({ prefix: "model-" });
   try {
     await Deno.copyFile(new URL(`${name}.pml`, import.meta.url), `${dir}/${name}.pml`);
     await run(dir, "spin", ...defines.map((define) => `-D${define}`), "-a", `${name}.pml`);
     await run(dir, "gcc", "-O2", "-w", "-DSAFETY", "-o", "pan", "pan.c");
-    const said = await run(dir, "./pan", "-m100000", "-E", "-w25");
-    if (said.includes("max search depth too small")) throw new Error(`${name}: not all of it was searched`);
-    const states = Number(/(\d+) states, stored/.exec(said)?.[1] ?? 0);
-    if (states === 0) throw new Error(`${name}: nothing was searched: ${said}`);
-    return { states, fault: /^pan:\d+: (.*?)( \(at depth \d+\))?$/m.exec(said)?.[1]?.replace(/ +/g, " ") };
+    const output = await run(dir, "./pan", "-m100000", "-E", "-w25");
+    if (output.includes("max search depth too small")) throw new Error(`${name}: the search was not complete`);
+    const states = Number(/(\d+) states, stored/.exec(output)?.[1] ?? 0);
+    if (states === 0) throw new Error(`${name}: nothing was searched: ${output}`);
+    return { states, fault: /^pan:\d+: (.*?)( \(at depth \d+\))?$/m.exec(output)?.[1]?.replace(/ +/g, " ") };
   } finally {
     await Deno.remove(dir, { recursive: true });
   }
@@ -100,24 +100,24 @@ if (missing.length > 0) {
 
 let passed = 0;
 let failed = 0;
-function tell(isRight: boolean, line: string): void {
-  isRight ? passed++ : failed++;
-  console.log(`${isRight ? "ok   " : "FAIL "} ${line}`);
+function report(isGood: boolean, line: string): void {
+  isGood ? passed++ : failed++;
+  console.log(`${isGood ? "ok   " : "FAIL "} ${line}`);
 }
 
 const jobs = models.flatMap(({ name, defines, without }) => [
   async () => {
     const { states, fault } = await check(name, defines);
-    tell(fault === undefined, `${[name, ...defines].join(" ")}: ${fault ?? "no fault"} in ${states} states`);
+    report(fault === undefined, `${[name, ...defines].join(" ")}: ${fault ?? "no fault"} in ${states} states`);
   },
-  ...without.map((line) => async () => {
-    const { fault } = await check(name, [...defines, `NO_${line}`]);
-    tell(fault !== undefined, `${name} without ${line}: ${fault ?? "no fault was found"}`);
+  ...without.map((rule) => async () => {
+    const { fault } = await check(name, [...defines, `NO_${rule}`]);
+    report(fault !== undefined, `${name} without ${rule}: ${fault ?? "no fault was found"}`);
   }),
 ]);
 await Promise.all(Array.from({ length: 2 }, async () => {
   for (let job = jobs.shift(); job !== undefined; job = jobs.shift()) await job();
 }));
-// As the test runner says it.
+// The line has the form of the test runner's last line, which .ci/run reads.
 console.log(`${failed === 0 ? "ok" : "FAILED"} | ${passed} passed | ${failed} failed`);
 Deno.exit(failed === 0 ? 0 : 1);

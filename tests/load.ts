@@ -1,5 +1,5 @@
 /**
- * `deno task test-load`: runs the suite several times while other processes keep every processor busy, and says which
+ * `deno task test-load`: runs the tests several times while other processes keep every processor busy, and prints which
  * tests failed. A test that fails under load waits for a time where it should wait for an event.
  *
  *     deno task test-load --runs=10

@@ -1,8 +1,8 @@
-/** The grammar of the fuzz: requests that are right but for some of their parts, and what may be on the page. */
+/** The grammar of the fuzz: requests with some odd parts, and the visitor whose name a page may show. */
 import { mutateCookie, NASTY, type Random } from "../support/fuzz.ts";
 import { type Field, http1Request, type RawRequest } from "../support/raw_http.ts";
 
-/** Whose session the request is in: that visitor's name alone may be on the page. */
+/** The visitor whose session the request has. The page may show only this visitor's name. */
 export type Owner = "victim" | "eve" | "no one";
 
 /** The cookies of the two visitors, as `session=…` or `__Host-session=…`. */
@@ -20,13 +20,13 @@ export interface Shot extends RawRequest {
 /** A string that the log must never hold. */
 export const MARK = "words-of-a-visitor";
 
-/** The longest a part is, so that a request has at most 64 kB. */
+/** The greatest length of a part. So a request has at most 64 kB. */
 const HUGE = 50_000;
-/** The most pieces of a body: with 50 kB in it, a request of more would pass 64 kB, as a frame of HTTP/2 takes nine bytes. */
+/** The most pieces of a body. A frame of HTTP/2 adds nine bytes, so more pieces of 50 kB would take over 64 kB. */
 const MAX_PIECES = 1500;
 const FORM = "application/x-www-form-urlencoded";
 
-/** White space of every kind: HTTP's own, that of ASCII, of Latin-1, and of Unicode in UTF-8. */
+/** White space of every kind: of HTTP, of ASCII, of Latin-1, and of Unicode in UTF-8. */
 const SPACES = [
   " ",
   "\t",
@@ -111,7 +111,7 @@ const TYPES = [
   "multipart/form-data; boundary=b",
 ];
 TYPES.push("text/plain", "multipart/form-data", `${FORM}, ${FORM}`, "application/json", "", `${FORM};a="b;c,`);
-// Marks that are put in order and composed, letters that are not, signs that become several, and halves of pairs.
+// Marks that are sorted and composed, letters that are not, signs that become several, and halves of surrogate pairs.
 const TYPED = [
   "Ada",
   "%CC%81",
@@ -126,18 +126,18 @@ const TYPED = [
 ];
 TYPED.push("+", "%20", "%C2%A0", "&", "=", "&username=", "<b>", "\xff", "%FF", "%E2%80%AE", "%E1%84%80%E1%85%A1", MARK);
 
-/** What a request is for. Who is logged in only looks, and so stays logged in. */
+/** The kinds of requests. The visitor who is logged in only sends those that read, and so stays logged in. */
 const KINDS = {
   look: { method: "GET", targets: ["/", "/add", "/?ended", "/?x"] },
   register: { method: "POST", targets: ["/add"] },
   leave: { method: "POST", targets: ["/remove"] },
-  // No proof of the grammar is right, so no session is bound.
+  // No proof of the grammar is valid, so no session is bound.
   bind: { method: "POST", targets: ["/bound/register", "/bound/refresh"] },
 } as const;
 
 const PARTS = ["method", "target", "version", "host", "type", "fields", "end"] as const;
 
-/** Makes a request of which at most two parts are odd, besides its cookies, its body and the fields it need not have. */
+/** Makes a request. At most two parts are odd, besides its cookies, its body and its optional fields. */
 export function shoot(random: Random, cookies: Cookies): Shot {
   const owner = random.pick<Owner>(["no one", "no one", "no one", "eve", "victim"]);
   const isOwned = owner !== "no one";
@@ -186,7 +186,7 @@ export function http1Of(shot: Shot): string {
   return http1Request(shot, shot.version, shot.end);
 }
 
-/** A part as it is, or with white space, other bytes, or much more of itself. */
+/** A part, unchanged, or with white space, other bytes, or many repetitions. */
 function odd(random: Random, part: string): string {
   switch (random.below(12)) {
     case 0:
@@ -206,7 +206,7 @@ function odd(random: Random, part: string): string {
   }
 }
 
-/** Much of a part, of white space, or of a byte, after the part itself. */
+/** A part, followed by many repetitions of it, of white space, or of a byte. */
 function huge(random: Random, part: string): string {
   const unit =
     random.pick([part, random.pick(SPACES), random.pick(BYTES), ";", ",", "=", "/", "a", '"', "\\", "%41"]) || "a";
@@ -214,7 +214,7 @@ function huge(random: Random, part: string): string {
   return part + unit.repeat(Math.floor(size / unit.length)) + random.pick(["", "x", part]);
 }
 
-/** A Cookie header in which the owner's cookie is the only right one that bears the name. */
+/** A Cookie header in which the owner's cookie is the only valid one of its name. */
 function cookieHeader(random: Random, cookies: Cookies, owner: Owner): string | undefined {
   const pairs: string[] = [];
   if (owner !== "no one") pairs.push(cookies[owner]);
@@ -222,7 +222,7 @@ function cookieHeader(random: Random, cookies: Cookies, owner: Owner): string | 
     const other = cookies[random.pick(["victim", "eve"] as const)];
     pairs.push(
       random.pick([
-        // The right value, under another name.
+        // The valid value, under another name.
         () => {
           const [name = "", value] = other.split("=");
           return `${nearly(random, name)}=${value}`;
@@ -235,13 +235,13 @@ function cookieHeader(random: Random, cookies: Cookies, owner: Owner): string | 
     );
   }
   if (pairs.length === 0) return undefined;
-  // In any order.
+  // The order is random.
   if (random.below(2) === 0) pairs.reverse();
   const separators = owner === "no one" ? ["; ", ";", "; ;", ";\t", ","] : ["; ", ";", "; ;", ";\t"];
   return pairs.join(random.pick(separators));
 }
 
-/** A name that is not the cookie's, but would be to those who trim it, decode it, or compare it loosely. */
+/** A name that a server which trims, decodes, or compares loosely would take for the cookie's name. */
 function nearly(random: Random, name: string): string {
   // Space and tab are white space in a Cookie header (RFC 6265bis).
   const spaces = SPACES.filter((space) => !/^[ \t]+$/.test(space));
@@ -256,7 +256,7 @@ function nearly(random: Random, name: string): string {
   ])();
 }
 
-/** A proof of a device, as a JWT that is right but for its challenge, its signature, and some of its parts. */
+/** A proof of a device: a JWT whose challenge, signature and some parts are wrong. */
 function proof(random: Random): string {
   const jwk = random.pick<unknown>([
     { kty: "EC", crv: "P-256", x: "A".repeat(43), y: "A".repeat(43) },

@@ -1,7 +1,7 @@
 /**
- * `deno task fuzz`: seeded requests to a real server, over raw sockets. It fails on an answer of 500 or more, a process
- * that ends, a name that is not the visitor's own, a visitor's words in the log, and a request that takes over 20 ms of
- * the processor, alone and at its best.
+ * `deno task fuzz`: sends seeded requests to a real server, over raw sockets. It fails if an answer has status 500 or
+ * more, the process ends, a page shows the name of another visitor, the log has input of a visitor, or a request takes
+ * over 20 ms of the processor.
  */
 import { parseArgs } from "node:util";
 import { costlyRequests } from "../support/costly_requests.ts";
@@ -13,13 +13,13 @@ import { type Cookies, http1Of, MARK, type Owner, shoot, type Shot } from "./gra
 
 /** The most processor time a request may take, in milliseconds. */
 const MOST = 20;
-/** How often each request is sent alone where some took more together; the least counts, as other work is in the rest. */
+/** How often each request of a slow group is sent alone. The lowest time counts: the others include other work. */
 const AGAIN = 8;
-/** Milliseconds that no other work accounts for. */
+/** A request that takes this many milliseconds is slow, whatever else the server does. */
 const FAR = 500;
-/** Requests that are sent together; the first of them over HTTP/2. */
+/** How many requests are sent at the same time. The first of them is sent over HTTP/2. */
 const TOGETHER = 8;
-/** Findings after which the fuzz ends. */
+/** The number of findings after which the fuzz ends. */
 const ENOUGH = 10;
 
 const NAMES: Readonly<Record<Exclude<Owner, "no one">, string>> = {
@@ -41,7 +41,7 @@ const { values } = parseArgs({
 const seed = Number(values.seed);
 const only = values.only === undefined ? undefined : Number(values.only);
 const dir = await Deno.makeTempDir({ prefix: "session-fuzz-" });
-// With an even seed the site is one of https, whose sessions are bound to devices.
+// With an even seed, the site uses https, and binds sessions to devices.
 const https: Record<string, string> = { ORIGIN: "https://localhost", SESSION_BOUND: "true" };
 const server = await Server.start({
   SESSION_FILE_DIR: dir,
@@ -72,7 +72,7 @@ try {
 console.log(findings === 0 ? "Nothing found" : `${findings} findings`);
 Deno.exit(findings === 0 ? 0 : 1);
 
-/** Registers a visitor; returns the cookie. */
+/** Registers a visitor. Returns the cookie. */
 async function register(username: string): Promise<string> {
   const form = {
     fields: [["content-type", "application/x-www-form-urlencoded"]],
@@ -85,7 +85,7 @@ async function register(username: string): Promise<string> {
   return cookie;
 }
 
-/** Sends the requests that were thought of, before those that chance makes. */
+/** Sends the fixed requests, before the random ones. */
 async function sendCostly(cookie: string): Promise<void> {
   const requests = [...costlyRequests(15_500, cookie), ...costlyRequests(64_000, cookie)];
   for (const [index, request] of requests.entries()) {
@@ -94,7 +94,7 @@ async function sendCostly(cookie: string): Promise<void> {
   }
 }
 
-/** Sends requests of the grammar until the time is over; returns how many. */
+/** Sends random requests of the grammar until the time is over. Returns how many. */
 async function sendRandom(cookies: Cookies): Promise<number> {
   const shot = (number: number) => ({ ...shoot(new Random(seed * 1_000_003 + number), cookies), number });
   if (only !== undefined) {
@@ -109,7 +109,7 @@ async function sendRandom(cookies: Cookies): Promise<number> {
   return number;
 }
 
-/** Looks at the two sessions, stops the server, and looks at its log. */
+/** Checks the two sessions, stops the server, and checks its log. */
 async function findAtTheEnd(cookies: Cookies): Promise<void> {
   for (const owner of ["victim", "eve"] as const) {
     const look = { method: "GET", target: "/", host: "localhost", fields: [["cookie", cookies[owner]]] } as const;
@@ -127,7 +127,7 @@ async function findAtTheEnd(cookies: Cookies): Promise<void> {
   }
 }
 
-/** Sends some requests together and looks at their answers; if they took long, each is sent again alone. */
+/** Sends requests at the same time, and checks their answers. If they took long, it sends each again alone. */
 async function check(shots: readonly NumberedShot[]): Promise<void> {
   const time = await measured(() => Promise.all(shots.map(async (shot) => look(shot, await send(shot)))));
   if (!isRunning) return void found(shots[0]!, "The process ended with this request or one of the next");
@@ -143,7 +143,7 @@ async function check(shots: readonly NumberedShot[]): Promise<void> {
   }
 }
 
-/** Looks at an answer. */
+/** Checks an answer. */
 function look(shot: NumberedShot, { status, text }: RawAnswer): void {
   statuses.set(status, (statuses.get(status) ?? 0) + 1);
   if (status >= 500) found(shot, `Status ${status}`);

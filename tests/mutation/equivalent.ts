@@ -1,7 +1,7 @@
-/** Planted faults that change nothing that anyone could see, each with the reason. They are not planted. */
+/** Faults without a visible effect, each with the reason. They are not planted. */
 import type { Kind } from "./mutants.ts";
 
-/** A fault that is none. */
+/** A fault without a visible effect. */
 export interface Equivalent {
   readonly file: string;
   /** The line as it is, trimmed. */
@@ -10,7 +10,7 @@ export interface Equivalent {
   readonly why: string;
 }
 
-/** The known ones. */
+/** The known faults without a visible effect. */
 export const EQUIVALENT: readonly Equivalent[] = [
   {
     file: "lib/_user_sessions.ts",

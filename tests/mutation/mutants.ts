@@ -1,10 +1,10 @@
-/** Mutants: small faults that a hand could make, planted into a source file one at a time. */
+/** Mutants: versions of a source file, each with one small fault that a programmer could make. */
 
-/** One planted fault. */
+/** A source file with one fault. */
 export interface Mutant {
   /** The line, from 1. */
   readonly line: number;
-  /** What was done. */
+  /** The kind of the fault. */
   readonly kind: Kind;
   /** The line as it was, and as it is with the fault, both trimmed. */
   readonly before: string;
@@ -13,7 +13,7 @@ export interface Mutant {
   readonly source: string;
 }
 
-/** What can be done to a line. */
+/** The kinds of faults. */
 export type Kind =
   | "condition turned"
   | "comparison changed"
@@ -22,7 +22,7 @@ export type Kind =
   | "lines swapped"
   | "constant off";
 
-/** What is replaced in a line, and by what. */
+/** A change of a line: the kind of fault, the pattern, and its replacement. */
 type Edit = readonly [kind: Kind, pattern: RegExp, replace: (...match: string[]) => string];
 
 const EDITS: readonly Edit[] = [
@@ -43,14 +43,14 @@ const EDITS: readonly Edit[] = [
   ["constant off", /\b(true|false)\b(?=[;,)])/, (_, word) => word === "true" ? "false" : "true"],
 ];
 
-/** A statement that stands alone in its line. */
+/** A line with one whole statement. */
 const STATEMENT =
   /^\s+(?!return\b|const\b|let\b|import\b|export\b|type\b|case\b|break\b|continue\b|readonly\b|\/\/|\*)[\w#.!]+.*[;]$/;
-/** A member without a value, or an assignment that no other line waits for. */
+/** A member without a value, or an assignment of a plain value. */
 const PLAIN = /^\s+(?:#?\w+[!?]?(?::.*)?|this\.#?\w+ = \w+);$/;
-/** A name in a line; `this` and `await` name nothing. */
+/** A name in a line; `this` and `await` are not names. */
 const NAME = /#?\b(?!this\b|await\b)[a-zA-Z_]\w*/g;
-/** What is no code, or only names things. */
+/** Lines that are no code, or only declare types and imports. */
 const QUIET = /^\s*(?:\/\/|\/?\*|import\b|export (?:type|interface|\*|\{)|type\b|interface\b|readonly\b|@)/;
 
 /**
@@ -91,13 +91,13 @@ export function mutantsOf(source: string): Mutant[] {
   return mutants;
 }
 
-/** Whether two lines may stand in either order: no name is in both, and one of them calls nothing. */
+/** Whether the order of two lines makes no difference: no name is in both, and one of them has no call. */
 function isIndependent(line: string, next: string): boolean {
   const names = new Set(line.match(NAME));
   return !next.match(NAME)?.some((name) => names.has(name)) && !(line.includes("(") && next.includes("("));
 }
 
-/** Whether a line returns what it waits for, outside of any `try`: the caller waits for that as well. */
+/** Whether a line returns a promise that it awaits, outside of any `try`: the caller awaits the same promise. */
 function isAwaitedByCaller(lines: readonly string[], index: number): boolean {
   if (!/^\s*return (?:\S.* [?:] )?await [^:]*[;{(]$/.test(lines[index]!)) return false;
   const start = lines.findLastIndex((line, at) => at < index && /^(?: {2})?[\w#].*\{$/.test(line));

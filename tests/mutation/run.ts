@@ -1,10 +1,10 @@
 /**
- * `deno task mutation`: plants faults into `lib/`, one at a time, and says which test finds each. A fault that no test
- * finds shows a rule that no test holds, unless it changes nothing (`equivalent.ts`).
+ * `deno task mutation`: plants faults into copies of `lib/`, one at a time, and prints which test finds each. A fault
+ * that no test finds shows a rule without a test, unless the fault has no visible effect (`equivalent.ts`).
  *
  *     deno task mutation --count=200 --seed=1 --only=lib/session
  *
- * Each fault is planted in a copy of the project, so the working tree stays as it is.
+ * The working tree is not changed.
  */
 import { parseArgs } from "node:util";
 import { EQUIVALENT } from "./equivalent.ts";
@@ -13,7 +13,7 @@ import { nearTestsOf, testsOf } from "./tests_of.ts";
 import { Random } from "../support/fuzz.ts";
 
 const root = new URL("../../", import.meta.url).pathname;
-/** How long the tests of one fault may take, in milliseconds. A loop without an end is found by that. */
+/** How long the tests of one fault may take, in milliseconds. This finds a fault that makes an endless loop. */
 const DEADLINE = 300_000;
 const TEST = [
   "test",
@@ -58,7 +58,7 @@ async function git(...args: string[]): Promise<string> {
   return new TextDecoder().decode(stdout);
 }
 
-/** A copy of the files that git knows, for one worker. */
+/** Copies the files that git tracks, for one worker. Returns the folder. */
 async function copyProject(files: readonly string[]): Promise<string> {
   const folder = await Deno.makeTempDir({ prefix: "session-server-mutation-" });
   for (const file of files) {

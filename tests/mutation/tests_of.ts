@@ -1,7 +1,7 @@
-/** Which tests are to find the faults of a file: those that run in a second or two, and need no server of others. */
+/** Selects the tests that should find the faults of a file: tests that take seconds, and need no other server. */
 
 const TESTS: readonly [path: RegExp, tests: readonly string[]][] = [
-  // Tests themselves.
+  // These files are tests.
   [/^lib\/(?:_suite\w*|store_suite)\.ts$/, []],
   [/^lib\/adapters\//, ["tests/adapters"]],
   [/^lib\/server\/(?:app|pages|views|answers|form|protection|http_error)\.ts$/, [
@@ -26,27 +26,27 @@ const TESTS: readonly [path: RegExp, tests: readonly string[]][] = [
   [/^lib\/stores\/deno_kv\//, ["tests/stores/deno_kv_test.ts"]],
   [/^lib\/stores\/_pause\.ts$/, ["tests/stores/file_turns_test.ts", "tests/unit/memory_test.ts"]],
   [/^lib\/stores\/_sqlite_file\.ts$/, ["tests/server/sessions_command_test.ts"]],
-  // Their engines are servers.
+  // The tests of these stores need a server.
   [/^lib\/stores\/(?:redis|postgres|memcached|mongodb)\//, []],
   [/^lib\/stores\//, ["tests/unit", "tests/stores/deno_kv_test.ts"]],
   [/^lib\//, ["tests/unit"]],
 ];
 
-/** Words of paths that say nothing of a file. */
+/** Words that are in many paths. */
 const OFTEN = new Set(["", "lib", "stores", "file", "server", "session"]);
 
 /**
  * The tests for the faults of a file.
  *
  * @param file The file's path in the project.
- * @returns The paths of tests; none if the file is not among those that are tried.
+ * @returns The paths of tests; none if the file gets no faults.
  */
 export function testsOf(file: string): readonly string[] {
   return TESTS.find(([path]) => path.test(file))?.[1] ?? [];
 }
 
 /**
- * The tests that most likely find the faults of a file: they are run before the others.
+ * The tests that most likely find the faults of a file. They run first.
  *
  * @param file The file's path in the project.
  * @param files All files of the project.

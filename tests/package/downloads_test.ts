@@ -1,4 +1,4 @@
-/** What comes down with nothing downloaded yet. Only where TEST_NPM is set, since it downloads that. */
+/** The packages that a first start downloads. The tests download them, so they run only if TEST_NPM is set. */
 import { assertEquals } from "@std/assert";
 import { Server } from "../support/server.ts";
 
@@ -35,7 +35,7 @@ function test(name: string, fn: (dir: string, env: Record<string, string>) => Pr
     fn: async () => {
       const dir = await Deno.makeTempDir();
       try {
-        // With the settings that this machine's network needs.
+        // The environment has the settings that this machine's network needs.
         await fn(dir, { ...Deno.env.toObject(), DENO_DIR: `${dir}/cache`, NO_COLOR: "1" });
       } finally {
         await Deno.remove(dir, { recursive: true });
@@ -44,14 +44,14 @@ function test(name: string, fn: (dir: string, env: Record<string, string>) => Pr
   });
 }
 
-test("the default start takes deno-std and eta", async (dir, env) => {
+test("the default start downloads deno-std and eta", async (dir, env) => {
   const command = ["sh", "-c", 'cd "$0" && exec "$@"', root, Deno.execPath(), "task", "--quiet", "start"];
   const server = await Server.start({ ...env, SESSION_FILE_DIR: `${dir}/sessions` }, command);
   await server.stop();
   assertEquals(downloaded(`${dir}/cache`), ["deno-std", "eta"]);
 });
 
-test("a program with a linked copy takes deno-std alone", async (dir, env) => {
+test("a program with a linked copy downloads deno-std alone", async (dir, env) => {
   await Deno.writeTextFile(`${dir}/deno.json`, LINKED);
   await Deno.writeTextFile(`${dir}/main.ts`, PROGRAM);
   const { stdout } = await new Deno.Command(Deno.execPath(), { args: ["run", "main.ts"], cwd: dir, env }).output();

@@ -1,6 +1,6 @@
 /**
- * The npm package as its users take it: packed, installed into empty projects, and run on Node and Bun. Only where
- * TEST_NPM is set, since it downloads them.
+ * The npm package works for its users: it is packed, installed into empty projects, and run on Node and Bun. The test
+ * downloads packages, so it runs only if TEST_NPM is set.
  */
 import { assert, assertEquals } from "@std/assert";
 
@@ -8,9 +8,9 @@ const root = new URL("../../", import.meta.url).pathname;
 const PROGRAMS = `${root}tests/package/programs`;
 const MEGABYTE = 1_000_000;
 
-/** The runtimes, as packages of npm, and where their programs lie in them. */
+/** The runtimes, as packages of npm, and the paths of their programs in these. */
 const RUNTIMES = { "node@22": "node/bin/node", "node@24": "node/bin/node", "bun@1": "bun/bin/bun.exe" };
-/** What the programs and the types need beside the package. */
+/** The packages that the programs and the types need. */
 const FRAMEWORKS = [
   ...["express@5", "fastify@5", "@fastify/middie@9", "hono@4", "@hono/node-server@2"],
   ...["@redis/client@6", "postgres@3", "mongodb@7"],
@@ -77,14 +77,14 @@ Deno.test({
       ]);
       for (const name of ["alone", "frameworks"]) await copyPrograms(`${dir}/${name}`);
 
-      await t.step("alone it takes less than 3 MB, and brings no other package", async () => {
+      await t.step("it takes less than 3 MB, and brings no other package", async () => {
         const modules = `${dir}/alone/node_modules/`;
         const sizes = await Promise.all(files(modules).map(async (path) => (await Deno.stat(modules + path)).size));
         assert(sizes.reduce((sum, size) => sum + size, 0) < 3 * MEGABYTE);
         const names = [...Deno.readDirSync(modules)].map(({ name }) => name);
         assertEquals(names.filter((name) => !name.startsWith(".")), ["@session-server"]);
       });
-      await t.step("it holds nothing of the server, and every import and link leads somewhere", async () => {
+      await t.step("it has no file of the server, and every import and link leads somewhere", async () => {
         const folder = `${root}dist/npm/`;
         const all = files(folder);
         assertEquals(all.filter((path) => /^lib\/(server|commands)|(?<!\.d)\.ts$|\.eta$|\.lock$/.test(path)), []);
@@ -107,11 +107,11 @@ Deno.test({
         });
         await t.step(`${name}: the suite of stores`, async () => {
           const command = name.startsWith("bun") ? ["test", "./suite.mjs"] : ["--test", "suite.mjs"];
-          const said = await run(program, command, `${dir}/alone`);
-          assert(/\b(pass 2\d|2\d pass)\b/.test(said), said);
+          const output = await run(program, command, `${dir}/alone`);
+          assert(/\b(pass 2\d|2\d pass)\b/.test(output), output);
         });
       }
-      await t.step("Deno takes it in a project with a package.json, with no store's client", async () => {
+      await t.step("Deno loads it in a project with a package.json, without a store's client", async () => {
         await Deno.writeTextFile(`${dir}/alone/deno.json`, "{}\n");
         await Deno.writeTextFile(`${dir}/alone/main.ts`, FOR_DENO);
         await run(Deno.execPath(), ["check", "main.ts"], `${dir}/alone`);

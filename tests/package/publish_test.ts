@@ -1,9 +1,9 @@
-/** What is published to JSR: the library alone, with documents that link to nothing else. */
+/** Only the library is published to JSR, with documents that link to nothing else. */
 import { assert, assertEquals } from "@std/assert";
 
 const root = new URL("../../", import.meta.url);
 
-/** The files that `deno publish` takes, by their paths. */
+/** The paths of the files that `deno publish` would publish. */
 async function published(): Promise<string[]> {
   const { success, stderr } = await new Deno.Command(Deno.execPath(), {
     args: ["publish", "--dry-run", "--allow-dirty", "--no-check"],

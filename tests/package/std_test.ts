@@ -1,10 +1,10 @@
-/** The swap of npm's `deno-std`, which has no types, for `@std` itself: what CONTRIBUTING.md gives the lines for. */
+/** `@std` from JSR in place of npm's `deno-std`, which has no types: the lines of CONTRIBUTING.md work. */
 import { assert, assertEquals } from "@std/assert";
 import config from "../../deno.json" with { type: "json" };
 
 const root = new URL("../../", import.meta.url);
 const SOURCES = ["main.ts", "lib", "tests"];
-/** They import a store's client or a browser's driver, which is downloaded where their own suites run. */
+/** Files that import a store's client or a browser's driver. Other suites download and check these. */
 const LEFT_OUT = /^(lib\/stores\/(redis|postgres|mongodb)|tests\/(stores|browser|bench|package\/programs))\//;
 
 function sources(path: string): string[] {
@@ -23,7 +23,7 @@ Deno.test("std: the lines for JSR name every module that is used", async () => {
 
 Deno.test({
   name: "std: with the types of @std there is no fault",
-  // It checks the whole project once more.
+  // It type-checks the whole project, which takes long.
   ignore: Deno.env.get("TEST_STD") === undefined,
   fn: async () => {
     const folder = await Deno.makeTempDir();

@@ -1,4 +1,4 @@
-/** What is used of `@std`, with the types that @std/assert 1.0.19, @std/crypto 1.1.0 and @std/http 1.1.3 declare. */
+/** The functions of `@std` in use, with the types of @std/assert 1.0.19, @std/crypto 1.1.0 and @std/http 1.1.3. */
 
 // deno-lint-ignore no-explicit-any -- as declared there
 type ErrorClass<E extends Error> = abstract new (...args: any[]) => E;

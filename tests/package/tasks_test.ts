@@ -32,7 +32,7 @@ Deno.test({
 Deno.test("tasks: a plain deno test says in one line that -P is missing", async () => {
   const { code, stdout, stderr } = await deno(["test"]);
   assertEquals([code, stdout], [1, ""]);
-  // Below it stands where deno.json is.
+  // The second line has the path of deno.json.
   assertMatch(stderr, /^error: [^\n]*run with `-P`[^\n]*\n +at \S+deno\.json\n$/);
 });
 

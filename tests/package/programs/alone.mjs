@@ -1,4 +1,4 @@
-/** The package with nothing beside it: memory, SQLite, plain node:http, CommonJS, and what the other stores say. */
+/** The package without other packages: memory, SQLite, plain node:http, CommonJS, and the errors of other stores. */
 import assert from "node:assert/strict";
 import { createServer } from "node:http";
 import { createRequire } from "node:module";

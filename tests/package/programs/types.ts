@@ -1,4 +1,4 @@
-/** What TypeScript must take on Node, with `strict` and without `skipLibCheck`: every export of the package. */
+/** TypeScript must accept every export of the package on Node, with `strict` and without `skipLibCheck`. */
 import { honoSessions } from "@session-server/sessions/hono";
 import { MemcachedStore } from "@session-server/sessions/memcached";
 import { MongoStore } from "@session-server/sessions/mongodb";

@@ -1,4 +1,4 @@
-/** Visits a program as a browser would: comes as a stranger, logs in, meets an error, logs out. */
+/** Visits a program as a browser does: as a stranger, then logs in, gets an error, and logs out. */
 import assert from "node:assert/strict";
 
 /** @param {string} origin Where the program listens. */

@@ -17,12 +17,12 @@ interface Sessions<Data extends object> {
 }
 
 /** The openers of the requests that wrapped handlers are answering, by manager. */
-const openersByManager = new WeakMap<object, WeakMap<Request, unknown>>();
+const openersByManager = new WeakMap<object, Map<Request, unknown>>();
 
-function openersOf<Data extends object>(sessions: Sessions<Data>): WeakMap<Request, Opener<Data>> {
-  const openers = openersByManager.get(sessions) ?? new WeakMap<Request, unknown>();
+function openersOf<Data extends object>(sessions: Sessions<Data>): Map<Request, Opener<Data>> {
+  const openers = openersByManager.get(sessions) ?? new Map<Request, unknown>();
   openersByManager.set(sessions, openers);
-  return openers as WeakMap<Request, Opener<Data>>;
+  return openers as Map<Request, Opener<Data>>;
 }
 
 /** Makes the handler that `wrap` returns. */

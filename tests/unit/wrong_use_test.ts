@@ -108,6 +108,8 @@ Deno.test("wrong use: a request without a Headers object is refused, naming the 
   const { sessions } = site();
   for (const none of [undefined, null, {}, "http://localhost/", { headers: { cookie: "session=1" } }]) {
     await assertRejects(() => sessions.open(wrong(none)), TypeError, "nodeSessions");
+    const handler = sessions.wrap(async (_request, open) => Response.json((await open()).data));
+    await assertRejects(() => handler(wrong(none)), TypeError, "nodeSessions");
     assertThrows(() => isCrossSite(wrong(none)), TypeError, '"headers"');
   }
 });

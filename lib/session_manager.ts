@@ -132,7 +132,7 @@ export class SessionManager<Data extends object = Record<string, Json>> {
       if (hasInvalid) this.#sessions.reportRefusal("bad signature");
       return new Session(newState(this.#now));
     }
-    if (ids.length > 1) return await this.#openOnlyLive(ids, request);
+    if (ids.length > 1) return await this.#openIfOneIsLive(ids, request);
     const found = await this.#sessions.read(id.key);
     if (found === undefined) {
       // The new session gets a new id if it is stored. So no session ever gets an id that an attacker has chosen.
@@ -189,8 +189,8 @@ export class SessionManager<Data extends object = Record<string, Json>> {
    * `registrationHeader`.
    *
    * @param session The session that `open` returned. It can be saved once.
-   * @returns The `Set-Cookie` headers that the answer must have: usually none or one. There are more at the end of a
-   * bound session, and if the browser sent several session cookies and none could be used: they delete these cookies.
+   * @returns The `Set-Cookie` headers that the answer must have: usually none or one. There are two when a bound session
+   * ends. If the browser sent several session cookies and none could be used, there are as many as delete them all.
    * @throws What `commit` throws.
    */
   async save(session: Session<Data>): Promise<readonly string[]> {
@@ -246,7 +246,7 @@ export class SessionManager<Data extends object = Record<string, Json>> {
    *
    * @param user The user, as given to `logIn`.
    * @returns The sessions, in no particular order. If a log-in was answered before the call, its session is included.
-   * @throws {TypeError} if the store has no index of users.
+   * @throws {TypeError} if the store cannot find the sessions of a user (memcached).
    * @throws {SessionStoreError} during the iteration, if the store fails.
    */
   of(user: string): AsyncIterable<UserSession<Data>> {
@@ -265,7 +265,7 @@ export class SessionManager<Data extends object = Record<string, Json>> {
    * @param user The user, as given to `logIn`.
    * @param options `except`: a session that stays live, such as that of the request.
    * @returns How many sessions were ended.
-   * @throws {TypeError} if the store has no index of users.
+   * @throws {TypeError} if the store cannot find the sessions of a user (memcached).
    * @throws {SessionStoreError} if the store fails; some of the sessions may have been ended.
    */
   async endAll(user: string, options: { readonly except?: Session<Data> | undefined } = {}): Promise<number> {
@@ -281,7 +281,7 @@ export class SessionManager<Data extends object = Record<string, Json>> {
    * @param user The user, as given to `logIn`.
    * @param handle The session's handle, as `of` gives it.
    * @returns Whether it was ended; `false` if the user has no session with that handle.
-   * @throws {TypeError} if one of them is no string, or the store has no index of users.
+   * @throws {TypeError} if one of them is no string, or the store cannot find the sessions of a user.
    * @throws {SessionStoreError} if the store fails.
    */
   async end(user: string, handle: string): Promise<boolean> {
@@ -356,7 +356,7 @@ export class SessionManager<Data extends object = Record<string, Json>> {
   }
 
   /** Opens the session of a request with two to four valid cookies: the live one, if exactly one is live. */
-  async #openOnlyLive(ids: readonly SignedId[], request: RequestLike): Promise<Session<Data>> {
+  async #openIfOneIsLive(ids: readonly SignedId[], request: RequestLike): Promise<Session<Data>> {
     const live: { readonly id: SignedId; readonly found: ReadRecord }[] = [];
     for (const id of ids) {
       const found = await this.#sessions.read(id.key);

@@ -45,7 +45,7 @@ export function isSession(name: string): boolean {
 }
 
 /** The keys of a group or a whole subfolder, from the names in the subfolder. It is lazy: there may be very many. */
-export function* keysWith(groupOrShard: string, names: readonly string[]): Generator<string> {
+export function* keysWithPrefix(groupOrShard: string, names: readonly string[]): Generator<string> {
   const start = groupOrShard.slice(SHARD_DIGITS);
   for (const name of names) if (name.startsWith(start) && isSession(name)) yield keyIn(shardOf(groupOrShard), name);
 }

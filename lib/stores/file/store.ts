@@ -48,7 +48,7 @@ import { exists, isLocked, lstat, reasonOf } from "./calls.ts";
 import { Census } from "./census.ts";
 import { Files } from "./files.ts";
 import { Folder } from "./folder.ts";
-import { keysWith, pathOf, shardOf } from "./names.ts";
+import { keysWithPrefix, pathOf, shardOf } from "./names.ts";
 import { type FileStoreOptions, type Settings, settingsOf } from "./options.ts";
 import { probe } from "./probe.ts";
 import { Queue } from "./queue.ts";
@@ -190,7 +190,7 @@ export class FileStore implements SessionStore {
   }
 
   async touch(key: string, expires: number): Promise<boolean> {
-    // Without the lock, a sweep could find the session expired just before the touch, and remove it just after.
+    // `#withLive` takes the lock: without it, a sweep could find the session expired just before, and remove it after.
     const touched = await this.#withLive(key, async (path, record) => {
       await this.#files.touch(key, path, record, expires);
       this.#sweep.noteEnd(expires);
@@ -250,7 +250,7 @@ export class FileStore implements SessionStore {
       const list = async () => {
         const names = await this.#census.list(shardOf(group));
         this.#folder.checkSecret();
-        return keysWith(group, names);
+        return keysWithPrefix(group, names);
       };
       // `eachOf` lists again if a listed session has got a new key.
       for await (const [key, content] of eachOf(list, (key) => this.#contentOf(key))) {
@@ -268,7 +268,7 @@ export class FileStore implements SessionStore {
     try {
       this.#folder.checkSecret();
       for await (const [shard, names] of this.#census.shards()) {
-        for (const key of keysWith(shard, names)) {
+        for (const key of keysWithPrefix(shard, names)) {
           const record = this.#live(this.#readForList(key));
           if (record !== undefined) yield [key, record];
           await slice.yieldIfOver();
@@ -389,7 +389,7 @@ export class FileStore implements SessionStore {
     }
   }
 
-  /** Errors of the caller's change and of the library stay the same. Any other gets a message that names the folder. */
+  /** The error to throw. A failed file call becomes an error that names the folder, or tells that the key is taken. */
   #failure(error: unknown): unknown {
     if (error instanceof ChangeError) return error.cause;
     if (error instanceof SessionError || error instanceof TypeError) return error;

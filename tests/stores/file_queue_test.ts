@@ -159,3 +159,22 @@ test("many that wait longer than a lock may be kept are all served", async (plac
   });
   assertEquals(Object.keys((await open().read(key))!.data).length, 9);
 });
+
+test("changes that wait in vain for the same lock fail together, and later ones succeed", async (place) => {
+  const { store, create, clock } = place;
+  const key = await create(0);
+  await store.ready();
+  const held = lock(place, key);
+  const changes: Promise<unknown>[] = [];
+  let time = 0;
+  // Each look at the clock takes a tenth of a second, so one change looks at it about fifty times before it fails.
+  await replacing(performance, "now", () => () => time += 100, async () => {
+    for (let n = 0; n < 20; n++) changes.push(store.touch(key, clock.time + 60_001));
+    changes.push(store.delete(key));
+    const outcomes = await Promise.allSettled(changes);
+    assert(outcomes.every(({ status }) => status === "rejected"));
+  });
+  assert(time < 20_000, "each of them waited for five seconds");
+  held.close();
+  assertEquals(await store.delete(key), true);
+});

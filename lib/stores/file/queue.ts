@@ -34,11 +34,20 @@ interface Ticket {
   readonly file: Deno.FsFile;
 }
 
+/** What a change waits for. While this stays the same, the same process keeps the lock. */
+interface Wait {
+  readonly state: string;
+  readonly since: number;
+}
+
 /** The order of the changes in one store. */
 export class Queue {
   #dir: string;
   #roster: Roster;
+  /** The last change in this process of each session. */
   #last = new Map<string, Promise<void>>();
+  /** What the last change of a session waited for in vain. The changes behind it do not wait as long for the same. */
+  #vain = new Map<string, Wait>();
 
   /**
    * @param dir The store's folder.
@@ -62,7 +71,10 @@ export class Queue {
       if (before !== undefined) await before;
       return await this.#inTurn(key, work);
     } finally {
-      if (this.#last.get(key) === promise) this.#last.delete(key);
+      if (this.#last.get(key) === promise) {
+        this.#last.delete(key);
+        this.#vain.delete(key);
+      }
       resolve();
     }
   }
@@ -80,24 +92,23 @@ export class Queue {
     const path = pathOf(this.#dir, key);
     const folder = `${this.#dir}/.waiting/${key}`;
     let ticket: Ticket | undefined;
-    let seen = "";
-    let since = 0;
+    let wait: Wait | undefined = this.#vain.get(key);
     try {
       while (true) {
         const first = ticket === undefined && !exists(folder) ? undefined : firstIn(folder);
         if (first === undefined || first === ticket?.path) {
-          for (let wait = this.#roster.waitBeforeChange(); wait !== undefined; wait = this.#roster.waitBeforeChange()) {
-            await wait;
+          for (let join = this.#roster.waitBeforeChange(); join !== undefined; join = this.#roster.waitBeforeChange()) {
+            await join;
           }
           const outcome = await tryLocked(path, work);
           if (outcome !== "busy") return outcome;
         }
         ticket ??= enter(folder);
         const file = lstat(path);
-        const state = `${first} ${file?.ino} ${file?.mtime}`;
-        if (state !== seen) since = performance.now();
-        seen = state;
-        if (performance.now() - since > LOCK_DEADLINE) {
+        const state = `${first === ticket?.path ? undefined : first} ${file?.ino} ${file?.mtime}`;
+        if (wait?.state !== state) wait = { state, since: performance.now() };
+        if (performance.now() - wait.since > LOCK_DEADLINE) {
+          this.#vain.set(key, wait);
           const seconds = LOCK_DEADLINE / 1000;
           throw new Error(`Cannot lock a session's file: another process has kept it locked for ${seconds} seconds`);
         }

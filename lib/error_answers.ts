@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { SessionError, SessionGoneError, type SessionStoreError, type StoreFullError } from "./errors.ts";
+import { type SessionError, SessionGoneError, type SessionStoreError, type StoreFullError } from "./errors.ts";
 import { FUNCTION, type Rule } from "./_options.ts";
 
 /**

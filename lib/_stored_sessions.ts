@@ -10,7 +10,7 @@ import { type Binding, isLive, type SessionRecord } from "./record.ts";
 import type { SessionCookie } from "./session_cookie.ts";
 import { applyChanges, type SessionState, setId } from "./_session_state.ts";
 import type { Change } from "./store.ts";
-import { endOldest, listTimes, timeAfter, type TimesByKey, type UserAccess } from "./_user_sessions.ts";
+import { endSurplus, listTimes, timeAfter, type TimesByKey, type UserAccess } from "./_user_sessions.ts";
 import { Watcher } from "./_watcher.ts";
 
 /** The parts and settings of the manager that a commit needs. */
@@ -255,7 +255,7 @@ export class StoredSessions {
     if (user === undefined || logIn === undefined) return;
     state.registration = (await this.#options.loadDeviceBound?.())?.registration(record);
     this.emit("logged in", key, user);
-    if (logIn.most !== undefined) await endOldest(this.users, user, logIn.most, before);
+    if (logIn.most !== undefined) await endSurplus(this.users, user, logIn.most, before);
   }
 
   /** The times of a session that begins now, but later than the sessions in `before`. A log-in gets the same time. */

@@ -126,7 +126,7 @@ export async function listTimes({ store }: UserAccess, user: string): Promise<Ti
  * @param most The most sessions that may stay live.
  * @param before The result of `listTimes` before the log-in stored its session.
  */
-export async function endOldest(
+export async function endSurplus(
   access: UserAccess,
   user: string,
   most: number,

@@ -1,6 +1,6 @@
 /** The sessions of a user: how they are listed and ended. */
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
-import { endOldest } from "../../lib/_user_sessions.ts";
+import { endSurplus } from "../../lib/_user_sessions.ts";
 import { Lifetimes } from "../../lib/_lifetimes.ts";
 import { ReportingStore } from "../../lib/_reporting_store.ts";
 import { SessionStoreError } from "../../lib/errors.ts";
@@ -215,6 +215,6 @@ Deno.test("users: of concurrent log-ins the latest stays live, even if an earlie
     now,
     onEnded: () => {},
   };
-  await endOldest(access, "ada", 1, new Map());
+  await endSurplus(access, "ada", 1, new Map());
   assertEquals((await Array.fromAsync(store.sessionsOf("ada"))).map(([key]) => key), [latest]);
 });

@@ -27,6 +27,7 @@ Deno.test("counters: each event counts once, under its type", async () => {
       count === before[name] ? [] : [[name, count - before[name]!]]
     );
   };
+  assertEquals(new Set(Object.values(counters)), new Set([0]));
   assertEquals(await counted(() => visit()), []);
   assertEquals(await counted(() => visit(register)), [["made", 1]]);
   assertEquals(await counted(() => visit()), []);

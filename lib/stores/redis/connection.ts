@@ -173,9 +173,9 @@ export class RedisConnection {
 
   async #connectOwn(): Promise<RedisClient> {
     const client = await makeClient({ ...this.#address!, nodes: [...this.#address!.nodes, ...this.#masters] });
-    let isConnected = false;
     client.on("error", (error) => {
-      if (!isConnected) return;
+      // An error of the first attempt to connect is thrown below.
+      if (client !== this.#client) return;
       if (this.isCluster) this.#onError(error);
       else this.#drop(client, error);
     });
@@ -185,7 +185,6 @@ export class RedisConnection {
       destroy(client);
       throw error;
     }
-    isConnected = true;
     return client;
   }
 

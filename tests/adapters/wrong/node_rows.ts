@@ -85,6 +85,16 @@ export const ROWS: Record<string, Row> = {
       r.end((error as Error).message);
     }
   },
+  "sends its head again later and catches": async (r) => {
+    r.writeHead(201);
+    r.write("a");
+    await later(200);
+    try {
+      r.writeHead(202);
+    } catch (error) {
+      r.end(`${(error as Error).message}: ${r.statusCode}`);
+    }
+  },
   "sends its head as a list": (r) => r.writeHead(201, "Made", ["x-a", "1", "x-a", "2"]).end("a"),
   "sends its head as pairs": (r) => r.writeHead(201, [["x-a", "1"], ["x-b", "2"]] as unknown as string[]).end("a"),
   "sends its head as an odd list": (r) => r.writeHead(201, ["x-a"]).end("a"),

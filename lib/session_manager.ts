@@ -125,8 +125,8 @@ export class SessionManager<Data extends object = Record<string, Json>> {
   async open(request: RequestLike): Promise<Session<Data>> {
     const headers = headersOf("Cannot open a session", request);
     const { ids, hasInvalid, hasTooMany } = this.#cookie.read(headers.get("cookie"));
-    // A browser has several cookies after an attack, or if their paths or domains differ. More than four are refused.
-    if (hasTooMany) return this.#refuseCookies(request.url);
+    // A browser has several cookies after an attack, or if their paths or domains differ. More than four are deleted.
+    if (hasTooMany) return this.#openWithoutCookies(request.url);
     const [id] = ids;
     if (id === undefined) {
       if (hasInvalid) this.#sessions.reportRefusal("bad signature");
@@ -189,8 +189,8 @@ export class SessionManager<Data extends object = Record<string, Json>> {
    * `registrationHeader`.
    *
    * @param session The session that `open` returned. It can be saved once.
-   * @returns The `Set-Cookie` headers that the answer must have: usually none or one. There are two when a bound session
-   * ends. If the browser sent several session cookies and none could be used, there are as many as delete them all.
+   * @returns The `Set-Cookie` headers that the answer must have: usually none or one. There are two when a bound
+   * session ends. If the browser sent several session cookies and none could be used, further headers delete them.
    * @throws What `commit` throws.
    */
   async save(session: Session<Data>): Promise<readonly string[]> {
@@ -294,7 +294,8 @@ export class SessionManager<Data extends object = Record<string, Json>> {
    * The times at which a session will end if the request is committed with the changes that it has made so far.
    *
    * @param session A session that `open` returned.
-   * @returns The times, in milliseconds since 1970.
+   * @returns `storedExpires`, the end that is stored now; `expires`, the end after the commit; and `deadline`, the end
+   * even if the session is used again. All are in milliseconds since 1970.
    */
   endTimes(session: Session<Data>): EndTimes {
     const state = stateOf(session);
@@ -303,10 +304,11 @@ export class SessionManager<Data extends object = Record<string, Json>> {
     const next = continued === undefined
       ? this.#lifetimes.begin(this.#now(), state.logIn?.overrides)
       : this.#lifetimes.extend(continued);
-    const isExtended = continued === undefined || session.changed || this.#sessions.isExtensionDue(state, continued);
+    const isStored = continued === undefined || session.changed || this.#sessions.isExtensionDue(state, continued);
     return Object.freeze({
       storedExpires: state.record && endOf(state.record),
-      expires: endOf(isExtended ? next : continued),
+      expires: endOf(isStored ? next : continued),
+      // If the commit does not store it, a later use does.
       deadline: next.deadline,
     });
   }
@@ -323,8 +325,8 @@ export class SessionManager<Data extends object = Record<string, Json>> {
   answerBound(request: RequestLike & { readonly method: string }): Promise<Response> | undefined {
     const [loadDeviceBound, path] = [this.#loadDeviceBound, this.#boundPath];
     if (loadDeviceBound === undefined || path === undefined) return undefined;
-    // Most requests are for other addresses. They return here, because Node's adapter makes the headers when they are
-    // read, which takes time. A request without an address goes on, and is checked below.
+    // Most requests are for other addresses, and return before their headers are read. In Node, the adapter makes the
+    // headers at that moment, which takes time. A request without an address goes on, and is checked below.
     if (request?.url?.includes(path) === false) return undefined;
     headersOf("Cannot answer a request", request);
     const pathname = URL.parse(request.url ?? "")?.pathname;
@@ -363,7 +365,7 @@ export class SessionManager<Data extends object = Record<string, Json>> {
       if (found !== undefined && await this.#mayUse(found.record, id.key, request)) live.push({ id, found });
     }
     const [only] = live;
-    if (only === undefined || live.length > 1) return this.#refuseCookies(request.url);
+    if (only === undefined || live.length > 1) return this.#openWithoutCookies(request.url);
     return this.#sessionOf(only.id, only.found);
   }
 
@@ -383,7 +385,7 @@ export class SessionManager<Data extends object = Record<string, Json>> {
    * Opens a new session for a request with several cookies, when it is not clear which one is the visitor's. An
    * attacker may have planted one of them. The answer deletes them all, because the browser would send them again.
    */
-  #refuseCookies(url: string | undefined): Session<Data> {
+  #openWithoutCookies(url: string | undefined): Session<Data> {
     this.#sessions.reportRefusal("several cookies");
     return new Session(newState(this.#now, { cookieDeletions: this.#cookie.clearAll(url) }));
   }

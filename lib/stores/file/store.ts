@@ -30,9 +30,9 @@
  * - queue.ts gives the changes of a session their order. A process that waits for a session's lock makes a ticket,
  *   which is a file.
  * - roster.ts knows which processes use the folder. A process that is alone may answer from its cache.
- * - folder.ts recognizes the folder by a secret in the file `folder.secret`. The store remembers the secret that it read
- *   first. If another folder is at the path later, for example because a disk is not mounted, its secret is missing or
- *   differs. The secret is also part of the hash of a user's name. It does not sign cookies.
+ * - folder.ts recognizes the folder by a secret in the file `folder.secret`. The store remembers the secret that it
+ *   read first. If another folder is at the path later, for example because a disk is not mounted, its secret is missing
+ *   or differs. The secret is also part of the hash of a user's name. It does not sign cookies.
  * - census.ts lists and counts the sessions. sweep.ts removes those that have expired.
  *
  * @module
@@ -190,7 +190,7 @@ export class FileStore implements SessionStore {
   }
 
   async touch(key: string, expires: number): Promise<boolean> {
-    // `#withLive` takes the lock: without it, a sweep could find the session expired just before, and remove it after.
+    // `#withLive` takes the lock. Without it, a sweep could find that the session is over, and remove it after this.
     const touched = await this.#withLive(key, async (path, record) => {
       await this.#files.touch(key, path, record, expires);
       this.#sweep.noteEnd(expires);
@@ -211,8 +211,8 @@ export class FileStore implements SessionStore {
       await slice.yieldIfOver();
     }
     await this.#try(() => this.#files.flushFolders(ended));
-    // Usually, there is nothing to wait for. Only if this process could not join the roster, other processes may think
-    // that they are alone, and answer from their caches for half a second.
+    // Usually, there is nothing to wait for. If this process could not join the roster, another one may think that it
+    // is alone, and answer from its cache. It reads the roster several times per second, so a short wait is enough.
     if (ended.length > 0) await this.#roster.waitAfterChange();
     return ended;
   }
@@ -337,7 +337,7 @@ export class FileStore implements SessionStore {
     }
   }
 
-  /** Changes a live session while its file is locked. Returns `undefined` if there is no such session. */
+  /** Changes a live session under its lock. Returns `undefined` if there is none that this version can read. */
   async #withLive<T>(key: string, work: WorkOn<SessionRecord, T>): Promise<T | undefined> {
     const result = await this.#withLock(key, (path, found) => found === "newer" ? undefined : work(path, found));
     if (result !== undefined) await this.#roster.waitAfterChange();

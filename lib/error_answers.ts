@@ -4,6 +4,7 @@
  * @module
  */
 import { type SessionError, SessionGoneError, type SessionStoreError, type StoreFullError } from "./errors.ts";
+import { checkResponse } from "./_headers.ts";
 import { FUNCTION, type Rule } from "./_options.ts";
 
 /**
@@ -28,13 +29,29 @@ export const ERROR_ANSWERS: Readonly<Record<keyof ErrorAnswers<unknown>, Rule>> 
   unavailable: FUNCTION,
 };
 
-/** The answer to an error: the program's own if it has one for this error, or else the one in plain text. */
+/**
+ * The answer to an error: the program's own if it has one for this error, or else the one in plain text.
+ *
+ * @throws {TypeError} if the program's own answer cannot be sent.
+ * @throws The error of the program's function.
+ */
 export async function answerTo<Received>(
   request: Received,
   error: SessionError,
-  { gone, unavailable }: ErrorAnswers<Received>,
+  options: ErrorAnswers<Received>,
 ): Promise<Response> {
-  if (error instanceof SessionGoneError) return await gone?.(request, error) ?? error.getResponse();
-  if (error.statusCode !== 503) return error.getResponse();
-  return await unavailable?.(request, error as SessionStoreError | StoreFullError) ?? error.getResponse();
+  const own = await ownAnswer(request, error, options);
+  if (!own) return error.getResponse();
+  checkResponse(own);
+  // The program may give the same answer again, so its body stays unread.
+  return own.clone();
+}
+
+function ownAnswer<Received>(
+  request: Received,
+  error: SessionError,
+  { gone, unavailable }: ErrorAnswers<Received>,
+): Response | Promise<Response> | undefined {
+  if (error instanceof SessionGoneError) return gone?.(request, error);
+  return error.statusCode === 503 ? unavailable?.(request, error as SessionStoreError | StoreFullError) : undefined;
 }

@@ -74,10 +74,10 @@ export function holdBack(response: ServerResponse, finish: (status: number) => P
       ? keepOpen(response.socket)
       : undefined;
     void finish(statusCode).then(async (outcome) => {
-      const text = outcome instanceof Response ? await outcome.text() : "";
-      Object.assign(response, { statusCode, statusMessage });
       try {
-        if (outcome instanceof Response) replace(outcome, text);
+        const content = outcome instanceof Response ? await contentOf(outcome) : undefined;
+        Object.assign(response, { statusCode, statusMessage });
+        if (outcome instanceof Response) replace(outcome, content);
         else release(outcome);
       } catch (error) {
         // The program's own call has already returned, so the error cannot be thrown there.
@@ -98,10 +98,10 @@ export function holdBack(response: ServerResponse, finish: (status: number) => P
     for (const listener of drainListeners) callOriginal(on, "drain", listener);
   };
 
-  const replace = (answer: Response, text: string) => {
+  const replace = (answer: Response, content: Buffer | undefined) => {
     state = "replaced";
     setHead(response, answer);
-    callOriginal(end, text);
+    callOriginal(end, content);
     // Otherwise a stream that writes the withheld answer would wait forever, and keep its file open.
     emitDrain();
   };
@@ -176,10 +176,21 @@ export function holdBack(response: ServerResponse, finish: (status: number) => P
  * @param answer The `Response` to send.
  */
 export async function send(response: ServerResponse, answer: Response): Promise<void> {
-  const text = await answer.text();
-  if (response.headersSent) return;
-  setHead(response, answer);
-  response.end(text);
+  try {
+    const content = await contentOf(answer);
+    if (response.headersSent) return;
+    setHead(response, answer);
+    response.end(content);
+  } catch (error) {
+    // Nothing awaits this function, so a rejection would end the process.
+    console.error(error);
+    response.destroy();
+  }
+}
+
+/** The content of an answer, as a `Buffer`: an earlier middleware that replaced `end` may join it with a string. */
+async function contentOf(answer: Response): Promise<Buffer> {
+  return Buffer.from(await answer.arrayBuffer());
 }
 
 function setHead(response: ServerResponse, answer: Response): void {

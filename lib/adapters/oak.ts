@@ -142,5 +142,5 @@ async function replace(response: OakResponse, answer: Response): Promise<void> {
   if (response.body instanceof ReadableStream) await response.body.cancel().catch(() => {});
   replaceHeaders(response.headers, answer.headers);
   response.status = answer.status;
-  response.body = await answer.text();
+  response.body = answer.body === null ? null : new Uint8Array(await answer.arrayBuffer());
 }

@@ -2,6 +2,7 @@
 // deno-lint-ignore-file no-import-prefix -- in deno.json, every program would download the frameworks
 import { Application, type Context as OakContext } from "npm:@oakserver/oak@14.1.0";
 import { assertEquals, assertThrows } from "@std/assert";
+import type { IncomingMessage, ServerResponse } from "node:http";
 import express from "npm:express@5.3.0";
 import { type Context, Hono } from "npm:hono@4.13.19";
 import { honoSessions } from "../../lib/adapters/hono.ts";
@@ -10,7 +11,9 @@ import { oakSessions } from "../../lib/adapters/oak.ts";
 import type { SessionRecord } from "../../lib/record.ts";
 import { SessionManager } from "../../lib/session_manager.ts";
 import { MemoryStore } from "../../lib/stores/memory.ts";
-import { type Data, KEY } from "../support/site.ts";
+import { cookieFor } from "../../lib/testing.ts";
+import { replacing } from "../support/failing.ts";
+import { type Data, failing, KEY } from "../support/site.ts";
 import { Browser } from "../support/server.ts";
 import { serving } from "./node_place.ts";
 
@@ -119,6 +122,79 @@ Deno.test("express: an answer of its own that throws becomes a 500, and ends not
     assertEquals([response.status, await response.text()], [500, "Internal Server Error\n"]);
     assertEquals(await browser.get("/log-in"), "");
   });
+});
+
+Deno.test("adapters: the same answer can be given twice, and have any bytes", async () => {
+  const store = failing(["create"], new MemoryStore());
+  const manager = new SessionManager<Data>({ store, keys: [KEY], log: () => {} });
+  const bytes = new Uint8Array([0xff, 0x00, 0xfe]);
+  const answer = new Response(bytes, { status: 503 });
+  const options = { unavailable: () => answer };
+  const twice = async (browser: Browser) => {
+    for (let i = 0; i < 2; i++) {
+      const response = await browser.request("/");
+      assertEquals([response.status, await response.bytes()], [503, bytes]);
+    }
+  };
+  const wrapped = manager.wrap(async (_request, open) => {
+    (await open()).logIn("ada");
+    return new Response();
+  }, options);
+  await twice(new Browser("http://localhost", wrapped));
+
+  const hono = honoSessions(manager, options);
+  const app = new Hono().use(hono.middleware).get("/", async (c) => {
+    (await hono.open(c)).logIn("ada");
+    return c.text("");
+  });
+  await twice(new Browser("http://localhost", async (request) => await app.request(request)));
+
+  const oak = oakSessions(manager, options);
+  const application = new Application({ logErrors: false });
+  application.use(oak.middleware, async (context) => (await oak.open(context)).logIn("ada"));
+  const send = async (request: Request) => await application.handle(request as never) as unknown as Response;
+  await twice(new Browser("http://localhost", send));
+
+  const node = nodeSessions(manager, options);
+  const handler = (request: IncomingMessage, response: ServerResponse) =>
+    node.middleware(request, response, async () => {
+      (await node.open(request)).logIn("ada");
+      response.end();
+    });
+  await serving(handler, twice);
+});
+
+Deno.test("node: an answer of its own that cannot be sent ends no process", async () => {
+  const store = failing(["create", "read"], new MemoryStore());
+  const manager = new SessionManager<Data>({ store, keys: [KEY], log: () => {} });
+  const broken = () =>
+    ReadableStream.from((async function* () {
+      yield await Promise.reject(new Error("mine"));
+    })());
+  const answers = [() => "no Response" as unknown as Response, () => Response.error(), () => new Response(broken())];
+  let answer = answers[0]!;
+  const { middleware, open } = nodeSessions(manager, { unavailable: () => answer() });
+  const handler = (request: IncomingMessage, response: ServerResponse) =>
+    middleware(request, response, async () => {
+      (await open(request)).logIn("ada");
+      response.end();
+    });
+  const signed = await cookieFor(new SessionManager({ store: new MemoryStore(), keys: [KEY] }), { n: 1 });
+  const seen: unknown[] = [];
+  await replacing(console, "error", () => () => {}, async () => {
+    await serving(handler, async (browser) => {
+      for (answer of answers) {
+        // With a cookie the session cannot be opened, without one it cannot be stored.
+        for (const cookie of ["", signed]) {
+          const request = browser.request("/", { headers: { cookie } });
+          seen.push(
+            await request.then((response) => response.body?.cancel().then(() => response.status), () => "ended"),
+          );
+        }
+      }
+    });
+  });
+  assertEquals(seen, [500, 500, 500, 500, "ended", "ended"]);
 });
 
 Deno.test("adapters: an unknown option is refused by name", () => {

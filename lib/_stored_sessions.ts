@@ -77,7 +77,7 @@ export class StoredSessions {
     return record === stored || isLive(record, now()) ? record : undefined;
   }
 
-  /** Returns the stored record. Throws if it is over by the lifetimes of this manager, because a use would revive it. */
+  /** Returns the stored record. Throws if it is over by this manager's lifetimes, because a use would revive it. */
   #live(stored: SessionRecord): SessionRecord {
     if (this.#clamp(stored) !== undefined) return stored;
     throw new SessionGoneError("Cannot store a session: it is over by the lifetimes of this manager");

@@ -29,7 +29,7 @@ export interface StoredFlash {
 
 /**
  * The lifetimes that a log-in asked for in place of the manager's, as for "remember me". The manager's setting applies
- * to each member that is not given.
+ * to each member that is not given, but the absolute lifetime is never shorter than an idle one that is given alone.
  */
 export interface LifetimeOverrides {
   /** Milliseconds the session lives after its last use. */

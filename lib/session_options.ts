@@ -17,7 +17,7 @@ export interface SessionOptions {
   /** Seconds a session lives after its last use: 1,800 unless given. */
   readonly idle?: number | undefined;
   /**
-   * The most seconds that a session lives, even if it is used. Unless given, 43,200 (twelve hours), or `idle` if that is
+   * The most seconds that a session lives, even if it is used: 43,200 (twelve hours) unless given, or `idle` if that is
    * longer.
    */
   readonly absolute?: number | undefined;

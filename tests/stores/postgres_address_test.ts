@@ -114,6 +114,8 @@ Deno.test("postgres address: TLS parameters are used, or refused", () => {
   assertEquals(parsePostgresAddress("postgres://me@db/db?ssl=true").tls, "verify");
   assertEquals(parsePostgresAddress("postgres://me@db/db?ssl=false").tls, "disable");
   assertEquals(parsePostgresAddress("postgres://me@db/db?sslmode=require&sslrootcert=system").tls, "verify");
+  assertEquals(parsePostgresAddress("postgres://me@db/db?sslrootcert=system").tls, "verify");
+  assertEquals(parsePostgresAddress("postgres://me@db/db?sslrootcert=ca.pem").tls, "prefer");
   assertEquals(differences("postgres://me@db/db?sslmode=verify-full&channel_binding=require"), { tls: "verify" });
   assertEquals(differences("postgres://me@db/db?sslnegotiation=direct&sslmode=require"), {
     isDirect: true,

@@ -79,8 +79,8 @@ export function replaceHeaders(headers: HeaderList, answer: Headers): void {
 }
 
 /**
- * A copy of an answer, whose headers can be changed. An answer of status 101 is returned itself: it cannot be copied, but
- * its headers can be changed.
+ * A copy of an answer, whose headers can be changed. An answer of status 101 is returned uncopied: it cannot be copied,
+ * but its headers can be changed.
  *
  * @param response The answer. The copy has its body.
  */

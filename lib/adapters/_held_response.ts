@@ -170,9 +170,9 @@ export function holdBack(response: ServerResponse, finish: (status: number) => P
 }
 
 /**
- * Sends a `Response`, and keeps some of the headers that were set before.
+ * Sends a `Response`, and keeps some of the headers that were set before. Does nothing if the answer has begun by then.
  *
- * @param response The answer; its head must not have been sent.
+ * @param response The answer.
  * @param answer The `Response` to send.
  */
 export async function send(response: ServerResponse, answer: Response): Promise<void> {

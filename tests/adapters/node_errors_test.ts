@@ -1,6 +1,8 @@
 /** The node:http adapter: errors that reach no caller. */
 import { assertEquals, assertMatch, assertRejects } from "@std/assert";
 import type { IncomingMessage, ServerResponse } from "node:http";
+import { nodeSessions } from "../../lib/adapters/node.ts";
+import { SessionGoneError } from "../../lib/errors.ts";
 import { MemoryStore } from "../../lib/stores/memory.ts";
 import { replacing } from "../support/failing.ts";
 import { serving, sessionsOf } from "./node_place.ts";
@@ -97,4 +99,23 @@ Deno.test("node: a connection that is to end waits for both managers of an answe
         request.socket.destroy();
       }));
   await serving(handler, async (browser) => assertEquals(await browser.get("/"), "hello"));
+});
+
+Deno.test("node: an answer that begins while the error's answer is made is the one sent", async () => {
+  const { manager } = sessionsOf();
+  let answered!: ServerResponse;
+  const gone = () => {
+    answered.end("sooner");
+    return new Response("gone", { status: 409 });
+  };
+  const { middleware } = nodeSessions(manager, { gone });
+  const handler = (request: IncomingMessage, response: ServerResponse) => {
+    answered = response;
+    middleware(request, response, () => Promise.reject(new SessionGoneError("It was ended")) as unknown as void);
+  };
+  const logged: unknown[] = [];
+  await replacing(console, "error", () => (error) => void logged.push(error), async () => {
+    await serving(handler, async (browser) => assertEquals(await browser.get("/"), "sooner"));
+  });
+  assertEquals(logged, []);
 });

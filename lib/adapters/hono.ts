@@ -107,16 +107,16 @@ export function honoSessions<Data extends object, Context extends HonoContext = 
         answer = await finish(context, opener);
       } catch (error) {
         if (!(error instanceof SessionError)) throw error;
-        answer = replaceAnswer(context.res!, await answerTo(context as Context, error, options));
+        const withheld = context.res!;
+        // A program may make its own answer by the context, which adds the headers of the answer that it has.
+        setAnswer(context, replaceAnswer(withheld, new Response()));
+        answer = replaceAnswer(withheld, await answerTo(context as Context, error, options));
       } finally {
         opener.drop();
         // A test may send the same `Request` again.
         openers.delete(request);
       }
-      if (answer === undefined) return;
-      // Without `undefined` in between, Hono would mix the headers of both answers.
-      context.res = undefined;
-      context.res = answer;
+      if (answer !== undefined) setAnswer(context, answer);
     },
     open(context) {
       const opener = openers.get(context) ?? openers.get(context?.req?.raw);
@@ -124,4 +124,10 @@ export function honoSessions<Data extends object, Context extends HonoContext = 
       return opener.open();
     },
   };
+}
+
+/** Replaces the answer. Without `undefined` in between, Hono would mix the headers of both answers. */
+function setAnswer(context: HonoContext, answer: Response): void {
+  context.res = undefined;
+  context.res = answer;
 }

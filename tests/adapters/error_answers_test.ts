@@ -5,6 +5,7 @@ import { assertEquals, assertThrows } from "@std/assert";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import express from "npm:express@5.3.0";
 import { type Context, Hono } from "npm:hono@4.13.19";
+import { compress } from "npm:hono@4.13.19/compress";
 import { honoSessions } from "../../lib/adapters/hono.ts";
 import { nodeSessions } from "../../lib/adapters/node.ts";
 import { oakSessions } from "../../lib/adapters/oak.ts";
@@ -62,6 +63,25 @@ Deno.test("hono: a program can make its own answers for 409 and 503", async () =
     return c.text("");
   });
   await visit(new Browser("http://localhost", async (request) => await app.request(request)), fail);
+});
+
+Deno.test("hono: an own answer that its context makes has no header of the withheld one", async () => {
+  const { manager } = failingLater();
+  const { middleware, open } = honoSessions(manager, { gone: (c: Context) => c.html("<p>try again", 409) });
+  const app = new Hono();
+  app.use(middleware, compress({ threshold: 0 }));
+  app.get("/", async (c) => {
+    (await open(c)).logIn("ada");
+    await manager.endAll("ada");
+    c.header("set-cookie", "own=1");
+    c.header("x-program", "kept");
+    return c.text("secret");
+  });
+  const cookie = await cookieFor(manager, {}, { user: "ada" });
+  const response = await app.request("/", { headers: { cookie, "accept-encoding": "gzip" } });
+  assertEquals([response.status, await response.text()], [409, "<p>try again"]);
+  const names = ["content-encoding", "set-cookie", "x-program", "content-type"];
+  assertEquals(names.map((name) => response.headers.get(name)), [null, null, "kept", "text/html; charset=UTF-8"]);
 });
 
 Deno.test("express: a program can make its own answers for 409 and 503", async () => {

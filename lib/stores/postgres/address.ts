@@ -166,7 +166,7 @@ function tlsParameters(parameter: Parameter): Pick<PostgresAddress, "tls" | "fil
   if (tls === undefined) throw unusable(parameter("sslmode") ? "sslmode" : "ssl", name!, Object.keys(MODES));
   const accept = oneOf(parameter, "sslaccept", ["strict", "accept_invalid_certs"]);
   const root = parameter("sslrootcert");
-  // As in libpq, an address that requires TLS and names a root certificate asks for a check of the server's certificate.
+  // As in libpq, an address that requires TLS and names a root certificate asks for a check of the server's one.
   // The name "system" alone asks for it, too.
   if (tls === "require" && (root !== undefined || accept === "strict")) tls = "verify";
   if (tls === "prefer" && root === "system") tls = "verify";

@@ -293,22 +293,34 @@ test("a database that cannot be written is not ready", async (path, open) => {
 
 test("sync full waits for the disk at every commit, normal does not", async (path, open) => {
   for (const [sync, level] of [["full", 2], ["normal", 1], [undefined, 1]] as const) {
-    const own: DatabaseSync[] = [];
-    const exec = DatabaseSync.prototype.exec;
-    DatabaseSync.prototype.exec = function (sql) {
-      if (!own.includes(this)) own.push(this);
-      exec.call(this, sql);
-    };
-    try {
-      await open({ path, sync }).ready();
-    } finally {
-      DatabaseSync.prototype.exec = exec;
-    }
-    assertEquals(own.length, 1);
-    assertEquals(own[0]!.prepare("PRAGMA synchronous").get()!["synchronous"], level);
-    assertEquals(own[0]!.prepare("PRAGMA journal_mode").get()!["journal_mode"], "wal");
+    const database = await databaseOf(open({ path, sync }));
+    assertEquals(database.prepare("PRAGMA synchronous").get()!["synchronous"], level);
+    assertEquals(database.prepare("PRAGMA journal_mode").get()!["journal_mode"], "wal");
   }
 });
+
+test("SQLite itself does not wait for another process: the program would wait too", async (_path, open) => {
+  const waits: unknown[] = [];
+  const note = (database: DatabaseSync) => waits.push(database.prepare("PRAGMA busy_timeout").get()!["timeout"]);
+  const database = await databaseOf(open(), note);
+  note(database);
+  assertEquals(waits, [0, 0]);
+});
+
+/** Opens a store, and returns its database. `first` is called with it before its first statement. */
+async function databaseOf(store: SqliteStore, first: (database: DatabaseSync) => void = () => {}) {
+  const databases: DatabaseSync[] = [];
+  await replacing(DatabaseSync.prototype, "prepare", (prepare) =>
+    function (this: DatabaseSync, sql: string) {
+      if (!databases.includes(this)) {
+        databases.push(this);
+        first(this);
+      }
+      return prepare.call(this, sql);
+    }, () => store.ready());
+  assertEquals(databases.length, 1);
+  return databases[0]!;
+}
 
 async function run(program: string, ...args: string[]): Promise<void> {
   const { success, stderr } = await new Deno.Command(program, { args }).output();

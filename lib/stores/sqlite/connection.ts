@@ -9,8 +9,13 @@ import { pause } from "../_pause.ts";
 import { fileAt } from "../_sqlite_file.ts";
 import { BUSY, DUPLICATE, freeReserve, FULL, makeTable, openFile, takeReserve, transact } from "./database.ts";
 
-/** How long SQLite waits for another process, in milliseconds. The whole program waits during that time. */
-const BUSY_TIMEOUT = 5;
+/**
+ * How long a verb waits at most before it tries again while another process is writing: this many milliseconds, or more
+ * if many verbs wait. SQLite itself does not wait, because the whole program would wait with it.
+ */
+const BUSY_PAUSE = 4;
+/** For how many waiting verbs the pause is a millisecond longer. */
+const VERBS_PER_PAUSE = 8;
 /** How long reads rely on the last check of the files, in milliseconds. */
 const LOOK_AGE = 250;
 
@@ -100,7 +105,7 @@ export class SqliteConnection {
           if (kind === "end" && this.#options.client === undefined) freeReserve(this.#options.path);
           this.#restartJournal();
         } else if (code !== BUSY || performance.now() - start > DEADLINE) throw this.#failure(error);
-        else await pause(1 + Math.random() * 4);
+        else await pause(1 + Math.random() * Math.max(BUSY_PAUSE, this.#running.size / VERBS_PER_PAUSE));
       }
     }
   }
@@ -109,12 +114,12 @@ export class SqliteConnection {
     if (this.#database !== undefined) return this.#database;
     const { path, client, table, sync } = this.#options;
     try {
-      const database = this.#database = client ?? openFile(path, DEADLINE);
-      if (sync !== undefined) database.exec(`PRAGMA synchronous = ${sync}`);
+      const database = this.#database = client ?? openFile(path);
+      // The statement is prepared, because an error of `exec` has no error code.
+      if (sync !== undefined) database.prepare(`PRAGMA synchronous = ${sync}`).run();
       transact(database, () => makeTable(database, table));
       const own = client === undefined ? [path, `${path}-wal`] : [path];
       if (path !== ":memory:") this.#files = new Map(own.map((path) => [path, fileAt(path)]));
-      if (client === undefined) database.exec(`PRAGMA busy_timeout = ${BUSY_TIMEOUT}`);
       this.keepReserve();
       return database;
     } catch (error) {

@@ -42,12 +42,11 @@ export const FULL = 13;
 export const DUPLICATE = 2067;
 
 /**
- * Opens the database in a file. If the file is missing, it is made.
+ * Opens the database in a file. If the file is missing, it is made. SQLite does not wait for other processes.
  *
- * @param timeout How long SQLite waits for other processes, in milliseconds.
  * @throws {Error} if the file or its journal was removed while a process used it. The data is complete only in both.
  */
-export function openFile(path: string, timeout: number): DatabaseSync {
+export function openFile(path: string): DatabaseSync {
   // SQLite makes the file first, then the journal, then the journal's index. It removes them in the opposite order.
   const [file, journal, index] = ["", "-wal", "-shm"].map((end) => fileAt(path + end) !== "");
   const lost = !file && (journal || index) ? path : !journal && index ? `${path}-wal` : undefined;
@@ -58,7 +57,7 @@ export function openFile(path: string, timeout: number): DatabaseSync {
   }
   makeFile(path);
   const { DatabaseSync } = process.getBuiltinModule("node:sqlite");
-  const database = new DatabaseSync(path, { timeout });
+  const database = new DatabaseSync(path);
   database.prepare("PRAGMA journal_mode = WAL").get();
   return database;
 }

@@ -1,4 +1,4 @@
-/** Device-bound sessions in real browsers: Chromium with its keys in software, and Firefox, which has none. */
+/** Device-bound sessions in real browsers: Chromium, with keys in software, and Firefox, which cannot bind sessions. */
 import { assert, assertEquals } from "@std/assert";
 import { SessionManager } from "../../lib/session_manager.ts";
 import { MemoryStore } from "../../lib/stores/memory.ts";
@@ -16,7 +16,7 @@ interface Profile {
   close(): Promise<void>;
 }
 
-/** A program over https that logs in, tells who is logged in, and logs out. */
+/** A program over https that logs a user in, answers the user's name, and logs the user out. */
 function serve() {
   const { cert, key } = makeCertificate();
   const clock = { ahead: 0 };
@@ -50,12 +50,12 @@ async function says(page: Page, url: string): Promise<string> {
   return await page.innerText("p");
 }
 
-/** Waits until the second cookie has ended in the browser. */
+/** Waits until the second cookie has expired in the browser. */
 function wait(): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, LIFETIME * 1000 + 500));
 }
 
-Deno.test("Chromium: a bound session goes on where its key is, and nowhere else", {
+Deno.test("Chromium: a bound session works where its key is, and nowhere else", {
   ignore: PATHS.Chromium === undefined,
 }, async () => {
   const { launchBound } = await import(new URL("browsers.ts", import.meta.url).href);
@@ -78,7 +78,7 @@ Deno.test("Chromium: a bound session goes on where its key is, and nowhere else"
       assertEquals(await says(page, origin), "Ada, true");
     }
     assert(paths.filter((path) => path === "/bound/refresh").length >= 2, paths.join());
-    // Past the second cookie's life and the minute that clocks may differ.
+    // The second cookie has expired, and so has the minute by which clocks may differ.
     clock.ahead = 75_000;
     assertEquals(await says(copy, origin), "no one, false");
     clock.ahead = 0;
@@ -94,7 +94,7 @@ Deno.test("Chromium: a bound session goes on where its key is, and nowhere else"
   }
 });
 
-Deno.test("Firefox: a browser without bound sessions is served as ever", {
+Deno.test("Firefox: a browser that cannot bind sessions gets ordinary ones", {
   ignore: PATHS.Firefox === undefined,
 }, async () => {
   const { launchFirefox } = await import(new URL("browsers.ts", import.meta.url).href);

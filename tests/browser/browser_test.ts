@@ -1,4 +1,4 @@
-/** The pages in a real browser, as visitors use them: with mouse, keyboard, two tabs, and without script or style. */
+/** The pages in a real browser, as visitors use them: with mouse or keyboard, in two tabs, without script or style. */
 import { assert, assertEquals } from "@std/assert";
 import { follow, register, submit, test } from "./scene.ts";
 
@@ -31,7 +31,7 @@ test("two tabs are one visitor: logging out in one logs out in the other", async
   await first.reload();
   assertEquals(await first.innerText("h1"), "Hi, Grace!");
   await follow(first, "text=Log out");
-  // The page that still shows the button must not fail.
+  // The second tab still shows the button, which must work.
   await follow(second, "text=Log out");
   for (const tab of [first, second]) assertEquals(await tab.innerText("h1"), "You Need to Register First!");
 });
@@ -56,14 +56,14 @@ test("a name that cannot be used stays in the form, with the reason", async ({ o
   assertEquals(await page.evaluate(reason), "Use 64 characters at most.");
   assertEquals(await page.evaluate(`${field}.getAttribute("aria-invalid")`), "true");
   assertEquals(await page.evaluate(`document.activeElement === ${field}`), true);
-  // One voice at a time.
+  // A screen reader reads only the problem, not an alert as well.
   assertEquals(await page.isVisible("[role=alert]"), false);
   assert((await page.evaluate<string>("document.title")).startsWith("Error"));
   await submit(page, "Ada");
   assertEquals(await page.innerText("h1"), "Hi, Ada!");
 });
 
-test("a store that is away keeps what was typed", async ({ open, withoutStore }) => {
+test("if the store is away, the form keeps the typed name", async ({ open, withoutStore }) => {
   const page = await open("/add");
   await withoutStore(() => submit(page, "Ada Lovelace"));
   assertEquals(await page.inputValue("input"), "Ada Lovelace");
@@ -73,7 +73,7 @@ test("a store that is away keeps what was typed", async ({ open, withoutStore })
   await page.waitForSelector("text=Hi, Ada Lovelace!");
 });
 
-test("everything can be done from the keyboard, and shows where one is", async ({ open }) => {
+test("everything works with the keyboard, and the focus is visible", async ({ open }) => {
   const page = await open("/");
   const tabTo = async (name: string) => {
     await page.keyboard.press("Tab");
@@ -107,7 +107,7 @@ test("everything can be done from the keyboard, and shows where one is", async (
   await page.waitForSelector("text=You Need to Register First!");
 });
 
-test("everything works without script, and an alert can be put away", async ({ open }) => {
+test("everything works without scripts, and an alert can be closed", async ({ open }) => {
   const page = await open("/", { javaScriptEnabled: false });
   await register(page, "Ada");
   assertEquals(await page.innerText("h1"), "Hi, Ada!");

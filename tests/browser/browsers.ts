@@ -1,4 +1,4 @@
-/** Drives Chromium and Firefox: visitors' windows that record what must not happen, and axe. Loaded by name, as it needs packages. */
+/** Starts Chromium and Firefox, records their messages and requests, and runs axe. It needs packages. */
 // deno-lint-ignore-file no-import-prefix -- Only this file needs them, so only its lock file names them.
 import { createHash, X509Certificate } from "node:crypto";
 import axe from "npm:axe-core@4.14.1";
@@ -11,19 +11,19 @@ import {
   type Page,
 } from "npm:playwright-core@1.64.1";
 
-/** What a browser is started with. */
+/** The options of a browser. */
 export interface LaunchOptions {
-  /** Where it is. */
+  /** The path of the program. */
   readonly executablePath: string;
-  /** Whether it keeps left pages alive for the back button, as for its users; playwright turns that off in Chromium. */
+  /** Whether it keeps left pages for the back button, as browsers do. Playwright turns that off in Chromium. */
   readonly hasBackForwardCache: boolean;
-  /** Whether its user has forbidden cookies. */
+  /** Whether it blocks all cookies. */
   readonly blocksCookies: boolean;
 }
 
-/** A browser. */
+/** A browser that was started. */
 export interface Driver {
-  /** Opens a visitor's own window, of a size, with colours and the like. */
+  /** Opens a window for a visitor, with its own cookies. */
   newContext(options: BrowserContextOptions): Promise<BrowserContext>;
   close(): Promise<void>;
 }
@@ -38,7 +38,7 @@ export async function launchChromium(options: LaunchOptions): Promise<Driver> {
     ignoreDefaultArgs: hasBackForwardCache ? ["--disable-back-forward-cache"] : [],
   };
   if (!blocksCookies) return await chromium.launch(launch);
-  // That is a setting of a profile.
+  // Blocking cookies is a setting of a profile.
   const profile = Deno.makeTempDirSync({ prefix: "session-server-" });
   const preferences = { profile: { default_content_setting_values: { cookies: 2 } } };
   Deno.mkdirSync(`${profile}/Default`);
@@ -54,10 +54,10 @@ export async function launchChromium(options: LaunchOptions): Promise<Driver> {
 }
 
 /**
- * Starts Chromium with a profile of its own that binds sessions to keys, which a test machine can only have in software.
- * It takes one certificate, and a host name that is not this machine's.
+ * Starts Chromium with a profile that binds sessions to keys. The keys are in software, because a test machine has no
+ * hardware for them. The browser accepts one certificate, and resolves app.example.test to this machine.
  *
- * @param executablePath Where it is.
+ * @param executablePath The path of the program.
  * @param cert The certificate, as PEM.
  */
 export async function launchBound(executablePath: string, cert: string): Promise<BrowserContext> {
@@ -107,19 +107,19 @@ export async function launchFirefox(options: LaunchOptions): Promise<Driver> {
   });
 }
 
-/** Has a line for each message on the console of a window, and for each request, put into `told`. */
-export function record(context: BrowserContext, told: { console: string[]; requests: string[] }): void {
-  context.on("console", (message) => told.console.push(`${message.type()}: ${message.text()}`));
-  context.on("weberror", ({ error }) => told.console.push(`error: ${error()}`));
-  context.on("request", (request) => told.requests.push(request.url()));
+/** Records each message on the console of a window, and the address of each request. */
+export function record(context: BrowserContext, recorded: { console: string[]; requests: string[] }): void {
+  context.on("console", (message) => recorded.console.push(`${message.type()}: ${message.text()}`));
+  context.on("weberror", ({ error }) => recorded.console.push(`error: ${error()}`));
+  context.on("request", (request) => recorded.requests.push(request.url()));
 }
 
-/** What axe finds wrong with the page, a line each; text must have a contrast of 7:1 (WCAG 2, level AAA). */
+/** The faults that axe finds in a page, one line each. Text must have a contrast of 7:1 (WCAG 2, level AAA). */
 export async function findViolations(page: Page): Promise<string[]> {
   await page.evaluate(axe.source);
   const run = `axe.run({ rules: { "color-contrast-enhanced": { enabled: true } } })`;
   const { violations, incomplete } = await page.evaluate(run) as axe.AxeResults;
-  // What axe could not decide counts as well, so that nothing is passed over.
+  // Rules that axe could not decide count as faults, too.
   return [...violations, ...incomplete].flatMap(({ id, nodes }) =>
     nodes.map((node) => `${id}: ${node.html}: ${node.failureSummary}`)
   );

@@ -1,4 +1,4 @@
-/** What time and the back button show of pages, in each browser, as they differ in this most. */
+/** The pages after some time, and after the back button, in each browser. Browsers differ most in this. */
 import { assert, assertEquals } from "@std/assert";
 import { type BrowserName, follow, type Page, register, type SceneOptions, submit, test, until } from "./scene.ts";
 
@@ -32,7 +32,7 @@ for (const browser of ["Chromium", "Firefox"] satisfies BrowserName[]) {
       await back(page);
       await until(page, TOO_LONG);
       assertEquals(await page.evaluate("document.title"), "Error: Register – Session Server");
-      // It works as it did.
+      // The form still works.
       await page.evaluate(`document.querySelector("input").value = "Grace"`);
       await page.evaluate(`document.querySelector("main > form").requestSubmit()`);
       await until(page, heading("Hi, Grace!"));
@@ -44,7 +44,7 @@ for (const browser of ["Chromium", "Firefox"] satisfies BrowserName[]) {
     test(`${which}: the back button shows nothing private after a log-out`, async ({ open, origin }) => {
       const page = await open("/");
       await register(page, "Ada");
-      // Private pages in the history that the log-out does not replace.
+      // These private pages stay in the history after the log-out.
       for (const path of ["/?visit=2", "/add", "/?visit=3"]) await page.goto(origin + path);
       assertEquals(await page.innerText("h1"), "Hi, Ada!");
       await follow(page, "text=Log out");
@@ -71,7 +71,7 @@ for (const browser of ["Chromium", "Firefox"] satisfies BrowserName[]) {
     assertEquals(page.url(), `${origin}/`);
   }, { browser, env: { PERMANENT_SESSION_LIFETIME: "3" } });
 
-  test("pages that renew themselves keep no session alive, the link on them does", async ({ open }) => {
+  test("a page that renews itself keeps no session alive; its link does", async ({ open }) => {
     const first = await open("/");
     await register(first, "Ada");
     await until(first, heading("Hi, Ada!"));
@@ -87,7 +87,7 @@ for (const browser of ["Chromium", "Firefox"] satisfies BrowserName[]) {
     for (const page of [first, second]) await until(page, alert(ENDED), 30);
   }, { browser, env: { PERMANENT_SESSION_LIFETIME: "8" } });
 
-  test("who registers with cookies blocked is told that they are needed", async ({ open }) => {
+  test("a visitor who blocks cookies sees that they are needed", async ({ open }) => {
     const page = await open("/");
     assertEquals(await page.isVisible("[role=alert]"), false);
     await register(page, "Ada");
@@ -96,12 +96,12 @@ for (const browser of ["Chromium", "Firefox"] satisfies BrowserName[]) {
       `document.querySelector("[role=alert]")?.innerText.includes("did not keep the cookie of this site")`,
     );
     assertEquals(await page.innerText("h1"), "You Need to Register First!");
-    // The way home without registering is another.
+    // A visitor who did not register sees no alert.
     await follow(page, "a.button");
     await follow(page, "header a");
     await until(page, heading("You Need to Register First!"));
     assertEquals(await page.isVisible("[role=alert]"), false);
-    // So is the way home from an error.
+    // Nor does a visitor who comes from an error page.
     await register(page, "W".repeat(20_000));
     await until(page, heading("That did not work"));
     await follow(page, "text=Home");

@@ -1,4 +1,4 @@
-/** How the pages look in a real browser: to axe, in small and large windows, light, dark, enlarged and in system colours. */
+/** The looks of the pages in a real browser: axe, small and large windows, light, dark, large text, system colours. */
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { pictures, sourcesOfPictures } from "./pictures.ts";
 import { type BrowserName, test, visitAll } from "./scene.ts";
@@ -53,7 +53,7 @@ for (const browser of ["Chromium", "Firefox"] satisfies BrowserName[]) {
         const at = `${state} at ${width}, ${size} %`;
         await page.evaluate(`document.documentElement.style.fontSize = "${size}%"`);
         assertEquals(await page.evaluate(OVERHANG), 0, at);
-        // An em is as wide as two letters, more or less.
+        // An em is about as wide as two letters.
         const widths = await page.evaluate<number[]>(
           `[...document.querySelectorAll("main p, main h1")].map((element) => {
             const { width, fontSize, paddingLeft, paddingRight } = getComputedStyle(element);
@@ -69,7 +69,7 @@ for (const browser of ["Chromium", "Firefox"] satisfies BrowserName[]) {
     const page = await scene.open("/", { viewport: { width: 320, height: 640 }, bypassCSP: true });
     await visitAll(page, scene, async (state) => {
       await page.evaluate(`document.querySelector("link[rel=stylesheet]").remove()`);
-      // Each block begins where the one before it has ended.
+      // Each block begins below the end of the previous one.
       const blocks = await page.evaluate<{ top: number; bottom: number; html: string }[]>(
         `[...document.querySelectorAll("h1, p, input, button, a.button, summary")].map((element) => {
           const { top, bottom } = element.getBoundingClientRect();

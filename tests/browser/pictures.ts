@@ -1,15 +1,15 @@
 /**
- * Pictures: takes those that the README shows, after the pages were changed.
+ * Takes the pictures of the README. Run it after a change of the pages.
  *
  *     deno run --allow-all --lock=tests/browser/deno.lock tests/browser/pictures.ts /usr/bin/chromium
  */
 import { createHash } from "node:crypto";
 import { play, visitAll } from "./scene.ts";
 
-/** Where they are. */
+/** The folder of the pictures. */
 export const pictures: URL = new URL("screenshots/", import.meta.url);
 
-/** What they are made of, to tell whether they are of the current pages. */
+/** The hashes of the templates, which show whether the pictures are of the current pages. */
 export function sourcesOfPictures(): string {
   const templates = new URL("../../templates/", import.meta.url);
   const names = [...Deno.readDirSync(templates)].map(({ name }) => name).sort();

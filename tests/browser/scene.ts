@@ -1,17 +1,17 @@
-/** A scene: a server, a real browser that visits it, and what a test does there. */
+/** Scenes: tests with a server, and a real browser that visits it. */
 import { assertEquals, assertNotEquals } from "@std/assert";
 import { Server } from "../support/server.ts";
 
-/** Which browser a scene is played in. */
+/** The browser of a scene. */
 export type BrowserName = "Chromium" | "Firefox";
 
-// Where the browsers are. The tests of one that is not named are shown as ignored; all need the lock file beside this.
+// The paths of the browsers. Without its path, a browser's tests are ignored. All need the lock file of this folder.
 export const PATHS: Readonly<Record<BrowserName, string | undefined>> = {
   Chromium: Deno.env.get("TEST_CHROMIUM"),
   Firefox: Deno.env.get("TEST_FIREFOX"),
 };
 
-/** What is used here of playwright-core's types, which must not be needed where the tests are ignored. */
+/** The parts of playwright-core's types that are used. The package must not be needed if the tests are ignored. */
 export interface Page {
   goto(url: string, options?: { referer: string }): Promise<unknown>;
   reload(): Promise<unknown>;
@@ -33,32 +33,32 @@ export interface Page {
 /** A browser, and the server it visits. */
 export interface Scene {
   readonly origin: string;
-  /** Opens a visitor's own window at a path. */
+  /** Opens a window for a visitor, with its own cookies, at a path. */
   open(path: string, options?: Record<string, unknown>): Promise<Page>;
-  /** What axe finds wrong with a page, a line each. */
+  /** The faults that axe finds in a page, one line each. */
   findViolations(page: Page): Promise<string[]>;
   /** Runs something while the server's store cannot be reached. */
   withoutStore(run: () => Promise<void>): Promise<void>;
 }
 
-/** What a scene needs other than usual. */
+/** The options of a scene. */
 export interface SceneOptions {
   /** The browser: Chromium unless given. */
   browser?: BrowserName;
   /** The server's settings. */
   env?: Record<string, string>;
-  /** Whether the browser keeps left pages alive for the back button: `false` unless given. */
+  /** Whether the browser keeps left pages for the back button: `false` unless given. */
   hasBackForwardCache?: boolean;
-  /** Whether the browser takes no cookies: `false` unless given. */
+  /** Whether the browser blocks cookies: `false` unless given. */
   blocksCookies?: boolean;
 }
 
 /**
  * A test in a real browser. It also fails on any message on the console, and on any request to another host.
  *
- * @param name What is tested.
+ * @param name The name of the test.
  * @param run Plays the scene.
- * @param options What it needs other than usual.
+ * @param options The options that differ from the defaults.
  */
 export function test(name: string, run: (scene: Scene) => Promise<void>, options: SceneOptions = {}): void {
   const { browser = "Chromium" } = options;
@@ -68,11 +68,11 @@ export function test(name: string, run: (scene: Scene) => Promise<void>, options
 }
 
 /**
- * Plays a scene, with a server and a browser of its own.
+ * Plays a scene with a new server and a new browser.
  *
- * @param executablePath Where the browser is.
- * @param run Plays it.
- * @param options What it needs other than usual.
+ * @param executablePath The path of the browser.
+ * @param run Plays the scene.
+ * @param options The options that differ from the defaults.
  */
 export async function play(
   executablePath: string,
@@ -86,7 +86,7 @@ export async function play(
   const server = await Server.start({ SESSION_FILE_DIR: dir, ...env });
   const launch = name === "Chromium" ? browsers.launchChromium : browsers.launchFirefox;
   const browser = await launch({ executablePath, hasBackForwardCache, blocksCookies });
-  const told = { console: [] as string[], requests: [] as string[] };
+  const recorded = { console: [] as string[], requests: [] as string[] };
   try {
     await run({
       origin: server.origin,
@@ -101,16 +101,19 @@ export async function play(
       },
       open: async (path, options = {}) => {
         const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, ...options });
-        browsers.record(context, told);
+        browsers.record(context, recorded);
         const page: Page = await context.newPage();
         await page.goto(server.origin + path);
         return page;
       },
     });
-    // The browser also says of a page with an error status that it has one; what the policy blocks, it says here, too.
-    assertEquals(told.console.filter((line) => !/the server responded with a status of (4\d\d|503)/.test(line)), []);
-    assertEquals(told.requests.filter((url) => !url.startsWith(`${server.origin}/`)), []);
-    assertNotEquals(told.requests, []);
+    // The browser reports requests that the policy blocks here. It also reports error statuses, which are expected.
+    assertEquals(
+      recorded.console.filter((line) => !/the server responded with a status of (4\d\d|503)/.test(line)),
+      [],
+    );
+    assertEquals(recorded.requests.filter((url) => !url.startsWith(`${server.origin}/`)), []);
+    assertNotEquals(recorded.requests, []);
   } finally {
     await browser.close();
     await server.stop();
@@ -118,7 +121,7 @@ export async function play(
   }
 }
 
-/** Clicks on what leads to another page. */
+/** Clicks on a link or button that leads to another page. */
 export async function follow(page: Page, selector: string): Promise<void> {
   await page.click(selector);
   await page.waitForLoadState();
@@ -136,19 +139,19 @@ export async function register(page: Page, name: string): Promise<void> {
   await submit(page, name);
 }
 
-/** Waits until an expression holds in the page, whatever page that is by then; fails with the page's text. */
+/** Waits until an expression is true in the page, even if the page changes. Throws with the page's text. */
 export async function until(page: Page, expression: string, seconds = 5): Promise<void> {
   const deadline = performance.now() + seconds * 1000;
   while (!await page.evaluate<boolean>(expression).catch(() => false)) {
     if (performance.now() > deadline) {
       const text = await page.evaluate<string>("document.body.innerText").catch(String);
-      throw new Error(`${expression} did not come true in ${seconds} s. The page at ${page.url()} says: ${text}`);
+      throw new Error(`${expression} was not true within ${seconds} s. The page at ${page.url()} has: ${text}`);
     }
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
 }
 
-/** Goes through every page and state in turn. */
+/** Visits every page in each of its states. */
 export async function visitAll(page: Page, scene: Scene, look: (state: string) => Promise<void>): Promise<void> {
   const { origin } = scene;
   await page.goto(`${origin}/`);

@@ -128,7 +128,7 @@ export class StoredSessions {
   /** Reports a refusal. */
   reportRefusal(reason: Refusal, key?: string, user?: string): void {
     const handle = key ? handleOf(key) : undefined;
-    this.#options.emit(Object.freeze({ type: "refused", handle, user, reason }));
+    this.#options.emit({ type: "refused", handle, user, reason });
   }
 
   /** Whether there is a change to store or a cookie to send. It is usually `false` for a request that only reads. */
@@ -283,7 +283,7 @@ export class StoredSessions {
 
   /** Emits an event of a session. */
   emit(type: EventType, key: string, user: string | undefined): void {
-    this.#options.emit(Object.freeze({ type, handle: handleOf(key), user, reason: undefined }));
+    this.#options.emit({ type, handle: handleOf(key), user, reason: undefined });
   }
 }
 

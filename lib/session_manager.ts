@@ -74,7 +74,8 @@ export class SessionManager<Data extends object = Record<string, Json>> {
    *
    * @param options The store, the keys, and the options that differ from the defaults.
    * @throws {TypeError} if there is no store or key, or an option is unknown or invalid.
-   * @throws {RangeError} if a key is under 32 bytes, or a lifetime is not from 1 second to 400 days.
+   * @throws {RangeError} if a key is under 32 bytes, or a lifetime is not from 1 second to 400 days
+   * (`bound.lifetime`: from 10 seconds to an hour).
    */
   constructor(options: SessionOptions) {
     checkSessionOptions(options);
@@ -83,6 +84,7 @@ export class SessionManager<Data extends object = Record<string, Json>> {
     const listeners = [logEvents(withErrorReport("The log of sessions", log))];
     if (on !== undefined) listeners.push(withErrorReport("A listener of session events", on));
     const emit: Listener = (event: SessionEvent) => {
+      Object.freeze(event);
       this.counters[event.type]++;
       for (const listener of listeners) listener(event);
     };
@@ -125,7 +127,8 @@ export class SessionManager<Data extends object = Record<string, Json>> {
   async open(request: RequestLike): Promise<Session<Data>> {
     const headers = headersOf("Cannot open a session", request);
     const { ids, hasInvalid, hasTooMany } = this.#cookie.read(headers.get("cookie"));
-    // A browser has several cookies after an attack, or if their paths or domains differ. More than four are deleted.
+    // A browser has several cookies after an attack, or if their paths or domains differ. If there are more than four,
+    // none is used, and all are deleted.
     if (hasTooMany) return this.#openWithoutCookies(request.url);
     const [id] = ids;
     if (id === undefined) {
@@ -255,8 +258,8 @@ export class SessionManager<Data extends object = Record<string, Json>> {
   }
 
   /**
-   * Ends all sessions of a user, as after a change of password (ASVS 5, 7.4.3). When it resolves, they have ended at
-   * every server: all those whose log-in was answered before the call.
+   * Ends all sessions of a user whose log-in was answered before the call, as after a change of password (ASVS 5,
+   * 7.4.3). When it resolves, they have ended at every server.
    *
    * If the session of this request is one of them, and the request changes it, the request is answered 409. To avoid
    * this, call `session.logOut()`, before or after `endAll`. Values that are set and messages that are flashed after
@@ -308,7 +311,7 @@ export class SessionManager<Data extends object = Record<string, Json>> {
     return Object.freeze({
       storedExpires: state.record && endOf(state.record),
       expires: endOf(isStored ? next : continued),
-      // If the commit does not store it, a later use does.
+      // It is later than the stored one if the option `absolute` was raised. Then the next stored use stores it.
       deadline: next.deadline,
     });
   }
@@ -326,11 +329,11 @@ export class SessionManager<Data extends object = Record<string, Json>> {
     const [loadDeviceBound, path] = [this.#loadDeviceBound, this.#boundPath];
     if (loadDeviceBound === undefined || path === undefined) return undefined;
     // Most requests are for other addresses, and return before their headers are read. In Node, the adapter makes the
-    // headers at that moment, which takes time. A request without an address goes on, and is checked below.
+    // headers at that moment, which takes time. A request without a `url` goes on, and is checked below.
     if (request?.url?.includes(path) === false) return undefined;
     headersOf("Cannot answer a request", request);
     const pathname = URL.parse(request.url ?? "")?.pathname;
-    const address = (["register", "refresh"] as const).find((address) => pathname === path + address);
+    const address = (["register", "refresh"] as const).find((name) => pathname === path + name);
     if (address === undefined) return undefined;
     return answerBoundRequest({ loadDeviceBound, stored: this.#sessions, cookie: this.#cookie }, request, address);
   }

@@ -31,8 +31,8 @@
  *   which is a file.
  * - roster.ts knows which processes use the folder. A process that is alone may answer from its cache.
  * - folder.ts recognizes the folder by a secret in the file `folder.secret`. The store remembers the secret that it
- *   read first. If another folder is at the path later, for example because a disk is not mounted, its secret is missing
- *   or differs. The secret is also part of the hash of a user's name. It does not sign cookies.
+ *   read first. If another folder is at the path later, for example because a disk is not mounted, its secret is
+ *   missing or differs. The secret is also part of the hash of a user's name. It does not sign cookies.
  * - census.ts lists and counts the sessions. sweep.ts removes those that have expired.
  *
  * @module
@@ -171,7 +171,7 @@ export class FileStore implements SessionStore {
     const cached = this.#reader.cached(key);
     if (cached !== undefined) return this.#live(cached);
     return await this.#try(async () => {
-      // The folder is checked before the first read, so that the cache gets no record of a wrong folder.
+      // The first check reads the secret and remembers it, before the cache gets any record.
       if (!this.#folder.knowsSecret) this.#folder.checkSecret();
       let content = await this.#contentOf(key);
       if (content === undefined) {
@@ -190,7 +190,7 @@ export class FileStore implements SessionStore {
   }
 
   async touch(key: string, expires: number): Promise<boolean> {
-    // `#withLive` takes the lock. Without it, a sweep could find that the session is over, and remove it after this.
+    // The lock is needed here: a sweep that has just found the session expired could remove it after the touch.
     const touched = await this.#withLive(key, async (path, record) => {
       await this.#files.touch(key, path, record, expires);
       this.#sweep.noteEnd(expires);
@@ -211,8 +211,8 @@ export class FileStore implements SessionStore {
       await slice.yieldIfOver();
     }
     await this.#try(() => this.#files.flushFolders(ended));
-    // Usually, there is nothing to wait for. If this process could not join the roster, another one may think that it
-    // is alone, and answer from its cache. It reads the roster several times per second, so a short wait is enough.
+    // Usually, there is nothing to wait for. If this process could not join the roster, another process may answer from
+    // its cache for a quarter of a second more. Then it checks the files again.
     if (ended.length > 0) await this.#roster.waitAfterChange();
     return ended;
   }

@@ -1,7 +1,7 @@
 /** PostgresEntries: one row per session. The row of a session that moved or ended is kept for a while. */
 import { CLOCK_SKEW, type SessionRecord } from "../../record.ts";
 import type { Entries, Entry, EntryWrite, NewEntry } from "../entries.ts";
-import { codeOf, type PostgresConnection, type Row, type Value } from "./connection.ts";
+import { codeOf, type PostgresPool, type Row, type Value } from "./pool.ts";
 import { makeTable } from "./table.ts";
 
 /** The most rows that one step of a sweep removes for each of its two conditions. */
@@ -15,19 +15,19 @@ const UNDEFINED_TABLE = "42P01";
 
 /** Sessions as rows of a table. */
 export class PostgresEntries implements Entries {
-  #connection: PostgresConnection;
+  #pool: PostgresPool;
   #table: string;
   #now: () => number;
   #opening: Promise<void> | undefined;
   #isOpen = false;
 
   /**
-   * @param connection The connections to the database.
+   * @param pool The connections to the database.
    * @param table The name of the table, quoted for SQL.
    * @param now The clock, in milliseconds since 1970.
    */
-  constructor(connection: PostgresConnection, table: string, now: () => number) {
-    this.#connection = connection;
+  constructor(pool: PostgresPool, table: string, now: () => number) {
+    this.#pool = pool;
     this.#table = table;
     this.#now = now;
   }
@@ -35,7 +35,7 @@ export class PostgresEntries implements Entries {
   /** Before the first use of the table, creates it if it is missing, and checks it. */
   open(): Promise<void> | undefined {
     if (this.#isOpen) return undefined;
-    return this.#opening ??= makeTable((statement) => this.#connection.ask(statement), this.#table)
+    return this.#opening ??= makeTable((statement) => this.#pool.ask(statement), this.#table)
       .then(() => void (this.#isOpen = true))
       .finally(() => this.#opening = undefined);
   }
@@ -46,11 +46,11 @@ export class PostgresEntries implements Entries {
   }
 
   reconnect(): void {
-    this.#connection.reconnect();
+    this.#pool.reconnect();
   }
 
   async close(): Promise<void> {
-    await this.#connection.close();
+    await this.#pool.close();
   }
 
   async get(key: string): Promise<Entry | undefined> {
@@ -158,7 +158,7 @@ export class PostgresEntries implements Entries {
 
   async #ask(statement: string, values: readonly Value[] = []): Promise<readonly Row[]> {
     try {
-      return await this.#connection.ask(statement, values);
+      return await this.#pool.ask(statement, values);
     } catch (error) {
       // The next call creates the table.
       if (codeOf(error) === UNDEFINED_TABLE) this.#isOpen = false;

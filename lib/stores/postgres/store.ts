@@ -8,7 +8,7 @@ import type { SessionRecord } from "../../record.ts";
 import { checkStoreOptions, checkUrlOrClient, clientRule, NAME, type StoreOptions } from "../_options.ts";
 import { Pacer } from "../_pacer.ts";
 import { EntryStore } from "../entry_store.ts";
-import { type PostgresClient, PostgresConnection, type Row } from "./connection.ts";
+import { type PostgresClient, PostgresPool, type Row } from "./pool.ts";
 import { PostgresEntries, SWEEP_SIZE } from "./entries.ts";
 import { quoted } from "./table.ts";
 
@@ -89,9 +89,9 @@ export class PostgresStore extends EntryStore {
     const common = checkStoreOptions("PostgresStore", options, RULES);
     checkUrlOrClient("PostgresStore", options);
     const { url, client, table = "sessions" } = options;
-    const connection = new PostgresConnection({ url, client, log: common.log });
-    const entries = new PostgresEntries(connection, quoted(table, connection.address?.schema), common.now);
-    super(entries, { name: connection.server, connections: connection.max, ...common });
+    const pool = new PostgresPool({ url, client, log: common.log });
+    const entries = new PostgresEntries(pool, quoted(table, pool.address?.schema), common.now);
+    super(entries, { name: pool.server, connections: pool.max, ...common });
     const step = () => entries.sweepSome();
     this.#pacer = new Pacer({ step, size: SWEEP_SIZE, perCreate: SWEPT_PER_CREATE, log: common.log });
   }

@@ -1,6 +1,6 @@
 /** The table of a PostgreSQL store: its name, its creation, and the check before its first use. */
 import { checkQualifiedTable } from "../_names.ts";
-import type { Row } from "./connection.ts";
+import type { Row } from "./pool.ts";
 
 /** Sends a statement to the database. */
 type Ask = (statement: string) => Promise<readonly Row[]>;

@@ -1,4 +1,4 @@
-/** PostgresConnection: the connections to PostgreSQL. It replaces unusable ones. Only this file uses the client. */
+/** PostgresPool: the connections to PostgreSQL. It replaces unusable ones. Only this file uses the client. */
 import type { Log } from "../../log.ts";
 import { loadClient } from "../_client.ts";
 import { parsePostgresAddress, type PostgresAddress, tlsOf } from "./address.ts";
@@ -47,7 +47,7 @@ const NO_USE =
 const UNDONE = /^40(001|P01)$/;
 
 /** The connections of one store. */
-export class PostgresConnection {
+export class PostgresPool {
   /** The name of the server, for messages. */
   readonly server: string;
   /** The parsed address; `undefined` if the program gave a client. */

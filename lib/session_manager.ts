@@ -9,7 +9,7 @@ import type { DeviceBound } from "./device_bound.ts";
 import type { ErrorAnswers } from "./error_answers.ts";
 import { type Listener, logEvents, newCounters, type SessionCounters, type SessionEvent } from "./events.ts";
 import { FollowedSession } from "./followed_session.ts";
-import { addSessionHeaders, checkResponse } from "./_headers.ts";
+import { addSessionHeaders, checkResponse, copyOf } from "./_headers.ts";
 import { ReportingStore } from "./_reporting_store.ts";
 import { type EndTimes, Lifetimes } from "./_lifetimes.ts";
 import { standardErrorLog } from "./log.ts";
@@ -181,7 +181,7 @@ export class SessionManager<Data extends object = Record<string, Json>> {
       await response.body?.cancel().catch(() => {});
       throw error;
     }
-    const answer = response.status === 101 ? response : new Response(response.body, response);
+    const answer = copyOf(response);
     addSessionHeaders(answer.headers, cookies, this.registrationHeader(session));
     return answer;
   }

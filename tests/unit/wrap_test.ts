@@ -43,6 +43,29 @@ Deno.test("commit: it changes no answer that it is given", async () => {
   }
 });
 
+Deno.test("commit: an answer of fetch gets the cookie, also if Response is replaced", async () => {
+  const { sessions, request } = site();
+  const session = await sessions.open(request());
+  session.set("n", 1);
+  const answer = new Response("text", { headers: { "x-own": "1" } });
+  const { Response: Original } = globalThis;
+  // Like that of @hono/node-server, it takes over the headers of another Response without a copy.
+  globalThis.Response = class extends Original {
+    override readonly headers: Headers;
+    constructor(body: BodyInit | null, init: ResponseInit) {
+      super(body, init);
+      this.headers = init.headers as Headers;
+    }
+  } as typeof Response;
+  try {
+    const { headers } = await sessions.commit(session, answer);
+    assertEquals([headers.getSetCookie().length, headers.get("x-own")], [1, "1"]);
+    assertEquals(answer.headers.getSetCookie(), []);
+  } finally {
+    globalThis.Response = Original;
+  }
+});
+
 Deno.test("commit: the body of an answer that cannot be committed is cancelled", async () => {
   const { attempt, sessions } = site({ store: failing(["create"], new MemoryStore()) });
   let cancelled = 0;

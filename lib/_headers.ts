@@ -79,12 +79,23 @@ export function replaceHeaders(headers: HeaderList, answer: Headers): void {
 }
 
 /**
+ * Whether a string in a `Response` has its `Content-Type` from the start, as in the Fetch standard. In Bun, it gets one
+ * when it is sent, unless the program has read `body` before.
+ */
+const hasTypeOfText = new Response("").headers.has("content-type");
+
+/**
  * A copy of an answer, whose headers can be changed. An answer of status 101 is returned uncopied: it cannot be copied,
  * but its headers can be changed.
  *
  * @param response The answer. The copy has its body.
  */
 export function copyOf(response: Response): Response {
+  if (!hasTypeOfText) {
+    const copy = response.clone();
+    response.body?.cancel().catch(() => {}); // otherwise the runtime would keep all of it for the original
+    return copy;
+  }
   const { body, status, statusText, headers } = response;
   // The headers are copied here, because the Response of @hono/node-server would share those of an answer of fetch.
   return status === 101 ? response : new Response(body, { status, statusText, headers: new Headers(headers) });
@@ -117,5 +128,5 @@ export function checkResponse(response: Response): void {
   };
   if (!(response?.headers instanceof Headers)) refuse(kindOf(response));
   if (response.status !== 101 && response.status < 200) refuse(`one of status ${response.status}`);
-  if (response.bodyUsed || response.body?.locked) refuse("one whose body was read");
+  if (response.bodyUsed || (hasTypeOfText && response.body?.locked)) refuse("one whose body was read");
 }

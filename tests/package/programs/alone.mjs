@@ -37,6 +37,20 @@ for (const store of [new MemoryStore(), new SqliteStore({ path: "sessions.db" })
   await manager.close();
 }
 
+// Bun gives a string its type when it sends the answer.
+if ("Bun" in globalThis) {
+  const manager = new SessionManager({ store: new MemoryStore(), keys });
+  const fetchHandler = manager.wrap(async (_request, open) => {
+    (await open()).logIn("ada");
+    return new Response("text");
+  });
+  const server = globalThis.Bun.serve({ port: 0, hostname: "127.0.0.1", fetch: fetchHandler });
+  const { headers } = await fetch(server.url);
+  assert.match(headers.get("content-type"), /^text\/plain/);
+  assert.equal(headers.getSetCookie().length, 1);
+  await server.stop(true);
+}
+
 // The clients are peers that are not installed here.
 const log = () => {};
 const missing = [

@@ -127,8 +127,7 @@ export class SessionManager<Data extends object = Record<string, Json>> {
   async open(request: RequestLike): Promise<Session<Data>> {
     const headers = headersOf("Cannot open a session", request);
     const { ids, hasInvalid, hasTooMany } = this.#cookie.read(headers.get("cookie"));
-    // A browser has several cookies after an attack, or if their paths or domains differ. If there are more than four,
-    // none is used, and all are deleted.
+    // A browser has more than four different cookies only after an attack. None is used, and all are deleted.
     if (hasTooMany) return this.#openWithoutCookies(request.url);
     const [id] = ids;
     if (id === undefined) {
@@ -162,7 +161,7 @@ export class SessionManager<Data extends object = Record<string, Json>> {
    * @param session The session that `open` returned. It can be committed once.
    * @param response The answer. Its body is cancelled if the commit fails.
    * @returns The answer to send: a copy with the headers. Only an answer of status 101 cannot be copied, so `commit`
-   * adds the headers to it and returns it.
+   * adds the headers to it and returns it. Send it even if `commit` throws, because Deno ends the server otherwise.
    * @throws {SessionGoneError} if another request ended the session in between; nothing was stored.
    * @throws {StoreFullError} if the session is new and the store is full.
    * @throws {SessionStoreError} if the store fails. Each operation of the store was done completely or not at all. If
@@ -219,6 +218,7 @@ export class SessionManager<Data extends object = Record<string, Json>> {
    * `Retry-After` if the store is full or fails.
    *
    * @param handler Answers a request. `await open()` returns the session. Further arguments are passed on after `open`.
+   * If it calls another wrapped handler with the same request, they share the session, and the outer one stores it.
    * @param options Your own answers for 409 and 503, in place of plain text. The answer for 413 is always plain text.
    * @returns A handler for `Deno.serve` and the like. It throws other errors of your handler unchanged.
    */

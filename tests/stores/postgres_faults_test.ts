@@ -295,3 +295,24 @@ test("the sweep of an operator needs no other verb before it", async (database) 
   await using store = await open({ url: urlOf(database) });
   assertEquals(await store.sweepAll!(), 0);
 });
+
+test("a silent host is left for the next one, at the start and while requests come", async (database) => {
+  // As a machine without power, this host answers nothing.
+  using silent = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  await using proxy = new LossyProxy(engine.port);
+  const hosts = (port: number) => urlOf(database, { port }).replace(/\/(?=test_)/, `,127.0.0.1:${engine.port}/`);
+  await using store = await open({ url: hosts(proxy.port) });
+  const key = newId();
+  await store.create(key, fresh());
+  proxy.silence();
+  proxy.target = silent.addr.port;
+  const reads: Promise<boolean>[] = [];
+  for (let n = 0; n < 50; n++) {
+    reads.push(store.read(key).then((record) => record !== undefined, () => false));
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+  assertEquals((await Promise.all(reads)).slice(40), Array(10).fill(true));
+  await using later = await open({ url: hosts(silent.addr.port) });
+  await later.ready!();
+  assert(await later.read(key));
+});

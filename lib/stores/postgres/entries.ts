@@ -1,7 +1,7 @@
 /** PostgresEntries: one row per session. The row of a session that moved or ended is kept for a while. */
 import { CLOCK_SKEW, type SessionRecord } from "../../record.ts";
 import type { Entries, Entry, EntryWrite, NewEntry } from "../entries.ts";
-import { codeOf, type PostgresPool, type Row, type Value } from "./pool.ts";
+import { codeOf, CONNECT_TIMEOUT, type PostgresPool, type Row, type Value } from "./pool.ts";
 import { makeTable } from "./table.ts";
 
 /** The most rows that one step of a sweep removes for each of its two conditions. */
@@ -35,9 +35,21 @@ export class PostgresEntries implements Entries {
   /** Before the first use of the table, creates it if it is missing, and checks it. */
   open(): Promise<void> | undefined {
     if (this.#isOpen) return undefined;
-    return this.#opening ??= makeTable((statement) => this.#pool.ask(statement), this.#table)
+    return this.#opening ??= this.#makeTable()
       .then(() => void (this.#isOpen = true))
       .finally(() => this.#opening = undefined);
+  }
+
+  /** Creates the table if it is missing, and checks it. If a host is silent, tries the next one. */
+  async #makeTable(): Promise<void> {
+    const hosts = this.#pool.address?.hosts.length ?? 1;
+    for (let tries = 1;; tries++) {
+      try {
+        return await makeTable((statement) => this.#pool.ask(statement), this.#table);
+      } catch (error) {
+        if (tries === hosts || codeOf(error) !== CONNECT_TIMEOUT) throw error;
+      }
+    }
   }
 
   async check(): Promise<void> {

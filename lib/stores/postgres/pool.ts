@@ -43,6 +43,9 @@ const READ_ONLY = "25006";
 const NO_USE =
   /^(25006|57P0[1-5]|08...|CONNECTION_CLOSED|CONNECTION_DESTROYED|CONNECTION_ENDED|ECONNRESET|EPIPE|ECONNABORTED|ENOTCONN)$/;
 
+/** The client's error code if a host did not answer in time while it connected. */
+export const CONNECT_TIMEOUT = "CONNECT_TIMEOUT";
+
 /** The error codes of transactions that were rolled back because of others: serialization failures and deadlocks. */
 const UNDONE = /^40(001|P01)$/;
 
@@ -99,9 +102,14 @@ export class PostgresPool {
     if (!this.#given) postgres ??= await loadClient("PostgresStore", "postgres@3", () => import("npm:postgres@3.4.9"));
   }
 
-  /** Makes the next statement use new connections. Statements that wait for an old connection are refused. */
+  /**
+   * Makes the next statement use new connections. Statements that wait for an old connection are refused. The host may
+   * be gone without a trace, so the next host is tried first.
+   */
   reconnect(): void {
-    if (this.#client !== undefined) this.#renew(this.#client);
+    // A call that began before the present connections were made says nothing about them.
+    const isOld = performance.now() - this.#renewedAt >= CALL_DEADLINE;
+    if (this.#client !== undefined && isOld) this.#leaveHost(this.#client);
   }
 
   /** Waits for the running verbs, and ends the connections. A client that the program gave stays open. */
@@ -125,9 +133,12 @@ export class PostgresPool {
       try {
         return await client.unsafe(statement, [...values], { prepare });
       } catch (error) {
-        const isNoUse = this.#isRefusedByPooler(error) || NO_USE.test(codeOf(error));
-        if (isNoUse) this.#renew(client, codeOf(error) === READ_ONLY);
-        const isWorthIt = UNDONE.test(codeOf(error)) || (isNoUse && tries < TRIES);
+        const code = codeOf(error);
+        const isNoUse = this.#isRefusedByPooler(error) || NO_USE.test(code);
+        // The client skips a hot standby, but not a server that is configured to be read-only, and no silent host.
+        if (code === READ_ONLY || code === CONNECT_TIMEOUT) this.#leaveHost(client);
+        else if (isNoUse) this.#renew(client);
+        const isWorthIt = UNDONE.test(code) || (isNoUse && tries < TRIES);
         // The statement is not sent again when the caller is about to give up the call.
         if (!isWorthIt || performance.now() - start > CALL_DEADLINE - 200) throw error;
         // A server that restarts needs a moment. So do the transactions that this one conflicted with.
@@ -159,7 +170,8 @@ export class PostgresPool {
       // "read-write" would accept a hot standby, https://github.com/porsager/postgres/blob/v3.4.9/src/connection.js.
       target_session_attrs: hosts.length > 1 ? "primary" : null,
       max,
-      connect_timeout: DEADLINE / 1000,
+      // If there are several hosts, there must be time for the next one.
+      connect_timeout: (hosts.length > 1 ? CALL_DEADLINE : DEADLINE) / 1000,
       // A query without a connection waits until the client tries again to connect, so the client tries again soon.
       backoff: () => 0.1,
       fetch_types: false,
@@ -184,17 +196,22 @@ export class PostgresPool {
     return this.#isPooled;
   }
 
-  #renew(client: PostgresClient, isReadOnly = false): void {
-    if (this.#given !== undefined || client !== this.#client) return;
-    if (performance.now() - this.#renewedAt < RENEW_AGE) return;
+  /** Makes the next statement use new connections, which try the next host first. */
+  #leaveHost(client: PostgresClient): void {
+    if (this.#renew(client)) this.#first++;
+  }
+
+  /** Makes the next statement use new connections, unless they are new. Returns whether it did. */
+  #renew(client: PostgresClient): boolean {
+    if (this.#given !== undefined || client !== this.#client) return false;
+    if (performance.now() - this.#renewedAt < RENEW_AGE) return false;
     this.#renewedAt = performance.now();
     this.#client = undefined;
-    // The client skips a hot standby, but not a server that is configured to be read-only. So the next host is tried.
-    if (isReadOnly) this.#first++;
     // Statements that are only slow still get their answers.
     const ending = client.end({ timeout: CALL_DEADLINE / 1000 }).catch(() => {});
     this.#running.add(ending);
     ending.finally(() => this.#running.delete(ending));
+    return true;
   }
 }
 

@@ -51,6 +51,7 @@ export class KvDatabase {
   #opening: Promise<void> | undefined;
   #files = "";
   #lookedAt = -Infinity;
+  #isClosed = false;
 
   /**
    * @param url The address of the database.
@@ -67,13 +68,14 @@ export class KvDatabase {
 
   /** Opens the database, unless it is open. */
   open(): Promise<unknown> | undefined {
+    if (this.#isClosed) return Promise.reject(new Error("the store is closed"));
     if (this.#kv !== undefined) return undefined;
     return this.#opening ??= this.#open().finally(() => this.#opening = undefined);
   }
 
   /** The open database, for a read. Its file is checked, unless it was checked within `LOOK_AGE`. */
   forRead(): Kv {
-    if (performance.now() - this.#lookedAt >= LOOK_AGE) this.look();
+    if (this.#isClosed || performance.now() - this.#lookedAt >= LOOK_AGE) this.look();
     return this.#kv!;
   }
 
@@ -88,6 +90,7 @@ export class KvDatabase {
    * programs that start later would use the file at the path.
    */
   look(): void {
+    if (this.#isClosed) throw new Error("the store is closed");
     if (this.#filesNow() !== this.#files) {
       throw new Error("its file was moved or replaced while it was in use: put it back, or start the program again");
     }
@@ -104,6 +107,7 @@ export class KvDatabase {
 
   /** Closes the database, unless the program has opened it. */
   async close(): Promise<void> {
+    this.#isClosed = true;
     await this.#opening?.catch(() => {}); // The verb that opened it has thrown this error.
     this.#drop();
   }

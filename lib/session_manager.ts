@@ -127,7 +127,7 @@ export class SessionManager<Data extends object = Record<string, Json>> {
   async open(request: RequestLike): Promise<Session<Data>> {
     const headers = headersOf("Cannot open a session", request);
     const { ids, hasInvalid, hasTooMany } = this.#cookie.read(headers.get("cookie"));
-    // A browser has more than four different cookies only after an attack. None is used, and all are deleted.
+    // More than four session cookies of the right form come only after an attack. None is used, and all are deleted.
     if (hasTooMany) return this.#openWithoutCookies(request.url);
     const [id] = ids;
     if (id === undefined) {
@@ -160,8 +160,8 @@ export class SessionManager<Data extends object = Record<string, Json>> {
    *
    * @param session The session that `open` returned. It can be committed once.
    * @param response The answer. Its body is cancelled if the commit fails.
-   * @returns The answer to send: a copy with the headers. Only an answer of status 101 cannot be copied, so `commit`
-   * adds the headers to it and returns it. Send it even if `commit` throws, because Deno ends the server otherwise.
+   * @returns The answer to send: a copy with the headers. An answer of status 101 cannot be copied: it gets the headers
+   * itself. If `commit` throws, send your answer of status 101 nevertheless. Deno ends the server otherwise.
    * @throws {SessionGoneError} if another request ended the session in between; nothing was stored.
    * @throws {StoreFullError} if the session is new and the store is full.
    * @throws {SessionStoreError} if the store fails. Each operation of the store was done completely or not at all. If
@@ -258,8 +258,8 @@ export class SessionManager<Data extends object = Record<string, Json>> {
   }
 
   /**
-   * Ends all sessions of a user whose log-in was answered before the call, as after a change of password (ASVS 5,
-   * 7.4.3). When it resolves, they have ended at every server.
+   * Ends all sessions of a user, as after a change of password (ASVS 5, 7.4.3). When it resolves, they have ended at
+   * every server. Only a log-in that was not answered yet at the call may leave a session.
    *
    * If the session of this request is one of them, and the request changes it, the request is answered 409. To avoid
    * this, call `session.logOut()`, before or after `endAll`. Values that are set and messages that are flashed after
@@ -307,10 +307,10 @@ export class SessionManager<Data extends object = Record<string, Json>> {
     const next = continued === undefined
       ? this.#lifetimes.begin(this.#now(), state.logIn?.overrides)
       : this.#lifetimes.extend(continued);
-    const isStored = continued === undefined || session.changed || this.#sessions.isExtensionDue(state, continued);
+    const willStore = continued === undefined || session.changed || this.#sessions.isExtensionDue(state, continued);
     return Object.freeze({
       storedExpires: state.record && endOf(state.record),
-      expires: endOf(isStored ? next : continued),
+      expires: endOf(willStore ? next : continued),
       // It is later than the stored one if the option `absolute` was raised. Then the next stored use stores it.
       deadline: next.deadline,
     });

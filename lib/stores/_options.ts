@@ -16,16 +16,13 @@ export interface StoreOptions {
   readonly now?: (() => number) | undefined;
 }
 
-/** The rule for a name, such as a prefix or a table. `_names.ts` checks the characters of the name. */
-export const NAME: Rule = { needed: "a string", accepts: (value) => typeof value === "string" };
-
 /**
  * The rule for a client that the program gives. A client is recognized by its methods.
  *
  * @param needed What the client must be, with the name of its package.
  * @param methods The methods that it must have.
  */
-export function clientRule(needed: string, ...methods: string[]): Rule {
+export function clientRule(needed: string, methods: readonly string[]): Rule {
   const has = (value: unknown, name: string) => typeof (value as Record<string, unknown> | null)?.[name] === "function";
   return { needed, accepts: (value) => methods.every((name) => has(value, name)) };
 }

@@ -3,9 +3,9 @@
  *
  * @module
  */
-import { ADDRESS } from "../../_options.ts";
+import { ADDRESS, STRING } from "../../_options.ts";
 import { checkPrefix } from "../_names.ts";
-import { checkStoreOptions, clientRule, NAME, type StoreOptions } from "../_options.ts";
+import { checkStoreOptions, clientRule, type StoreOptions } from "../_options.ts";
 import { EntryStore } from "../entry_store.ts";
 import { type Kv, type KvAtomic, KvDatabase, type KvEntry } from "./database.ts";
 import { KvEntries } from "./entries.ts";
@@ -29,7 +29,7 @@ export interface DenoKvStoreOptions extends StoreOptions {
 
 /** The most bytes that Deno KV keeps under a key. */
 const MAX_BYTES = 64 * 1024;
-const RULES = { url: ADDRESS, client: clientRule("a Deno.Kv", "get", "getMany", "list", "atomic"), prefix: NAME };
+const RULES = { url: ADDRESS, client: clientRule("a Deno.Kv", ["get", "getMany", "list", "atomic"]), prefix: STRING };
 
 /**
  * A store of sessions in Deno KV. The program must run with `--unstable-kv`, or have `"unstable": ["kv"]` in its

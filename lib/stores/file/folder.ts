@@ -1,5 +1,5 @@
 /**
- * Folder: the store's own folder. The store recognises it by a secret, which is a file in it.
+ * Folder: the store's own folder. The store recognizes it by a secret, which is a file in it.
  *
  * The store makes the secret with the first session. It uses a link, because a link never replaces a file. The secret
  * is on the disk before any session is. While a store runs, it never makes a second secret. If the secret is missing,

@@ -5,7 +5,7 @@ import { isId } from "../../id.ts";
 export const TEMPORARY = ".tmp";
 /** The end of the name of a corrupt record that the store has moved out of the way. */
 export const CORRUPT = ".corrupt";
-/** The name of the file by which the store recognises its own folder. */
+/** The name of the file by which the store recognizes its own folder. */
 export const SECRET = "folder.secret";
 
 const EXTENSION = ".json";

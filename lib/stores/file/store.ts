@@ -127,8 +127,8 @@ export class FileStore implements SessionStore {
 
   /**
    * Makes the folder if it is missing, tests its file system, starts to count the sessions in it, and joins the roster.
-   * Calling this is optional. Without it, the first `create` does the first three, and the first change of a stored
-   * session joins the roster.
+   * Calling this is optional. Without it, the first change of a stored session joins the roster, and the first `create`
+   * does the rest.
    *
    * @throws {Error} if files cannot be made or locked in the folder, or if other files are in it. It is also thrown if
    * the folder has sessions but its secret is lost. (The secret is made before the first session.)
@@ -211,8 +211,8 @@ export class FileStore implements SessionStore {
       await slice.yieldIfOver();
     }
     await this.#try(() => this.#files.flushFolders(ended));
-    // Usually, there is nothing to wait for. If this process could not join the roster, another process may answer from
-    // its cache for a quarter of a second more. Then it checks the files again.
+    // Usually, there is nothing to wait for. If this process is not in the roster, another one may think that it is
+    // alone, and answer from its cache for up to a quarter of a second. This waits for longer than that.
     if (ended.length > 0) await this.#roster.waitAfterChange();
     return ended;
   }
@@ -311,8 +311,8 @@ export class FileStore implements SessionStore {
 
   /**
    * The content of a session's file. A listing can find the file of a new session before it is finished, and such a
-   * file looks corrupt. So this method leaves a corrupt file in its place. The store's `read` moves it out of the way:
-   * its callers get a key only after the file is finished.
+   * file looks corrupt. So this method leaves a corrupt file in its place. Only the store's `read` moves it out of the
+   * way. Its key comes from a cookie, so the file was finished before.
    */
   async #contentOf(key: string): Promise<Content> {
     try {

@@ -3,11 +3,11 @@
  *
  * @module
  */
-import { ADDRESS } from "../../_options.ts";
+import { ADDRESS, STRING } from "../../_options.ts";
 import { checkParameters, parseAddress } from "../_address.ts";
 import { HEAD_BYTES } from "../_marks.ts";
 import { checkPrefix } from "../_names.ts";
-import { checkStoreOptions, checkUrlOrClient, clientRule, NAME, type StoreOptions } from "../_options.ts";
+import { checkStoreOptions, checkUrlOrClient, clientRule, type StoreOptions } from "../_options.ts";
 import { EntryStore } from "../entry_store.ts";
 import { STORES } from "../table.ts";
 import { type MemcachedClient, MemcachedConnection, type MemcachedTarget } from "./connection.ts";
@@ -32,8 +32,8 @@ export interface MemcachedStoreOptions extends Omit<StoreOptions, "max"> {
 const MAX_BYTES = 1_000_000;
 const RULES = {
   url: ADDRESS,
-  client: clientRule('a client of the package "memcache-client"', "gets", "store", "delete"),
-  prefix: NAME,
+  client: clientRule('a client of the package "memcache-client"', ["gets", "store", "delete"]),
+  prefix: STRING,
   max: { needed: "left out: memcached cannot count its sessions", accepts: () => false },
 };
 

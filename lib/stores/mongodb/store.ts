@@ -3,8 +3,8 @@
  *
  * @module
  */
-import { ADDRESS } from "../../_options.ts";
-import { checkStoreOptions, checkUrlOrClient, clientRule, NAME, type StoreOptions } from "../_options.ts";
+import { ADDRESS, STRING } from "../../_options.ts";
+import { checkStoreOptions, checkUrlOrClient, clientRule, type StoreOptions } from "../_options.ts";
 import { EntryStore } from "../entry_store.ts";
 import { MongoCollection, type MongoConnection } from "./collection.ts";
 import { MongoEntries } from "./entries.ts";
@@ -28,8 +28,8 @@ export interface MongoStoreOptions extends StoreOptions {
   readonly collection?: string | undefined;
 }
 
-const CLIENT = clientRule('a MongoClient of the package "mongodb"', "connect", "db", "close");
-const RULES = { url: ADDRESS, client: CLIENT, collection: NAME };
+const CLIENT = clientRule('a MongoClient of the package "mongodb"', ["connect", "db", "close"]);
+const RULES = { url: ADDRESS, client: CLIENT, collection: STRING };
 
 /**
  * A store of sessions in MongoDB 4.4 or later: one server, a replica set or a sharded cluster. A change that the store

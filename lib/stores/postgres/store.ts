@@ -3,9 +3,9 @@
  *
  * @module
  */
-import { ADDRESS } from "../../_options.ts";
+import { ADDRESS, STRING } from "../../_options.ts";
 import type { SessionRecord } from "../../record.ts";
-import { checkStoreOptions, checkUrlOrClient, clientRule, NAME, type StoreOptions } from "../_options.ts";
+import { checkStoreOptions, checkUrlOrClient, clientRule, type StoreOptions } from "../_options.ts";
 import { Pacer } from "../_pacer.ts";
 import { EntryStore } from "../entry_store.ts";
 import { type PostgresClient, PostgresPool, type Row } from "./pool.ts";
@@ -32,7 +32,11 @@ export interface PostgresStoreOptions extends StoreOptions {
 
 /** How many expired sessions may be swept for each new session. They are swept in steps of `SWEEP_SIZE`. */
 const SWEPT_PER_CREATE = 8;
-const RULES = { url: ADDRESS, client: clientRule('a client of the package "postgres"', "unsafe", "end"), table: NAME };
+const RULES = {
+  url: ADDRESS,
+  client: clientRule('a client of the package "postgres"', ["unsafe", "end"]),
+  table: STRING,
+};
 
 /**
  * A store of sessions in a table of a PostgreSQL database (12 or later). The connection may pass a pooler such as
@@ -58,8 +62,8 @@ const RULES = { url: ADDRESS, client: clientRule('a client of the package "postg
  * to find out what the database did. It does this on a new connection, unless the program gave the client. An operation
  * takes at most five seconds in all.
  *
- * - On a direct connection, an operation that failed is not executed later, because the server cancels its statement
- *   after one second, too (`statement_timeout`).
+ * - On a direct connection, an operation that failed is not executed later: the store sets `statement_timeout`, so that
+ *   the server cancels the statement after one second, too.
  * - Through a pooler, or with a client of your own, the server does not cancel the statement. If the statement waits
  *   for a lock, the database may execute it after the store has reported a failure.
  *

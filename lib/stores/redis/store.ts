@@ -3,9 +3,9 @@
  *
  * @module
  */
-import { ADDRESS } from "../../_options.ts";
+import { ADDRESS, STRING } from "../../_options.ts";
 import { checkPrefix } from "../_names.ts";
-import { checkStoreOptions, checkUrlOrClient, clientRule, NAME, type StoreOptions } from "../_options.ts";
+import { checkStoreOptions, checkUrlOrClient, clientRule, type StoreOptions } from "../_options.ts";
 import { EntryStore } from "../entry_store.ts";
 import { type RedisClient, RedisConnection } from "./connection.ts";
 import { RedisEntries } from "./entries.ts";
@@ -27,7 +27,7 @@ export interface RedisStoreOptions extends StoreOptions {
 }
 
 const CLIENT = 'a client of the package "@redis/client" or "redis", version 5 or later';
-const RULES = { url: ADDRESS, client: clientRule(CLIENT, "get", "zScan", "eval"), prefix: NAME };
+const RULES = { url: ADDRESS, client: clientRule(CLIENT, ["get", "zScan", "eval"]), prefix: STRING };
 
 /**
  * A store of sessions in Redis 6.2 or later, or in Valkey.

@@ -4,11 +4,11 @@
  * @module
  */
 import type { DatabaseSync, SQLInputValue } from "node:sqlite";
-import { oneOf } from "../../_options.ts";
+import { oneOf, STRING } from "../../_options.ts";
 import type { Log } from "../../log.ts";
 import { CLOCK_SKEW, decode, encode, freeze, isLive, type SessionRecord } from "../../record.ts";
 import { type Change, type SessionStore, type StoredSession, StoreFullError } from "../../store.ts";
-import { checkStoreOptions, clientRule, NAME, type StoreOptions } from "../_options.ts";
+import { checkStoreOptions, clientRule, type StoreOptions } from "../_options.ts";
 import { applyChange } from "../_change.ts";
 import { logCorrupt } from "../_corrupt.ts";
 import { checkTable } from "../_names.ts";
@@ -112,8 +112,8 @@ export class SqliteStore implements SessionStore {
     const { max, log, now } = checkStoreOptions("SqliteStore", options, {
       url: URL_RULE,
       path: PATH_RULE,
-      client: clientRule("a DatabaseSync of node:sqlite", "prepare", "exec", "createSession"),
-      table: NAME,
+      client: clientRule("a DatabaseSync of node:sqlite", ["prepare", "exec", "createSession"]),
+      table: STRING,
       sync: oneOf("normal", "full"),
     });
     const { client, table = "sessions", sync = client ? undefined : "normal" } = options;

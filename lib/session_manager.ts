@@ -129,23 +129,23 @@ export class SessionManager<Data extends object = Record<string, Json>> {
     const { ids, hasInvalid, hasTooMany } = this.#cookie.read(headers.get("cookie"));
     // More than four session cookies of the right form come only after an attack. None is used, and all are deleted.
     if (hasTooMany) return this.#openWithoutCookies(request.url);
-    const [id] = ids;
-    if (id === undefined) {
+    const [signed] = ids;
+    if (signed === undefined) {
       if (hasInvalid) this.#sessions.reportRefusal("bad signature");
       return new Session(newState(this.#now));
     }
     if (ids.length > 1) return await this.#openIfOneIsLive(ids, request);
-    const found = await this.#sessions.read(id.key);
+    const found = await this.#sessions.read(signed.key);
     if (found === undefined) {
       // The new session gets a new id if it is stored. So no session ever gets an id that an attacker has chosen.
-      this.#sessions.reportRefusal("unknown session", id.key);
+      this.#sessions.reportRefusal("unknown session", signed.key);
       return new Session(newState(this.#now));
     }
     // Most sessions have no binding. Their requests need not wait for `#mayUse`.
-    if (found.record.binding !== undefined && !await this.#mayUse(found.record, id.key, request)) {
+    if (found.record.binding !== undefined && !await this.#mayUse(found.record, signed.key, request)) {
       return new Session(newState(this.#now));
     }
-    return this.#sessionOf(id, found);
+    return this.#sessionOf(signed, found);
   }
 
   /**
@@ -161,7 +161,7 @@ export class SessionManager<Data extends object = Record<string, Json>> {
    * @param session The session that `open` returned. It can be committed once.
    * @param response The answer. Its body is cancelled if the commit fails.
    * @returns The answer to send: a copy with the headers. An answer of status 101 cannot be copied: it gets the headers
-   * itself. If `commit` throws, send your answer of status 101 nevertheless. Deno ends the server otherwise.
+   * itself. If `commit` throws, send it nevertheless, as `wrap` does: Deno ends the server otherwise.
    * @throws {SessionGoneError} if another request ended the session in between; nothing was stored.
    * @throws {StoreFullError} if the session is new and the store is full.
    * @throws {SessionStoreError} if the store fails. Each operation of the store was done completely or not at all. If
@@ -187,8 +187,8 @@ export class SessionManager<Data extends object = Record<string, Json>> {
 
   /**
    * Stores the changes of the request, as `commit` does, for a program that makes the answer afterwards. Give that
-   * answer `Vary: Cookie`, `Cache-Control: no-store` if it shows data of the session, and the header of
-   * `registrationHeader`.
+   * answer `Vary: Cookie` and the header of `registrationHeader`. If it shows data of the session, give it
+   * `Cache-Control: no-store`, too.
    *
    * @param session The session that `open` returned. It can be saved once.
    * @returns The `Set-Cookie` headers that the answer must have: usually none or one. There are two when a bound
@@ -259,7 +259,7 @@ export class SessionManager<Data extends object = Record<string, Json>> {
 
   /**
    * Ends all sessions of a user, as after a change of password (ASVS 5, 7.4.3). When it resolves, they have ended at
-   * every server. Only a log-in that was not answered yet at the call may leave a session.
+   * every server. If a log-in is still under way at the call, its session may remain.
    *
    * If the session of this request is one of them, and the request changes it, the request is answered 409. To avoid
    * this, call `session.logOut()`, before or after `endAll`. Values that are set and messages that are flashed after
@@ -294,11 +294,11 @@ export class SessionManager<Data extends object = Record<string, Json>> {
   }
 
   /**
-   * The times at which a session will end if the request is committed with the changes that it has made so far.
+   * The times at which a session ends, with the changes that the request has made so far.
    *
    * @param session A session that `open` returned.
-   * @returns `storedExpires`, the end that is stored now; `expires`, the end after the commit; and `deadline`, the end
-   * even if the session is used again. All are in milliseconds since 1970.
+   * @returns `storedExpires`, the end that is stored now; `expires`, the end after the commit; and `deadline`, the
+   * latest end if the session is used again. All are in milliseconds since 1970.
    */
   endTimes(session: Session<Data>): EndTimes {
     const state = stateOf(session);
@@ -311,7 +311,7 @@ export class SessionManager<Data extends object = Record<string, Json>> {
     return Object.freeze({
       storedExpires: state.record && endOf(state.record),
       expires: endOf(willStore ? next : continued),
-      // It is later than the stored one if the option `absolute` was raised. Then the next stored use stores it.
+      // If the option `absolute` was raised, the deadline may be stored by a later use only.
       deadline: next.deadline,
     });
   }
@@ -328,8 +328,8 @@ export class SessionManager<Data extends object = Record<string, Json>> {
   answerBound(request: RequestLike & { readonly method: string }): Promise<Response> | undefined {
     const [loadDeviceBound, path] = [this.#loadDeviceBound, this.#boundPath];
     if (loadDeviceBound === undefined || path === undefined) return undefined;
-    // Most requests are for other addresses, and return before their headers are read. In Node, the adapter makes the
-    // headers at that moment, which takes time. A request without a `url` goes on, and is checked below.
+    // Most requests are for other addresses. This check comes before their headers are read, because Node's adapter
+    // makes the headers only then, which takes time. A request without a `url` goes on, and is checked below.
     if (request?.url?.includes(path) === false) return undefined;
     headersOf("Cannot answer a request", request);
     const pathname = URL.parse(request.url ?? "")?.pathname;
@@ -372,8 +372,8 @@ export class SessionManager<Data extends object = Record<string, Json>> {
     return this.#sessionOf(only.id, only.found);
   }
 
-  #sessionOf({ value: id, key, signedByOlderKey }: SignedId, found: ReadRecord): Session<Data> {
-    return new Session(newState(this.#now, { id, key, signedByOlderKey, ...found }));
+  #sessionOf({ value, key, signedByOlderKey }: SignedId, found: ReadRecord): Session<Data> {
+    return new Session(newState(this.#now, { id: value, key, signedByOlderKey, ...found }));
   }
 
   /** Whether a request may use a session. With the option `bound`, a bound session needs its second cookie. */

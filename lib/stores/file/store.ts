@@ -171,7 +171,7 @@ export class FileStore implements SessionStore {
     const cached = this.#reader.cached(key);
     if (cached !== undefined) return this.#live(cached);
     return await this.#try(async () => {
-      // The first check reads the secret and remembers it, before the cache gets any record.
+      // The first check reads the secret and remembers it. Otherwise the cache could get records of a wrong folder.
       if (!this.#folder.knowsSecret) this.#folder.checkSecret();
       let content = await this.#contentOf(key);
       if (content === undefined) {
@@ -211,8 +211,8 @@ export class FileStore implements SessionStore {
       await slice.yieldIfOver();
     }
     await this.#try(() => this.#files.flushFolders(ended));
-    // Usually, there is nothing to wait for. If this process is not in the roster, another one may think that it is
-    // alone, and answer from its cache for up to a quarter of a second. This waits for longer than that.
+    // Usually, there is nothing to wait for. If this process is not in the roster, another process may think that it is
+    // alone, and answer from its own cache for up to 250 ms. `waitAfterChange` waits for longer than that.
     if (ended.length > 0) await this.#roster.waitAfterChange();
     return ended;
   }
@@ -311,8 +311,8 @@ export class FileStore implements SessionStore {
 
   /**
    * The content of a session's file. A listing can find the file of a new session before it is finished, and such a
-   * file looks corrupt. So this method leaves a corrupt file in its place. Only the store's `read` moves it out of the
-   * way. Its key comes from a cookie, so the file was finished before.
+   * file looks corrupt. So this method leaves a corrupt file in its place. `#withLock` moves it out of the way: it is
+   * called for keys from cookies and for locked files, which are finished.
    */
   async #contentOf(key: string): Promise<Content> {
     try {

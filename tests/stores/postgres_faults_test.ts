@@ -1,7 +1,7 @@
 /** Faults of PostgresStore: lost answers, unusable connections, locks, unusable records. */
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { newId } from "../../lib/id.ts";
-import type { Log } from "../../lib/log.ts";
+import { type Log, silent } from "../../lib/log.ts";
 import type { SessionRecord } from "../../lib/record.ts";
 import { LossyProxy } from "../support/lossy_proxy.ts";
 import { PASSWORD } from "./engines.ts";
@@ -315,4 +315,19 @@ test("a silent host is left for the next one, at the start and while requests co
   await using later = await open({ url: hosts(silent.addr.port) });
   await later.ready!();
   assert(await later.read(key));
+});
+
+test("no other statement waits behind a long one", async (database) => {
+  const { PostgresPool } = await import(import.meta.resolve("../../lib/stores/postgres/pool.ts"));
+  const pool = new PostgresPool({ url: urlOf(database), log: silent });
+  await pool.ask("select 1");
+  const order: string[] = [];
+  const long = pool.askLong("select 2 as n, pg_sleep(1.5)", 5000).then(([row]: [{ n: number }]) => {
+    order.push("long");
+    return row.n;
+  });
+  for (let n = 0; n < 60; n++) await Promise.all([1, 2, 3].map(() => pool.ask("select 1")));
+  await Promise.all(Array.from({ length: 60 }, () => pool.ask("select 1"))).then(() => order.push("others"));
+  assertEquals([await long, order], [2, ["others", "long"]]);
+  await pool.close();
 });

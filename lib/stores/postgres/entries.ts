@@ -133,12 +133,12 @@ export class PostgresEntries implements Entries {
   }
 
   async count(): Promise<number> {
-    // Both statements run in one transaction, so the setting applies to this count alone.
-    const [, rows] = await this.#ask(`
-      select set_config('statement_timeout', '${COUNT_DEADLINE}', true);
-      select count(*) as total from ${this.#table} where used <= ${this.#now() + CLOCK_SKEW} and until > ${this.#now()}
-    `) as unknown as [unknown, readonly Row[]];
-    return Number(rows[0]!["total"]);
+    const now = this.#now();
+    const statement = `select count(*) as total from ${this.#table} where used <= ${
+      now + CLOCK_SKEW
+    } and until > ${now}`;
+    const [row] = await this.#pool.askLong(statement, COUNT_DEADLINE);
+    return Number(row!["total"]);
   }
 
   async sweep(onRemoved?: (count: number) => void): Promise<number> {
@@ -168,7 +168,7 @@ export class PostgresEntries implements Entries {
     return { rows: rows.length, sessions: rows.filter(({ used }) => used !== null).length };
   }
 
-  async #ask(statement: string, values: readonly Value[] = []): Promise<readonly Row[]> {
+  async #ask(statement: string, values: readonly Value[]): Promise<readonly Row[]> {
     try {
       return await this.#pool.ask(statement, values);
     } catch (error) {

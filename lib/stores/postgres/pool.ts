@@ -20,7 +20,11 @@ export interface PostgresClient {
   /** The hosts and ports that it connects to, for messages; and the most connections that it makes. */
   readonly options: { readonly host: readonly string[]; readonly port: readonly number[]; readonly max: number };
   /** Queries the database. */
-  unsafe(statement: string, values?: Value[], options?: { prepare?: boolean }): PromiseLike<Row[]>;
+  unsafe(
+    statement: string,
+    values?: Value[],
+    options?: { prepare?: boolean; onexecute?: () => boolean },
+  ): PromiseLike<Row[]>;
   /** Ends its connections. */
   end(options?: { timeout?: number }): Promise<void>;
 }
@@ -87,12 +91,33 @@ export class PostgresPool {
    * @param values The values for `$1` and so on.
    */
   async ask(statement: string, values: readonly Value[] = []): Promise<readonly Row[]> {
-    const running = this.#ask(statement, values);
-    this.#running.add(running);
+    return await this.#track(this.#ask(statement, values));
+  }
+
+  /**
+   * Sends a statement that may take long. No other statement waits for its connection. With a single connection, the
+   * statement has the same time as any other.
+   *
+   * @param milliseconds The time after which the database cancels it.
+   */
+  async askLong(statement: string, milliseconds: number): Promise<readonly Row[]> {
+    if (this.max === 1) return await this.ask(statement);
+    const client = await this.#connected();
+    // Both statements run in one transaction, so the setting applies to this statement alone. The answer of `onexecute`
+    // lets the client send no other statement over this connection, until this one has its answer.
+    const both = `select set_config('statement_timeout', '${milliseconds}', true); ${statement}`;
+    const results = Promise.resolve(client.unsafe(both, [], { onexecute: () => false }));
+    const [, rows] = await this.#track(results) as unknown as [unknown, readonly Row[]];
+    return rows;
+  }
+
+  /** Waits for some work. In between, `close` waits for it, too. */
+  async #track<T>(work: Promise<T>): Promise<T> {
+    this.#running.add(work);
     try {
-      return await running;
+      return await work;
     } finally {
-      this.#running.delete(running);
+      this.#running.delete(work);
     }
   }
 

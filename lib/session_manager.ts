@@ -161,7 +161,7 @@ export class SessionManager<Data extends object = Record<string, Json>> {
    * @param session The session that `open` returned. It can be committed once.
    * @param response The answer. Its body is cancelled if the commit fails.
    * @returns The answer to send: a copy with the headers. An answer of status 101 cannot be copied: it gets the headers
-   * itself. If `commit` throws, send it nevertheless, as `wrap` does: Deno ends the server otherwise.
+   * itself. Send an answer of status 101 even if `commit` throws, as `wrap` does: Deno ends the server otherwise.
    * @throws {SessionGoneError} if another request ended the session in between; nothing was stored.
    * @throws {StoreFullError} if the session is new and the store is full.
    * @throws {SessionStoreError} if the store fails. Each operation of the store was done completely or not at all. If
@@ -302,16 +302,16 @@ export class SessionManager<Data extends object = Record<string, Json>> {
    */
   endTimes(session: Session<Data>): EndTimes {
     const state = stateOf(session);
-    // After a log-in, a log-out or an end in this request, the times are those of a new session.
+    // A session that is not stored yet, or no longer after this request, has the times of a new one.
     const continued = continuedRecord(state);
     const next = continued === undefined
       ? this.#lifetimes.begin(this.#now(), state.logIn?.overrides)
       : this.#lifetimes.extend(continued);
-    const willStore = continued === undefined || session.changed || this.#sessions.isExtensionDue(state, continued);
+    const usesNext = continued === undefined || session.changed || this.#sessions.isExtensionDue(state, continued);
     return Object.freeze({
       storedExpires: state.record && endOf(state.record),
-      expires: endOf(willStore ? next : continued),
-      // If the option `absolute` was raised, the deadline may be stored by a later use only.
+      expires: endOf(usesNext ? next : continued),
+      // After the option `absolute` was raised, this commit may not store the new deadline. Then a later use does.
       deadline: next.deadline,
     });
   }

@@ -211,8 +211,8 @@ export class FileStore implements SessionStore {
       await slice.yieldIfOver();
     }
     await this.#try(() => this.#files.flushFolders(ended));
-    // Usually, there is nothing to wait for. If this process is not in the roster, another process may think that it is
-    // alone, and answer from its own cache for up to 250 ms. `waitAfterChange` waits for longer than that.
+    // Usually, there is nothing to wait for. If this process could not join the roster, another process may answer from
+    // its cache for up to 250 ms, because it does not see this one. `waitAfterChange` waits for longer than that.
     if (ended.length > 0) await this.#roster.waitAfterChange();
     return ended;
   }
@@ -311,8 +311,8 @@ export class FileStore implements SessionStore {
 
   /**
    * The content of a session's file. A listing can find the file of a new session before it is finished, and such a
-   * file looks corrupt. So this method leaves a corrupt file in its place. `#withLock` moves it out of the way: it is
-   * called for keys from cookies and for locked files, which are finished.
+   * file looks corrupt. So this method leaves a corrupt file in its place. `#withLock` moves one out of the way: its
+   * keys come from browsers, which get an id only after the file is finished.
    */
   async #contentOf(key: string): Promise<Content> {
     try {

@@ -30,7 +30,7 @@ export interface PostgresStoreOptions extends StoreOptions {
   readonly table?: string | undefined;
 }
 
-/** How many expired sessions may be swept for each new session. They are swept in steps of `SWEEP_SIZE`. */
+/** How many expired sessions are removed at most for each new session. They are removed in steps of `SWEEP_SIZE`. */
 const SWEPT_PER_CREATE = 8;
 const RULES = {
   url: ADDRESS,
@@ -51,7 +51,7 @@ const RULES = {
  * Unix socket it needs `--allow-net --allow-read --allow-write`.
  *
  * If the address names several hosts, the store uses the primary, which accepts writes. After a failover, it uses the
- * new primary.
+ * new primary. If a host does not answer within a second, the store tries the next one.
  *
  * Statements are pipelined: a connection sends the next one before the first is answered. If an operation takes a
  * quarter of a second or longer, the store treats the database as slow: each connection works on one operation at a

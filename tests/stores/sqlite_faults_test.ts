@@ -23,6 +23,24 @@ test("a verb gives up a busy database after 2.5 seconds", async (path, open) => 
   await store.create(newId(), fresh());
 });
 
+test("a database that is busy at its opening keeps no file open", async (path, open) => {
+  Deno.mkdirSync(dirname(path));
+  using other = new DatabaseSync(path);
+  other.exec("PRAGMA locking_mode = EXCLUSIVE; CREATE TABLE other (n)");
+  const opened: DatabaseSync[] = [];
+  const { prepare } = DatabaseSync.prototype;
+  const observing = () =>
+    function (this: DatabaseSync, sql: string) {
+      opened.push(this);
+      return prepare.call(this, sql);
+    };
+  await replacing(DatabaseSync.prototype, "prepare", observing, async () => {
+    await impatiently(() => assertRejects(() => open().ready(), Error, "database is locked"));
+  });
+  assert(opened.length > 1);
+  assert(opened.every(({ isOpen }) => !isOpen));
+});
+
 test("only the error of a busy database is followed by another try", async (path, open) => {
   await open().ready();
   const client = new Failing(path, { timeout: 5 });

@@ -115,7 +115,8 @@ export class SqliteConnection {
     const { path, client, table, sync } = this.#options;
     try {
       const database = this.#database = client ?? openFile(path);
-      // The statement is prepared, because an error of `exec` has no error code.
+      // The statements are prepared, because an error of `exec` has no error code.
+      if (client === undefined) database.prepare("PRAGMA journal_mode = WAL").get();
       if (sync !== undefined) database.prepare(`PRAGMA synchronous = ${sync}`).run();
       transact(database, () => makeTable(database, table));
       const own = client === undefined ? [path, `${path}-wal`] : [path];

@@ -57,9 +57,7 @@ export function openFile(path: string): DatabaseSync {
   }
   makeFile(path);
   const { DatabaseSync } = process.getBuiltinModule("node:sqlite");
-  const database = new DatabaseSync(path);
-  database.prepare("PRAGMA journal_mode = WAL").get();
-  return database;
+  return new DatabaseSync(path);
 }
 
 /** Makes the folder, and an empty file that only its owner may use. SQLite gives the files beside it the same mode. */

@@ -55,7 +55,7 @@ export interface SessionState {
   startsEmpty: boolean;
   /** The user who is logged in; `undefined` for a guest. */
   user: string | undefined;
-  /** Whether the commit gives the session a new id, unless it ends it. */
+  /** Whether the commit gives the session a new id. */
   renews: boolean;
   /** The log-in of this request, if there was one. */
   logIn: LogIn | undefined;

@@ -361,6 +361,7 @@ export class Session<Data extends object = Record<string, Json>> {
     if (this.#state.endedBy === "end") return;
     this.#state.endedBy = method;
     this.#state.user = this.#state.logIn = undefined;
+    this.#state.renews = false;
     this.#startEmpty();
   }
 

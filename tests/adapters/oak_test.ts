@@ -190,3 +190,18 @@ Deno.test("oak: after the answer was sent, a session that needs a cookie stores 
   const session = await manager.open(new Request("http://localhost/", { headers: { cookie } }));
   assertEquals([{ ...session.data }, errors.length], [{ name: "Ada", n: 1 }, 1]);
 });
+
+Deno.test("oak: after the answer was sent, a session still ends, also one with a new id", async () => {
+  const store = new MemoryStore();
+  const manager = new SessionManager<Data>({ store, keys: [KEY] });
+  const { middleware, open } = oakSessions(manager);
+  const app = new Application({ logErrors: false });
+  app.use(middleware, async (context) => {
+    const session = await open(context);
+    session.renew();
+    session.end();
+    context.respond = false;
+  });
+  await handled(app, "/", { headers: { cookie: await cookieFor(manager, { name: "Ada" }) } });
+  assertEquals(store.size, 0);
+});

@@ -9,7 +9,8 @@ import { FUNCTION, type Rule } from "./_options.ts";
 
 /**
  * The answers that replace those in plain text, for `wrap` and the adapters. The request is a `Request` for `wrap`, and
- * what the framework's handlers get for an adapter. The answer for 413 is always plain text.
+ * what the framework's handlers get for an adapter. The content of an answer is read before it is sent. A function may
+ * return the same answer again. The answer for 413 is always plain text.
  */
 export interface ErrorAnswers<Received> {
   /**
@@ -33,7 +34,7 @@ export const ERROR_ANSWERS: Readonly<Record<keyof ErrorAnswers<unknown>, Rule>> 
  * The answer to an error: the program's own if it has one for this error, or else the one in plain text.
  *
  * @throws {TypeError} if the program's own answer cannot be sent.
- * @throws The error of the program's function.
+ * @throws The error of the program's function, or of the answer's body.
  */
 export async function answerTo<Received>(
   request: Received,
@@ -43,8 +44,11 @@ export async function answerTo<Received>(
   const own = await ownAnswer(request, error, options);
   if (!own) return error.getResponse();
   checkResponse(own);
-  // The program may give the same answer again, so its body stays unread.
-  return own.clone();
+  // The program may give the same answer again, so its body stays unread. A clone is not sent: its `cancel` would wait
+  // until the program's answer is cancelled, too. The blob has the type of a text, also in Bun.
+  const content = await own.clone().blob();
+  const { status, statusText } = own;
+  return new Response(content.size > 0 ? content : null, { status, statusText, headers: new Headers(own.headers) });
 }
 
 function ownAnswer<Received>(

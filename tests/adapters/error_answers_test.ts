@@ -206,15 +206,14 @@ Deno.test("node: an answer of its own that cannot be sent ends no process", asyn
       for (answer of answers) {
         // With a cookie the session cannot be opened, without one it cannot be stored.
         for (const cookie of ["", signed]) {
-          const request = browser.request("/", { headers: { cookie } });
-          seen.push(
-            await request.then((response) => response.body?.cancel().then(() => response.status), () => "ended"),
-          );
+          const response = await browser.request("/", { headers: { cookie } });
+          await response.body?.cancel();
+          seen.push(response.status);
         }
       }
     });
   });
-  assertEquals(seen, [500, 500, 500, 500, "ended", "ended"]);
+  assertEquals(seen, Array(6).fill(500));
 });
 
 Deno.test("adapters: an unknown option is refused by name", () => {

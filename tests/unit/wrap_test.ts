@@ -245,6 +245,15 @@ Deno.test("wrap: options replace the answers to errors", async () => {
   assertEquals(await (await handler(new Request(HOME))).text(), "SessionStoreError");
 });
 
+Deno.test("wrap: the body of an own answer can be cancelled", async () => {
+  const handler = down().wrap(async (_request, open) => {
+    (await open()).logIn("ada");
+    return new Response();
+  }, { unavailable: () => new Response("own") });
+  const response = await handler(new Request(HOME));
+  await response.body!.cancel();
+});
+
 Deno.test("wrap: errors of the handler itself are thrown unchanged", async () => {
   const { sessions, calls } = site();
   const own = new Error("mine");

@@ -29,7 +29,7 @@ export class Opener<Data extends object> {
     return this.#opened;
   }
 
-  /** The error of `open`, if it failed. It is known when `sessionToCommit` has resolved. */
+  /** The error of `open`, if it failed, until `drop`. It is known when `sessionToCommit` has resolved. */
   get failure(): unknown {
     return this.#failure;
   }
@@ -52,7 +52,7 @@ export class Opener<Data extends object> {
   drop(): void {
     this.#isAnswered = true;
     this.#opened?.then(giveUpCommit, () => {});
-    this.#opened = undefined;
+    this.#opened = this.#failure = undefined;
   }
 }
 

@@ -172,11 +172,12 @@ function requestOf(
   };
 }
 
-/** Adds `Retry-After` to the handler's own answer to a failed `open`, if it has the status of the failure. */
+/** Adds `Retry-After` to the handler's own answer to a failed `open`, if it has the failure's status, and no time. */
 function retryAfter(failure: SessionError, status: number): Outcome {
   const plain = failure.getResponse();
   const seconds = plain.headers.get("retry-after");
   return (headers) => {
-    if (status === plain.status && seconds !== null) headers.set("retry-after", seconds);
+    if (status !== plain.status || seconds === null) return;
+    if (headers.get("retry-after") === null) headers.set("retry-after", seconds);
   };
 }

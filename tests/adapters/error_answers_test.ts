@@ -216,6 +216,21 @@ Deno.test("node: an answer of its own that cannot be sent ends no process", asyn
   assertEquals(seen, Array(6).fill(500));
 });
 
+Deno.test("node: an own answer to an error that no one catches is made once, and kept", async () => {
+  const manager = new SessionManager<Data>({ store: failing(["read"], new MemoryStore()), keys: [KEY] });
+  let calls = 0;
+  const { middleware, open } = nodeSessions(manager, {
+    unavailable: () => new Response(`${++calls}`, { status: 500 }),
+  });
+  const handler = (request: IncomingMessage, response: ServerResponse) =>
+    middleware(request, response, () => open(request) as unknown as void);
+  const cookie = await cookieFor(new SessionManager({ store: new MemoryStore(), keys: [KEY] }), { n: 1 });
+  await serving(handler, async (browser) => {
+    const response = await browser.request("/", { headers: { cookie } });
+    assertEquals([response.status, await response.text()], [500, "1"]);
+  });
+});
+
 Deno.test("adapters: an unknown option is refused by name", () => {
   const { manager } = failingLater();
   for (const adapter of [honoSessions, nodeSessions, oakSessions] as ((...args: unknown[]) => unknown)[]) {

@@ -139,7 +139,10 @@ Deno.test("express: a failing open is answered 503, with any error handler", asy
     res.send("a page without a session");
   });
   app.get("/", async (req: Any, res: Any) => res.send((await open(req)).user));
-  app.use((_error: Error, req: Any, res: Any, _next: Any) => res.status(Number(req.query.status)).send("handled"));
+  app.use((_error: Error, { query }: Any, res: Any, _next: Any) => {
+    if (query.later) res.set("retry-after", query.later);
+    res.status(Number(query.status)).send("handled");
+  });
   const cookie = await cookieFor(sessionsOf().manager, { n: 1 });
   await serving(app, async ({ origin }) => {
     const ask = async (path: string) => {
@@ -151,6 +154,7 @@ Deno.test("express: a failing open is answered 503, with any error handler", asy
     assert(String(text).includes("cannot be reached"));
     // The program's own error page stays.
     assertEquals(await ask("/?status=503"), [503, "handled", "5"]);
+    assertEquals(await ask("/?status=503&later=60"), [503, "handled", "60"]);
     assertEquals(await ask("/caught"), [200, "a page without a session", null]);
   });
 });

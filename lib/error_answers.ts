@@ -45,7 +45,7 @@ export async function answerTo<Received>(
   if (!own) return error.getResponse();
   checkResponse(own);
   // The program may give the same answer again, so its body stays unread. A clone is not sent: its `cancel` would wait
-  // until the program's answer is cancelled, too. The blob has the type of a text, also in Bun.
+  // until the program's answer is cancelled, too. A blob keeps the `Content-Type` of a string, also in Bun.
   const content = await own.clone().blob();
   const { status, statusText } = own;
   return new Response(content.size > 0 ? content : null, { status, statusText, headers: new Headers(own.headers) });

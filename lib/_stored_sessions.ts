@@ -29,8 +29,8 @@ interface StoredSessionsOptions {
   readonly emit: Listener;
 }
 
-/** A record that was read from the store. */
-export interface ReadRecord {
+/** A session that was found in the store. */
+export interface FoundSession {
   /** The record, limited to the manager's lifetimes. */
   readonly record: SessionRecord;
   /** Whether this record was shortened: the stored one has longer lifetimes than the manager. */
@@ -64,7 +64,7 @@ export class StoredSessions {
   }
 
   /** Reads a session's record; `undefined` if there is none, or if it is over by the lifetimes of this manager. */
-  async read(key: string): Promise<ReadRecord | undefined> {
+  async read(key: string): Promise<FoundSession | undefined> {
     const stored = await this.#options.store.read(key);
     const record = stored && this.#clamp(stored);
     return record && { record, isLifeShortened: record !== stored, storedDeadline: stored!.deadline };

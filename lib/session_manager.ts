@@ -4,7 +4,7 @@
  * @module
  */
 import { answerBoundRequest } from "./_bound_answers.ts";
-import { type ReadRecord, StoredSessions } from "./_stored_sessions.ts";
+import { type FoundSession, StoredSessions } from "./_stored_sessions.ts";
 import type { DeviceBound } from "./device_bound.ts";
 import type { ErrorAnswers } from "./error_answers.ts";
 import { type Listener, logEvents, newCounters, type SessionCounters, type SessionEvent } from "./events.ts";
@@ -294,25 +294,26 @@ export class SessionManager<Data extends object = Record<string, Json>> {
   }
 
   /**
-   * The times at which a session ends, with the changes that the request has made so far.
+   * When a session ends: as it is stored now, and after a commit of the changes that were made so far.
    *
    * @param session A session that `open` returned.
-   * @returns `storedExpires`, the end that is stored now; `expires`, the end after the commit; and `deadline`, the
-   * latest end if the session is used again. All are in milliseconds since 1970.
+   * @returns `storedExpires`, the end that is stored now; `expires`, the end after the commit; and `deadline`, the end
+   * in any case, however often the session is used. All are in milliseconds since 1970.
    */
   endTimes(session: Session<Data>): EndTimes {
     const state = stateOf(session);
-    // A session that is not stored yet, or no longer after this request, has the times of a new one.
+    // If the session is not stored yet, or this request ends it, the commit can only store a new session.
     const continued = continuedRecord(state);
-    const next = continued === undefined
+    const newTimes = continued === undefined
       ? this.#lifetimes.begin(this.#now(), state.logIn?.overrides)
       : this.#lifetimes.extend(continued);
-    const usesNext = continued === undefined || session.changed || this.#sessions.isExtensionDue(state, continued);
+    const storesNewTimes = continued === undefined || session.changed ||
+      this.#sessions.isExtensionDue(state, continued);
     return Object.freeze({
       storedExpires: state.record && endOf(state.record),
-      expires: endOf(usesNext ? next : continued),
+      expires: endOf(storesNewTimes ? newTimes : continued),
       // After the option `absolute` was raised, this commit may not store the new deadline. Then a later use does.
-      deadline: next.deadline,
+      deadline: newTimes.deadline,
     });
   }
 
@@ -328,8 +329,7 @@ export class SessionManager<Data extends object = Record<string, Json>> {
   answerBound(request: RequestLike & { readonly method: string }): Promise<Response> | undefined {
     const [loadDeviceBound, path] = [this.#loadDeviceBound, this.#boundPath];
     if (loadDeviceBound === undefined || path === undefined) return undefined;
-    // Most requests are for other addresses. This check comes before their headers are read, because Node's adapter
-    // makes the headers only then, which takes time. A request without a `url` goes on, and is checked below.
+    // Most requests are for other addresses. In Node, reading their headers would take time.
     if (request?.url?.includes(path) === false) return undefined;
     headersOf("Cannot answer a request", request);
     const pathname = URL.parse(request.url ?? "")?.pathname;
@@ -362,7 +362,7 @@ export class SessionManager<Data extends object = Record<string, Json>> {
 
   /** Opens the session of a request with two to four valid cookies: the live one, if exactly one is live. */
   async #openIfOneIsLive(ids: readonly SignedId[], request: RequestLike): Promise<Session<Data>> {
-    const live: { readonly id: SignedId; readonly found: ReadRecord }[] = [];
+    const live: { readonly id: SignedId; readonly found: FoundSession }[] = [];
     for (const id of ids) {
       const found = await this.#sessions.read(id.key);
       if (found !== undefined && await this.#mayUse(found.record, id.key, request)) live.push({ id, found });
@@ -372,7 +372,7 @@ export class SessionManager<Data extends object = Record<string, Json>> {
     return this.#sessionOf(only.id, only.found);
   }
 
-  #sessionOf({ value, key, signedByOlderKey }: SignedId, found: ReadRecord): Session<Data> {
+  #sessionOf({ value, key, signedByOlderKey }: SignedId, found: FoundSession): Session<Data> {
     return new Session(newState(this.#now, { id: value, key, signedByOlderKey, ...found }));
   }
 

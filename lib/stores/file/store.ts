@@ -311,8 +311,8 @@ export class FileStore implements SessionStore {
 
   /**
    * The content of a session's file. A listing can find the file of a new session before it is finished, and such a
-   * file looks corrupt. So this method leaves a corrupt file in its place. `#withLock` moves one out of the way: its
-   * keys come from browsers, which get an id only after the file is finished.
+   * file looks corrupt. So this method does not move a corrupt file. `#withLock` does: its callers know only keys of
+   * finished files.
    */
   async #contentOf(key: string): Promise<Content> {
     try {

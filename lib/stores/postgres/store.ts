@@ -30,7 +30,7 @@ export interface PostgresStoreOptions extends StoreOptions {
   readonly table?: string | undefined;
 }
 
-/** How many expired sessions are removed at most for each new session. They are removed in steps of `SWEEP_SIZE`. */
+/** How many expired sessions may be removed for each new one. Without new sessions, none is removed. */
 const SWEPT_PER_CREATE = 8;
 const RULES = {
   url: ADDRESS,
@@ -105,7 +105,7 @@ export class PostgresStore extends EntryStore {
     this.#pacer.created();
   }
 
-  /** Starts the steps of the sweep that are due. Returns immediately. */
+  /** Starts the steps of the sweep that new sessions have made due. Returns immediately. */
   sweep(): void {
     this.#pacer.run();
   }

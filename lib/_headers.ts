@@ -102,8 +102,7 @@ export function copyOf(response: Response): Response {
 }
 
 /**
- * Makes the answer that replaces a withheld one. An upgrade to a WebSocket is not replaced, because Deno then ends the
- * whole server. The signal of a followed session aborts with the error.
+ * Makes the answer that replaces a withheld one. An upgrade to a WebSocket is not replaced, as in `isSentDespite`.
  *
  * @param withheld The answer that is not sent. Some of its headers stay.
  * @param answer The answer that is sent.

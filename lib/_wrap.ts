@@ -1,5 +1,5 @@
 /** Wrap: adds the session to a handler, and answers for it if the session cannot be opened or stored. */
-import { answerTo, ERROR_ANSWERS, type ErrorAnswers } from "./error_answers.ts";
+import { answerTo, ERROR_ANSWERS, type ErrorAnswers, isSentDespite } from "./error_answers.ts";
 import { SessionError } from "./errors.ts";
 import { replaceAnswer } from "./_headers.ts";
 import { Opener } from "./_opener.ts";
@@ -53,6 +53,7 @@ export function wrapHandler<Data extends object, Rest extends unknown[]>(
       return await sessions.commit(session, response);
     } catch (error) {
       opener.drop();
+      if (isSentDespite(error, withheld)) return withheld;
       if (!(error instanceof SessionError)) throw error;
       const answer = await answerTo(request, error, options);
       return withheld === undefined ? answer : replaceAnswer(withheld, answer);

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { type SessionError, SessionGoneError, type SessionStoreError, type StoreFullError } from "./errors.ts";
+import { SessionError, SessionGoneError, type SessionStoreError, type StoreFullError } from "./errors.ts";
 import { checkResponse } from "./_headers.ts";
 import { FUNCTION, type Rule } from "./_options.ts";
 
@@ -29,6 +29,17 @@ export const ERROR_ANSWERS: Readonly<Record<keyof ErrorAnswers<unknown>, Rule>> 
   gone: FUNCTION,
   unavailable: FUNCTION,
 };
+
+/**
+ * Whether an answer is sent although its commit failed. An upgrade to a WebSocket is, because Deno otherwise ends the
+ * whole server. The signal of a followed session aborts with the error. An error of the program is logged, because no
+ * caller gets it.
+ */
+export function isSentDespite(error: unknown, response: Response | undefined): response is Response {
+  if (response?.status !== 101) return false;
+  if (!(error instanceof SessionError)) console.error(error);
+  return true;
+}
 
 /**
  * The answer to an error: the program's own if it has one for this error, or else the one in plain text.

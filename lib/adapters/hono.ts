@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { answerTo, ERROR_ANSWERS, type ErrorAnswers } from "../error_answers.ts";
+import { answerTo, ERROR_ANSWERS, type ErrorAnswers, isSentDespite } from "../error_answers.ts";
 import { SessionError } from "../errors.ts";
 import { replaceAnswer } from "../_headers.ts";
 import { noMiddlewareError, Opener } from "../_opener.ts";
@@ -106,6 +106,7 @@ export function honoSessions<Data extends object, Context extends HonoContext = 
         await next();
         answer = await finish(context, opener);
       } catch (error) {
+        if (isSentDespite(error, context.finalized ? context.res : undefined)) return;
         if (!(error instanceof SessionError)) throw error;
         const withheld = context.res!;
         // A program may make its own answer by the context, which adds the headers of the answer that it has.

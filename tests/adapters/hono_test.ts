@@ -13,6 +13,7 @@ import { honoSessions } from "../../lib/adapters/hono.ts";
 import { SessionGoneError } from "../../lib/errors.ts";
 import { SessionManager } from "../../lib/session_manager.ts";
 import { MemoryStore } from "../../lib/stores/memory.ts";
+import { replacing } from "../support/failing.ts";
 import { BOUND, type Data, failing, KEY } from "../support/site.ts";
 import { Browser } from "../support/server.ts";
 
@@ -229,6 +230,30 @@ Deno.test("hono: a stream follows its session, and ends with it", async () => {
     if (text.includes("data: text")) await manager.endAll("text");
   }
   assert(text.endsWith("data: logged out\n\n"), text);
+});
+
+Deno.test("hono: a WebSocket whose session cannot be stored opens, and the server goes on", async () => {
+  const { app, open } = program();
+  app.get("/socket", async (c) => {
+    let runs = 0;
+    (await open(c)).update("n", () => {
+      if (++runs > 1) throw new Error("mine");
+      return 1;
+    });
+    const { socket, response } = Deno.upgradeWebSocket(c.req.raw);
+    socket.onopen = () => socket.close(4401);
+    return response;
+  });
+  const server = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen() {} }, app.fetch);
+  const address = `127.0.0.1:${server.addr.port}`;
+  const logged: unknown[] = [];
+  await replacing(console, "error", () => (error) => void logged.push(error.message), async () => {
+    const socket = new WebSocket(`ws://${address}/socket`);
+    const { code } = await new Promise<CloseEvent>((resolve) => socket.onclose = resolve);
+    assertEquals([code, await (await fetch(`http://${address}/who`)).text()], [4401, "no one"]);
+  });
+  assertEquals(logged, ["mine"]);
+  await server.shutdown();
 });
 
 Deno.test("hono: the error of an open without the middleware says what to do", async () => {

@@ -5,6 +5,7 @@ import type { Session } from "../../lib/session.ts";
 import { SessionManager } from "../../lib/session_manager.ts";
 import { MemoryStore } from "../../lib/stores/memory.ts";
 import type { ErrorAnswers } from "../../lib/error_answers.ts";
+import { replacing } from "../support/failing.ts";
 import { BOUND, type Data, failing, KEY, register, site } from "../support/site.ts";
 
 const HOME = "http://localhost/";
@@ -313,19 +314,29 @@ Deno.test("wrap: a WebSocket whose session cannot be stored opens, and the serve
   const handler = sessions.wrap(async (request, open) => {
     if (!request.headers.has("upgrade")) return new Response("hello");
     const session = await open();
-    session.set("n", 1);
+    let runs = 0;
+    session.update("n", () => {
+      if (request.url.endsWith("/throws") && ++runs > 1) throw new RangeError("mine");
+      return 1;
+    });
     const { signal } = sessions.follow(session);
     const { socket, response } = Deno.upgradeWebSocket(request);
     socket.onopen = () => socket.close(4401, signal.reason.name);
-    await visit((session) => session.end()); // another request, in between
+    if (request.url.endsWith("/ended")) await visit((session) => session.end()); // another request, in between
     return response;
-  });
+  }, { gone: () => Promise.reject(new Error("not called")) });
   const server = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen() {} }, handler);
-  const address = `127.0.0.1:${server.addr.port}/`;
-  const socket = new WebSocket(`ws://${address}`, { headers });
-  const { code, reason } = await new Promise<CloseEvent>((resolve) => socket.onclose = resolve);
-  assertEquals([code, reason], [4401, "SessionGoneError"]);
-  assertEquals(await (await fetch(`http://${address}`)).text(), "hello");
+  const address = `127.0.0.1:${server.addr.port}`;
+  const logged: unknown[] = [];
+  await replacing(console, "error", () => (error) => void logged.push(error.message), async () => {
+    for (const [path, name] of [["/throws", "RangeError"], ["/ended", "SessionGoneError"]] as const) {
+      const socket = new WebSocket(`ws://${address}${path}`, { headers });
+      const { code, reason } = await new Promise<CloseEvent>((resolve) => socket.onclose = resolve);
+      assertEquals([code, reason], [4401, name]);
+      assertEquals(await (await fetch(`http://${address}`)).text(), "hello");
+    }
+  });
+  assertEquals(logged, ["mine"]);
   await server.shutdown();
 });
 

@@ -261,9 +261,8 @@ export class SessionManager<Data extends object = Record<string, Json>> {
    * Ends all sessions of a user, as after a change of password (ASVS 5, 7.4.3). When it resolves, they have ended at
    * every server. If a log-in is still under way at the call, its session may remain.
    *
-   * If the session of this request is one of them, and the request changes it, the request is answered 409. To avoid
-   * this, call `session.logOut()`, before or after `endAll`. Values that are set and messages that are flashed after
-   * `logOut` are stored in a new session.
+   * If the session of this request is one of them, a change of it is answered 409. Only `session.logOut()` is not,
+   * before or after `endAll`. Values that are set and messages that are flashed after it are stored in a new session.
    *
    * @param user The user, as given to `logIn`.
    * @param options `except`: a session that stays live, such as that of the request.
@@ -302,7 +301,7 @@ export class SessionManager<Data extends object = Record<string, Json>> {
    */
   endTimes(session: Session<Data>): EndTimes {
     const state = stateOf(session);
-    // If the session is not stored yet, or this request ends it, the commit can only store a new session.
+    // `undefined` if the session is not stored yet, or if this request logs in or ends it. Then new times begin.
     const continued = continuedRecord(state);
     const newTimes = continued === undefined
       ? this.#lifetimes.begin(this.#now(), state.logIn?.overrides)
@@ -312,7 +311,7 @@ export class SessionManager<Data extends object = Record<string, Json>> {
     return Object.freeze({
       storedExpires: state.record && endOf(state.record),
       expires: endOf(storesNewTimes ? newTimes : continued),
-      // After the option `absolute` was raised, this commit may not store the new deadline. Then a later use does.
+      // If the option `absolute` was raised, and this commit stores no new times, a later use stores this deadline.
       deadline: newTimes.deadline,
     });
   }

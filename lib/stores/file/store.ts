@@ -104,7 +104,7 @@ export class FileStore implements SessionStore {
   #updates = new UpdateBatcher((key, change) => this.#update(key, change));
 
   /**
-   * Makes a store. It uses no file before the first verb.
+   * Makes a store. It uses no file before one of its methods is called.
    *
    * @param options The folder, and the options that differ from their defaults.
    * @throws {TypeError} if an option is missing, unknown or invalid. It is always thrown on Node, on Bun, and on Deno
@@ -311,14 +311,14 @@ export class FileStore implements SessionStore {
 
   /**
    * The content of a session's file. A listing can find the file of a new session before it is finished, and such a
-   * file looks corrupt. So this method does not move a corrupt file. `#withLock` does: its callers know only keys of
-   * finished files.
+   * file looks corrupt. So this method does not move a corrupt file. `#withLock` does, for finished files.
    */
   async #contentOf(key: string): Promise<Content> {
     try {
       return this.#reader.read(key);
     } catch (error) {
-      // On Windows, this waits until another process has unlocked the file. The file is finished then.
+      // On Windows, this waits until another process has unlocked the file. The file is finished, because the file of a
+      // new session is not locked.
       if (!isLocked(error)) throw error;
       return await this.#withLock(key, (_, found) => found);
     }

@@ -30,7 +30,7 @@ export interface PostgresStoreOptions extends StoreOptions {
   readonly table?: string | undefined;
 }
 
-/** How many expired sessions may be removed for each new one. Without new sessions, none is removed. */
+/** How many expired sessions may be removed for each new one. Without new sessions, the table does not grow. */
 const SWEPT_PER_CREATE = 8;
 const RULES = {
   url: ADDRESS,
@@ -105,7 +105,7 @@ export class PostgresStore extends EntryStore {
     this.#pacer.created();
   }
 
-  /** Starts the steps of the sweep that new sessions have made due. Returns immediately. */
+  /** Starts to remove some expired sessions in the background, the more of them, the more sessions were created. */
   sweep(): void {
     this.#pacer.run();
   }

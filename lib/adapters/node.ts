@@ -29,7 +29,8 @@ export interface NodeSessions<Data extends object> {
  * Makes a middleware for Express 5, for Fastify with `@fastify/middie`, and for plain `node:http`. A request that opens
  * no session costs nothing, and its answer stays cacheable. If the answer has status 500 or more, as after a handler
  * that threw, nothing is stored. If the session cannot be stored, an answer with status 409, 413 or 503 replaces the
- * handler's. If it cannot be opened, the handler's own answer stays, unless its status is 500: then 503 replaces it.
+ * handler's. If it cannot be opened, the program's answer stays, unless its status is 500, or 503 with the option
+ * `unavailable`: then the answer with 503 replaces it.
  *
  * @param sessions The manager.
  * @param options Your own answers for 409 and 503, in place of plain text.
@@ -74,8 +75,9 @@ export function nodeSessions<Data extends object, Received extends IncomingMessa
       if (session === undefined) {
         const { failure } = opener;
         if (!(failure instanceof SessionError)) return () => {};
-        // A framework answers with 500 to an error that it does not know.
-        return status === 500 ? await answer(request, failure) : retryAfter(failure, status);
+        // A framework answers with 500 to an error that it does not know. Express and Fastify take its `statusCode`.
+        const isReplaced = status === 500 || (status === failure.statusCode && options.unavailable !== undefined);
+        return isReplaced ? await answer(request, failure) : retryAfter(failure, status);
       }
       if (status >= 500) {
         giveUpCommit(session);

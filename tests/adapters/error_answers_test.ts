@@ -4,6 +4,7 @@ import { Application, type Context as OakContext } from "npm:@oakserver/oak@14.1
 import { assertEquals, assertThrows } from "@std/assert";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import express from "npm:express@5.3.0";
+import fastify from "npm:fastify@5.12.8";
 import { type Context, Hono } from "npm:hono@4.13.19";
 import { compress } from "npm:hono@4.13.19/compress";
 import { honoSessions } from "../../lib/adapters/hono.ts";
@@ -214,6 +215,26 @@ Deno.test("node: an answer of its own that cannot be sent ends no process", asyn
     });
   });
   assertEquals(seen, Array(6).fill(500));
+});
+
+Deno.test("express, fastify: the own answer replaces that of the framework to a failed open", async () => {
+  const manager = new SessionManager<Data>({ store: failing(["read"], new MemoryStore()), keys: [KEY] });
+  const { middleware, open } = nodeSessions(manager, { unavailable: ({ url }) => page(503, `${url}: try again`) });
+  const app = express();
+  app.set("env", "test"); // Express does not log the error
+  app.use(middleware);
+  // deno-lint-ignore no-explicit-any -- Express's types need @types/express
+  app.get("/", async (request: any, response: any) => response.send((await open(request)).user));
+  const other = fastify();
+  other.addHook("onRequest", (request, reply, done) => middleware(request.raw, reply.raw, done));
+  other.get("/", async (request) => (await open(request.raw)).user);
+  const headers = { cookie: await cookieFor(new SessionManager({ store: new MemoryStore(), keys: [KEY] }), { n: 1 }) };
+  await serving(app, async (browser) => {
+    const response = await browser.request("/", { headers });
+    assertEquals([response.status, await response.text()], [503, "<p>/: try again"]);
+  });
+  const { statusCode, body } = await other.inject({ url: "/", headers });
+  assertEquals([statusCode, body], [503, "<p>/: try again"]);
 });
 
 Deno.test("node: an own answer to an error that no one catches is made once, and kept", async () => {

@@ -84,9 +84,13 @@ export class Census {
    * The names in every subfolder. A subfolder that cannot be read is logged and left out.
    *
    * @param first The subfolder to begin with. Each process begins with another, so that they do not do the same work.
+   * @param inFolder The names in the folder. Unless given, the folder is listed.
    */
-  async *shards(first = ""): AsyncGenerator<readonly [shard: string, names: readonly string[]], undefined> {
-    const all = (await this.#shardNames()).sort();
+  async *shards(
+    first = "",
+    inFolder?: readonly string[],
+  ): AsyncGenerator<readonly [shard: string, names: readonly string[]], undefined> {
+    const all = (inFolder?.filter(isShard) ?? await this.#shardNames()).sort();
     const before = all.filter((shard) => shard < first).length;
     for (const shard of [...all.slice(before), ...all.slice(0, before)]) {
       const names = await this.#tryList(shard);

@@ -150,10 +150,11 @@ export class Sweep {
    * subfolder, so no name waits for longer than one pass.
    */
   async *#looks(): AsyncGenerator<boolean, undefined> {
-    for (const name of await namesInLong(this.#settings.dir)) {
+    const inFolder = await namesInLong(this.#settings.dir);
+    for (const name of inFolder) {
       if (name.endsWith(TEMPORARY)) await this.#sweepTemporary(`${this.#settings.dir}/${name}`);
     }
-    for await (const [shard, names] of this.#census.shards(this.#first)) {
+    for await (const [shard, names] of this.#census.shards(this.#first, inFolder)) {
       yield false;
       let left = names.length;
       for (const name of names) {

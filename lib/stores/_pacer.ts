@@ -1,14 +1,19 @@
 /**
- * Pacer: decides when the sweep of a store takes its next step. So the sweep keeps up with the new sessions, and delays
- * no request. The stores of files, SQLite and PostgreSQL use it. Redis, memcached, MongoDB and Deno KV remove expired
- * sessions themselves, and the memory store checks eight sessions for each new one.
+ * Pacer: decides when the sweep of a store takes its next step. So the sweep keeps up with the new sessions, and other
+ * requests have their turn. The stores of files, SQLite and PostgreSQL use it. Redis, memcached, MongoDB and Deno KV
+ * remove expired sessions themselves, and the memory store checks eight sessions for each new one.
  */
 import { reasonOf } from "../_reason.ts";
 import type { Log } from "../log.ts";
-import { turn } from "./_pause.ts";
+import { TimeSlice, turn } from "./_pause.ts";
 
 /** The most milliseconds between two steps while requests come, even if no session is created. */
 const IDLE_STEP = 1000;
+/**
+ * How many checks a removal counts as, because it takes longer. So, if a store has many expired sessions, a new session
+ * does not wait for the removal of twelve of them.
+ */
+const REMOVAL = 4;
 
 /** The options of a {@linkcode Pacer}. */
 export interface PacerOptions {
@@ -25,6 +30,9 @@ export interface PacerOptions {
 /**
  * Starts the steps of a sweep after the answers to requests, one at a time. The more sessions are created, the more
  * steps it starts. While requests come, it starts at least one step per second. It has no timer.
+ *
+ * Other requests have their turn between two steps. Requests that come at the same time can create more sessions in a
+ * turn than one step pays for. Then the sweep is behind: it takes several steps in a turn, for some milliseconds.
  */
 export class Pacer {
   #step: () => Promise<number>;
@@ -32,6 +40,9 @@ export class Pacer {
   #perCreate: number;
   #log: Log;
   #due = 0;
+  /** How many checks the new sessions have caused, and how many of these the steps have done. */
+  #caused = 0;
+  #done = 0;
   #last = -Infinity;
   #running: Promise<void> | undefined;
 
@@ -46,6 +57,17 @@ export class Pacer {
   /** Records that a session was created. */
   created(): void {
     this.#due += this.#perCreate;
+    this.#caused += this.#perCreate;
+  }
+
+  /**
+   * Waits until the steps have done the checks that the sessions created so far have caused, except those of the next
+   * step. If no steps run, it does not wait. If each new session waits, clients cannot create sessions faster than the
+   * sweep removes expired ones, however many clients there are.
+   */
+  async keepUp(): Promise<void> {
+    const caused = this.#caused;
+    while (this.#running !== undefined && this.#isBehind(caused)) await turn();
   }
 
   /** Starts the steps that are due, if none is running. Returns immediately. */
@@ -55,7 +77,10 @@ export class Pacer {
     this.#last = performance.now();
     this.#running = this.#steps()
       .catch((error) => this.#log("error", "The sweep of expired sessions failed", reasonOf(error)))
-      .finally(() => this.#running = undefined);
+      .finally(() => {
+        this.#running = undefined;
+        this.#done = this.#caused;
+      });
   }
 
   /** Waits for the running step. The steps that are due after it are not taken. */
@@ -64,13 +89,23 @@ export class Pacer {
     await this.#running;
   }
 
+  #isBehind(caused: number): boolean {
+    return caused - this.#done >= this.#size;
+  }
+
   async #steps(): Promise<void> {
     let swept = 0;
-    do {
-      await turn();
+    await turn();
+    const slice = new TimeSlice();
+    while (true) {
       this.#due = Math.max(0, this.#due - this.#size);
-      swept += await this.#step();
-    } while (this.#due >= this.#size);
+      const removed = await this.#step();
+      swept += removed;
+      this.#done = Math.min(this.#caused, this.#done + Math.max(this.#size, removed * REMOVAL));
+      if (this.#due < this.#size) break;
+      if (this.#isBehind(this.#caused)) await slice.yieldIfOver();
+      else await turn();
+    }
     if (swept > 0) this.#log("info", "Expired sessions were swept", String(swept));
   }
 }

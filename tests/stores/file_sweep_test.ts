@@ -98,6 +98,26 @@ for (const [site, places] of [["small", 4096], ["large", 16]] as const) {
   });
 }
 
+test("with many clients at a time, few dead files stay", async ({ dir, store, clock }) => {
+  const LIVE = 400;
+  const IDLE = 6000;
+  let made = 0;
+  let most = 0;
+  await Promise.all(Array.from({ length: 32 }, async () => {
+    while (made < 4 * LIVE) {
+      made++;
+      clock.time += IDLE / LIVE;
+      await store.create(newId(), record(clock, made, IDLE));
+      if (made > 2 * LIVE && made % 8 === 0) most = Math.max(most, filesIn(dir).length - LIVE);
+      store.sweep();
+      await pause();
+    }
+  }));
+  await store.close();
+  // One step may be due.
+  assert(most > 0 && most <= LIVE / 7 + 64, `${most} dead`);
+});
+
 test("a session that is locked or was used in between is not swept", async (place) => {
   const { dir, store, clock, create } = place;
   const key = await create(1);

@@ -43,6 +43,10 @@ function test(behaviour: string, fn: (paced: Paced) => Promise<void>): void {
   });
 }
 
+function pause(): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve));
+}
+
 function created({ pacer }: Paced, sessions: number): void {
   for (let i = 0; i < sessions; i++) pacer.created();
   pacer.run();
@@ -64,6 +68,41 @@ test("new sessions cause as many steps as their checks need, and no more", async
     await paced.done();
     assertEquals(paced.steps, steps);
   }
+});
+
+test("steps that are behind the new sessions share a turn", async (paced) => {
+  created(paced, 64);
+  await pause();
+  await pause();
+  assertEquals(paced.steps, 10);
+});
+
+test("new sessions wait while more than the next step is due", async (paced) => {
+  for (const [sessions, steps] of [[20, 3], [13, 5]]) {
+    created(paced, sessions!);
+    await paced.pacer.keepUp();
+    assertEquals(paced.steps, steps);
+  }
+});
+
+test("a removal counts as four checks, so new sessions wait for fewer steps", async (paced) => {
+  // The first step pays for 256 of the 400 checks, the second for the rest. The others take a turn each.
+  paced.outcome = 64;
+  created(paced, 40);
+  await paced.pacer.keepUp();
+  assertEquals(paced.steps, 2);
+  await paced.done();
+  assertEquals(paced.steps, 6);
+});
+
+test("if no steps run or a step fails, new sessions do not wait", async (paced) => {
+  for (let i = 0; i < 40; i++) paced.pacer.created();
+  await paced.pacer.keepUp();
+  assertEquals(paced.steps, 0);
+  paced.outcome = new Error("disk on fire");
+  paced.pacer.run();
+  await paced.pacer.keepUp();
+  assertEquals(paced.steps, 1);
 });
 
 test("a step that time caused counts for the new sessions, too", async (paced) => {

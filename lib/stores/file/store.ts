@@ -163,7 +163,7 @@ export class FileStore implements SessionStore {
         throw new StoreFullError(`Cannot create a session: "${dir}" may hold ${max} live sessions`);
       }
       await this.#files.make(key, record);
-      this.#sweep.noteCreated(endOf(record));
+      await this.#sweep.noteCreated(endOf(record));
     });
   }
 

@@ -15,7 +15,8 @@ const NAMES_PER_STEP = 64;
 /**
  * How many names are checked for each new session. A subfolder has at least one name, so a pass over N names takes at
  * most 2 N checks. These are due after N / 6 new sessions. In a steady state, an expired session waits for half of a
- * pass on average. In that time N / 12 sessions are made, so about a twelfth of the files are expired.
+ * pass on average. In that time N / 12 sessions are made, so about a twelfth of the files are expired. To keep this rate
+ * while many clients create sessions, new sessions wait for checks that are overdue.
  */
 const NAMES_PER_CREATE = 12;
 /** How long a store that found no room does not search for room again, in milliseconds. */
@@ -53,10 +54,14 @@ export class Sweep {
     this.#pacer = new Pacer({ step, size: NAMES_PER_STEP, perCreate: NAMES_PER_CREATE, log: settings.log });
   }
 
-  /** Records that a session was made, and when it ends. Each new session makes some names due for a check. */
-  noteCreated(end: number): void {
+  /**
+   * Records that a session was made, and when it ends. Each new session makes some names due for a check. If the steps
+   * are behind, this waits for those that are due.
+   */
+  async noteCreated(end: number): Promise<void> {
     this.noteEnd(end);
     if (this.#settings.now() >= this.#earliest) this.#pacer.created();
+    await this.#pacer.keepUp();
   }
 
   /** Records when a session ends. */

@@ -134,6 +134,7 @@ export class SqliteStore implements SessionStore {
     const isKept = await insert() || (await this.#sweep() > 0 && await insert());
     if (!isKept) throw new StoreFullError(`Cannot create a session: ${this.#name} may hold ${this.#max} live sessions`);
     this.#pacer.created();
+    await this.#pacer.keepUp();
   }
 
   async read(key: string): Promise<SessionRecord | undefined> {

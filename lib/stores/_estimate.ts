@@ -79,10 +79,10 @@ export class Estimate {
     if (this.#max === Infinity) return await create();
     const age = performance.now() - this.#countedAt;
     if (age >= COUNT_AGE && this.#mayCount()) this.#startCount();
-    while (this.#allowed <= 0 || this.#total >= this.#max) {
+    while ((this.#allowed <= 0 || this.#total >= this.#max) && this.#mayCount()) {
       // A count does not include the sessions that are being created, so they are awaited first.
       if (this.#underway.size > 0) await Promise.allSettled(this.#underway);
-      else if (!this.#mayCount() || !await this.#hasRoom()) break;
+      else if (!await this.#hasRoom()) break;
     }
     if (this.#total >= this.#max) {
       throw new StoreFullError(`Cannot create a session: ${this.#name} may hold ${this.#max} live sessions`);
@@ -116,12 +116,13 @@ export class Estimate {
   async #hasRoom(): Promise<boolean> {
     const counting = this.#startCount();
     const left = this.#startedAt + CALL_DEADLINE - performance.now();
-    const isCounted = left > 0 && await within(this.#name, counting, left).catch(() => false);
+    const isCounted = await within(this.#name, counting, left).catch(() => false);
     return isCounted && this.#total < this.#max;
   }
 
-  /** Whether the next count may begin, or has begun. */
+  /** Whether the next count may begin, or the running one began less than a second ago. */
   #mayCount(): boolean {
+    if (this.#counting !== undefined) return performance.now() - this.#startedAt < CALL_DEADLINE;
     if (this.#total < this.#max && this.#counted <= FEW && this.#took < CALL_DEADLINE) return true;
     return performance.now() - this.#countedAt >= (this.#took - CHEAP) * SHARE;
   }

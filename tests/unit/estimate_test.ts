@@ -55,3 +55,26 @@ Deno.test("estimate: a count that takes long is awaited for a second", async () 
     await estimate.close();
   });
 });
+
+Deno.test("estimate: new sessions do not wait for each other while a count takes long", async () => {
+  await inSimulatedTime(async () => {
+    const count = () => new Promise<number>((resolve) => setTimeout(() => resolve(1), 10_000));
+    const estimate = new Estimate({ count, max: 20, name: "a store", log: silent });
+    let underway = 0;
+    let most = 0;
+    const create = async () => {
+      most = Math.max(most, ++underway);
+      await new Promise((resolve) => setTimeout(resolve, 1000));
+      underway--;
+    };
+    await estimate.make(create);
+    const making: Promise<void>[] = [];
+    for (let n = 0; n < 10; n++) {
+      making.push(estimate.make(create));
+      await new Promise((resolve) => setTimeout(resolve, 1));
+    }
+    await Promise.all(making);
+    assertEquals(most, 10);
+    await estimate.close();
+  });
+});

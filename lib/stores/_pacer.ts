@@ -45,6 +45,7 @@ export class Pacer {
   #done = 0;
   #last = -Infinity;
   #running: Promise<void> | undefined;
+  #isClosed = false;
 
   /** @param options The step, its size, and the log. */
   constructor(options: PacerOptions) {
@@ -70,9 +71,9 @@ export class Pacer {
     while (this.#running !== undefined && this.#isBehind(caused)) await turn();
   }
 
-  /** Starts the steps that are due, if none is running. Returns immediately. */
+  /** Starts the steps that are due, if none is running and the store is open. Returns immediately. */
   run(): void {
-    if (this.#running !== undefined) return;
+    if (this.#running !== undefined || this.#isClosed) return;
     if (this.#due < this.#size && performance.now() - this.#last < IDLE_STEP) return;
     this.#last = performance.now();
     this.#running = this.#steps()
@@ -85,6 +86,7 @@ export class Pacer {
 
   /** Waits for the running step. The steps that are due after it are not taken. */
   async close(): Promise<void> {
+    this.#isClosed = true;
     this.#due = 0;
     await this.#running;
   }

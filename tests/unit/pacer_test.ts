@@ -153,6 +153,7 @@ test("close waits for the running step, and drops the others", async (paced) => 
   await new Promise((resolve) => setTimeout(resolve, 2));
   await pacer.close();
   assertEquals([begun, ended], [1, 1]);
+  paced.time += 1000;
   pacer.run();
   await paced.done();
   assertEquals(begun, 1);

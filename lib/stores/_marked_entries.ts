@@ -72,6 +72,7 @@ export class MarkedEntries {
   #number = 0;
   /** The writes of the running verbs, by the numbers of their marks. */
   #attempts = new Map<number, { isDone: boolean }>();
+  #isClosed = false;
 
   /**
    * @param entries The engine.
@@ -126,7 +127,7 @@ export class MarkedEntries {
         } catch (error) {
           // A failed read ends the verb, unless the outcome of a write is still unknown. Even if an engine was silent
           // for a write and for the first read after it, there is time for a second read.
-          if (!isUnknown || isPast(DEADLINE)) throw isUnknown ? failure : error;
+          if (!isUnknown || isPast(DEADLINE) || this.#isClosed) throw isUnknown ? failure : error;
           await pause(50);
           continue;
         }
@@ -156,7 +157,7 @@ export class MarkedEntries {
           const took = performance.now() - begun;
           await pause(Math.random() * took * Math.min(tries, MOST_PAUSE));
         } catch (error) {
-          if (error instanceof SessionError) throw error;
+          if (error instanceof SessionError || this.#isClosed) throw error;
           isUnknown = true;
           failure = error;
           failures++;
@@ -177,6 +178,15 @@ export class MarkedEntries {
   async connect(): Promise<void> {
     const opening = this.#entries.open?.();
     if (opening !== undefined) await within(this.#name, opening);
+  }
+
+  /** Closes the connection. After this, verbs fail immediately. */
+  async close(): Promise<void> {
+    try {
+      if (this.#entries.close) await within(this.#name, this.#entries.close());
+    } finally {
+      this.#isClosed = true;
+    }
   }
 
   /** Does a write. Returns whether the engine answered that it was done. */

@@ -8,7 +8,6 @@ import type { Log } from "../log.ts";
 import { encode, freeze, isLive, MAX_RECORD_BYTES, type SessionRecord } from "../record.ts";
 import { type Change, KeyTakenError, type SessionStore, type StoredSession } from "../store.ts";
 import { logCorrupt } from "./_corrupt.ts";
-import { within } from "./_deadline.ts";
 import { Estimate } from "./_estimate.ts";
 import { isOver, MarkedEntries, NOTHING, type Seen, type Step } from "./_marked_entries.ts";
 import { HEAD_BYTES } from "./_marks.ts";
@@ -171,7 +170,7 @@ export class EntryStore implements SessionStore {
   async close(): Promise<void> {
     this.#isClosed = true;
     await this.#estimate.close();
-    if (this.#entries.close) await within(this.#name, this.#entries.close());
+    await this.#marked.close();
   }
 
   /** Changes the record of a live session, and stores it in one step: the one or two writes that `draft` returns. */

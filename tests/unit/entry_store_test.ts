@@ -114,6 +114,21 @@ Deno.test("entry store: a new session is stored without a read before it", async
   assertEquals(looks, 0);
 });
 
+Deno.test("entry store: after the close, a verb tries nothing again", async () => {
+  const { engine, store } = place({ max: Infinity });
+  let calls = 0;
+  const refuse = () => {
+    calls++;
+    return Promise.reject(new Error("it is closed"));
+  };
+  Object.assign(engine, { get: refuse, put: refuse });
+  await store.close();
+  for (const verb of [() => store.create(newId(), fresh()), () => store.read(newId()), () => store.delete(newId())]) {
+    await assertRejects(verb, Error, "it is closed");
+  }
+  assertEquals(calls, 3);
+});
+
 Deno.test("entry store: the maximum is exact in one process, also after a failure", async () => {
   const { engine, store } = place({ max: 20 });
   engine.around = () => Promise.reject(new RecordTooLargeError("no"));

@@ -46,7 +46,7 @@ export class Queue {
   #roster: Roster;
   /** The last change in this process of each session. */
   #last = new Map<string, Promise<void>>();
-  /** What the last change of a session waited for in vain. The changes behind it do not wait as long for the same. */
+  /** The wait of a session's last change, if it failed. The next change of the session continues this wait. */
   #vain = new Map<string, Wait>();
 
   /**

@@ -134,9 +134,8 @@ export class PostgresEntries implements Entries {
 
   async count(): Promise<number> {
     const now = this.#now();
-    const statement = `select count(*) as total from ${this.#table} where used <= ${
-      now + CLOCK_SKEW
-    } and until > ${now}`;
+    const isLive = `used <= ${now + CLOCK_SKEW} and until > ${now}`;
+    const statement = `select count(*) as total from ${this.#table} where ${isLive}`;
     const [row] = await this.#pool.askLong(statement, COUNT_DEADLINE);
     return Number(row!["total"]);
   }

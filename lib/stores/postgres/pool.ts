@@ -160,7 +160,8 @@ export class PostgresPool {
       } catch (error) {
         const code = codeOf(error);
         const isNoUse = this.#isRefusedByPooler(error) || NO_USE.test(code);
-        // The client skips a hot standby, but not a server that is configured to be read-only, and no silent host.
+        // The client skips a hot standby itself. It skips neither a server that is configured to be read-only nor a
+        // silent host.
         if (code === READ_ONLY || code === CONNECT_TIMEOUT) this.#leaveHost(client);
         else if (isNoUse) this.#renew(client);
         const isWorthIt = UNDONE.test(code) || (isNoUse && tries < TRIES);

@@ -135,7 +135,7 @@ export class RedisConnection {
 
   /**
    * Makes the next command use a new connection. The client of a Cluster does not notice that a node is silent while
-   * commands are sent to it. So it is replaced, too. The new one asks the nodes that are known for the present masters.
+   * commands are sent to it. So it is replaced, too. The new client asks all known nodes which of them are masters now.
    */
   reconnect(): void {
     const client = this.#client;

@@ -10,12 +10,11 @@ import { fileAt } from "../_sqlite_file.ts";
 import { BUSY, DUPLICATE, freeReserve, FULL, makeTable, openFile, takeReserve, transact } from "./database.ts";
 
 /**
- * How long a verb waits at most before it tries again while another process is writing: this many milliseconds, or more
- * if many verbs wait. SQLite itself does not wait, because the whole program would wait with it.
+ * While another process is writing, a verb pauses for a millisecond, and up to this many more for each verb that waits.
+ * So the process tries only a few times per millisecond. SQLite itself does not wait, because the whole program would
+ * wait with it.
  */
-const BUSY_PAUSE = 4;
-/** For how many waiting verbs the pause is a millisecond longer. */
-const VERBS_PER_PAUSE = 8;
+const PAUSE_PER_VERB = 0.5;
 /** How long reads rely on the last check of the files, in milliseconds. */
 const LOOK_AGE = 250;
 
@@ -105,7 +104,7 @@ export class SqliteConnection {
           if (kind === "end" && this.#options.client === undefined) freeReserve(this.#options.path);
           this.#restartJournal();
         } else if (code !== BUSY || performance.now() - start > DEADLINE) throw this.#failure(error);
-        else await pause(1 + Math.random() * Math.max(BUSY_PAUSE, this.#running.size / VERBS_PER_PAUSE));
+        else await pause(1 + Math.random() * PAUSE_PER_VERB * this.#running.size);
       }
     }
   }

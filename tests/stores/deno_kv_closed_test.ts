@@ -1,4 +1,4 @@
-/** DenoKvStore after it is closed, and while it is closed. */
+/** DenoKvStore while it closes, and after that. */
 import { assertEquals, assertRejects } from "@std/assert";
 import { newId } from "../../lib/id.ts";
 import { DenoKvStore } from "../../lib/stores/deno_kv/store.ts";

@@ -69,8 +69,8 @@ export class MemcachedEntries implements Entries {
   }
 
   /**
-   * Replaces the new entry that an earlier try of the same move wrote. Returns whether the new entry is written. The
-   * move may be long done, if memcached was slow. Then the entry may have changed, and is not replaced.
+   * Replaces the new entry that an earlier try of the same move wrote. Returns whether the new entry is written. If
+   * memcached was slow, the move may be long done, and the entry may have changed. Then the entry is not replaced.
    */
   async #replaceEarlier({ entry }: EntryWrite): Promise<boolean> {
     const found = await this.get(entry.key);
@@ -107,7 +107,7 @@ export class MemcachedEntries implements Entries {
     }
   }
 
-  /** Removes an entry that is as it was read. Memcached removes a value with a negative lifetime immediately. */
+  /** Removes an entry, if it has not changed since it was read. A value with a negative lifetime is removed immediately. */
   async #removeUnchanged({ key, version }: Entry): Promise<void> {
     const options = { lifetime: -1, casUniq: version };
     await this.#client.store("cas", this.#prefix + key, "", options).catch((error) => {
@@ -122,7 +122,7 @@ export class MemcachedEntries implements Entries {
   }
 }
 
-/** Whether an error says that a value was not stored because another one is, or none is. */
+/** Whether memcached refused a write: there is a value, there is none, or it has changed since it was read. */
 function isRefused(error: unknown): boolean {
   return /^(NOT_STORED|EXISTS|NOT_FOUND)$/.test(reasonOf(error));
 }

@@ -9,8 +9,9 @@ import { FUNCTION, type Rule } from "./_options.ts";
 
 /**
  * The answers that replace those in plain text, for `wrap` and the adapters. The request is a `Request` for `wrap`, and
- * what the framework's handlers get for an adapter. The content of an answer is read before it is sent. A function may
- * return the same answer again. The answer for 413 is always plain text.
+ * what the framework's handlers get for an adapter. The content of an answer is read before it is sent. The answer gets
+ * `Cache-Control: no-store` unless it has a `Cache-Control`. A function may return the same answer again. The answer
+ * for 413 is always plain text.
  */
 export interface ErrorAnswers<Received> {
   /**
@@ -59,7 +60,10 @@ export async function answerTo<Received>(
   // until the program's answer is cancelled, too. A blob keeps the `Content-Type` of a string, also in Bun.
   const content = await own.clone().blob();
   const { status, statusText } = own;
-  return new Response(content.size > 0 ? content : null, { status, statusText, headers: new Headers(own.headers) });
+  const headers = new Headers(own.headers);
+  // Otherwise the `Cache-Control` of the withheld answer would stay, and a cache could send the error to every visitor.
+  if (!headers.has("cache-control")) headers.set("cache-control", "no-store");
+  return new Response(content.size > 0 ? content : null, { status, statusText, headers });
 }
 
 function ownAnswer<Received>(

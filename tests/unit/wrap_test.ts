@@ -157,7 +157,12 @@ Deno.test("wrap: an error's answer keeps what does not describe the one it repla
       new Response("own", { status: 503, headers: { "set-cookie": "later=1", "content-type": "text/x" } }),
   })(new Request(HOME));
   assertEquals([await own.text(), own.headers.getSetCookie()], ["own", ["later=1"]]);
-  assertEquals([own.headers.get("content-type"), own.headers.get("x-frame-options")], ["text/x", "DENY"]);
+  const names = ["content-type", "x-frame-options", "cache-control"];
+  assertEquals(names.map((name) => own.headers.get(name)), ["text/x", "DENY", "no-store"]);
+  const cached = await handler({ unavailable: () => new Response("", { headers: { "cache-control": "private" } }) })(
+    new Request(HOME),
+  );
+  assertEquals(cached.headers.get("cache-control"), "private");
 });
 
 Deno.test("commit: no shared cache may keep an answer with the session's cookie", async () => {

@@ -164,8 +164,8 @@ export class SessionManager<Data extends object = Record<string, Json>> {
    * itself. Send an answer of status 101 even if `commit` throws, as `wrap` does: Deno ends the server otherwise.
    * @throws {SessionGoneError} if another request ended the session in between; nothing was stored.
    * @throws {StoreFullError} if the session is new and the store is full.
-   * @throws {SessionStoreError} if the store fails. Each operation of the store was done completely or not at all. If
-   * the surplus sessions cannot be ended after a log-in with `most`, the new one stays, but its cookie is not sent.
+   * @throws {SessionStoreError} if the store fails. Usually nothing was stored. After `end`, `logOut` or `logIn`, the
+   * old session may be gone. After a log-in with `most`, the new session may stay, but its cookie is not sent.
    * @throws {RecordTooLargeError} if the session is larger than the store can keep; nothing was stored.
    * @throws {TypeError} if the session did not come from `open` or was committed before, or if the answer is no
    * `Response` that can be sent. Nothing is stored then.
@@ -261,8 +261,8 @@ export class SessionManager<Data extends object = Record<string, Json>> {
    * Ends all sessions of a user, as after a change of password (ASVS 5, 7.4.3). When it resolves, they have ended at
    * every server. If a log-in is still under way at the call, its session may remain.
    *
-   * If the session of this request is one of them, a change of it is answered 409. Only `session.logOut()` is not,
-   * before or after `endAll`. Values that are set and messages that are flashed after it are stored in a new session.
+   * If the session of this request is one of them, a change of it is answered 409. `session.logOut()` is an exception:
+   * you can call it before or after `endAll`. What you set or flash after `logOut()` is stored in a new session.
    *
    * @param user The user, as given to `logIn`.
    * @param options `except`: a session that stays live, such as that of the request.
@@ -308,11 +308,11 @@ export class SessionManager<Data extends object = Record<string, Json>> {
       : this.#lifetimes.extend(continued);
     const storesNewTimes = continued === undefined || session.changed ||
       this.#sessions.isExtensionDue(state, continued);
+    const after = storesNewTimes ? newTimes : continued;
     return Object.freeze({
       storedExpires: state.record && endOf(state.record),
-      expires: endOf(storesNewTimes ? newTimes : continued),
-      // If the option `absolute` was raised, and this commit stores no new times, a later use stores this deadline.
-      deadline: newTimes.deadline,
+      expires: endOf(after),
+      deadline: after.deadline,
     });
   }
 

@@ -29,7 +29,8 @@
  * - files.ts makes, replaces and removes the files of sessions.
  * - queue.ts gives the changes of a session their order. A process that waits for a session's lock makes a ticket,
  *   which is a file.
- * - roster.ts knows which processes use the folder. A process that is alone may answer from its cache.
+ * - roster.ts knows which processes change sessions in the folder. If there is no other one, a process may answer from
+ *   its cache.
  * - folder.ts recognizes the folder by a secret in the file `folder.secret`. The store remembers the secret that it
  *   read first. If another folder is at the path later, for example because a disk is not mounted, its secret is
  *   missing or differs. The secret is also part of the hash of a user's name. It does not sign cookies.
@@ -171,7 +172,7 @@ export class FileStore implements SessionStore {
     const cached = this.#reader.cached(key);
     if (cached !== undefined) return this.#live(cached);
     return await this.#try(async () => {
-      // The first check reads the secret and remembers it. Otherwise the cache could get records of a wrong folder.
+      // The secret is read before the first session, so that the cache gets no record of a wrong folder.
       if (!this.#folder.knowsSecret) this.#folder.checkSecret();
       let content = await this.#contentOf(key);
       if (content === undefined) {
@@ -179,7 +180,7 @@ export class FileStore implements SessionStore {
         // The folder may have been missing at the read (a disk that was not mounted), and be back at the check.
         if (exists(pathOf(this.#settings.dir, key))) content = await this.#contentOf(key);
       }
-      // `#withLock` moves a corrupt file out of the way, and then does no work, because there is no live session.
+      // `#withLock` moves the corrupt file out of the way. The file is not unfinished: the caller knows its key.
       if (content === "corrupt") await this.#withLock(key, () => undefined);
       return this.#live(content);
     });
@@ -310,15 +311,14 @@ export class FileStore implements SessionStore {
   }
 
   /**
-   * The content of a session's file. A listing can find the file of a new session before it is finished, and such a
-   * file looks corrupt. So this method does not move a corrupt file. `#withLock` does, for finished files.
+   * The content of a session's file. It does not move a corrupt file: this can be the unfinished file of a new session,
+   * if a listing has found it.
    */
   async #contentOf(key: string): Promise<Content> {
     try {
       return this.#reader.read(key);
     } catch (error) {
-      // On Windows, this waits until another process has unlocked the file. The file is finished, because the file of a
-      // new session is not locked.
+      // On Windows, this waits until another process has unlocked the file.
       if (!isLocked(error)) throw error;
       return await this.#withLock(key, (_, found) => found);
     }
@@ -391,7 +391,7 @@ export class FileStore implements SessionStore {
 
   /** The error to throw. A failed file call becomes an error that names the folder, or tells that the key is taken. */
   #failure(error: unknown): unknown {
-    if (error instanceof ChangeError) return error.cause;
+    if (error instanceof ChangeError) return error.cause; // the error that the caller's change threw
     if (error instanceof SessionError || error instanceof TypeError) return error;
     if (error instanceof Deno.errors.AlreadyExists) return new KeyTakenError();
     const reason = reasonOf(error);

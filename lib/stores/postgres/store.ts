@@ -30,7 +30,7 @@ export interface PostgresStoreOptions extends StoreOptions {
   readonly table?: string | undefined;
 }
 
-/** How many expired sessions may be removed for each new one. Without new sessions, the table does not grow. */
+/** Up to how many expired sessions are removed for each new one. Only new sessions make the table grow. */
 const SWEPT_PER_CREATE = 8;
 const RULES = {
   url: ADDRESS,
@@ -105,7 +105,7 @@ export class PostgresStore extends EntryStore {
     this.#pacer.created();
   }
 
-  /** Starts to remove some expired sessions in the background, the more of them, the more sessions were created. */
+  /** Starts to remove expired sessions in the background, if sessions were created. Returns immediately. */
   sweep(): void {
     this.#pacer.run();
   }

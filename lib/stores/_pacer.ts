@@ -84,11 +84,16 @@ export class Pacer {
       });
   }
 
-  /** Waits for the running step. The steps that are due after it are not taken. */
-  async close(): Promise<void> {
-    this.#isClosed = true;
+  /** Waits for the running step. The steps that are due after it are not taken. `run` can start others. */
+  async stop(): Promise<void> {
     this.#due = 0;
     await this.#running;
+  }
+
+  /** Stops, and starts no step any more. */
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    await this.stop();
   }
 
   #isBehind(caused: number): boolean {

@@ -116,7 +116,7 @@ export class Sweep {
 
   /** Waits for the step that is running. */
   async close(): Promise<void> {
-    await this.#pacer.close();
+    await this.#pacer.stop();
   }
 
   /** Checks the next names. Returns how many sessions it removed. */

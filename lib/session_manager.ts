@@ -293,7 +293,7 @@ export class SessionManager<Data extends object = Record<string, Json>> {
   }
 
   /**
-   * When a session ends: as it is stored now, and after a commit of the changes that were made so far.
+   * The times at which a session ends: those that are stored now, and those after a commit of the changes so far.
    *
    * @param session A session that `open` returned.
    * @returns `storedExpires`, the end that is stored now; `expires`, the end after the commit; and `deadline`, the end
@@ -301,7 +301,7 @@ export class SessionManager<Data extends object = Record<string, Json>> {
    */
   endTimes(session: Session<Data>): EndTimes {
     const state = stateOf(session);
-    // `undefined` if the session is not stored yet, or if this request logs in or ends it. Then new times begin.
+    // Without a record to continue (a new session, a log-in, a log-out), the times are those of a new session.
     const continued = continuedRecord(state);
     const newTimes = continued === undefined
       ? this.#lifetimes.begin(this.#now(), state.logIn?.overrides)
@@ -328,7 +328,8 @@ export class SessionManager<Data extends object = Record<string, Json>> {
   answerBound(request: RequestLike & { readonly method: string }): Promise<Response> | undefined {
     const [loadDeviceBound, path] = [this.#loadDeviceBound, this.#boundPath];
     if (loadDeviceBound === undefined || path === undefined) return undefined;
-    // Most requests are for other addresses. In Node, reading their headers would take time.
+    // Most requests are for other addresses. In Node, reading their headers would take time. Without `url`, `headersOf`
+    // refuses the request.
     if (request?.url?.includes(path) === false) return undefined;
     headersOf("Cannot answer a request", request);
     const pathname = URL.parse(request.url ?? "")?.pathname;

@@ -46,6 +46,13 @@ test("ready makes the folder, and says if others can reach into it", async (plac
   assertStringIncludes(logged.join(), "mode 0700");
 });
 
+test("simultaneous first sessions test the file system once", async (place) => {
+  const { dir, create, logged } = place;
+  await Deno.mkdir(dir, { mode: 0o755 });
+  await Promise.all([create(), create(), create()]);
+  assertEquals(logged.length, 1);
+});
+
 test("reading, and changing what is not there, makes nothing", async ({ dir, open, clock }) => {
   const store = open();
   assertEquals(await store.read(newId()), undefined);

@@ -4,6 +4,7 @@ import type { SessionRecord } from "../../record.ts";
 import { isSame, lstat, type Stat } from "./calls.ts";
 import { pathOf } from "./names.ts";
 import type { Settings } from "./options.ts";
+import { probe } from "./probe.ts";
 import { type Content, readRecord } from "./record.ts";
 import type { Roster } from "./roster.ts";
 
@@ -19,19 +20,18 @@ interface Cached {
 
 /** Reads sessions' files, and caches their records. */
 export class Reader {
-  #dir: string;
-  #cacheBytes: number;
+  #settings: Settings;
   #roster: Roster;
   // `undefined` while nothing may be cached.
   #cache: Cache<Cached> | undefined;
+  #probed: Promise<void> | undefined;
 
   /**
    * @param settings The store's settings.
    * @param roster Says whether another process may change files.
    */
-  constructor({ dir, cacheBytes }: Settings, roster: Roster) {
-    this.#dir = dir;
-    this.#cacheBytes = cacheBytes;
+  constructor(settings: Settings, roster: Roster) {
+    this.#settings = settings;
     this.#roster = roster;
   }
 
@@ -49,7 +49,7 @@ export class Reader {
    */
   read(key: string): Content {
     const period = this.#roster.period();
-    const path = pathOf(this.#dir, key);
+    const path = pathOf(this.#settings.dir, key);
     while (true) {
       const stat = lstat(path);
       if (stat === undefined) return undefined;
@@ -82,14 +82,25 @@ export class Reader {
     this.#cache?.delete(key);
   }
 
-  /** Caches records from now on. */
-  startCaching(): void {
-    this.#cache ??= new Cache(this.#cacheBytes);
+  /** Tests the file system, unless that was done. Simultaneous calls share one test. */
+  probeOnce(): Promise<void> {
+    return this.#probed ?? this.probe();
   }
 
-  /** Caches nothing from now on. If a file system's times are coarse, two states of a file can look the same. */
-  stopCaching(): void {
-    this.#cache = undefined;
+  /**
+   * Tests the file system. Before that, no record is cached. If its file times have no milliseconds, or do not follow
+   * the machine's clock, none is cached afterwards: two states of a file could look the same.
+   *
+   * @throws {Error} if files cannot be made or locked.
+   */
+  probe(): Promise<void> {
+    return this.#probed = probe(this.#settings).then((mayCache) => {
+      if (!mayCache) this.#cache = undefined;
+      else this.#cache ??= new Cache(this.#settings.cacheBytes);
+    }).catch((error) => {
+      this.#probed = undefined;
+      throw error;
+    });
   }
 
   /** The cached record, if its file is still in this state. */

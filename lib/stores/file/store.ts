@@ -25,12 +25,13 @@
  *
  * The other files of the store:
  *
- * - record.ts reads a session's file, and tells when the session ends. reader.ts caches what it read.
+ * - record.ts reads a session's file, and tells when the session ends. reader.ts caches records. For each answer, it
+ *   compares the file's times with those of the cached record.
  * - files.ts makes, replaces and removes the files of sessions.
  * - queue.ts gives the changes of a session their order. A process that waits for a session's lock makes a ticket,
  *   which is a file.
- * - roster.ts knows which processes change sessions in the folder. If there is no other one, a process may answer from
- *   its cache.
+ * - roster.ts knows which processes change sessions in the folder. If there is no other one, the reader compares the
+ *   times only every 250 ms.
  * - folder.ts recognizes the folder by a secret in the file `folder.secret`. The store remembers the secret that it
  *   read first. If another folder is at the path later, for example because a disk is not mounted, its secret is
  *   missing or differs. The secret is also part of the hash of a user's name. It does not sign cookies.
@@ -51,7 +52,6 @@ import { Files } from "./files.ts";
 import { Folder } from "./folder.ts";
 import { keysWithPrefix, pathOf, shardOf } from "./names.ts";
 import { type FileStoreOptions, type Settings, settingsOf } from "./options.ts";
-import { probe } from "./probe.ts";
 import { Queue } from "./queue.ts";
 import { Reader } from "./reader.ts";
 import { type Content, readRecord } from "./record.ts";
@@ -100,7 +100,6 @@ export class FileStore implements SessionStore {
   #census: Census;
   #files: Files;
   #sweep: Sweep;
-  #isProbed = false;
   // If several changes of one session are waiting, they are stored together, in one write.
   #updates = new UpdateBatcher((key, change) => this.#update(key, change));
 
@@ -139,7 +138,7 @@ export class FileStore implements SessionStore {
       this.#folder.ensureFolder();
       this.#roster.join();
       this.#queue.removeDeadTickets();
-      await this.#probe();
+      await this.#reader.probe();
       this.#census.begin();
     });
   }
@@ -156,7 +155,7 @@ export class FileStore implements SessionStore {
     await this.#try(async () => {
       await this.#folder.ensureSecret();
       this.#folder.checkGroup(key, record.user);
-      if (!this.#isProbed) await this.#probe();
+      await this.#reader.probeOnce();
       await this.#census.ready();
       while (this.#census.isFull) {
         if (await this.#sweep.removeExpired()) continue;
@@ -180,7 +179,7 @@ export class FileStore implements SessionStore {
         // The folder may have been missing at the read (a disk that was not mounted), and be back at the check.
         if (exists(pathOf(this.#settings.dir, key))) content = await this.#contentOf(key);
       }
-      // `#withLock` moves the corrupt file out of the way. The file is not unfinished: the caller knows its key.
+      // `#withLock` moves a corrupt file out of the way. No caller knows the key of an unfinished file.
       if (content === "corrupt") await this.#withLock(key, () => undefined);
       return this.#live(content);
     });
@@ -191,7 +190,7 @@ export class FileStore implements SessionStore {
   }
 
   async touch(key: string, expires: number): Promise<boolean> {
-    // The lock is needed here: a sweep that has just found the session expired could remove it after the touch.
+    // Without the lock, the session could expire just before this write, and a sweep could remove it just after.
     const touched = await this.#withLive(key, async (path, record) => {
       await this.#files.touch(key, path, record, expires);
       this.#sweep.noteEnd(expires);
@@ -297,13 +296,6 @@ export class FileStore implements SessionStore {
     await this.#sweep.close();
     await this.#census.close();
     this.#roster.leave();
-  }
-
-  /** Tests the file system. If its file times have milliseconds and follow the machine's clock, the cache is used. */
-  async #probe(): Promise<void> {
-    if (await probe(this.#settings)) this.#reader.startCaching();
-    else this.#reader.stopCaching();
-    this.#isProbed = true;
   }
 
   #live(content: Content): SessionRecord | undefined {

@@ -30,7 +30,7 @@ export interface PostgresStoreOptions extends StoreOptions {
   readonly table?: string | undefined;
 }
 
-/** Up to how many expired sessions are removed for each new one. Only new sessions make the table grow. */
+/** Up to how many expired rows are removed for each new session. Requests cause a step once per second, too. */
 const SWEPT_PER_CREATE = 8;
 const RULES = {
   url: ADDRESS,
@@ -105,7 +105,7 @@ export class PostgresStore extends EntryStore {
     this.#pacer.created();
   }
 
-  /** Starts to remove expired sessions in the background, if sessions were created. Returns immediately. */
+  /** Starts to remove expired rows in the background, if that is due. Returns immediately. */
   sweep(): void {
     this.#pacer.run();
   }

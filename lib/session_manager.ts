@@ -328,8 +328,7 @@ export class SessionManager<Data extends object = Record<string, Json>> {
   answerBound(request: RequestLike & { readonly method: string }): Promise<Response> | undefined {
     const [loadDeviceBound, path] = [this.#loadDeviceBound, this.#boundPath];
     if (loadDeviceBound === undefined || path === undefined) return undefined;
-    // Most requests are for other addresses. In Node, reading their headers would take time. Without `url`, `headersOf`
-    // refuses the request.
+    // Most requests are for other addresses. In Node, reading their headers would take time.
     if (request?.url?.includes(path) === false) return undefined;
     headersOf("Cannot answer a request", request);
     const pathname = URL.parse(request.url ?? "")?.pathname;

@@ -25,8 +25,8 @@
  *
  * The other files of the store:
  *
- * - record.ts reads a session's file, and tells when the session ends. reader.ts caches records. For each answer, it
- *   compares the file's times with those of the cached record.
+ * - record.ts reads a session's file, and tells when the session ends. reader.ts caches records. Before it
+ *   returns one, it compares the file's times with those of the record.
  * - files.ts makes, replaces and removes the files of sessions.
  * - queue.ts gives the changes of a session their order. A process that waits for a session's lock makes a ticket,
  *   which is a file.
@@ -179,7 +179,8 @@ export class FileStore implements SessionStore {
         // The folder may have been missing at the read (a disk that was not mounted), and be back at the check.
         if (exists(pathOf(this.#settings.dir, key))) content = await this.#contentOf(key);
       }
-      // `#withLock` moves a corrupt file out of the way. No caller knows the key of an unfinished file.
+      // `#withLock` moves the corrupt file out of the way. It cannot be the unfinished file of a new session, because no
+      // caller knows such a key yet.
       if (content === "corrupt") await this.#withLock(key, () => undefined);
       return this.#live(content);
     });

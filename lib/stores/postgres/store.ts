@@ -30,7 +30,7 @@ export interface PostgresStoreOptions extends StoreOptions {
   readonly table?: string | undefined;
 }
 
-/** Up to how many expired rows are removed for each new session. Requests cause a step once per second, too. */
+/** Up to how many expired rows are removed for each new session. Once per second, requests remove `SWEEP_SIZE` more. */
 const SWEPT_PER_CREATE = 8;
 const RULES = {
   url: ADDRESS,

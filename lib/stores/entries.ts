@@ -97,7 +97,7 @@ export interface Entries {
   /** Reads the entries under up to 100 keys, in any order. It leaves out keys without an entry. */
   getMany?(keys: readonly string[]): Promise<readonly Entry[]>;
 
-  /** Counts the live sessions without `list`; `undefined` if only `list` can count them. A count may take any time. */
+  /** Counts the live sessions without `list`; `undefined` if only `list` can count them. It may take a minute. */
   count?(): Promise<number | undefined>;
 
   /**

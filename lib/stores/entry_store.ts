@@ -8,6 +8,7 @@ import type { Log } from "../log.ts";
 import { encode, freeze, isLive, MAX_RECORD_BYTES, type SessionRecord } from "../record.ts";
 import { type Change, KeyTakenError, type SessionStore, type StoredSession } from "../store.ts";
 import { logCorrupt } from "./_corrupt.ts";
+import { within } from "./_deadline.ts";
 import { Estimate } from "./_estimate.ts";
 import { isOver, MarkedEntries, NOTHING, type Seen, type Step } from "./_marked_entries.ts";
 import { HEAD_BYTES } from "./_marks.ts";
@@ -36,6 +37,8 @@ export interface EntryStoreOptions {
 
 /** The key under which `ready` writes an ended session, to test the engine. */
 const READY_KEY = "0".repeat(40);
+/** How long the engine may take for a count, in milliseconds. A connection that fell silent would never answer. */
+const COUNT_DEADLINE = 60_000;
 
 /**
  * A store on an engine that keeps entries by key. An {@linkcode Entries} object calls the engine. It reads an entry,
@@ -216,7 +219,7 @@ export class EntryStore implements SessionStore {
 
   async #count(): Promise<number> {
     await this.#marked.connect();
-    const counted = await this.#entries.count?.();
+    const counted = await within(this.#name, Promise.resolve(this.#entries.count?.()), COUNT_DEADLINE);
     if (counted !== undefined) return counted;
     let count = 0;
     for await (const _ of this.#list()) {

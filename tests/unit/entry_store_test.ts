@@ -153,6 +153,19 @@ Deno.test("entry store: if a count is slow, an ended session makes room for one"
   });
 });
 
+Deno.test("entry store: after a count that never ends, a full store counts again", async () => {
+  const counts = [() => Promise.resolve(1), () => new Promise<number>(() => {}), () => Promise.resolve(0)];
+  const engine = Object.assign(new MapEntries(), { count: () => counts.shift()!() });
+  const store = new EntryStore(engine, { name: "a map", log: silent, now: clock.now, max: 2 });
+  await inSimulatedTime(async () => {
+    await store.create(newId(), fresh());
+    await assertRejects(() => store.create(newId(), fresh()), StoreFullError);
+    await new Promise((resolve) => setTimeout(resolve, 3_600_000));
+    await store.create(newId(), fresh());
+  });
+  assertEquals(counts, []);
+});
+
 Deno.test("entry store: each of several processes exceeds the maximum by one at most", async () => {
   const { other, engine } = place({ max: 200 });
   engine.around = async (write) => {

@@ -4,7 +4,7 @@ import { newId } from "../../lib/id.ts";
 import type { SessionRecord } from "../../lib/record.ts";
 import { LossyProxy } from "../support/lossy_proxy.ts";
 import { Engine, PASSWORD } from "./engines.ts";
-import { Cluster, until } from "./redis_engines.ts";
+import { Cluster, say, until } from "./redis_engines.ts";
 import { fresh, idsOf, scoped, set, type SharedOptions } from "./shared.ts";
 
 const ignore = !(Deno.env.get("TEST_ENGINES") ?? "").split(",").includes("redis");
@@ -165,4 +165,19 @@ test("in a Cluster, the replica of a silent master is used while requests come",
     await requests;
     await cluster.engines[0]!.thaw();
   }
+});
+
+test("in a Cluster with an unreachable master, the keys of the others are counted", async () => {
+  await using cluster = await Cluster.start();
+  for (const engine of cluster.engines) await say(engine, "CONFIG", "SET", "cluster-require-full-coverage", "no");
+  await cluster.engines[2]!.kill();
+  const messages: string[] = [];
+  {
+    await using store = await open({ url: cluster.url, max: 5000, log: (_, message) => void messages.push(message) });
+    const all = await Promise.allSettled(Array.from({ length: 20 }, () => store.create(newId(), fresh())));
+    assert(all.some(({ status }) => status === "fulfilled"));
+  }
+  assert(!messages.includes("The sessions could not be counted"));
+  // After the close, the client's timer for its next attempt to connect goes on for a second.
+  await new Promise((resolve) => setTimeout(resolve, 1500));
 });

@@ -17,7 +17,7 @@ async function load(): Promise<Package> {
 }
 
 /** The part of one server's client that the store uses. */
-interface NodeClient {
+export interface NodeClient {
   sendCommand(args: string[]): Promise<unknown>;
 }
 
@@ -126,11 +126,14 @@ export class RedisConnection {
     }
   }
 
-  /** The clients of all servers that hold keys: the masters of a Cluster, or the one server. */
-  async masters(client: RedisClient): Promise<NodeClient[]> {
-    if (!this.isCluster) return [client as unknown as NodeClient];
+  /**
+   * The clients of all servers that hold keys: the masters of a Cluster, or the one server. Some may not be connected
+   * yet. An unreachable one never is.
+   */
+  masters(client: RedisClient): Promise<NodeClient>[] {
+    if (!this.isCluster) return [Promise.resolve(client as unknown as NodeClient)];
     const cluster = client as ClusterClient;
-    return await Promise.all(cluster.masters.map((node) => cluster.nodeClient(node) as Promise<NodeClient>));
+    return cluster.masters.map((node) => Promise.resolve(cluster.nodeClient(node) as NodeClient));
   }
 
   /**

@@ -4,7 +4,7 @@ import type { Log } from "../../log.ts";
 import { CLOCK_SKEW } from "../../record.ts";
 import { CALL_DEADLINE, within } from "../_deadline.ts";
 import type { Entries, Entry, EntryWrite, NewEntry } from "../entries.ts";
-import type { RedisConnection } from "./connection.ts";
+import type { NodeClient, RedisConnection } from "./connection.ts";
 import { tryCommands } from "./ready.ts";
 import { FORGET, HIDE, NOTE, SHOW, VERSION_LENGTH, WRITE } from "./scripts.ts";
 
@@ -117,7 +117,7 @@ export class RedisEntries implements Entries {
 
   async *list(): AsyncGenerator<Entry | undefined> {
     const known = new Set<string>();
-    const masters = await this.#connection.ask((client) => this.#connection.masters(client));
+    const masters = await this.#connection.ask((client) => Promise.all(this.#connection.masters(client)));
     for (const master of masters) {
       let cursor = "0";
       do {
@@ -148,9 +148,10 @@ export class RedisEntries implements Entries {
 
   /** Counts all keys of the database. Returns `undefined` near the maximum: some keys may be no live sessions. */
   async count(): Promise<number | undefined> {
-    const sizes = await this.#connection.ask(async (client) => {
-      const masters = await this.#connection.masters(client);
-      return await Promise.allSettled(masters.map((master) => master.sendCommand(["DBSIZE"])));
+    const sizeOf = async (master: Promise<NodeClient>) => await (await master).sendCommand(["DBSIZE"]);
+    const sizes = await this.#connection.ask((client) => {
+      const masters = this.#connection.masters(client);
+      return Promise.allSettled(masters.map((master) => within("DBSIZE", sizeOf(master), CALL_DEADLINE / 2)));
     });
     // While one server of a Cluster is unreachable, the keys of the others are counted.
     const counted = sizes.filter((size) => size.status === "fulfilled");

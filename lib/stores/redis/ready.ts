@@ -40,7 +40,7 @@ export async function tryCommands(connection: RedisConnection, prefix: string, l
     await attempt("ZSCAN", client.zScan(key, "0", { COUNT: 1 }));
     const tried = client.eval(TRY, { keys: [key], arguments: [] });
     await attempt("EVAL", tried.then((errors) => refused.push(...errors as string[])));
-    for (const master of await connection.masters(client)) {
+    for (const master of await Promise.all(connection.masters(client))) {
       await attempt("PING", master.sendCommand(["PING"]));
       await attempt("SCAN", master.sendCommand(["SCAN", "0", "MATCH", key, "COUNT", "1"]));
       await attempt("DBSIZE", master.sendCommand(["DBSIZE"]));

@@ -308,11 +308,11 @@ export class SessionManager<Data extends object = Record<string, Json>> {
       : this.#lifetimes.extend(continued);
     const storesNewTimes = continued === undefined || session.changed ||
       this.#sessions.isExtensionDue(state, continued);
-    const after = storesNewTimes ? newTimes : continued;
+    const timesAfter = storesNewTimes ? newTimes : continued;
     return Object.freeze({
       storedExpires: state.record && endOf(state.record),
-      expires: endOf(after),
-      deadline: after.deadline,
+      expires: endOf(timesAfter),
+      deadline: timesAfter.deadline,
     });
   }
 

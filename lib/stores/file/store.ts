@@ -23,15 +23,17 @@
  *   slow disk, they block the process. Two calls are asynchronous: the wait for the disk (`sync: "full"`), which delays
  *   only other changes of the same session, and the listing of a long folder, which delays nothing.
  *
- * The other files of the store:
+ * The other modules of the store:
  *
- * - record.ts reads a session's file, and tells when the session ends. reader.ts caches records. Before it
- *   returns one, it compares the file's times with those of the record.
+ * - record.ts reads a session's file, and tells when the session ends. A use stores the new end in the file's
+ *   modification time.
+ * - reader.ts caches records, and the state that each file had when it was read. It returns a cached record only if the
+ *   file still has that state.
  * - files.ts makes, replaces and removes the files of sessions.
  * - queue.ts gives the changes of a session their order. A process that waits for a session's lock makes a ticket,
  *   which is a file.
- * - roster.ts knows which processes change sessions in the folder. If there is no other one, the reader compares the
- *   times only every 250 ms.
+ * - roster.ts knows which processes change sessions in the folder. While there is only one, its reader looks at the
+ *   state of a file only every 250 ms.
  * - folder.ts recognizes the folder by a secret in the file `folder.secret`. The store remembers the secret that it
  *   read first. If another folder is at the path later, for example because a disk is not mounted, its secret is
  *   missing or differs. The secret is also part of the hash of a user's name. It does not sign cookies.
@@ -163,6 +165,7 @@ export class FileStore implements SessionStore {
         throw new StoreFullError(`Cannot create a session: "${dir}" may hold ${max} live sessions`);
       }
       await this.#files.make(key, record);
+      // If the sweep is behind, this waits for it.
       await this.#sweep.noteCreated(endOf(record));
     });
   }
@@ -171,7 +174,7 @@ export class FileStore implements SessionStore {
     const cached = this.#reader.cached(key);
     if (cached !== undefined) return this.#live(cached);
     return await this.#try(async () => {
-      // The secret is read before the first session, so that the cache gets no record of a wrong folder.
+      // The check reads the secret, before the cache gets any record. So it gets no record of a wrong folder.
       if (!this.#folder.knowsSecret) this.#folder.checkSecret();
       let content = await this.#contentOf(key);
       if (content === undefined) {
@@ -179,8 +182,8 @@ export class FileStore implements SessionStore {
         // The folder may have been missing at the read (a disk that was not mounted), and be back at the check.
         if (exists(pathOf(this.#settings.dir, key))) content = await this.#contentOf(key);
       }
-      // `#withLock` moves the corrupt file out of the way. It cannot be the unfinished file of a new session, because no
-      // caller knows such a key yet.
+      // `#withLock` moves the corrupt file out of the way. It cannot be the unfinished file of a new session, because
+      // no caller knows such a key yet.
       if (content === "corrupt") await this.#withLock(key, () => undefined);
       return this.#live(content);
     });
@@ -212,8 +215,8 @@ export class FileStore implements SessionStore {
       await slice.yieldIfOver();
     }
     await this.#try(() => this.#files.flushFolders(ended));
-    // Usually, there is nothing to wait for. If this process could not join the roster, another process may answer from
-    // its cache for up to 250 ms, because it does not see this one. `waitAfterChange` waits for longer than that.
+    // Usually, there is nothing to wait for. If this process is not in the roster, other processes may think that they
+    // are alone, and answer from their caches for up to 250 ms. `waitAfterChange` waits for longer than that.
     if (ended.length > 0) await this.#roster.waitAfterChange();
     return ended;
   }

@@ -30,7 +30,7 @@ export interface PostgresStoreOptions extends StoreOptions {
   readonly table?: string | undefined;
 }
 
-/** Up to how many expired rows are removed for each new session. Once per second, requests remove `SWEEP_SIZE` more. */
+/** The most expired rows that are removed for each new session. Once per second, `SWEEP_SIZE` more are removed. */
 const SWEPT_PER_CREATE = 8;
 const RULES = {
   url: ADDRESS,
@@ -60,12 +60,12 @@ const RULES = {
  *
  * The store waits one second for the answer to a statement. Then it gives up the statement, and reads the session again
  * to find out what the database did. It does this on a new connection, unless the program gave the client. An operation
- * takes at most five seconds in all.
+ * takes at most five seconds in all. A count for `max` may take 20 seconds; a new session waits for it for one at most.
  *
  * - On a direct connection, an operation that failed is not executed later: the store sets `statement_timeout`, so that
  *   the server cancels the statement after one second, too.
- * - Through a pooler, or with a client of your own, the server does not cancel the statement. If the statement waits
- *   for a lock, the database may execute it after the store has reported a failure.
+ * - Through a pooler, which the store detects, or with a client of your own, the server does not cancel the statement.
+ *   If the statement waits for a lock, the database may execute it after the store has reported a failure.
  *
  * With asynchronous replicas, a failover may undo changes that were acknowledged just before it. The server's settings
  * `synchronous_commit` and `synchronous_standby_names` decide whether this can happen.

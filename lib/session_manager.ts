@@ -385,7 +385,8 @@ export class SessionManager<Data extends object = Record<string, Json>> {
 
   /**
    * Opens a new session for a request with several cookies, when it is not clear which one is the visitor's. An
-   * attacker may have planted one of them. The answer deletes them all, because the browser would send them again.
+   * attacker may have planted one of them, for any path of the address. The answer deletes them all, because the
+   * browser would send them again.
    */
   #openWithoutCookies(url: string | undefined): Session<Data> {
     this.#sessions.reportRefusal("several cookies");

@@ -28,7 +28,7 @@
  * - record.ts reads a session's file, and tells when the session ends. A use stores the new end in the file's
  *   modification time.
  * - reader.ts caches records, and the state that each file had when it was read. It returns a cached record only if the
- *   file still has that state.
+ *   file had that state when the reader last looked at it.
  * - files.ts makes, replaces and removes the files of sessions.
  * - queue.ts gives the changes of a session their order. A process that waits for a session's lock makes a ticket,
  *   which is a file.
@@ -215,8 +215,8 @@ export class FileStore implements SessionStore {
       await slice.yieldIfOver();
     }
     await this.#try(() => this.#files.flushFolders(ended));
-    // Usually, there is nothing to wait for. If this process is not in the roster, other processes may think that they
-    // are alone, and answer from their caches for up to 250 ms. `waitAfterChange` waits for longer than that.
+    // Usually, there is nothing to wait for. If this process could not join the roster, as on a full disk, others may
+    // think that they are alone, and answer from their caches for up to 250 ms. Then this waits for longer than that.
     if (ended.length > 0) await this.#roster.waitAfterChange();
     return ended;
   }

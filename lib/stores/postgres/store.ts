@@ -30,7 +30,7 @@ export interface PostgresStoreOptions extends StoreOptions {
   readonly table?: string | undefined;
 }
 
-/** The most expired rows that are removed for each new session. Once per second, `SWEEP_SIZE` more are removed. */
+/** For each new session, at most this many expired rows are removed. Once per second, `SWEEP_SIZE` more are removed. */
 const SWEPT_PER_CREATE = 8;
 const RULES = {
   url: ADDRESS,
@@ -60,7 +60,10 @@ const RULES = {
  *
  * The store waits one second for the answer to a statement. Then it gives up the statement, and reads the session again
  * to find out what the database did. It does this on a new connection, unless the program gave the client. An operation
- * takes at most five seconds in all. A count for `max` may take 20 seconds; a new session waits for it for one at most.
+ * takes at most five seconds in all.
+ *
+ * For the option `max`, the store counts its sessions from time to time. A count may take 20 seconds. A new session
+ * waits for it for one second at most. After that, the count before it decides.
  *
  * - On a direct connection, an operation that failed is not executed later: the store sets `statement_timeout`, so that
  *   the server cancels the statement after one second, too.

@@ -25,15 +25,14 @@
  *
  * The other modules of the store:
  *
- * - record.ts reads a session's file, and tells when the session ends. A use stores the new end in the file's
- *   modification time.
- * - reader.ts caches records, and the state that each file had when it was read. It returns a cached record only if the
- *   file had that state when the reader last looked at it.
+ * - ./record.ts reads a session's file. A use stores the new end of the session in the file's modification time.
+ * - reader.ts caches records. It returns a cached record only if the file has the same times, size and inode as when
+ *   the record was read.
  * - files.ts makes, replaces and removes the files of sessions.
  * - queue.ts gives the changes of a session their order. A process that waits for a session's lock makes a ticket,
  *   which is a file.
- * - roster.ts knows which processes change sessions in the folder. While there is only one, its reader looks at the
- *   state of a file only every 250 ms.
+ * - roster.ts knows which processes change sessions in the folder. While there is only one, its reader makes this
+ *   comparison only every 250 ms. A second process waits until the first has noticed it, before it changes a session.
  * - folder.ts recognizes the folder by a secret in the file `folder.secret`. The store remembers the secret that it
  *   read first. If another folder is at the path later, for example because a disk is not mounted, its secret is
  *   missing or differs. The secret is also part of the hash of a user's name. It does not sign cookies.
@@ -174,7 +173,7 @@ export class FileStore implements SessionStore {
     const cached = this.#reader.cached(key);
     if (cached !== undefined) return this.#live(cached);
     return await this.#try(async () => {
-      // The check reads the secret, before the cache gets any record. So it gets no record of a wrong folder.
+      // The store remembers the folder's secret before it caches a record. A folder with another secret is refused.
       if (!this.#folder.knowsSecret) this.#folder.checkSecret();
       let content = await this.#contentOf(key);
       if (content === undefined) {

@@ -62,13 +62,15 @@ const RULES = {
  * to find out what the database did. It does this on a new connection, unless the program gave the client. An operation
  * takes at most five seconds in all.
  *
- * For the option `max`, the store counts its sessions from time to time. A count may take 20 seconds. A new session
- * waits for it for one second at most. After that, the count before it decides.
+ * Whether the database may still execute a statement that was given up:
  *
  * - On a direct connection, an operation that failed is not executed later: the store sets `statement_timeout`, so that
  *   the server cancels the statement after one second, too.
  * - Through a pooler, which the store detects, or with a client of your own, the server does not cancel the statement.
  *   If the statement waits for a lock, the database may execute it after the store has reported a failure.
+ *
+ * For the option `max`, the store counts its sessions from time to time. A count has a limit of its own: 20
+ * seconds. A new session waits one second at most for a running count. Then the result of the previous one decides.
  *
  * With asynchronous replicas, a failover may undo changes that were acknowledged just before it. The server's settings
  * `synchronous_commit` and `synchronous_standby_names` decide whether this can happen.

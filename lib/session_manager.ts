@@ -160,8 +160,8 @@ export class SessionManager<Data extends object = Record<string, Json>> {
    *
    * @param session The session that `open` returned. It can be committed once.
    * @param response The answer. Its body is cancelled if the commit fails.
-   * @returns The answer to send: a copy with the headers. An answer of status 101 cannot be copied: it gets the headers
-   * itself. Send an answer of status 101 even if `commit` throws, as `wrap` does: Deno ends the server otherwise.
+   * @returns The answer to send: a copy with the headers. An answer of status 101 cannot be copied: the headers are
+   * added to it. Send an answer of status 101 even if `commit` throws, as `wrap` does: Deno ends the server otherwise.
    * @throws {SessionGoneError} if another request ended the session in between; nothing was stored.
    * @throws {StoreFullError} if the session is new and the store is full.
    * @throws {SessionStoreError} if the store fails. Usually nothing was stored. After `end`, `logOut` or `logIn`, the

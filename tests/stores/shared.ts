@@ -89,7 +89,11 @@ export function testSharedStore(type: string, { url, options, ...differences }: 
         const store = await subject.open({ now: Date.now });
         const other = await subject.open({ now: Date.now });
         try {
-          await fn(store, other);
+          // On a busy machine, an engine may answer after the store's deadline. Then the test is made once more.
+          await fn(store, other).catch((error) => {
+            if (!/no answer in/.test(String(error))) throw error;
+            return fn(store, other);
+          });
         } finally {
           await store.close?.();
           await other.close?.();

@@ -31,8 +31,8 @@
  * - files.ts makes, replaces and removes the files of sessions.
  * - queue.ts gives the changes of a session their order. A process that waits for a session's lock makes a ticket,
  *   which is a file.
- * - roster.ts knows which processes change sessions in the folder. While there is only one, its reader makes this
- *   comparison only every 250 ms. A second process waits until the first has noticed it, before it changes a session.
+ * - roster.ts knows which processes change sessions in the folder. While there is only one, it looks at the state
+ *   of a file only every 250 ms. A second process waits until the first has noticed it, before it changes a session.
  * - folder.ts recognizes the folder by a secret in the file `folder.secret`. The store remembers the secret that it
  *   read first. If another folder is at the path later, for example because a disk is not mounted, its secret is
  *   missing or differs. The secret is also part of the hash of a user's name. It does not sign cookies.
@@ -173,7 +173,7 @@ export class FileStore implements SessionStore {
     const cached = this.#reader.cached(key);
     if (cached !== undefined) return this.#live(cached);
     return await this.#try(async () => {
-      // The store remembers the folder's secret before it caches a record. A folder with another secret is refused.
+      // The first check reads the secret and remembers it, before a record is cached. Later checks compare it.
       if (!this.#folder.knowsSecret) this.#folder.checkSecret();
       let content = await this.#contentOf(key);
       if (content === undefined) {
@@ -306,14 +306,14 @@ export class FileStore implements SessionStore {
   }
 
   /**
-   * The content of a session's file. It does not move a corrupt file: this can be the unfinished file of a new session,
-   * if a listing has found it.
+   * The content of a session's file. It does not move a corrupt file: for `sessionsOf`, this can be the unfinished file
+   * of a new session.
    */
   async #contentOf(key: string): Promise<Content> {
     try {
       return this.#reader.read(key);
     } catch (error) {
-      // On Windows, this waits until another process has unlocked the file.
+      // On Windows, this waits until another process has unlocked the file. An unfinished file is not locked.
       if (!isLocked(error)) throw error;
       return await this.#withLock(key, (_, found) => found);
     }

@@ -39,8 +39,8 @@ const RULES = {
 };
 
 /**
- * A store of sessions in a table of a PostgreSQL database (12 or later). The connection may pass a pooler such as
- * PgBouncer.
+ * A store of sessions in a table of a PostgreSQL database (12 or later). The connection may go through a pooler
+ * such as PgBouncer.
  *
  * The database's encoding must be UTF8. The database user needs the privileges `select`, `insert`, `update` and
  * `delete` on the table. If the store is to create the table, the user also needs `create` on its schema. To create it

@@ -146,6 +146,11 @@ test("in a Cluster, the replica of a silent master is used while requests come",
   await using store = await open({ url: cluster.url });
   const keys = Array.from({ length: 20 }, () => newId());
   for (const key of keys) await store.create(key, fresh());
+  // Replication is asynchronous. The replica could otherwise lack the last sessions.
+  await until("the replica has the sessions", async () => {
+    const info = await say(cluster.engines[0]!, "INFO", "replication");
+    return /master_repl_offset:(\d+)/.exec(info)?.[1] === /,offset=(\d+)/.exec(info)?.[1];
+  });
   await cluster.engines[0]!.freeze();
   // Requests come all the time: a connection to which nothing is sent is known to be silent after two seconds.
   let isOver = false;
